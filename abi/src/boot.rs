@@ -1,0 +1,75 @@
+//! What AnT is told when it is started: image header and boot block.
+
+use crate::MAX_CORES;
+use crate::layout::BOOT_BLOCK_SPAN;
+
+/// First eight bytes of an AnT kernel image: `AnTimage`.
+pub const IMAGE_MAGIC: u64 = u64::from_le_bytes(*b"AnTimage");
+/// First eight bytes of a boot block: `AnTbootb`.
+pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"AnTbootb");
+/// Pieces of memory that a partition can consist of.
+pub const MAX_EXTENTS: usize = 1024;
+
+/// `BootBlock::flags`: AnT may be told to fail on purpose (tests, trials of recovery).
+pub const BOOT_ALLOW_INJECT: u32 = 1 << 0;
+
+abi_struct! {
+    /// Head of the kernel image, at `IMAGE_VIRT`. Filled at link time; checked by `antd`.
+    pub struct ImageHeader {
+        /// `IMAGE_MAGIC`.
+        pub magic: u64,
+        /// `REVISION` the image was built with.
+        pub revision: u32,
+        /// Bytes of this header.
+        pub size: u32,
+    }
+
+    /// Contiguous physical memory.
+    pub struct Extent {
+        /// Physical address, page aligned.
+        pub start: u64,
+        /// Bytes, a multiple of a page.
+        pub len: u64,
+    }
+
+    /// One core of the partition. The first is the m-kernel's.
+    pub struct BootCore {
+        /// Physical APIC id.
+        pub apic_id: u32,
+        /// What Linux calls it; the number people see.
+        pub linux_cpu: u32,
+    }
+
+    /// Start of the shared area. Filled by `ant.ko` before the first core starts; never changed
+    /// afterwards; checked by the AnT kernel.
+    pub struct BootBlock {
+        /// `BOOT_MAGIC`.
+        pub magic: u64,
+        /// `REVISION` of the module.
+        pub revision: u32,
+        /// Bytes of this structure.
+        pub size: u32,
+        /// Number of the partition on this machine.
+        pub partition: u32,
+        /// `BOOT_*`.
+        pub flags: u32,
+        /// Physical address of the kernel image; the shared area is `SHARED_OFFSET` above it.
+        pub image_phys: u64,
+        /// Frequency of the time-stamp counter in kHz, as Linux measured it.
+        pub tsc_khz: u32,
+        /// Cores in `cores`.
+        pub core_count: u32,
+        /// Extents in `extents`.
+        pub extent_count: u32,
+        /// Zero.
+        pub reserved: u32,
+        /// The cores of the partition, the m-kernel's first.
+        pub cores: [BootCore; MAX_CORES],
+        /// The memory of the partition. The first extent begins with the image.
+        pub extents: [Extent; MAX_EXTENTS],
+    }
+}
+
+const _: () = assert!(size_of::<BootBlock>() as u64 <= BOOT_BLOCK_SPAN);
+
+abi_constants!(BOOT_MAGIC, MAX_EXTENTS, BOOT_ALLOW_INJECT);

@@ -1,0 +1,108 @@
+//! What belongs to one AnT core in the shared area: control page, address stores, log.
+
+use crate::layout::CORE_BLOCK_SPAN;
+use crate::log::LogRing;
+use crate::store::AddressStore;
+
+/// `CoreControl::state`: nothing has run here.
+pub const CORE_OFF: u32 = 0;
+/// `CoreControl::state`: the kernel's first instructions have run; the trampoline is free.
+pub const CORE_STARTING: u32 = 1;
+/// `CoreControl::state`: the core schedules processes and answers doorbells.
+pub const CORE_READY: u32 = 2;
+/// `CoreControl::state`: the kernel on this core met a state it cannot go on from.
+pub const CORE_PANICKED: u32 = 3;
+/// `CoreControl::state`: stopped because another core of the partition panicked.
+pub const CORE_HALTED: u32 = 4;
+
+/// `CoreControl::role`: the core with the memory manager and process creation (paper 2.1.1).
+pub const ROLE_M_KERNEL: u32 = 0;
+/// `CoreControl::role`: traps, IPC and scheduling only (paper 2.1.1).
+pub const ROLE_P_KERNEL: u32 = 1;
+
+/// `CoreControl::route`: no route yet, AnT must not ring.
+pub const ROUTE_NONE: u64 = 0;
+/// First bit of the destination's physical APIC id in `CoreControl::route`; the vector is below.
+pub const ROUTE_APIC_SHIFT: u32 = 32;
+
+abi_struct! {
+    /// Control page of one core. Counters count from the start of the partition.
+    pub struct CoreControl {
+        /// One of `CORE_*`. Written by AnT.
+        pub state: u32,
+        /// One of `ROLE_*`. Written by AnT.
+        pub role: u32,
+        /// Where this core's doorbell to Linux goes: `apic_id << 32 | vector`, or `ROUTE_NONE`.
+        /// Written by the module as one store whenever the irq's affinity changes; read by AnT
+        /// before every send.
+        pub route: u64,
+        /// Process that runs now, 0 for none. Written by AnT.
+        pub running_pid: u32,
+        /// Processes that live on this core. Written by AnT.
+        pub processes: u32,
+        /// Linux system calls sent. Written by AnT.
+        pub calls_sent: u64,
+        /// Returns taken. Written by AnT.
+        pub calls_returned: u64,
+        /// Doorbells taken, from Linux or from another AnT core. Written by AnT; a doorbell that
+        /// does not raise it within a second means a core with interrupts off.
+        pub doorbells: u64,
+        /// Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT.
+        pub stray_interrupts: u64,
+        /// Timer interrupts taken. Written by AnT.
+        pub timer_interrupts: u64,
+        /// Changes from one process to another. Written by AnT.
+        pub switches: u64,
+        /// Faults that ended a process. Written by AnT.
+        pub faults: u64,
+        /// TSC cycles spent halted. Written by AnT.
+        pub idle_cycles: u64,
+        /// Pages of the partition that are free. Written by the m-kernel, 0 elsewhere.
+        pub free_pages: u64,
+        /// Pages of the partition that AnT manages. Written by the m-kernel, 0 elsewhere.
+        pub total_pages: u64,
+        /// Rings of this core's doorbell that `ant.ko` handled. Written by the module.
+        pub linux_doorbells: u64,
+        /// Requests of this core that the module refused: outside the partition or not a page.
+        /// Written by the module.
+        pub linux_refused: u64,
+        /// LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
+        /// before it is ready, 0 elsewhere.
+        pub init_lca: u64,
+        /// Zero; rounds the page up.
+        pub reserved: [u64; 496],
+    }
+
+    /// All that belongs to one core; `CORE_BLOCK_SPAN` bytes.
+    pub struct CoreBlock {
+        /// State and counters.
+        pub control: CoreControl,
+        /// Requests: AnT to Linux.
+        pub request: AddressStore,
+        /// Rounds up to a page. Zero.
+        pub pad_request: [u8; 1920],
+        /// Returns: Linux to AnT.
+        pub ret: AddressStore,
+        /// Rounds up to a page. Zero.
+        pub pad_ret: [u8; 1920],
+        /// Zero.
+        pub reserved: [u8; 4096],
+        /// Kernel log of the core.
+        pub log: LogRing,
+    }
+}
+
+const _: () = assert!(size_of::<CoreControl>() == 4096);
+const _: () = assert!(size_of::<CoreBlock>() as u64 == CORE_BLOCK_SPAN);
+
+abi_constants!(
+    CORE_OFF,
+    CORE_STARTING,
+    CORE_READY,
+    CORE_PANICKED,
+    CORE_HALTED,
+    ROLE_M_KERNEL,
+    ROLE_P_KERNEL,
+    ROUTE_NONE,
+    ROUTE_APIC_SHIFT,
+);

@@ -1,0 +1,226 @@
+//! The ioctls of `/dev/ant`.
+//!
+//! A file is nothing until it becomes either a *control* file (`CREATE`: it owns a partition, which
+//! ends with it) or a *proxy* file (`BIND`: it may map one LCA and return its calls). `mmap` of a
+//! control file at offset 0 gives the shared area, read-only; of a proxy file at offset `raddr` the
+//! LCA it is bound to.
+
+use crate::MAX_CORES;
+
+/// `_IOC` type of all requests.
+pub const IOCTL_TYPE: u8 = b'A';
+
+/// What `CREATE` could not do; in `PartitionCreate::failure`.
+pub const FAILURE_NONE: u32 = 0;
+/// The revisions differ; the module's is in `failed_value`.
+pub const FAILURE_REVISION: u32 = 1;
+/// No such core; it is in `failed_value`, as in all that follow up to `FAILURE_OFFLINE`.
+pub const FAILURE_NO_CPU: u32 = 2;
+/// The core that Linux booted on stays Linux's.
+pub const FAILURE_BOOT_CPU: u32 = 3;
+/// The core belongs to a partition.
+pub const FAILURE_CPU_TAKEN: u32 = 4;
+/// The core is named twice.
+pub const FAILURE_CPU_TWICE: u32 = 5;
+/// Linux would not give the core up.
+pub const FAILURE_CPU_BUSY: u32 = 6;
+/// The core is offline, so not Linux's to give.
+pub const FAILURE_OFFLINE: u32 = 7;
+/// No core named, or more than `MAX_CORES`.
+pub const FAILURE_CPU_COUNT: u32 = 8;
+/// Too little memory asked for; the least is in `failed_value`, in MiB.
+pub const FAILURE_TOO_SMALL: u32 = 9;
+/// Linux could not give that much memory; what it could is in `failed_value`, in MiB.
+pub const FAILURE_NO_MEMORY: u32 = 10;
+/// No interrupt vector left.
+pub const FAILURE_NO_VECTOR: u32 = 11;
+/// No page below 1 MiB to start a core from.
+pub const FAILURE_NO_TRAMPOLINE: u32 = 12;
+
+/// Least memory of a partition, in bytes.
+pub const MIN_MEMORY: u64 = 16 << 20;
+
+abi_struct! {
+    /// `INFO`: what module this is.
+    pub struct ModuleInfo {
+        /// `REVISION` of the module.
+        pub revision: u32,
+        /// `MAX_CORES` of the module.
+        pub max_cores: u32,
+        /// Partitions that live now.
+        pub partitions: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+
+    /// `CREATE`: take cores and memory from Linux. Written back on failure, too.
+    pub struct PartitionCreate {
+        /// In: `REVISION` of the caller.
+        pub revision: u32,
+        /// In: `BOOT_*` flags.
+        pub flags: u32,
+        /// In: memory in bytes; rounded up to 4 MiB.
+        pub memory: u64,
+        /// In: cores in `cpus`.
+        pub cpu_count: u32,
+        /// Out: number of the new partition.
+        pub partition: u32,
+        /// Out: one of `FAILURE_*`.
+        pub failure: u32,
+        /// Out: what the failure is about.
+        pub failed_value: u32,
+        /// In: Linux's numbers of the cores; the first becomes the m-kernel's.
+        pub cpus: [u32; MAX_CORES],
+    }
+
+    /// `LOAD`: copy bytes into the image, before the first `START`.
+    pub struct ImageLoad {
+        /// Address of the bytes in the caller.
+        pub source: u64,
+        /// How many.
+        pub len: u64,
+        /// Where, from the start of the image; `offset + len` within `SHARED_OFFSET`.
+        pub offset: u64,
+    }
+
+    /// `START`: start one core; returns when its first instructions have run.
+    pub struct CoreStart {
+        /// Index of the core in the partition.
+        pub core: u32,
+        /// Zero.
+        pub reserved: u32,
+        /// Virtual address of the first instruction.
+        pub entry: u64,
+    }
+
+    /// `BIND`: become the proxy file of one LCA.
+    pub struct ProxyBind {
+        /// Number of the partition.
+        pub partition: u32,
+        /// Zero.
+        pub reserved: u32,
+        /// The LCA, as `GET` gave it (with its generation).
+        pub lca: u64,
+    }
+
+    /// `GET`: out: the LCA of a request (`StoreEntry` of kind call).
+    pub struct CallGet {
+        /// The LCA with its generation.
+        pub lca: u64,
+    }
+
+    /// `RET` (result) and `RELEASE` (no proxy, no mapping any more): in.
+    pub struct CallRet {
+        /// The LCA with its generation.
+        pub lca: u64,
+        /// Core that it goes back to: `Lca::cid`.
+        pub cid: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+
+    /// `KICK`: ring a core's doorbell, to see whether it answers.
+    pub struct CoreKick {
+        /// Index of the core in the partition.
+        pub core: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+}
+
+/// Direction of an ioctl's structure, as `_IOC` counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// `_IO`: no structure.
+    None,
+    /// `_IOW`: to the module.
+    Write,
+    /// `_IOR`: from the module.
+    Read,
+    /// `_IOWR`: both.
+    ReadWrite,
+}
+
+/// One ioctl.
+#[derive(Debug)]
+pub struct Ioctl {
+    /// `ANT_<name>` in C.
+    pub name: &'static str,
+    /// `_IOC` number.
+    pub number: u8,
+    /// Which way the structure goes.
+    pub direction: Direction,
+    /// Name of the structure, empty for `_IO`.
+    pub argument: &'static str,
+    /// Bytes of the structure.
+    pub size: usize,
+}
+
+impl Ioctl {
+    /// The request number, `_IOC(direction, IOCTL_TYPE, number, size)`.
+    #[must_use]
+    pub const fn request(&self) -> u32 {
+        let direction = match self.direction {
+            Direction::None => 0,
+            Direction::Write => 1,
+            Direction::Read => 2,
+            Direction::ReadWrite => 3,
+        };
+        direction << 30 | (self.size as u32) << 16 | (IOCTL_TYPE as u32) << 8 | self.number as u32
+    }
+}
+
+macro_rules! ioctls {
+    ($( $(#[doc = $doc:literal])* $name:ident = $number:literal, $direction:ident $(, $arg:ident)?; )*) => {
+        $( $(#[doc = $doc])* pub const $name: Ioctl = Ioctl {
+            name: stringify!($name),
+            number: $number,
+            direction: Direction::$direction,
+            argument: concat!($(stringify!($arg))?),
+            size: 0 $(+ size_of::<$arg>())?,
+        }; )*
+        /// Every ioctl, for the C header.
+        pub const IOCTLS: &[Ioctl] = &[$($name),*];
+    };
+}
+
+ioctls! {
+    /// Any file: what module is this?
+    INFO = 0x00, Read, ModuleInfo;
+    /// Fresh file: take cores and memory, become the control file of a new partition.
+    CREATE = 0x01, ReadWrite, PartitionCreate;
+    /// Control file: copy the kernel image in.
+    LOAD = 0x02, Write, ImageLoad;
+    /// Control file: start a core.
+    START = 0x03, Write, CoreStart;
+    /// Control file: stop the cores, give everything back to Linux. Also on last close.
+    STOP = 0x04, None;
+    /// Control file: ring a core's doorbell.
+    KICK = 0x05, Write, CoreKick;
+    /// Control file: wait for a request (`-EAGAIN` at once if the file is non-blocking;
+    /// `-ENODEV` once the partition has stopped).
+    GET = 0x10, Read, CallGet;
+    /// Proxy file (its own LCA) or control file: give a result back and ring the core.
+    RET = 0x11, Write, CallRet;
+    /// Control file: tell AnT that Linux is through with an LCA.
+    RELEASE = 0x12, Write, CallRet;
+    /// Fresh file: become the proxy file of one LCA.
+    BIND = 0x13, Write, ProxyBind;
+}
+
+abi_constants!(
+    FAILURE_NONE,
+    FAILURE_REVISION,
+    FAILURE_NO_CPU,
+    FAILURE_BOOT_CPU,
+    FAILURE_CPU_TAKEN,
+    FAILURE_CPU_TWICE,
+    FAILURE_CPU_BUSY,
+    FAILURE_OFFLINE,
+    FAILURE_CPU_COUNT,
+    FAILURE_TOO_SMALL,
+    FAILURE_NO_MEMORY,
+    FAILURE_NO_VECTOR,
+    FAILURE_NO_TRAMPOLINE,
+    MIN_MEMORY,
+);

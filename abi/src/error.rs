@@ -1,0 +1,75 @@
+//! The one list of error numbers.
+
+/// Errors of AnT's system calls, of control messages and of the module.
+///
+/// The numbers are Linux's, so an AP process meets one set of numbers whichever kernel answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Error {
+    /// The caller may not do that.
+    NotPermitted = 1,
+    /// No such file.
+    NoEntry = 2,
+    /// No such process.
+    NoProcess = 3,
+    /// A wait was interrupted.
+    Interrupted = 4,
+    /// A transfer failed.
+    Io = 5,
+    /// The arguments do not fit.
+    TooLong = 7,
+    /// Not a program of AnT.
+    NotExecutable = 8,
+    /// Nothing there now, try again.
+    Again = 11,
+    /// No memory, or no free slot.
+    NoMemory = 12,
+    /// An address outside what the caller owns.
+    Fault = 14,
+    /// It is taken.
+    Busy = 16,
+    /// No such core, partition or device.
+    NoDevice = 19,
+    /// A value outside its range.
+    Invalid = 22,
+    /// No such system call.
+    NoSystemCall = 38,
+    /// A message that is not of the protocol.
+    Protocol = 71,
+    /// The other side did not answer in time.
+    TimedOut = 110,
+}
+
+impl Error {
+    /// Every error, in the order of the numbers.
+    pub const ALL: &[Error] = &[
+        Error::NotPermitted,
+        Error::NoEntry,
+        Error::NoProcess,
+        Error::Interrupted,
+        Error::Io,
+        Error::TooLong,
+        Error::NotExecutable,
+        Error::Again,
+        Error::NoMemory,
+        Error::Fault,
+        Error::Busy,
+        Error::NoDevice,
+        Error::Invalid,
+        Error::NoSystemCall,
+        Error::Protocol,
+        Error::TimedOut,
+    ];
+
+    /// The value a system call returns for this error: its number, negated.
+    #[must_use]
+    pub const fn to_return(self) -> i64 {
+        -(self as i32 as i64)
+    }
+
+    /// The error a negative return value stands for, if it is one of this list.
+    #[must_use]
+    pub fn from_return(value: i64) -> Option<Error> {
+        Error::ALL.iter().copied().find(|error| error.to_return() == value)
+    }
+}

@@ -1,0 +1,54 @@
+//! Virtual and physical layout that more than one party relies on.
+//!
+//! The paper's 32-bit picture (2.1.2, Fig. 2) carried over in kind: a process region mapped in
+//! 4 KiB pages, above it the ICA at the same place in every process, above that the kernel with
+//! read-only text and read-write data in large pages, physical = virtual + constant.
+
+use crate::PAGE_SIZE;
+
+/// Lowest address that a process may use.
+pub const PROCESS_START: u64 = 0x0000_0000_0001_0000;
+/// End (exclusive) of the process region.
+pub const PROCESS_END: u64 = 0x0000_5fff_ffff_f000;
+/// Top of a process's first stack.
+pub const STACK_TOP: u64 = 0x0000_5fff_ffff_0000;
+
+/// Start of the ICA: page `n` of a partition's ICA is at `ICA_START + n * 4096` in every process.
+pub const ICA_START: u64 = 0x0000_6000_0000_0000;
+/// Pages that the ICA can hold.
+pub const ICA_PAGES: u64 = 1 << 20;
+/// End (exclusive) of the ICA.
+pub const ICA_END: u64 = ICA_START + ICA_PAGES * PAGE_SIZE as u64;
+
+/// Where the kernel image is linked, and where `ant.ko` maps it for the first instruction.
+pub const IMAGE_VIRT: u64 = 0xffff_ffff_8000_0000;
+/// Large page that maps the image: 2 MiB.
+pub const LARGE_PAGE: u64 = 2 << 20;
+/// Physical memory that the image takes, contiguous: one large page of text and read-only data,
+/// one of data, at whose end the shared area lies.
+pub const IMAGE_SPAN: u64 = 2 * LARGE_PAGE;
+/// Where data begins, from the start of the image.
+pub const IMAGE_DATA: u64 = LARGE_PAGE;
+
+/// Bytes of the shared area that the boot block takes.
+pub const BOOT_BLOCK_SPAN: u64 = 64 << 10;
+/// Bytes of the shared area that one core takes.
+pub const CORE_BLOCK_SPAN: u64 = 32 << 10;
+/// Bytes of the area shared by both kernels: the boot block, then one block for each core.
+pub const SHARED_SPAN: u64 = BOOT_BLOCK_SPAN + crate::MAX_CORES as u64 * CORE_BLOCK_SPAN;
+/// Where the shared area begins, from the start of the image.
+pub const SHARED_OFFSET: u64 = IMAGE_SPAN - SHARED_SPAN;
+
+/// Vector on which AnT cores take the doorbell, from Linux and from one another.
+pub const DOORBELL_VECTOR: u64 = 0xf0;
+
+abi_constants!(
+    IMAGE_VIRT,
+    LARGE_PAGE,
+    IMAGE_SPAN,
+    BOOT_BLOCK_SPAN,
+    CORE_BLOCK_SPAN,
+    SHARED_SPAN,
+    SHARED_OFFSET,
+    DOORBELL_VECTOR,
+);

@@ -1,0 +1,144 @@
+//! The LCA, Linux system Call information Area (paper 4.1.1, table 3): one page that carries one
+//! system call to Linux and its result back.
+//!
+//! It describes itself: each argument says whether it is a value or points into `buffer`, and
+//! pointers inside the buffer are listed as relocations. So the proxy rebuilds and executes a call
+//! without knowing any system call. Encoding and decoding are in `ant-core::lca`.
+
+use crate::PAGE_SIZE;
+
+/// Arguments of a system call.
+pub const ARGS: usize = 6;
+/// Relocations of one call.
+pub const RELOCATIONS: usize = 16;
+/// Steps of a call that are stamped when it is traced.
+pub const STEPS: usize = 10;
+/// Bytes before `buffer`.
+pub const LCA_HEADER: usize = 512;
+/// Bytes of `buffer`.
+pub const LCA_BUFFER: usize = PAGE_SIZE - LCA_HEADER;
+
+/// `Lca::cflag`: the proxy stays for the next call (paper 3.3.3).
+pub const CFLAG_CONTINUE: u32 = 1 << 0;
+/// `Lca::cflag`: everyone who handles the call stamps its step.
+pub const CFLAG_TRACE: u32 = 1 << 1;
+
+/// `Arg::kind`: `value` is the argument.
+pub const ARG_VALUE: u8 = 0;
+/// `Arg::kind`: the argument points to `buffer[value .. value + len]`.
+pub const ARG_BUFFER: u8 = 1;
+/// `Arg::kind`: the argument is a page loan. Reserved; refused with `-ENOSYS` today.
+pub const ARG_LOAN: u8 = 2;
+
+/// `Lca::syscallno` of the notice that ends an AP process. Not a system call: the proxy reports it
+/// to its parent and exits. Arguments: 0 = one of `END_*` (value), 1 = the number that goes with it
+/// (value), 2 = text for people (buffer, UTF-8).
+pub const SYSCALL_END: u64 = u64::MAX;
+
+/// The process exited; the number is its exit status.
+pub const END_EXITED: u64 = 0;
+/// The process was ended by a fault; the number is the Linux signal that stands for it.
+pub const END_FAULTED: u64 = 1;
+/// The process was killed; the number is the signal.
+pub const END_KILLED: u64 = 2;
+/// The program could not be loaded; the number is an error number.
+pub const END_LOAD_FAILED: u64 = 3;
+
+abi_struct! {
+    /// One argument.
+    pub struct Arg {
+        /// One of `ARG_*`.
+        pub kind: u8,
+        /// Zero.
+        pub reserved: [u8; 3],
+        /// `ARG_BUFFER`: bytes that the call may read or write there.
+        pub len: u32,
+        /// The value, or the offset into `buffer`.
+        pub value: u64,
+    }
+
+    /// A pointer that lies inside the buffer: eight bytes at `at` that must point to
+    /// `buffer[target .. target + len]`.
+    pub struct Relocation {
+        /// Offset into `buffer` of the pointer, a multiple of 8.
+        pub at: u16,
+        /// Offset into `buffer` of what it points to.
+        pub target: u16,
+        /// Bytes that the call may read or write there.
+        pub len: u32,
+    }
+
+    /// When and where a step of a traced call happened.
+    pub struct Stamp {
+        /// Time-stamp counter, 0 if the step was not taken.
+        pub tsc: u64,
+        /// Linux's number of the CPU.
+        pub cpu: u32,
+        /// Process id: AnT's in AnT's steps, Linux's in Linux's steps, 0 for a kernel.
+        pub pid: u32,
+    }
+
+    /// The page.
+    pub struct Lca {
+        /// Core that the result goes back to: index of the AP process's core in the partition.
+        /// Filled by the AnT kernel.
+        pub cid: u32,
+        /// `CFLAG_*`. Filled by the AP process.
+        pub cflag: u32,
+        /// Number of the Linux system call. Filled by the AP process.
+        pub syscallno: u64,
+        /// Its return value. Filled by the proxy.
+        pub retval: i64,
+        /// Relocations in use. Filled by the AP process.
+        pub relocation_count: u32,
+        /// Zero.
+        pub reserved: u32,
+        /// The arguments. Filled by the AP process.
+        pub args: [Arg; ARGS],
+        /// Pointers inside the buffer. Filled by the AP process.
+        pub relocations: [Relocation; RELOCATIONS],
+        /// Steps of a traced call, see `STEP_*`. Filled by whoever takes the step.
+        pub stamps: [Stamp; STEPS],
+        /// Zero.
+        pub reserved_tail: [u64; 12],
+        /// What the arguments point to.
+        pub buffer: [u8; LCA_BUFFER],
+    }
+}
+
+/// Step: the AP process has filled the LCA and traps into AnT (paper 4.3 (1)).
+pub const STEP_AP_CALLS: usize = 0;
+/// Step: the AnT kernel has put the address into the request store and rings Linux (2).
+pub const STEP_ANT_RINGS: usize = 1;
+/// Step: `ant.ko` takes the doorbell interrupt (2).
+pub const STEP_LINUX_DOORBELL: usize = 2;
+/// Step: the parent's `ANT_GET` returns the address (3).
+pub const STEP_PARENT_GETS: usize = 3;
+/// Step: the proxy is there, forked or woken (4).
+pub const STEP_PROXY_WAKES: usize = 4;
+/// Step: the proxy has the LCA mapped and the arguments rebuilt, and issues the call (5, 6).
+pub const STEP_PROXY_EXECUTES: usize = 5;
+/// Step: the call has returned in the proxy (6).
+pub const STEP_PROXY_DONE: usize = 6;
+/// Step: `ANT_RET`: `ant.ko` has put the address into the return store and rings AnT (7, 8).
+pub const STEP_LINUX_RETURNS: usize = 7;
+/// Step: the AnT kernel takes the address from the return store and wakes the AP process (9).
+pub const STEP_ANT_WAKES: usize = 8;
+/// Step: the AP process runs again and has its result (9).
+pub const STEP_AP_RESUMES: usize = 9;
+
+const _: () = assert!(core::mem::offset_of!(Lca, buffer) == LCA_HEADER);
+const _: () = assert!(size_of::<Lca>() == PAGE_SIZE);
+
+abi_constants!(
+    ARGS,
+    RELOCATIONS,
+    STEPS,
+    LCA_HEADER,
+    LCA_BUFFER,
+    CFLAG_CONTINUE,
+    CFLAG_TRACE,
+    STEP_LINUX_DOORBELL,
+    STEP_PARENT_GETS,
+    STEP_LINUX_RETURNS,
+);

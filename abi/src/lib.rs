@@ -1,0 +1,44 @@
+//! Every byte that crosses a boundary of AnT/Linux, defined once.
+//!
+//! The boundaries: `ant.ko` and the AnT kernel (boot block, address stores, core control, log),
+//! AP process and proxy (the LCA), `/dev/ant` (ioctls), AP process and AnT kernel (AnT's system
+//! calls), `antd` and AnT's `init` (control messages).
+//!
+//! Types here are plain: fixed-size integers, explicit padding, no pointers. Reading raw bytes
+//! into them is safe for every bit pattern (`zerocopy`); what a value *means* is checked by whoever
+//! takes it from the other side: copy once, validate, use. The module's header
+//! `linux/module/ant_abi.h` is generated from this crate (`examples/c_header.rs`).
+//!
+//! Deliberately absent: hardware, behaviour, allocation, `unsafe`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod describe;
+
+pub mod boot;
+pub mod control;
+pub mod core_block;
+pub mod device;
+mod error;
+pub mod layout;
+pub mod lca;
+pub mod log;
+pub mod store;
+pub mod syscall;
+
+pub use describe::{Constant, Field, Struct};
+pub use error::Error;
+
+/// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
+/// with a peer of another revision.
+pub const REVISION: u32 = 1;
+
+/// Cores that one partition can have.
+pub const MAX_CORES: usize = 32;
+
+/// AP processes and OS servers that one partition can have at one time.
+pub const MAX_PROCESSES: usize = 128;
+
+/// Bytes in a page, on both sides.
+pub const PAGE_SIZE: usize = 4096;

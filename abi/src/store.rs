@@ -1,0 +1,79 @@
+//! The LCA address stores (paper 4.2, Fig. 6): rings that carry real addresses of LCAs.
+//!
+//! One pair per AnT core. *Request*: producer the AnT core, consumer Linux. *Return*: producer
+//! Linux (serialised by the module), consumer the AnT core. The algorithm is in `ant-core::ring`;
+//! this is its memory.
+
+/// Entries of one store; a power of two. Every process has at most one request and two return
+/// entries under way, so a store never fills.
+pub const STORE_ENTRIES: usize = 256;
+
+/// `StoreEntry` kind: a request, or the return of one.
+pub const KIND_CALL: u64 = 0;
+/// `StoreEntry` kind (return store only): Linux holds no mapping of the LCA and no proxy for it
+/// any more. Unless AnT asked for that end, the proxy died.
+pub const KIND_RELEASED: u64 = 1;
+
+/// Bits of an entry that hold the address of the page.
+pub const ENTRY_ADDRESS_MASK: u64 = 0x000f_ffff_ffff_f000;
+/// Bits of an entry that hold its kind.
+pub const ENTRY_KIND_MASK: u64 = 0xfff;
+/// First bit of the generation.
+pub const ENTRY_GENERATION_SHIFT: u32 = 52;
+
+abi_struct! {
+    /// Memory of one address store.
+    pub struct AddressStore {
+        /// Entries ever put in (wraps). Written by the producer, read by the consumer.
+        pub tail: u32,
+        /// Keeps the two counters on cache lines of their own. Zero.
+        pub pad_tail: [u32; 15],
+        /// Entries ever taken out (wraps). Written by the consumer, read by the producer.
+        pub head: u32,
+        /// Zero.
+        pub pad_head: [u32; 15],
+        /// Entry `n` is at `n % STORE_ENTRIES`.
+        pub entries: [u64; STORE_ENTRIES],
+    }
+}
+
+/// What a store carries: the real address of an LCA, the generation of its tenant, and a kind.
+///
+/// The generation changes each time the page gets a new tenant, so a late entry for a process that
+/// has ended is never taken for its successor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StoreEntry(pub u64);
+
+impl StoreEntry {
+    /// A call through the LCA at `raddr` (page aligned; other bits are dropped).
+    #[must_use]
+    pub const fn call(raddr: u64, generation: u16) -> Self {
+        Self((raddr & ENTRY_ADDRESS_MASK) | ((generation as u64) << ENTRY_GENERATION_SHIFT))
+    }
+
+    /// The same LCA and generation with another kind.
+    #[must_use]
+    pub const fn with_kind(self, kind: u64) -> Self {
+        Self((self.0 & !ENTRY_KIND_MASK) | (kind & ENTRY_KIND_MASK))
+    }
+
+    /// Physical address of the LCA.
+    #[must_use]
+    pub const fn raddr(self) -> u64 {
+        self.0 & ENTRY_ADDRESS_MASK
+    }
+
+    /// Generation of the tenant, 12 bits.
+    #[must_use]
+    pub const fn generation(self) -> u16 {
+        (self.0 >> ENTRY_GENERATION_SHIFT) as u16
+    }
+
+    /// One of `KIND_*`.
+    #[must_use]
+    pub const fn kind(self) -> u64 {
+        self.0 & ENTRY_KIND_MASK
+    }
+}
+
+abi_constants!(STORE_ENTRIES, KIND_CALL, KIND_RELEASED, ENTRY_ADDRESS_MASK, ENTRY_KIND_MASK);

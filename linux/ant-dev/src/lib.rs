@@ -1,0 +1,1 @@
+//! The only Rust code that opens /dev/ant

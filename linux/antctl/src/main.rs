@@ -1,0 +1,2 @@
+//! The command people type
+fn main() {}

@@ -1,0 +1,1 @@
+//! The daemon: parent of the proxies

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
+/* Generated from abi/ by `./ant gen`. Do not edit. */
+#ifndef ANT_ABI_H
+#define ANT_ABI_H
+
+#include <linux/build_bug.h>
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define ANT_REVISION 1
+#define ANT_MAX_CORES 32
+#define ANT_REQUEST_STORE_OFFSET 4096
+#define ANT_RETURN_STORE_OFFSET 8192
+#define ANT_IMAGE_VIRT 0xffffffff80000000ULL
+#define ANT_LARGE_PAGE 0x200000U
+#define ANT_IMAGE_SPAN 0x400000U
+#define ANT_BOOT_BLOCK_SPAN 0x10000U
+#define ANT_CORE_BLOCK_SPAN 32768
+#define ANT_SHARED_SPAN 0x110000U
+#define ANT_SHARED_OFFSET 0x2f0000U
+#define ANT_DOORBELL_VECTOR 240
+#define ANT_BOOT_MAGIC 0x62746f6f62546e41ULL
+#define ANT_MAX_EXTENTS 1024
+#define ANT_BOOT_ALLOW_INJECT 1
+#define ANT_STORE_ENTRIES 256
+#define ANT_KIND_CALL 0
+#define ANT_KIND_RELEASED 1
+#define ANT_ENTRY_ADDRESS_MASK 0xffffffffff000ULL
+#define ANT_ENTRY_KIND_MASK 4095
+#define ANT_CORE_OFF 0
+#define ANT_CORE_STARTING 1
+#define ANT_CORE_READY 2
+#define ANT_CORE_PANICKED 3
+#define ANT_CORE_HALTED 4
+#define ANT_ROLE_M_KERNEL 0
+#define ANT_ROLE_P_KERNEL 1
+#define ANT_ROUTE_NONE 0
+#define ANT_ROUTE_APIC_SHIFT 32
+#define ANT_ARGS 6
+#define ANT_RELOCATIONS 16
+#define ANT_STEPS 10
+#define ANT_LCA_HEADER 512
+#define ANT_LCA_BUFFER 3584
+#define ANT_CFLAG_CONTINUE 1
+#define ANT_CFLAG_TRACE 2
+#define ANT_STEP_LINUX_DOORBELL 2
+#define ANT_STEP_PARENT_GETS 3
+#define ANT_STEP_LINUX_RETURNS 7
+#define ANT_FAILURE_NONE 0
+#define ANT_FAILURE_REVISION 1
+#define ANT_FAILURE_NO_CPU 2
+#define ANT_FAILURE_BOOT_CPU 3
+#define ANT_FAILURE_CPU_TAKEN 4
+#define ANT_FAILURE_CPU_TWICE 5
+#define ANT_FAILURE_CPU_BUSY 6
+#define ANT_FAILURE_OFFLINE 7
+#define ANT_FAILURE_CPU_COUNT 8
+#define ANT_FAILURE_TOO_SMALL 9
+#define ANT_FAILURE_NO_MEMORY 10
+#define ANT_FAILURE_NO_VECTOR 11
+#define ANT_FAILURE_NO_TRAMPOLINE 12
+#define ANT_MIN_MEMORY 0x1000000U
+
+/*
+ * Contiguous physical memory.
+ */
+struct ant_extent {
+	/* Physical address, page aligned. */
+	__u64 start;
+	/* Bytes, a multiple of a page. */
+	__u64 len;
+};
+static_assert(sizeof(struct ant_extent) == 16);
+
+/*
+ * One core of the partition. The first is the m-kernel's.
+ */
+struct ant_boot_core {
+	/* Physical APIC id. */
+	__u32 apic_id;
+	/* What Linux calls it; the number people see. */
+	__u32 linux_cpu;
+};
+static_assert(sizeof(struct ant_boot_core) == 8);
+
+/*
+ * Start of the shared area. Filled by `ant.ko` before the first core starts; never changed
+ * afterwards; checked by the AnT kernel.
+ */
+struct ant_boot_block {
+	/* `BOOT_MAGIC`. */
+	__u64 magic;
+	/* `REVISION` of the module. */
+	__u32 revision;
+	/* Bytes of this structure. */
+	__u32 size;
+	/* Number of the partition on this machine. */
+	__u32 partition;
+	/* `BOOT_*`. */
+	__u32 flags;
+	/* Physical address of the kernel image; the shared area is `SHARED_OFFSET` above it. */
+	__u64 image_phys;
+	/* Frequency of the time-stamp counter in kHz, as Linux measured it. */
+	__u32 tsc_khz;
+	/* Cores in `cores`. */
+	__u32 core_count;
+	/* Extents in `extents`. */
+	__u32 extent_count;
+	/* Zero. */
+	__u32 reserved;
+	/* The cores of the partition, the m-kernel's first. */
+	struct ant_boot_core cores[32];
+	/* The memory of the partition. The first extent begins with the image. */
+	struct ant_extent extents[1024];
+};
+static_assert(sizeof(struct ant_boot_block) == 16688);
+
+/*
+ * Memory of one address store.
+ */
+struct ant_address_store {
+	/* Entries ever put in (wraps). Written by the producer, read by the consumer. */
+	__u32 tail;
+	/* Keeps the two counters on cache lines of their own. Zero. */
+	__u32 pad_tail[15];
+	/* Entries ever taken out (wraps). Written by the consumer, read by the producer. */
+	__u32 head;
+	/* Zero. */
+	__u32 pad_head[15];
+	/* Entry `n` is at `n % STORE_ENTRIES`. */
+	__u64 entries[256];
+};
+static_assert(sizeof(struct ant_address_store) == 2176);
+
+/*
+ * Control page of one core. Counters count from the start of the partition.
+ */
+struct ant_core_control {
+	/* One of `CORE_*`. Written by AnT. */
+	__u32 state;
+	/* One of `ROLE_*`. Written by AnT. */
+	__u32 role;
+	/* Where this core's doorbell to Linux goes: `apic_id << 32 | vector`, or `ROUTE_NONE`.
+	 * Written by the module as one store whenever the irq's affinity changes; read by AnT
+	 * before every send. */
+	__u64 route;
+	/* Process that runs now, 0 for none. Written by AnT. */
+	__u32 running_pid;
+	/* Processes that live on this core. Written by AnT. */
+	__u32 processes;
+	/* Linux system calls sent. Written by AnT. */
+	__u64 calls_sent;
+	/* Returns taken. Written by AnT. */
+	__u64 calls_returned;
+	/* Doorbells taken, from Linux or from another AnT core. Written by AnT; a doorbell that
+	 * does not raise it within a second means a core with interrupts off. */
+	__u64 doorbells;
+	/* Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT. */
+	__u64 stray_interrupts;
+	/* Timer interrupts taken. Written by AnT. */
+	__u64 timer_interrupts;
+	/* Changes from one process to another. Written by AnT. */
+	__u64 switches;
+	/* Faults that ended a process. Written by AnT. */
+	__u64 faults;
+	/* TSC cycles spent halted. Written by AnT. */
+	__u64 idle_cycles;
+	/* Pages of the partition that are free. Written by the m-kernel, 0 elsewhere. */
+	__u64 free_pages;
+	/* Pages of the partition that AnT manages. Written by the m-kernel, 0 elsewhere. */
+	__u64 total_pages;
+	/* Rings of this core's doorbell that `ant.ko` handled. Written by the module. */
+	__u64 linux_doorbells;
+	/* Requests of this core that the module refused: outside the partition or not a page.
+	 * Written by the module. */
+	__u64 linux_refused;
+	/* LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
+	 * before it is ready, 0 elsewhere. */
+	__u64 init_lca;
+	/* Zero; rounds the page up. */
+	__u64 reserved[496];
+};
+static_assert(sizeof(struct ant_core_control) == 4096);
+
+/*
+ * One argument.
+ */
+struct ant_arg {
+	/* One of `ARG_*`. */
+	__u8 kind;
+	/* Zero. */
+	__u8 reserved[3];
+	/* `ARG_BUFFER`: bytes that the call may read or write there. */
+	__u32 len;
+	/* The value, or the offset into `buffer`. */
+	__u64 value;
+};
+static_assert(sizeof(struct ant_arg) == 16);
+
+/*
+ * A pointer that lies inside the buffer: eight bytes at `at` that must point to
+ * `buffer[target .. target + len]`.
+ */
+struct ant_relocation {
+	/* Offset into `buffer` of the pointer, a multiple of 8. */
+	__u16 at;
+	/* Offset into `buffer` of what it points to. */
+	__u16 target;
+	/* Bytes that the call may read or write there. */
+	__u32 len;
+};
+static_assert(sizeof(struct ant_relocation) == 8);
+
+/*
+ * When and where a step of a traced call happened.
+ */
+struct ant_stamp {
+	/* Time-stamp counter, 0 if the step was not taken. */
+	__u64 tsc;
+	/* Linux's number of the CPU. */
+	__u32 cpu;
+	/* Process id: AnT's in AnT's steps, Linux's in Linux's steps, 0 for a kernel. */
+	__u32 pid;
+};
+static_assert(sizeof(struct ant_stamp) == 16);
+
+/*
+ * The page.
+ */
+struct ant_lca {
+	/* Core that the result goes back to: index of the AP process's core in the partition.
+	 * Filled by the AnT kernel. */
+	__u32 cid;
+	/* `CFLAG_*`. Filled by the AP process. */
+	__u32 cflag;
+	/* Number of the Linux system call. Filled by the AP process. */
+	__u64 syscallno;
+	/* Its return value. Filled by the proxy. */
+	__s64 retval;
+	/* Relocations in use. Filled by the AP process. */
+	__u32 relocation_count;
+	/* Zero. */
+	__u32 reserved;
+	/* The arguments. Filled by the AP process. */
+	struct ant_arg args[6];
+	/* Pointers inside the buffer. Filled by the AP process. */
+	struct ant_relocation relocations[16];
+	/* Steps of a traced call, see `STEP_*`. Filled by whoever takes the step. */
+	struct ant_stamp stamps[10];
+	/* Zero. */
+	__u64 reserved_tail[12];
+	/* What the arguments point to. */
+	__u8 buffer[3584];
+};
+static_assert(sizeof(struct ant_lca) == 4096);
+
+/*
+ * `INFO`: what module this is.
+ */
+struct ant_module_info {
+	/* `REVISION` of the module. */
+	__u32 revision;
+	/* `MAX_CORES` of the module. */
+	__u32 max_cores;
+	/* Partitions that live now. */
+	__u32 partitions;
+	/* Zero. */
+	__u32 reserved;
+};
+static_assert(sizeof(struct ant_module_info) == 16);
+
+/*
+ * `CREATE`: take cores and memory from Linux. Written back on failure, too.
+ */
+struct ant_partition_create {
+	/* In: `REVISION` of the caller. */
+	__u32 revision;
+	/* In: `BOOT_*` flags. */
+	__u32 flags;
+	/* In: memory in bytes; rounded up to 4 MiB. */
+	__u64 memory;
+	/* In: cores in `cpus`. */
+	__u32 cpu_count;
+	/* Out: number of the new partition. */
+	__u32 partition;
+	/* Out: one of `FAILURE_*`. */
+	__u32 failure;
+	/* Out: what the failure is about. */
+	__u32 failed_value;
+	/* In: Linux's numbers of the cores; the first becomes the m-kernel's. */
+	__u32 cpus[32];
+};
+static_assert(sizeof(struct ant_partition_create) == 160);
+
+/*
+ * `LOAD`: copy bytes into the image, before the first `START`.
+ */
+struct ant_image_load {
+	/* Address of the bytes in the caller. */
+	__u64 source;
+	/* How many. */
+	__u64 len;
+	/* Where, from the start of the image; `offset + len` within `SHARED_OFFSET`. */
+	__u64 offset;
+};
+static_assert(sizeof(struct ant_image_load) == 24);
+
+/*
+ * `START`: start one core; returns when its first instructions have run.
+ */
+struct ant_core_start {
+	/* Index of the core in the partition. */
+	__u32 core;
+	/* Zero. */
+	__u32 reserved;
+	/* Virtual address of the first instruction. */
+	__u64 entry;
+};
+static_assert(sizeof(struct ant_core_start) == 16);
+
+/*
+ * `BIND`: become the proxy file of one LCA.
+ */
+struct ant_proxy_bind {
+	/* Number of the partition. */
+	__u32 partition;
+	/* Zero. */
+	__u32 reserved;
+	/* The LCA, as `GET` gave it (with its generation). */
+	__u64 lca;
+};
+static_assert(sizeof(struct ant_proxy_bind) == 16);
+
+/*
+ * `GET`: out: the LCA of a request (`StoreEntry` of kind call).
+ */
+struct ant_call_get {
+	/* The LCA with its generation. */
+	__u64 lca;
+};
+static_assert(sizeof(struct ant_call_get) == 8);
+
+/*
+ * `RET` (result) and `RELEASE` (no proxy, no mapping any more): in.
+ */
+struct ant_call_ret {
+	/* The LCA with its generation. */
+	__u64 lca;
+	/* Core that it goes back to: `Lca::cid`. */
+	__u32 cid;
+	/* Zero. */
+	__u32 reserved;
+};
+static_assert(sizeof(struct ant_call_ret) == 16);
+
+/*
+ * `KICK`: ring a core's doorbell, to see whether it answers.
+ */
+struct ant_core_kick {
+	/* Index of the core in the partition. */
+	__u32 core;
+	/* Zero. */
+	__u32 reserved;
+};
+static_assert(sizeof(struct ant_core_kick) == 8);
+
+#define ANT_INFO _IOR('A', 0x00, struct ant_module_info)
+#define ANT_CREATE _IOWR('A', 0x01, struct ant_partition_create)
+#define ANT_LOAD _IOW('A', 0x02, struct ant_image_load)
+#define ANT_START _IOW('A', 0x03, struct ant_core_start)
+#define ANT_STOP _IO('A', 0x04)
+#define ANT_KICK _IOW('A', 0x05, struct ant_core_kick)
+#define ANT_GET _IOR('A', 0x10, struct ant_call_get)
+#define ANT_RET _IOW('A', 0x11, struct ant_call_ret)
+#define ANT_RELEASE _IOW('A', 0x12, struct ant_call_ret)
+#define ANT_BIND _IOW('A', 0x13, struct ant_proxy_bind)
+
+#endif /* ANT_ABI_H */

@@ -1,0 +1,2 @@
+//! The one door: build, run, test
+fn main() {}
