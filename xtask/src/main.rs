@@ -1,2 +1,38 @@
-//! The one door: build, run, test
-fn main() {}
+//! The one door: set up, build, run, test.
+//!
+//! `./ant` starts it. Each command has a module of its own; what boots a guest is in `ant-vm`.
+//! xtask links no crate of the product: it runs what was built.
+
+mod bare;
+mod build;
+mod linux_programs;
+mod module;
+mod step;
+mod toolchain;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// AnT/Linux: set up, build, run and test.
+#[derive(Parser)]
+#[command(name = "ant", bin_name = "./ant", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the module, AnT, its programs and the Linux programs, into target/ant
+    Build(build::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("ant: {error:#}");
+        ExitCode::FAILURE
+    })
+}

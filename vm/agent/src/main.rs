@@ -1,0 +1,2 @@
+//! Runs commands in the guest for the host.
+fn main() {}

@@ -1,0 +1,104 @@
+//! `./ant build`: everything that a guest (or a real machine) needs, under `target/ant`.
+
+use crate::module::{self, Warnings};
+use crate::{bare, linux_programs};
+use ant_vm::paths;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Parts that can be built alone.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// ant.ko
+    Module,
+    /// antd, antctl
+    Linux,
+    /// init and the sample programs
+    Programs,
+    /// The AnT kernel
+    Kernel,
+}
+
+/// Every part, in an order that works: the kernel embeds init.
+const ALL: &[Part] = &[Part::Module, Part::Linux, Part::Programs, Part::Kernel];
+
+/// Arguments of `./ant build`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to build (default: everything)
+    parts: Vec<Part>,
+    /// Build ant.ko for this kernel (default: the newest in /boot)
+    #[arg(long, value_name = "VERSION")]
+    kernel: Option<String>,
+}
+
+/// Builds what `args` ask for.
+pub fn run(args: &Args) -> Result<()> {
+    let version = match &args.kernel {
+        Some(version) => version.clone(),
+        None => ant_vm::kernels::newest()?,
+    };
+    let parts = if args.parts.is_empty() { ALL } else { &args.parts };
+    build(parts, &version)?;
+    eprintln!("  built into {}", paths::out().display());
+    Ok(())
+}
+
+/// Builds everything for a guest that runs the kernel `version`.
+pub fn everything(version: &str) -> Result<()> {
+    build(ALL, version)
+}
+
+fn build(parts: &[Part], version: &str) -> Result<()> {
+    for part in parts {
+        match part {
+            Part::Module => drop(module::build(version, Warnings::Default)?),
+            Part::Linux => {
+                linux_programs::build("guest agent", &["ant-agent"])?;
+                linux_programs::build("antd and antctl", &["antd", "antctl"])?;
+            }
+            Part::Programs => bare::build_programs()?,
+            Part::Kernel => bare::build_kernel()?,
+        }
+    }
+    Ok(())
+}
+
+/// The programs that cargo's JSON `messages` name.
+pub fn executables(messages: &str) -> Vec<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .collect()
+}
+
+/// Puts `program` into `dir` after `strip` with `how`; a file that stays the same is not touched.
+pub fn install_stripped(program: &Path, dir: &Path, how: &[&str]) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {dir:?}"))?;
+    let name = program.file_name().context("a program without a name")?;
+    let stripped = dir.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let status = Command::new("strip").args(how).arg("-o").arg(&stripped).arg(program).status()?;
+    if !status.success() {
+        bail!("strip {}: {status}", program.display());
+    }
+    let target = dir.join(name);
+    if fs::read(&stripped)? == fs::read(&target).unwrap_or_default() {
+        fs::remove_file(&stripped)?;
+    } else {
+        fs::rename(&stripped, &target)?;
+    }
+    Ok(())
+}
+
+/// Copies `from` over `to` unless they hold the same; true if it copied.
+pub fn copy_if_changed(from: &Path, to: &Path) -> Result<bool> {
+    let new = fs::read(from).with_context(|| format!("cannot read {from:?}"))?;
+    if fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(false);
+    }
+    fs::write(to, new).with_context(|| format!("cannot write {to:?}"))?;
+    Ok(true)
+}

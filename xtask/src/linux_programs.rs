@@ -1,0 +1,28 @@
+//! Builds the Linux programs, static, so that they run in any guest.
+
+use crate::toolchain::{LINUX_TARGET, host_cargo};
+use crate::{build, step};
+use ant_vm::paths;
+use anyhow::Result;
+
+/// Builds `packages` and puts their programs under `target/ant/linux`.
+pub fn build(name: &str, packages: &[&str]) -> Result<()> {
+    let mut cargo = host_cargo();
+    cargo
+        .args(["build", "--release", "--target", LINUX_TARGET])
+        .arg("--message-format=json-render-diagnostics")
+        .arg("--target-dir")
+        .arg(paths::root().join("target/linux"))
+        .env(
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+            "-Ctarget-feature=+crt-static -Crelocation-model=static",
+        );
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    let messages = step::run(name, &mut cargo)?;
+    for program in build::executables(&messages) {
+        build::install_stripped(&program, &paths::linux_programs(), &["--strip-debug"])?;
+    }
+    Ok(())
+}
