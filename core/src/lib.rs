@@ -1,1 +1,26 @@
-//! Logic that needs no hardware
+//! Logic of AnT/Linux that needs no hardware: it runs, and is tested, on any machine.
+//!
+//! * [`ring`]: the address store, which carries entries between the two kernels.
+//! * [`log_ring`]: the kernel log of a core, written by AnT and read by Linux.
+//! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
+//! * [`lca`]: a system call into an LCA and out of it again.
+//! * [`pages`]: which pages of a partition are free.
+//! * [`sched`]: the run queue of one core.
+//!
+//! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
+//!
+//! Deliberately absent: asm, device registers, globals, clocks (time comes in as an argument),
+//! allocation, `unsafe`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod atomic;
+pub mod calls;
+pub mod lca;
+pub mod log_ring;
+pub mod pages;
+pub mod ring;
+pub mod sched;

@@ -1,0 +1,316 @@
+//! From registers and a caller's memory into an LCA, by the table; and back.
+
+use ant_abi::Error;
+use ant_abi::lca::{ARGS, Lca, RELOCATIONS};
+use arrayvec::ArrayVec;
+
+use super::{Builder, Memory};
+use crate::calls::{self, Data, Direction, Excess, Filled, Place, Size};
+
+/// Bytes of a `struct iovec`.
+const IOVEC: usize = 16;
+/// Most segments that Linux takes (`UIO_MAXIOV`).
+const SEGMENTS_MAX: u64 = 1024;
+/// A return value above its negative, and below 0, is an error.
+const ERRNO_END: i64 = 4096;
+/// `ERANGE`: the room was too small.
+const ERANGE: i64 = 34;
+/// Outputs of one call: every segment, or every argument.
+const OUTPUTS: usize = RELOCATIONS;
+
+/// What to copy back when the call has returned.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    outputs: ArrayVec<Output, OUTPUTS>,
+    /// Bytes of room that were left of what the caller offered, if that was more.
+    squeezed: Option<usize>,
+}
+
+/// One piece of the buffer that goes back.
+#[derive(Clone, Copy, Debug)]
+struct Output {
+    /// Where to, in the caller's memory.
+    addr: u64,
+    offset: usize,
+    len: usize,
+    extent: Extent,
+}
+
+/// How much of an output goes back.
+#[derive(Clone, Copy, Debug)]
+enum Extent {
+    /// All if the call succeeded.
+    OnSuccess,
+    /// All.
+    Always,
+    /// What the call returned, in elements of so many bytes, less what earlier outputs took.
+    Returned { unit: usize },
+    /// As many bytes as the 32-bit number at this offset says, if the call succeeded.
+    Told { at: usize },
+}
+
+/// Puts call `nr` with `args`, whose pointers point into `memory`, into `lca`.
+///
+/// Fills number, arguments, relocations and buffer; `cid`, `cflag` and the stamps are others' to
+/// fill. Pointers that are NULL stay 0. A transfer that is too long is shortened where a short
+/// count is legal.
+///
+/// # Errors
+///
+/// * [`Error::NoSystemCall`]: the call, or this request of it, is not in the table.
+/// * [`Error::TooLong`]: it does not fit an LCA.
+/// * [`Error::Fault`]: a pointer points outside `memory`.
+/// * [`Error::Invalid`]: an argument that Linux would refuse (number of segments).
+pub fn encode(
+    nr: u64,
+    args: [u64; ARGS],
+    memory: &impl Memory,
+    lca: &mut Lca,
+) -> Result<Plan, Error> {
+    let call = calls::find(nr).ok_or(Error::NoSystemCall)?;
+    let mut encoder = Encoder {
+        args,
+        memory,
+        builder: Builder::new(lca, nr),
+        plan: Plan { outputs: ArrayVec::new(), squeezed: None },
+    };
+    for (index, &value) in args.iter().enumerate().take(call.args.len()) {
+        encoder.builder.set_value(index, value);
+    }
+    for turn in [Turn::First, Turn::AfterLengths, Turn::WhatIsLeft] {
+        for (index, &place) in call.args.iter().enumerate() {
+            let place = encoder.resolve(place)?;
+            if args[index] != 0 && Turn::of(place) == turn {
+                encoder.place(index, place)?;
+            }
+        }
+    }
+    let Encoder { builder, plan, .. } = encoder;
+    builder.finish();
+    Ok(plan)
+}
+
+/// When an argument is placed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    /// Its length is in what another argument points to, which must have its place.
+    AfterLengths,
+    /// It can be shortened, so it takes what the others leave.
+    WhatIsLeft,
+}
+
+impl Turn {
+    fn of(place: Place) -> Self {
+        match place {
+            Place::Data(Data { excess: Excess::Shorten | Excess::Squeeze, .. })
+            | Place::Vector { .. } => Turn::WhatIsLeft,
+            Place::Data(Data { size: Size::Told { .. }, .. }) => Turn::AfterLengths,
+            Place::Value | Place::Text | Place::Data(_) | Place::Select { .. } => Turn::First,
+        }
+    }
+}
+
+/// A call on its way into an LCA.
+struct Encoder<'a, M> {
+    args: [u64; ARGS],
+    memory: &'a M,
+    builder: Builder<'a>,
+    plan: Plan,
+}
+
+impl<M: Memory> Encoder<'_, M> {
+    /// The place that the values of the other arguments select.
+    fn resolve(&self, place: Place) -> Result<Place, Error> {
+        let Place::Select { by, cases } = place else { return Ok(place) };
+        // Linux looks at the lower half only.
+        let selector = self.args[by] & u64::from(u32::MAX);
+        let case = cases.iter().find(|(value, _)| *value == selector);
+        case.map(|&(_, place)| place).ok_or(Error::NoSystemCall)
+    }
+
+    fn place(&mut self, index: usize, place: Place) -> Result<(), Error> {
+        match place {
+            Place::Value => Ok(()),
+            Place::Text => self.place_text(index),
+            Place::Data(data) => self.place_data(index, data),
+            Place::Vector { direction, count } => self.place_vector(index, direction, count),
+            Place::Select { .. } => Err(Error::NoSystemCall),
+        }
+    }
+
+    fn place_text(&mut self, index: usize) -> Result<(), Error> {
+        let len = self.memory.read_string(self.args[index], self.builder.free())?;
+        let offset = self.builder.reserve(len)?;
+        self.builder.set_buffer(index, offset, len);
+        Ok(())
+    }
+
+    fn place_data(&mut self, index: usize, data: Data) -> Result<(), Error> {
+        let len = self.fit(data)?;
+        let offset = self.builder.reserve(len)?;
+        self.builder.set_buffer(index, offset, len);
+        let addr = self.args[index];
+        if data.direction != Direction::Out {
+            self.memory.read(addr, self.builder.bytes(offset, len))?;
+        }
+        if data.direction != Direction::In {
+            let extent = match (data.filled, data.size) {
+                (Filled::Always, _) => Extent::Always,
+                (Filled::Returned, Size::Counted { unit, .. }) => Extent::Returned { unit },
+                (Filled::OnSuccess, Size::Told { arg }) => {
+                    Extent::Told { at: self.builder.offset(arg).ok_or(Error::Fault)? }
+                }
+                _ => Extent::OnSuccess,
+            };
+            self.push_output(Output { addr, offset, len, extent })?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes of the data the call is made with; the argument that counts them is changed
+    /// if there are fewer than the caller asked for.
+    fn fit(&mut self, data: Data) -> Result<usize, Error> {
+        let room = self.builder.room();
+        let (wanted, unit) = match data.size {
+            Size::Fixed(len) => (len as u64, 1),
+            Size::Counted { arg, unit } => (self.args[arg], unit),
+            Size::Bits { arg } => (self.args[arg].div_ceil(64), 8),
+            Size::Told { arg } => {
+                let mut len = [0; 4];
+                self.memory.read(self.args[arg], &mut len)?;
+                (u32::from_le_bytes(len).into(), 1)
+            }
+        };
+        let most = (room / unit) as u64;
+        if wanted <= most {
+            return Ok(wanted as usize * unit);
+        }
+        let (Excess::Shorten | Excess::Squeeze, Size::Counted { arg, .. }) =
+            (data.excess, data.size)
+        else {
+            return Err(Error::TooLong);
+        };
+        if most == 0 {
+            return Err(Error::TooLong);
+        }
+        self.builder.set_value(arg, most);
+        let len = most as usize * unit;
+        if data.excess == Excess::Squeeze {
+            self.plan.squeezed = Some(len);
+        }
+        Ok(len)
+    }
+
+    fn place_vector(
+        &mut self,
+        index: usize,
+        direction: Direction,
+        count: usize,
+    ) -> Result<(), Error> {
+        let segments = self.segments(index, count)?;
+        self.builder.set_value(count, segments.len() as u64);
+        if segments.is_empty() {
+            self.builder.set_value(index, 0);
+            return Ok(());
+        }
+        let table = self.builder.reserve(segments.len() * IOVEC)?;
+        self.builder.set_buffer(index, table, segments.len() * IOVEC);
+        for (n, &(addr, len)) in segments.iter().enumerate() {
+            let offset = self.builder.reserve(len)?;
+            let at = table + n * IOVEC;
+            let entry = self.builder.bytes(at, IOVEC);
+            // The proxy puts the address here.
+            entry[..8].fill(0);
+            entry[8..].copy_from_slice(&(len as u64).to_le_bytes());
+            self.builder.relocate(at, offset, len);
+            if direction == Direction::Out {
+                let extent = Extent::Returned { unit: 1 };
+                self.push_output(Output { addr, offset, len, extent })?;
+            } else {
+                self.memory.read(addr, self.builder.bytes(offset, len))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Addresses and lengths of the segments that can be carried, the last one perhaps shortened;
+    /// empty ones are left out.
+    fn segments(
+        &self,
+        index: usize,
+        count: usize,
+    ) -> Result<ArrayVec<(u64, usize), RELOCATIONS>, Error> {
+        let count = self.args[count];
+        if count > SEGMENTS_MAX {
+            return Err(Error::Invalid);
+        }
+        let mut segments = ArrayVec::new();
+        let mut room = self.builder.room();
+        for n in 0..count {
+            if segments.is_full() || room <= IOVEC {
+                break;
+            }
+            let at = self.args[index].checked_add(n * IOVEC as u64).ok_or(Error::Fault)?;
+            let mut entry = [[0; 8]; 2];
+            self.memory.read(at, entry.as_flattened_mut())?;
+            let [addr, len] = entry.map(u64::from_le_bytes);
+            if len == 0 {
+                continue;
+            }
+            let most = room - IOVEC;
+            let taken = usize::try_from(len).map_or(most, |len| len.min(most));
+            segments.push((addr, taken));
+            if taken as u64 != len {
+                break;
+            }
+            room = most.saturating_sub(taken.next_multiple_of(8));
+        }
+        Ok(segments)
+    }
+
+    fn push_output(&mut self, output: Output) -> Result<(), Error> {
+        self.plan.outputs.try_push(output).map_err(|_| Error::TooLong)
+    }
+}
+
+impl Plan {
+    /// Copies back what the call has written, after it returned `retval`.
+    ///
+    /// # Errors
+    ///
+    /// * [`Error::Fault`]: an output lies outside `memory`.
+    /// * [`Error::TooLong`]: the result needs more room than an LCA has, though not more than the
+    ///   caller offered. Nothing was copied; the call was made.
+    pub fn finish(&self, retval: i64, lca: &Lca, memory: &mut impl Memory) -> Result<(), Error> {
+        if let Some(room) = self.squeezed
+            && (retval == room as i64 || retval == -ERANGE)
+        {
+            return Err(Error::TooLong);
+        }
+        let success = !(-ERRNO_END < retval && retval < 0);
+        let mut returned = usize::try_from(retval).unwrap_or(0);
+        for output in &self.outputs {
+            let len = match output.extent {
+                Extent::Always => output.len,
+                Extent::Returned { unit } => {
+                    let elements = returned.min(output.len / unit);
+                    returned -= elements;
+                    elements * unit
+                }
+                Extent::Told { at } if success => told(lca, at).min(output.len),
+                Extent::OnSuccess if success => output.len,
+                Extent::Told { .. } | Extent::OnSuccess => 0,
+            };
+            memory.write(output.addr, &lca.buffer[output.offset..output.offset + len])?;
+        }
+        Ok(())
+    }
+}
+
+/// The 32-bit number at this offset of the buffer.
+fn told(lca: &Lca, at: usize) -> usize {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&lca.buffer[at..at + 4]);
+    u32::from_le_bytes(bytes) as usize
+}
