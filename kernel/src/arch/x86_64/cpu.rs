@@ -1,0 +1,89 @@
+//! Control registers, model-specific registers, halting.
+
+use core::arch::asm;
+
+use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
+use x86_64::registers::model_specific::{Efer, EferFlags, LStar, Msr, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+use x86_64::structures::paging::PageTableFlags;
+use x86_64::{VirtAddr, instructions};
+
+use super::{segments, trap};
+
+/// Page attribute table as the SDM's reset value (Intel SDM vol. 3, 12.12.4): INIT leaves what
+/// Linux had set.
+const IA32_PAT: u32 = 0x277;
+const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+
+/// Caching of a mapping: uncached, for device registers.
+pub const UNCACHED: PageTableFlags =
+    PageTableFlags::NO_CACHE.union(PageTableFlags::WRITE_THROUGH);
+
+/// Brings this core from the trampoline's state to the kernel's: protection bits, `syscall`, PAT.
+pub fn init() {
+    // SAFETY: the kernel's text is mapped read-only and executable, its data writable; no process
+    // has run yet. AnT has no floating point in ring 3 yet: EM turns it into a fault, so no state
+    // leaks from one process to another.
+    unsafe {
+        Cr0::update(|cr0| {
+            cr0.insert(
+                Cr0Flags::WRITE_PROTECT | Cr0Flags::NUMERIC_ERROR | Cr0Flags::EMULATE_COPROCESSOR,
+            );
+            cr0.remove(Cr0Flags::TASK_SWITCHED);
+        });
+        let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::MACHINE_CHECK_EXCEPTION;
+        cr4 |= supported_protection();
+        Cr4::write(cr4);
+        Efer::update(|efer| {
+            efer.insert(EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE);
+        });
+        Msr::new(IA32_PAT).write(PAT_RESET);
+    }
+    LStar::write(VirtAddr::new(trap::syscall_entry_address()));
+    Star::write(
+        segments::USER_CODE,
+        segments::USER_DATA,
+        segments::KERNEL_CODE,
+        segments::KERNEL_DATA,
+    )
+    .expect("segment selectors fit STAR");
+    SFMask::write(
+        RFlags::INTERRUPT_FLAG
+            | RFlags::TRAP_FLAG
+            | RFlags::DIRECTION_FLAG
+            | RFlags::ALIGNMENT_CHECK
+            | RFlags::NESTED_TASK,
+    );
+}
+
+/// SMEP, SMAP and UMIP where the processor has them (SDM vol. 2, CPUID leaf 7).
+fn supported_protection() -> Cr4Flags {
+    let leaf = core::arch::x86_64::__cpuid_count(7, 0);
+    let mut flags = Cr4Flags::empty();
+    flags.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, leaf.ebx & (1 << 7) != 0);
+    flags.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, leaf.ebx & (1 << 20) != 0);
+    flags.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, leaf.ecx & (1 << 2) != 0);
+    flags
+}
+
+/// Sleeps until the next interrupt and takes it. Interrupts are off again afterwards.
+pub fn wait_for_interrupt() {
+    // SAFETY: `sti` takes effect after the next instruction, so an interrupt that is pending ends
+    // the `hlt` and none is missed; the handlers of interrupts in the kernel only count.
+    unsafe { asm!("sti", "hlt", "cli", options(nomem, nostack)) }
+}
+
+/// Stops this core for good.
+pub fn halt_for_ever() -> ! {
+    loop {
+        instructions::interrupts::disable();
+        instructions::hlt();
+    }
+}
+
+/// Spins with interrupts off, for the fault that `antctl inject hang` asks for.
+pub fn hang() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}

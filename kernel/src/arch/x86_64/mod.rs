@@ -1,0 +1,11 @@
+//! x86-64.
+
+pub mod apic;
+pub mod clock;
+pub mod context;
+pub mod cpu;
+mod entry;
+pub mod paging;
+pub mod percore;
+pub mod segments;
+pub mod trap;

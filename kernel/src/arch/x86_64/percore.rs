@@ -1,0 +1,112 @@
+//! What the processor itself needs to find on each core: segments, stacks, the `syscall` scratch.
+
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ant_abi::MAX_CORES;
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::{GsBase, KernelGsBase};
+
+use super::context::Context;
+use super::segments::Segments;
+
+const STACK_SIZE: usize = 16 << 10;
+const IST_SIZE: usize = 4 << 10;
+
+/// One core's area. The stack comes last: its top is the end of the area.
+#[repr(C, align(4096))]
+pub struct Area {
+    /// Top of the context of the process that runs; `syscall` finds it at `gs:[0]`.
+    pub(super) context_top: u64,
+    /// Where `syscall` keeps the user's stack pointer for a moment, `gs:[8]`.
+    pub(super) scratch: u64,
+    /// Index of the core.
+    index: u64,
+    /// GDT and TSS.
+    pub(super) segments: Segments,
+    /// Stacks of NMI, double fault and machine check, which may come at any moment.
+    pub(super) ist: [[u8; IST_SIZE]; 3],
+    /// The kernel stack.
+    stack: [u8; STACK_SIZE],
+}
+
+/// Bytes of an area; a multiple of a page.
+pub const AREA_SIZE: usize = size_of::<Area>();
+
+pub(super) const CONTEXT_TOP: usize = offset_of!(Area, context_top);
+pub(super) const SCRATCH: usize = offset_of!(Area, scratch);
+
+#[repr(transparent)]
+pub(super) struct FirstArea(UnsafeCell<Area>);
+
+// SAFETY: only core 0 uses it, as every core uses its own area.
+unsafe impl Sync for FirstArea {}
+
+/// The m-kernel's area; it runs before there is a memory manager.
+pub(super) static FIRST_AREA: FirstArea = FirstArea(UnsafeCell::new(Area {
+    context_top: 0,
+    scratch: 0,
+    index: 0,
+    segments: Segments::new(),
+    ist: [[0; IST_SIZE]; 3],
+    stack: [0; STACK_SIZE],
+}));
+
+/// End of each p-kernel's area, for `entry`; 0 until the m-kernel has made it. Written by the
+/// m-kernel before it is ready; a p-kernel is started after that.
+pub(super) static AREA_ENDS: [AtomicU64; MAX_CORES] = [const { AtomicU64::new(0) }; MAX_CORES];
+
+/// Makes the area of p-kernel `core` out of zeroed memory.
+///
+/// # Safety
+/// `memory` is mapped, zeroed, aligned to a page, `AREA_SIZE` long, and nobody else's for ever.
+pub unsafe fn prepare(core: usize, memory: *mut u8) {
+    let area = memory.cast::<Area>();
+    // SAFETY: the caller's promise; all-zero bytes are a valid `Area`.
+    unsafe {
+        (*area).index = core as u64;
+        (*area).segments = Segments::new();
+    }
+    AREA_ENDS[core].store(memory as u64 + AREA_SIZE as u64, Ordering::Release);
+}
+
+/// The area of the core that runs this.
+pub(super) fn area() -> *mut Area {
+    let area = KernelGsBase::read();
+    // An NMI may come while `syscall` has the two bases swapped; the user's is always 0.
+    if area.is_null() { GsBase::read().as_mut_ptr() } else { area.as_mut_ptr() }
+}
+
+/// Index of the core that runs this.
+pub fn index() -> usize {
+    let area = area();
+    if area.is_null() {
+        // Before `init` only the m-kernel's first lines can be here.
+        return 0;
+    }
+    // SAFETY: `init` set the register to this core's area.
+    unsafe { (*area).index as usize }
+}
+
+/// Tells the core which area is its own. In the kernel it is found through `KernelGsBase`; the
+/// plain base is the user's, and `syscall` swaps the two for three instructions.
+pub(super) fn init(core: usize) {
+    let area = match core {
+        0 => FIRST_AREA.0.get() as u64,
+        _ => AREA_ENDS[core].load(Ordering::Acquire) - AREA_SIZE as u64,
+    };
+    KernelGsBase::write(VirtAddr::new(area));
+    GsBase::write(VirtAddr::zero());
+}
+
+/// Makes `context` the one that traps from ring 3 are saved to.
+pub(super) fn set_context(context: *mut Context) {
+    let top = context as u64 + size_of::<Context>() as u64;
+    let area = area();
+    // SAFETY: this core's own area, and no reference to these two fields exists elsewhere.
+    unsafe {
+        (*area).context_top = top;
+        (*area).segments.set_trap_stack(top);
+    }
+}

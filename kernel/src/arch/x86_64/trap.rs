@@ -1,0 +1,289 @@
+//! Traps: all 256 vectors, and `syscall`.
+//!
+//! From ring 3 every trap ends the `Context::run` that is under way. In the kernel, interrupts come
+//! only while the core sleeps, and are counted; an exception there is a bug of the kernel.
+
+use core::arch::{global_asm, naked_asm};
+
+use ant_abi::layout::DOORBELL_VECTOR;
+use x86_64::VirtAddr;
+use x86_64::structures::idt::InterruptDescriptorTable;
+
+use super::context::VECTOR_SYSCALL;
+use super::{apic, percore, segments};
+use crate::panic::halt_if_panicked;
+use crate::shared;
+
+/// Vector of the local timer.
+pub const TIMER_VECTOR: u8 = 0xef;
+/// Vector of interrupts that the APIC withdrew; gets no EOI (SDM vol. 3, 11.9).
+pub const SPURIOUS_VECTOR: u8 = 0xff;
+
+const NMI: u64 = 2;
+/// Vector of the page fault.
+pub const PAGE_FAULT: u64 = 14;
+const FIRST_INTERRUPT: u64 = 32;
+const STUB_SIZE: u64 = 16;
+
+// One stub per vector, 16 bytes apart: an error code where the processor pushed none (SDM vol. 3,
+// table 6-1), the vector, then the common part. NMI, double fault and machine check have stacks of
+// their own, so they never save into a context.
+global_asm!(
+    ".balign 16",
+    "trap_stubs:",
+    ".set vector, 0",
+    ".rept 256",
+    ".balign 16",
+    ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)",
+    "pushq $0",
+    ".endif",
+    "pushq $vector",
+    ".if vector == 2 || vector == 8 || vector == 18",
+    "jmp {own_stack}",
+    ".else",
+    "jmp {common}",
+    ".endif",
+    ".set vector, vector + 1",
+    ".endr",
+    common = sym common,
+    own_stack = sym own_stack,
+    options(att_syntax),
+);
+
+unsafe extern "C" {
+    #[link_name = "trap_stubs"]
+    static TRAP_STUBS: u8;
+}
+
+/// The registers an exception in the kernel has pushed, from `r15` up.
+#[repr(C)]
+struct KernelFrame {
+    registers: [u64; 15],
+    vector: u64,
+    error: u64,
+    rip: u64,
+}
+
+/// Pushes the general registers, in the order of `Context` and `KernelFrame`.
+macro_rules! push_registers {
+    () => {
+        concat!(
+            "push rax\npush rcx\npush rdx\npush rdi\npush rsi\n",
+            "push r8\npush r9\npush r10\npush r11\npush rbx\npush rbp\n",
+            "push r12\npush r13\npush r14\npush r15\ncld",
+        )
+    };
+}
+
+/// Undoes `push_registers`, drops vector and error code, goes back to where the trap came from.
+macro_rules! pop_registers_and_return {
+    () => {
+        concat!(
+            "pop r15\npop r14\npop r13\npop r12\npop rbp\npop rbx\n",
+            "pop r11\npop r10\npop r9\npop r8\n",
+            "pop rsi\npop rdi\npop rdx\npop rcx\npop rax\n",
+            "add rsp, 16\niretq",
+        )
+    };
+}
+pub(super) use pop_registers_and_return;
+
+/// Behind the stubs: on the stack are vector, error code, rip, cs.
+#[unsafe(naked)]
+unsafe extern "C" fn common() {
+    naked_asm!(
+        push_registers!(),
+        "test byte ptr [rsp + 144], 3", // cs, above 15 registers, vector, error and rip
+        "jnz {leave}",
+        "jmp {in_kernel}",
+        leave = sym leave,
+        in_kernel = sym in_kernel,
+    )
+}
+
+/// Behind the stubs of the vectors with a stack of their own, whoever was interrupted.
+#[unsafe(naked)]
+unsafe extern "C" fn own_stack() {
+    naked_asm!(push_registers!(), "jmp {in_kernel}", in_kernel = sym in_kernel)
+}
+
+/// Handles a trap on the stack it came to, and goes back.
+#[unsafe(naked)]
+unsafe extern "C" fn in_kernel() {
+    naked_asm!(
+        "mov rdi, rsp",
+        "call {kernel_trap}",
+        pop_registers_and_return!(),
+        kernel_trap = sym kernel_trap,
+    )
+}
+
+/// Back from ring 3: `rsp` is at `Context::r15`, below it the kernel's stack pointer. Returns from
+/// the `enter` that went to ring 3.
+#[unsafe(naked)]
+unsafe extern "C" fn leave() {
+    naked_asm!(
+        "mov rsp, [rsp - 8]",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbp",
+        "pop rbx",
+        "ret",
+    )
+}
+
+/// `syscall` from ring 3 builds what a trap would have pushed.
+#[unsafe(naked)]
+unsafe extern "C" fn syscall_entry() {
+    naked_asm!(
+        "swapgs",
+        "mov gs:[{scratch}], rsp",
+        "mov rsp, gs:[{context_top}]",
+        "push {user_data}",
+        "push gs:[{scratch}]",
+        "push r11",
+        "push {user_code}",
+        "push rcx",
+        "push 0",
+        "push {vector}",
+        "swapgs",
+        push_registers!(),
+        "jmp {leave}",
+        scratch = const percore::SCRATCH,
+        context_top = const percore::CONTEXT_TOP,
+        user_data = const segments::USER_DATA.0,
+        user_code = const segments::USER_CODE.0,
+        vector = const VECTOR_SYSCALL,
+        leave = sym leave,
+    )
+}
+
+/// Where `syscall` goes.
+pub(super) fn syscall_entry_address() -> u64 {
+    syscall_entry as *const () as u64
+}
+
+/// An exception, NMI or interrupt met the kernel itself.
+extern "C" fn kernel_trap(frame: &KernelFrame) {
+    match frame.vector {
+        NMI => halt_if_panicked(),
+        vector if vector >= FIRST_INTERRUPT => interrupt(vector),
+        vector => {
+            let address = if vector == PAGE_FAULT { fault_address() } else { 0 };
+            panic!(
+                "{} in the kernel at {:#x}, error {:#x}, address {address:#x}",
+                name(vector),
+                frame.rip,
+                frame.error,
+            )
+        }
+    }
+}
+
+/// Counts and acknowledges an interrupt. What it is about lies in shared memory, where the core
+/// looks after every interrupt.
+pub fn interrupt(vector: u64) {
+    let control = shared::control(percore::index());
+    if vector == u64::from(SPURIOUS_VECTOR) {
+        shared::count(control.stray_interrupts());
+        return;
+    }
+    shared::count(match vector {
+        DOORBELL_VECTOR => control.doorbells(),
+        vector if vector == u64::from(TIMER_VECTOR) => control.timer_interrupts(),
+        _ => control.stray_interrupts(),
+    });
+    apic::end_of_interrupt();
+}
+
+/// The address that the last page fault was about.
+pub fn fault_address() -> u64 {
+    x86_64::registers::control::Cr2::read_raw()
+}
+
+/// What a page fault with this error code was (SDM vol. 3, 4.7).
+pub fn access_name(error: u64) -> &'static str {
+    const WRITE: u64 = 1 << 1;
+    const FETCH: u64 = 1 << 4;
+    match error {
+        error if error & FETCH != 0 => "execute",
+        error if error & WRITE != 0 => "write",
+        _ => "read",
+    }
+}
+
+/// What the SDM calls an exception (vol. 3, table 6-1).
+pub fn name(vector: u64) -> &'static str {
+    match vector {
+        0 => "divide error",
+        1 => "debug exception",
+        2 => "NMI",
+        3 => "breakpoint",
+        4 => "overflow",
+        5 => "bound range exceeded",
+        6 => "invalid opcode",
+        7 => "floating point, which AnT programs don't have yet",
+        8 => "double fault",
+        10 => "invalid TSS",
+        11 => "segment not present",
+        12 => "stack fault",
+        13 => "general protection",
+        14 => "page fault",
+        16 => "x87 error",
+        17 => "misaligned access",
+        18 => "machine check",
+        19 => "SIMD error",
+        21 => "control protection",
+        _ => "reserved exception",
+    }
+}
+
+/// The vector table, the same for every core. Filled by the m-kernel before another core runs.
+static mut IDT: InterruptDescriptorTable = InterruptDescriptorTable::new();
+
+/// Fills the vector table. The m-kernel, once.
+pub fn fill() {
+    // SAFETY: the m-kernel runs alone.
+    let idt = unsafe { &mut *(&raw mut IDT) };
+    // SAFETY: every stub saves and restores all registers and ends in `iretq` or in `leave`; the
+    // interrupt stacks exist on every core.
+    unsafe {
+        let stub = |vector: u64| VirtAddr::from_ptr(&raw const TRAP_STUBS) + vector * STUB_SIZE;
+        idt.divide_error.set_handler_addr(stub(0));
+        idt.debug.set_handler_addr(stub(1));
+        idt.non_maskable_interrupt.set_handler_addr(stub(2)).set_stack_index(segments::IST_NMI);
+        idt.breakpoint
+            .set_handler_addr(stub(3))
+            .set_privilege_level(x86_64::PrivilegeLevel::Ring3);
+        idt.overflow.set_handler_addr(stub(4));
+        idt.bound_range_exceeded.set_handler_addr(stub(5));
+        idt.invalid_opcode.set_handler_addr(stub(6));
+        idt.device_not_available.set_handler_addr(stub(7));
+        idt.double_fault.set_handler_addr(stub(8)).set_stack_index(segments::IST_DOUBLE_FAULT);
+        idt.invalid_tss.set_handler_addr(stub(10));
+        idt.segment_not_present.set_handler_addr(stub(11));
+        idt.stack_segment_fault.set_handler_addr(stub(12));
+        idt.general_protection_fault.set_handler_addr(stub(13));
+        idt.page_fault.set_handler_addr(stub(14));
+        idt.x87_floating_point.set_handler_addr(stub(16));
+        idt.alignment_check.set_handler_addr(stub(17));
+        idt.machine_check.set_handler_addr(stub(18)).set_stack_index(segments::IST_MACHINE_CHECK);
+        idt.simd_floating_point.set_handler_addr(stub(19));
+        idt.virtualization.set_handler_addr(stub(20));
+        idt.cp_protection_exception.set_handler_addr(stub(21));
+        idt.hv_injection_exception.set_handler_addr(stub(28));
+        idt.vmm_communication_exception.set_handler_addr(stub(29));
+        idt.security_exception.set_handler_addr(stub(30));
+        for vector in FIRST_INTERRUPT..256 {
+            idt[vector as u8].set_handler_addr(stub(vector));
+        }
+    }
+}
+
+/// Loads the vector table on this core.
+pub fn init() {
+    // SAFETY: filled before (see `fill`), never changed after, lives for ever.
+    unsafe { (*(&raw const IDT)).load_unsafe() }
+}

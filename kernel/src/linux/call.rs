@@ -1,0 +1,157 @@
+//! `linux_call`: carrying a request to Linux and its result back (paper 4.3), and the end of a
+//! process, which is a request, too.
+
+use ant_abi::lca::{SYSCALL_END, STEP_ANT_RINGS, STEP_ANT_WAKES};
+use ant_abi::store::{KIND_CALL, KIND_RELEASED, StoreEntry};
+use ant_abi::syscall::{STATE_ENDING, STATE_IN_CALL, STATE_LOADING};
+use ant_abi::Error;
+use ant_core::lca::Builder;
+
+use crate::arch::apic;
+use crate::p::process::{Ending, LcaState, Owned, Waiting};
+use crate::p::{Core, Role};
+use crate::{log, shared};
+
+/// Longest text of an end notice.
+const END_TEXT_MAX: usize = 200;
+
+/// Serves `linux_call(raddr)`.
+pub fn request(core: &mut Core, slot: u8, raddr: u64) {
+    let Some(process) = core.process(slot) else { return };
+    if raddr != process.lca.entry().raddr() {
+        // Only the caller's own LCA: any other address is not its to send.
+        process.context.set_result(Error::Fault.to_return());
+        return;
+    }
+    match process.lca_state {
+        LcaState::Idle => {
+            core.block(slot, Waiting::Return, STATE_IN_CALL);
+            send(core, slot);
+        }
+        LcaState::Releasing => core.block(slot, Waiting::Release, STATE_IN_CALL),
+        LcaState::Outstanding { .. } | LcaState::Ending => {
+            process.context.set_result(Error::Busy.to_return());
+        }
+    }
+}
+
+/// Sends the call that the loader has put into the LCA of process `slot`.
+pub fn request_for_loader(core: &mut Core, slot: u8) {
+    core.block(slot, Waiting::Start, STATE_LOADING);
+    send(core, slot);
+}
+
+/// Puts the address into the request store and rings Linux (paper 4.3 (2)).
+fn send(core: &mut Core, slot: u8) {
+    let index = core.index();
+    let Some(process) = core.process(slot) else { return };
+    process.lca_state = LcaState::Outstanding { proxy_stays: process.lca.proxy_stays() };
+    shared::count(&process.public().calls);
+    shared::count(shared::control(index).calls_sent());
+    post(index, process);
+}
+
+fn post(core: usize, process: &mut Owned) {
+    process.lca.set_cid(core);
+    process.lca.stamp(STEP_ANT_RINGS, shared::linux_cpu(core), 0);
+    let full = shared::requests(core).push(process.lca.entry().0).is_err();
+    // A process has one request under way, and the store has room for all: only Linux writing
+    // nonsense into its counter can make it look full. The process waits; its proxy's end, or the
+    // partition's, ends it.
+    if full {
+        log::error!("process {}: the request store looks full", process.pid);
+    }
+    apic::ring_linux(core);
+}
+
+/// Takes everything from this core's return store (paper 4.3 (9)).
+pub fn take_returns(core: &mut Core, role: &mut impl Role) {
+    while let Some(entry) = shared::returns(core.index()).pop() {
+        let entry = StoreEntry(entry);
+        match (core.find_lca(entry), entry.kind()) {
+            (Some(slot), KIND_CALL) => returned(core, slot, role),
+            (Some(slot), KIND_RELEASED) => released(core, slot, role),
+            _ => log::warn!("a return for nobody: {:#x}", entry.0),
+        }
+    }
+}
+
+fn returned(core: &mut Core, slot: u8, role: &mut impl Role) {
+    let index = core.index();
+    let Some(process) = core.process(slot) else { return };
+    let LcaState::Outstanding { proxy_stays } = process.lca_state else {
+        log::warn!("process {}: a return that nobody waits for", process.pid);
+        return;
+    };
+    shared::count(shared::control(index).calls_returned());
+    process.lca_state = if proxy_stays { LcaState::Idle } else { LcaState::Releasing };
+    process.lca.stamp(STEP_ANT_WAKES, shared::linux_cpu(index), 0);
+    if let (Some(ending), LcaState::Idle) = (process.ending, process.lca_state) {
+        send_end(core, slot, ending, "");
+    } else if process.loader.is_some() {
+        role.loading_returned(core, slot);
+    } else if process.ending.is_none() {
+        process.context.set_result(0);
+        core.wake(slot);
+    }
+}
+
+fn released(core: &mut Core, slot: u8, role: &mut impl Role) {
+    let Some(process) = core.process(slot) else { return };
+    match (process.lca_state, process.ending) {
+        (LcaState::Releasing, Some(ending)) => send_end(core, slot, ending, ""),
+        (LcaState::Releasing, None) => {
+            process.lca_state = LcaState::Idle;
+            if process.waiting == Waiting::Release {
+                process.waiting = Waiting::Return;
+                send(core, slot);
+            }
+        }
+        (LcaState::Ending, _) => bury(core, slot, role),
+        (LcaState::Idle | LcaState::Outstanding { .. }, _) => {
+            log::warn!("process {}: ended, because its proxy is gone", process.pid);
+            bury(core, slot, role);
+        }
+    }
+}
+
+fn bury(core: &mut Core, slot: u8, role: &mut impl Role) {
+    let process = core.give_up(slot);
+    role.reap(core, process);
+}
+
+/// Ends a process of this core: tells Linux, whose release of the LCA completes it.
+pub fn end(core: &mut Core, slot: u8, ending: Ending, text: &str, role: &mut impl Role) {
+    let Some(process) = core.process(slot) else { return };
+    assert!(!process.is_init, "init ended: {text}{ending:?}");
+    if process.ending.is_some() {
+        return;
+    }
+    process.ending = Some(ending);
+    let state = process.lca_state;
+    let never_started = process.waiting == Waiting::Start && process.loader.is_none();
+    core.block(slot, Waiting::End, STATE_ENDING);
+    match state {
+        // Linux has never heard of it.
+        LcaState::Idle if never_started => bury(core, slot, role),
+        LcaState::Idle => send_end(core, slot, ending, text),
+        // Sent when the LCA is back.
+        LcaState::Outstanding { .. } | LcaState::Releasing | LcaState::Ending => {}
+    }
+}
+
+/// Sends the notice of the end. It is not a call: nothing returns, the release follows.
+fn send_end(core: &mut Core, slot: u8, ending: Ending, text: &str) {
+    let index = core.index();
+    let Some(process) = core.process(slot) else { return };
+    process.lca_state = LcaState::Ending;
+    let page = process.lca.contents();
+    page.cflag = 0;
+    let mut builder = Builder::new(page, SYSCALL_END);
+    builder.value(ending.kind);
+    builder.value(ending.number);
+    let text = &text.as_bytes()[..text.len().min(END_TEXT_MAX)];
+    builder.input(text).expect("an empty buffer has room for the text");
+    builder.finish();
+    post(index, process);
+}

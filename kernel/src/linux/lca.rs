@@ -1,0 +1,87 @@
+//! The LCA of a process, seen from the kernel.
+//!
+//! The process may write its LCA at any time it runs, and its proxy while a call is with Linux, so
+//! the kernel reads single fields, once, and believes none of them.
+
+use core::mem::offset_of;
+
+use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, Lca, Stamp};
+use ant_abi::store::StoreEntry;
+
+use crate::arch::paging::direct;
+use crate::arch::clock;
+
+/// The LCA page of one process.
+#[derive(Debug)]
+pub struct LcaPage {
+    entry: StoreEntry,
+    virt: u64,
+}
+
+impl LcaPage {
+    /// The page at real address `raddr`, mapped in the process at `virt`.
+    pub fn new(raddr: u64, generation: u16, virt: u64) -> Self {
+        Self { entry: StoreEntry::call(raddr, generation), virt }
+    }
+
+    /// What the address stores carry for it.
+    pub fn entry(&self) -> StoreEntry {
+        self.entry
+    }
+
+    /// Where the process has it.
+    pub fn virt(&self) -> u64 {
+        self.virt
+    }
+
+    fn pointer(&self) -> *mut Lca {
+        direct(self.entry.raddr()).cast()
+    }
+
+    /// The page, while neither the process runs nor Linux has a call.
+    pub fn contents(&mut self) -> &mut Lca {
+        // SAFETY: a page of the partition that lives as long as the process; every bit pattern is
+        // a valid `Lca`; callers hold the process, which doesn't run, and have no call under way.
+        unsafe { &mut *self.pointer() }
+    }
+
+    fn cflag(&self) -> u32 {
+        // SAFETY: inside the page.
+        unsafe { (&raw const (*self.pointer()).cflag).read_volatile() }
+    }
+
+    /// Whether the proxy shall stay for another call.
+    pub fn proxy_stays(&self) -> bool {
+        self.cflag() & CFLAG_CONTINUE != 0
+    }
+
+    /// Sets where the result goes back to.
+    pub fn set_cid(&mut self, core: usize) {
+        // SAFETY: inside the page.
+        unsafe { (&raw mut (*self.pointer()).cid).write_volatile(core as u32) }
+    }
+
+    /// What the proxy has stored as the result.
+    pub fn retval(&self) -> i64 {
+        // SAFETY: inside the page.
+        unsafe { (&raw const (*self.pointer()).retval).read_volatile() }
+    }
+
+    /// Copies what Linux has left in the buffer at `offset`.
+    pub fn copy_buffer(&self, offset: usize, out: &mut [u8]) {
+        let start = offset_of!(Lca, buffer) + offset;
+        assert!(start + out.len() <= size_of::<Lca>());
+        let from = self.pointer().cast::<u8>();
+        // SAFETY: the range was just checked to lie inside the page.
+        unsafe { from.add(start).copy_to_nonoverlapping(out.as_mut_ptr(), out.len()) }
+    }
+
+    /// Stamps a step of the call, if it is traced. `cpu` is Linux's number.
+    pub fn stamp(&mut self, step: usize, cpu: u32, pid: u32) {
+        if self.cflag() & CFLAG_TRACE != 0 {
+            let stamp = Stamp { tsc: clock::now(), cpu, pid };
+            // SAFETY: inside the page; `step` is one of `STEP_*`.
+            unsafe { (&raw mut (*self.pointer()).stamps[step]).write_volatile(stamp) }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Loading a program: the m-kernel reads the file through the new process's own proxy, so Linux
+//! checks the rights of the user who runs it, in their directory.
+//!
+//! A state machine from one returned call to the next; the kernel waits for nothing.
+
+use ant_abi::layout::STACK_TOP;
+use ant_abi::lca::{CFLAG_CONTINUE, LCA_BUFFER, Lca};
+use ant_abi::{Error, PAGE_SIZE};
+use ant_core::calls::nr;
+use ant_core::lca::Builder;
+use arrayvec::ArrayVec;
+
+use super::program::{Program, Segment};
+use crate::arch::context::Context;
+use crate::arch::paging::{Access, MapError, Pages, direct};
+use crate::p::process::Process;
+use crate::p::user_memory::fill;
+
+/// Linux: `AT_FDCWD`, `O_CLOEXEC` (and `O_RDONLY`, which is 0).
+const AT_FDCWD: u64 = -100i64 as u64;
+const O_CLOEXEC: u64 = 0o2000000;
+
+/// Pages of a process's stack.
+const STACK_PAGES: u64 = 16;
+/// Arguments that a program can get; more than fit the string area.
+const MAX_ARGS: usize = 256;
+
+/// Path and arguments of a new process, each ended by NUL, in a page of the kernel's.
+#[derive(Debug)]
+pub struct Strings {
+    /// The page.
+    phys: u64,
+    path_len: usize,
+    len: usize,
+}
+
+impl Strings {
+    /// Keeps strings in the (fresh) page at `phys`. The path, with its NUL, is the first
+    /// `path_len` bytes.
+    pub fn new(phys: u64, bytes: &[u8], path_len: usize) -> Result<Self, Error> {
+        let (path, args) = bytes.split_at_checked(path_len).ok_or(Error::Invalid)?;
+        let one_string = path.iter().position(|&byte| byte == 0) == Some(path_len - 1);
+        let count = args.iter().filter(|&&byte| byte == 0).count();
+        if !one_string || args.last() != Some(&0) || bytes.len() > LCA_BUFFER {
+            return Err(Error::Invalid);
+        }
+        if count > MAX_ARGS {
+            return Err(Error::TooLong);
+        }
+        // SAFETY: the page is the caller's to give, and LCA_BUFFER is less than a page.
+        unsafe { direct(phys).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(Self { phys, path_len, len: bytes.len() })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: written by `new`, nobody else's.
+        unsafe { core::slice::from_raw_parts(direct(self.phys), self.len) }
+    }
+
+    fn path(&self) -> &[u8] {
+        &self.bytes()[..self.path_len]
+    }
+
+    fn args(&self) -> &[u8] {
+        &self.bytes()[self.path_len..]
+    }
+
+    /// Gives the page back.
+    pub fn free(self, pages: &mut impl Pages) {
+        pages.free(self.phys);
+    }
+}
+
+/// Which call is with Linux.
+#[derive(Debug)]
+enum Step {
+    Open,
+    Head,
+    /// Bytes of segment `index` from `done` on.
+    Segment { index: usize, done: u64 },
+    Close,
+}
+
+/// A program that is being loaded.
+#[derive(Debug)]
+pub struct Loader {
+    strings: Strings,
+    step: Step,
+    fd: u64,
+    /// Where in the LCA's buffer the call under way leaves its bytes.
+    output: usize,
+    program: Option<Program>,
+}
+
+/// Where loading stands.
+#[derive(Debug)]
+pub enum Progress {
+    /// The next call is in the LCA.
+    Call,
+    /// The process can run.
+    Done,
+    /// It cannot; why.
+    Failed(Failure),
+}
+
+/// Why a program was not loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// Linux's number of the error.
+    pub errno: u64,
+    /// What was wrong, for people; empty when the number says it all.
+    pub text: &'static str,
+}
+
+impl Failure {
+    fn format(text: &'static str) -> Self {
+        Self { errno: Error::NotExecutable as u64, text }
+    }
+}
+
+impl From<MapError> for Failure {
+    fn from(error: MapError) -> Self {
+        match error {
+            MapError::NoMemory => Self { errno: Error::NoMemory as u64, text: "AnT has no memory left" },
+            MapError::Taken => Self::format("two of its segments share a page"),
+        }
+    }
+}
+
+impl Loader {
+    /// A loader whose first call, the `openat`, is now in `lca`.
+    pub fn begin(strings: Strings, lca: &mut Lca) -> Self {
+        let mut builder = start_call(lca, nr::OPENAT);
+        builder.value(AT_FDCWD);
+        builder.input(strings.path()).expect("a path fits the buffer");
+        builder.value(O_CLOEXEC);
+        builder.finish();
+        Self { strings, step: Step::Open, fd: 0, output: 0, program: None }
+    }
+
+    /// Goes on after the call under way has returned.
+    pub fn advance(&mut self, process: &mut Process, pages: &mut impl Pages) -> Progress {
+        self.take_result(process, pages).unwrap_or_else(Progress::Failed)
+    }
+
+    /// Gives back what the loader itself took.
+    pub fn free(self, pages: &mut impl Pages) {
+        self.strings.free(pages);
+    }
+
+    fn take_result(
+        &mut self,
+        process: &mut Process,
+        pages: &mut impl Pages,
+    ) -> Result<Progress, Failure> {
+        let retval = process.lca.retval();
+        let result =
+            u64::try_from(retval).map_err(|_| Failure { errno: retval.unsigned_abs(), text: "" })?;
+        match self.step {
+            Step::Open => {
+                self.fd = result;
+                self.step = Step::Head;
+                self.read(process, 0, LCA_BUFFER);
+                Ok(Progress::Call)
+            }
+            Step::Head => {
+                let mut head = [0; LCA_BUFFER];
+                let head = &mut head[..bounded(result, LCA_BUFFER)?];
+                process.lca.copy_buffer(self.output, head);
+                let program = Program::parse(head).map_err(Failure::format)?;
+                for segment in &program.segments {
+                    map_segment(process, segment, pages)?;
+                }
+                self.program = Some(program);
+                Ok(self.next_piece(process, 0, 0))
+            }
+            Step::Segment { index, done } => {
+                let mut piece = [0; LCA_BUFFER];
+                let piece = &mut piece[..bounded(result, LCA_BUFFER)?];
+                if piece.is_empty() {
+                    return Err(Failure::format("it is cut short"));
+                }
+                process.lca.copy_buffer(self.output, piece);
+                let start = self.segment(index).map_or(0, |segment| segment.virt);
+                fill(&process.space, start + done, piece)
+                    .map_err(|_| Failure::format("a segment lies outside its pages"))?;
+                Ok(self.next_piece(process, index, done + piece.len() as u64))
+            }
+            Step::Close => {
+                let entry = self.program.as_ref().map_or(0, |program| program.entry);
+                enter(process, entry, self.strings.args(), pages)?;
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    fn segment(&self, index: usize) -> Option<&Segment> {
+        self.program.as_ref().and_then(|program| program.segments.get(index))
+    }
+
+    /// Asks for what is to be read next: more of segment `index`, or of the next that has bytes.
+    fn next_piece(&mut self, process: &mut Process, mut index: usize, mut done: u64) -> Progress {
+        while let Some(segment) = self.segment(index) {
+            let left = segment.file_size - done;
+            if left > 0 {
+                let offset = segment.offset + done;
+                let len = left.min(LCA_BUFFER as u64) as usize;
+                self.step = Step::Segment { index, done };
+                self.read(process, offset, len);
+                return Progress::Call;
+            }
+            index += 1;
+            done = 0;
+        }
+        self.step = Step::Close;
+        let mut builder = start_call(process.lca.contents(), nr::CLOSE);
+        builder.value(self.fd);
+        builder.finish();
+        Progress::Call
+    }
+
+    fn read(&mut self, process: &mut Process, offset: u64, len: usize) {
+        let mut builder = start_call(process.lca.contents(), nr::PREAD64);
+        builder.value(self.fd);
+        self.output = builder.output(len).expect("an empty buffer has room");
+        builder.value(len as u64);
+        builder.value(offset);
+        builder.finish();
+    }
+}
+
+/// Loads a program that is in memory.
+pub fn load_from_memory(
+    process: &mut Process,
+    file: &[u8],
+    args: &[u8],
+    pages: &mut impl Pages,
+) -> Result<(), Failure> {
+    let program = Program::parse(file).map_err(Failure::format)?;
+    for segment in &program.segments {
+        map_segment(process, segment, pages)?;
+        let range = segment.offset as usize..(segment.offset + segment.file_size) as usize;
+        let bytes = file.get(range).ok_or(Failure::format("it is cut short"))?;
+        fill(&process.space, segment.virt, bytes).expect("just mapped");
+    }
+    enter(process, program.entry, args, pages)
+}
+
+fn start_call(lca: &mut Lca, number: u64) -> Builder<'_> {
+    lca.cflag = CFLAG_CONTINUE;
+    Builder::new(lca, number)
+}
+
+/// What Linux says it has read, if it can be true.
+fn bounded(result: u64, limit: usize) -> Result<usize, Failure> {
+    let read = usize::try_from(result).ok().filter(|&read| read <= limit);
+    read.ok_or(Failure { errno: Error::Protocol as u64, text: "Linux returned nonsense" })
+}
+
+fn map_segment(
+    process: &mut Process,
+    segment: &Segment,
+    pages: &mut impl Pages,
+) -> Result<(), Failure> {
+    for virt in segment.pages() {
+        map_fresh(process, virt, segment.access, pages)?;
+    }
+    Ok(())
+}
+
+fn map_fresh(
+    process: &mut Process,
+    virt: u64,
+    access: Access,
+    pages: &mut impl Pages,
+) -> Result<(), Failure> {
+    let phys = pages.alloc().ok_or(MapError::NoMemory)?;
+    process.space.map(virt, phys, access, pages).map_err(|error| {
+        pages.free(phys);
+        error.into()
+    })
+}
+
+/// Gives the process its stack, with its arguments laid out as Linux does (argc, argv, environment,
+/// auxiliary vector), and sets its first instruction.
+fn enter(
+    process: &mut Process,
+    entry: u64,
+    args: &[u8],
+    pages: &mut impl Pages,
+) -> Result<(), Failure> {
+    for page in 1..=STACK_PAGES {
+        let virt = STACK_TOP - page * PAGE_SIZE as u64;
+        map_fresh(process, virt, Access::ReadWrite, pages)?;
+    }
+    let strings = (STACK_TOP - args.len() as u64) & !15;
+    let mut words = ArrayVec::<u64, { MAX_ARGS + 6 }>::new();
+    let mut at = strings;
+    words.push(0);
+    for argument in args.split_inclusive(|&byte| byte == 0) {
+        words.push(at);
+        at += argument.len() as u64;
+    }
+    words[0] = words.len() as u64 - 1;
+    // Ends of argv and of the (empty) environment, and AT_NULL.
+    words.extend([0, 0, 0, 0]);
+    let stack = (strings - size_of_val(words.as_slice()) as u64) & !15;
+    let fits = "the stack has room for all arguments";
+    fill(&process.space, strings, args).expect(fits);
+    for (word, at) in words.iter().zip((stack..).step_by(8)) {
+        fill(&process.space, at, &word.to_le_bytes()).expect(fits);
+    }
+    process.context = Context::new(entry, stack);
+    Ok(())
+}

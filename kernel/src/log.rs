@@ -1,0 +1,52 @@
+//! The kernel log: formatted text into the core's ring in the shared area.
+
+use core::cell::UnsafeCell;
+use core::fmt::{self, Write};
+
+use ant_abi::MAX_CORES;
+use ant_core::log_ring::LogWriter;
+use arrayvec::ArrayString;
+
+use crate::arch::{clock, percore};
+use crate::shared;
+
+/// Longest message; what is longer is cut.
+const MESSAGE_MAX: usize = 400;
+
+/// One writer per core, used only by that core.
+struct Writers([UnsafeCell<LogWriter>; MAX_CORES]);
+
+// SAFETY: element `n` is only touched by core `n` (see `write`).
+unsafe impl Sync for Writers {}
+
+static WRITERS: Writers = Writers([const { UnsafeCell::new(LogWriter::new()) }; MAX_CORES]);
+
+/// Writes one message at a level of `ant_abi::log`.
+pub fn write(level: u8, args: fmt::Arguments<'_>) {
+    let mut text = ArrayString::<MESSAGE_MAX>::new();
+    // A message that does not fit is cut; the error says only that.
+    let _ = text.write_fmt(args);
+    let core = percore::index();
+    // SAFETY: only this core uses its writer, and the kernel runs with interrupts off: the only
+    // way to get here while a write is under way is a panic inside it, whose message may garble
+    // the record that was being written, and nothing else.
+    let writer = unsafe { &mut *WRITERS.0[core].get() };
+    writer.write(shared::log(core), clock::now(), level, text.as_bytes());
+}
+
+/// Something no longer works.
+macro_rules! error {
+    ($($arg:tt)*) => { $crate::log::write(ant_abi::log::LEVEL_ERROR, format_args!($($arg)*)) };
+}
+
+/// Something unexpected that AnT dealt with.
+macro_rules! warn {
+    ($($arg:tt)*) => { $crate::log::write(ant_abi::log::LEVEL_WARN, format_args!($($arg)*)) };
+}
+
+/// A change an administrator would look for.
+macro_rules! info {
+    ($($arg:tt)*) => { $crate::log::write(ant_abi::log::LEVEL_INFO, format_args!($($arg)*)) };
+}
+
+pub(crate) use {error, info, warn};

@@ -1,0 +1,120 @@
+//! The system calls of `init`: creating, starting, ending and listing processes.
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::boot::BOOT_ALLOW_INJECT;
+use ant_abi::lca::LCA_BUFFER;
+use ant_abi::syscall::{
+    FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
+    ProcessCreate, ProcessInfo,
+};
+use ant_abi::{Error, MAX_PROCESSES};
+use zerocopy::IntoBytes;
+
+use super::MKernel;
+use crate::linux::call;
+use crate::p::mailbox::{self, Message};
+use crate::p::{Core, Role, process, user_memory};
+use crate::shared;
+
+/// Highest signal number of Linux.
+const MAX_SIGNAL: u64 = 64;
+
+/// Serves a call of `init`, which is process `slot`.
+pub fn serve(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
+    let result = match number {
+        PROCESS_CREATE => create(m, core, slot, args).map(|()| 0),
+        PROCESS_START => start(core, args[0]).map(|()| 0),
+        PROCESS_KILL => kill(m, core, args[0], args[1]).map(|()| 0),
+        PROCESS_LIST => list(core, slot, args),
+        FAULT_INJECT => inject(m, core, args[0], args[1]).map(|()| 0),
+        _ => return None,
+    };
+    Some(result.unwrap_or_else(Error::to_return))
+}
+
+fn create(
+    m: &mut MKernel,
+    core: &mut Core,
+    slot: u8,
+    [to, from, len]: [u64; 3],
+) -> Result<(), Error> {
+    let init = core.process(slot).ok_or(Error::NoProcess)?;
+    let mut request: ProcessCreate = user_memory::read_value(&init.space, to)?;
+    let mut strings = [0; LCA_BUFFER];
+    let len = usize::try_from(len).ok().filter(|&len| len <= LCA_BUFFER).ok_or(Error::TooLong)?;
+    let strings = &mut strings[..len];
+    user_memory::read(&init.space, from, strings)?;
+    let path_len = request.path_len as usize;
+    if path_len < 2 {
+        return Err(Error::Invalid);
+    }
+    let process = m.processes.create(request.core, strings, path_len, &mut m.memory)?;
+    m.memory.publish();
+    request.pid = process.pid;
+    request.placed = process.home as u32;
+    request.lca = process.lca.entry().0;
+    // It is loaded here, whatever core it will run on: only the m-kernel has memory to give.
+    core.adopt(process);
+    let init = core.process(slot).ok_or(Error::NoProcess)?;
+    user_memory::write_value(&init.space, to, &request)
+}
+
+fn start(core: &mut Core, pid: u64) -> Result<(), Error> {
+    let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
+    let slot = core.find_pid(pid).ok_or(Error::NoProcess)?;
+    let process = core.process(slot).ok_or(Error::NoProcess)?;
+    let created = ant_abi::syscall::STATE_CREATED;
+    if process.public().state.load(Ordering::Relaxed) != created {
+        return Err(Error::Busy);
+    }
+    call::request_for_loader(core, slot);
+    Ok(())
+}
+
+fn kill(m: &mut MKernel, core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
+    let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
+    if !(1..=MAX_SIGNAL).contains(&signal) {
+        return Err(Error::Invalid);
+    }
+    let signal = signal as u8;
+    if let Some(slot) = core.find_pid(pid) {
+        if core.process(slot).is_some_and(|process| process.is_init) {
+            return Err(Error::NotPermitted);
+        }
+        core.kill(slot, signal, m);
+        return Ok(());
+    }
+    let (_, public) = process::find(pid).ok_or(Error::NoProcess)?;
+    let home = public.core.load(Ordering::Relaxed) as usize;
+    mailbox::send(home, Message::Kill { pid, signal }).map_err(|_| Error::Again)
+}
+
+fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64, Error> {
+    let init = core.process(slot).ok_or(Error::NoProcess)?;
+    let room = usize::try_from(len).unwrap_or(usize::MAX) / size_of::<ProcessInfo>();
+    let mut lines = arrayvec::ArrayVec::<ProcessInfo, MAX_PROCESSES>::new();
+    let slots = (0..MAX_PROCESSES as u8).filter_map(|slot| process::public(slot).info());
+    lines.extend(slots.filter(|info| u64::from(info.pid) >= from_pid));
+    lines.sort_unstable_by_key(|info| info.pid);
+    lines.truncate(room);
+    user_memory::write(&init.space, to, lines.as_slice().as_bytes())?;
+    Ok(size_of_val(lines.as_slice()) as i64)
+}
+
+fn inject(m: &mut MKernel, core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {
+    if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
+        return Err(Error::NotPermitted);
+    }
+    let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
+    if target >= shared::core_count() {
+        return Err(Error::NoDevice);
+    }
+    let kind = u32::try_from(kind).ok().filter(|&kind| kind <= INJECT_BAD_RADDR);
+    let message = Message::Inject(kind.ok_or(Error::Invalid)?);
+    if target == core.index() {
+        m.message(core, message);
+        return Ok(());
+    }
+    mailbox::send(target, message).map_err(|_| Error::Again)
+}

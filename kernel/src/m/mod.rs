@@ -1,0 +1,135 @@
+//! What only the m-kernel has (paper 2.1.1): the memory manager, process creation and placement,
+//! and the system calls through which `init` uses them.
+//!
+//! It runs on the first core, which also does all that a p-kernel does.
+
+mod init_calls;
+mod memory;
+mod processes;
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::lca::END_LOAD_FAILED;
+use memory::MemoryManager;
+use processes::Processes;
+
+use crate::arch::{paging, percore, trap};
+use crate::linux::call;
+use crate::linux::loader::{Failure, Progress};
+use crate::p::mailbox::{self, Message, Report};
+use crate::p::process::{Ending, Owned, Waiting};
+use crate::p::{self, Core, Role};
+use crate::{log, shared};
+
+/// `init`, built before the kernel.
+static INIT: &[u8] = include_bytes!(env!("ANT_INIT_ELF"));
+
+/// The m-kernel, from its first Rust code on.
+pub fn start() -> ! {
+    p::announce(0);
+    if let Err(what) = shared::check_boot() {
+        panic!("{what}");
+    }
+    let boot = shared::boot();
+    let extents = &boot.extents[..boot.extent_count as usize];
+    paging::build_kernel_half(extents);
+    trap::fill();
+    let timer = p::init_core();
+    let mut memory = MemoryManager::new(extents);
+    for core in 1..shared::core_count() {
+        let area = memory.alloc_for_ever(percore::AREA_SIZE);
+        // SAFETY: fresh, zeroed pages in the direct map, given away for ever.
+        unsafe { percore::prepare(core, area) };
+    }
+    let mut m_kernel = MKernel { memory, processes: Processes::new() };
+    let mut core = Core::new(0, timer);
+    m_kernel.start_init(&mut core);
+    log::info!(
+        "AnT {} runs: {} cores, {} MiB; the m-kernel is on CPU {}",
+        env!("CARGO_PKG_VERSION"),
+        shared::core_count(),
+        m_kernel.memory.total_mib(),
+        shared::linux_cpu(0),
+    );
+    p::work(core, m_kernel)
+}
+
+/// The role of the first core.
+struct MKernel {
+    memory: MemoryManager,
+    processes: Processes,
+}
+
+impl MKernel {
+    fn start_init(&mut self, core: &mut Core) {
+        let mut init = match self.processes.create_init(INIT, &mut self.memory) {
+            Ok(init) => init,
+            Err(failure) => panic!("init: {}", failure.text),
+        };
+        init.waiting = Waiting::No;
+        shared::control(0).init_lca().store(init.lca.entry().0, Ordering::Release);
+        core.adopt(init);
+    }
+
+    /// A process is loaded: it goes to the core it was made for.
+    fn place(&mut self, core: &mut Core, slot: u8) {
+        let mut process = core.give_up(slot);
+        process.waiting = Waiting::No;
+        let (pid, home) = (process.pid, process.home);
+        log::info!("process {pid} starts on CPU {}", shared::linux_cpu(home));
+        if home == core.index() {
+            core.adopt(process);
+        } else if mailbox::send(home, Message::Adopt(process)).is_err() {
+            // It cannot be full unless the core has stopped taking messages.
+            panic!("CPU {} takes no messages", shared::linux_cpu(home));
+        }
+    }
+
+    fn load_failed(&mut self, core: &mut Core, slot: u8, failure: Failure) {
+        let ending = Ending { kind: END_LOAD_FAILED, number: failure.errno };
+        call::end(core, slot, ending, failure.text, self);
+    }
+}
+
+impl Role for MKernel {
+    fn reports(&mut self, core: &mut Core) {
+        for other in 1..shared::core_count() {
+            while let Some(Report::Reap(process)) = mailbox::next_report(other) {
+                self.reap(core, process);
+            }
+        }
+    }
+
+    fn syscall(&mut self, core: &mut Core, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
+        init_calls::serve(self, core, slot, number, args)
+    }
+
+    fn loading_returned(&mut self, core: &mut Core, slot: u8) {
+        let Some(process) = core.process(slot) else { return };
+        let Some(mut loader) = process.loader.take() else { return };
+        match loader.advance(process, &mut self.memory) {
+            Progress::Call => {
+                process.loader = Some(loader);
+                call::request_for_loader(core, slot);
+            }
+            Progress::Done => {
+                loader.free(&mut self.memory);
+                self.place(core, slot);
+            }
+            Progress::Failed(failure) => {
+                // Kept until the end, so that the process is not taken for one never started.
+                process.loader = Some(loader);
+                self.load_failed(core, slot, failure);
+            }
+        }
+        self.memory.publish();
+    }
+
+    fn reap(&mut self, _core: &mut Core, process: Owned) {
+        self.processes.destroy(process, &mut self.memory);
+    }
+
+    fn message(&mut self, core: &mut Core, message: Message) {
+        core.obey(message, self);
+    }
+}

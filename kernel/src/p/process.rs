@@ -1,0 +1,236 @@
+//! The process table.
+//!
+//! A process belongs to one core at a time; only that core touches it. Owning is a value,
+//! [`Owned`], which is moved from core to core by message. What `ps` shows is beside it, as atomics
+//! that the owner writes and anyone reads.
+
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use ant_abi::MAX_PROCESSES;
+use ant_abi::syscall::{NAME_LEN, ProcessInfo};
+
+use crate::arch::context::Context;
+use crate::arch::paging::AddressSpace;
+use crate::linux::lca::LcaPage;
+use crate::linux::loader::Loader;
+
+/// Why a process ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// One of `ant_abi::lca::END_*`.
+    pub kind: u64,
+    /// The number that goes with it.
+    pub number: u64,
+}
+
+/// What the LCA of a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LcaState {
+    /// The process may fill it.
+    Idle,
+    /// With Linux, which shall return it; whether the proxy stays.
+    Outstanding {
+        /// The call has `CFLAG_CONTINUE`.
+        proxy_stays: bool,
+    },
+    /// Returned for good: Linux is about to let go of it. The next call waits for that.
+    Releasing,
+    /// Sent with the notice of the end.
+    Ending,
+}
+
+/// What the process itself waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing: it is in the run queue.
+    No,
+    /// Not started, or being loaded.
+    Start,
+    /// The return of its call.
+    Return,
+    /// The release of its LCA, to send the call it has already asked for.
+    Release,
+    /// Its end.
+    End,
+}
+
+/// A process.
+pub struct Process {
+    /// Registers. First, because traps write here.
+    pub context: Context,
+    /// Process id, never used twice.
+    pub pid: u32,
+    /// Page tables.
+    pub space: AddressSpace,
+    /// Its LCA.
+    pub lca: LcaPage,
+    /// What the LCA is doing.
+    pub lca_state: LcaState,
+    /// What the process waits for.
+    pub waiting: Waiting,
+    /// Set when it shall end but its LCA is with Linux.
+    pub ending: Option<Ending>,
+    /// Set while its program is being read.
+    pub loader: Option<Loader>,
+    /// Core it is to run on.
+    pub home: usize,
+    /// It may use the calls of `init`.
+    pub is_init: bool,
+}
+
+/// What anyone may read about a process. Written by the owner.
+pub struct Public {
+    /// 0: the slot is free.
+    pub pid: AtomicU32,
+    /// Index of the core it runs on.
+    pub core: AtomicU32,
+    /// One of `ant_abi::syscall::STATE_*`.
+    pub state: AtomicU32,
+    /// Pages it owns, tables included.
+    pub pages: AtomicU32,
+    /// Linux system calls it has made.
+    pub calls: AtomicU64,
+    name: [AtomicU64; NAME_LEN / 8],
+}
+
+impl Public {
+    const fn new() -> Self {
+        Self {
+            pid: AtomicU32::new(0),
+            core: AtomicU32::new(0),
+            state: AtomicU32::new(0),
+            pages: AtomicU32::new(0),
+            calls: AtomicU64::new(0),
+            name: [const { AtomicU64::new(0) }; NAME_LEN / 8],
+        }
+    }
+
+    /// Sets the name: the last part of `path`, cut to what fits.
+    pub fn set_name(&self, path: &[u8]) {
+        let base = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+        let mut name = [0; NAME_LEN];
+        let len = base.len().min(NAME_LEN);
+        name[..len].copy_from_slice(&base[..len]);
+        let (words, _) = name.as_chunks::<8>();
+        for (target, word) in self.name.iter().zip(words) {
+            target.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+        }
+    }
+
+    /// The line for `ps`, or nothing for a free slot.
+    pub fn info(&self) -> Option<ProcessInfo> {
+        let pid = self.pid.load(Ordering::Acquire);
+        if pid == 0 {
+            return None;
+        }
+        let mut name = [0; NAME_LEN];
+        for (bytes, word) in name.as_chunks_mut::<8>().0.iter_mut().zip(&self.name) {
+            *bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        }
+        Some(ProcessInfo {
+            pid,
+            core: self.core.load(Ordering::Relaxed),
+            state: self.state.load(Ordering::Relaxed),
+            pages: self.pages.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+            name,
+        })
+    }
+}
+
+struct Slot {
+    public: Public,
+    process: UnsafeCell<Option<Process>>,
+}
+
+// SAFETY: `process` is only reached through the slot's one `Owned`.
+unsafe impl Sync for Slot {}
+
+static TABLE: [Slot; MAX_PROCESSES] =
+    [const { Slot { public: Public::new(), process: UnsafeCell::new(None) } }; MAX_PROCESSES];
+
+/// The one right to touch a process.
+pub struct Owned {
+    slot: u8,
+}
+
+impl Owned {
+    /// Puts a process into a free slot. The m-kernel only: it alone fills and frees slots.
+    pub fn create(slot: u8, process: Process) -> Self {
+        let entry = &TABLE[usize::from(slot)];
+        assert_eq!(entry.public.pid.load(Ordering::Relaxed), 0, "slot {slot} is taken");
+        // SAFETY: a free slot has no `Owned`.
+        unsafe { *entry.process.get() = Some(process) };
+        Self { slot }
+    }
+
+    /// Takes the process out of its slot, which is free then. The m-kernel only.
+    pub fn remove(self) -> Process {
+        let entry = &TABLE[usize::from(self.slot)];
+        // SAFETY: `self` is the one owner.
+        let process = unsafe { (*entry.process.get()).take() };
+        entry.public.pid.store(0, Ordering::Release);
+        process.expect("an owned slot holds a process")
+    }
+
+    /// The owner of a slot, at the end of a message.
+    ///
+    /// # Safety
+    /// The `Owned` of this slot was given up to the message.
+    pub unsafe fn from_slot(slot: u8) -> Self {
+        Self { slot }
+    }
+
+    /// Its slot.
+    pub fn slot(&self) -> u8 {
+        self.slot
+    }
+
+    /// What anyone may read about it.
+    pub fn public(&self) -> &'static Public {
+        public(self.slot)
+    }
+
+    /// Publishes what it does.
+    pub fn set_state(&self, state: u32) {
+        self.public().state.store(state, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Owned {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        // SAFETY: the one owner; the slot is filled as long as an owner exists.
+        unsafe { (*TABLE[usize::from(self.slot)].process.get()).as_ref() }
+            .expect("an owned slot holds a process")
+    }
+}
+
+impl DerefMut for Owned {
+    fn deref_mut(&mut self) -> &mut Process {
+        // SAFETY: as in `deref`.
+        unsafe { (*TABLE[usize::from(self.slot)].process.get()).as_mut() }
+            .expect("an owned slot holds a process")
+    }
+}
+
+/// What anyone may read about the process in a slot.
+pub fn public(slot: u8) -> &'static Public {
+    &TABLE[usize::from(slot)].public
+}
+
+/// A slot without a process.
+pub fn free_slot() -> Option<u8> {
+    let free = |slot: &Slot| slot.public.pid.load(Ordering::Relaxed) == 0;
+    TABLE.iter().position(free).map(|slot| slot as u8)
+}
+
+/// What anyone may read about the process with this id.
+pub fn find(pid: u32) -> Option<(u8, &'static Public)> {
+    let mut slots = TABLE.iter().enumerate();
+    let found = slots.find(|(_, slot)| pid != 0 && slot.public.pid.load(Ordering::Acquire) == pid);
+    found.map(|(slot, entry)| (slot as u8, &entry.public))
+}

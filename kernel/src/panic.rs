@@ -1,0 +1,43 @@
+//! What happens when the kernel meets a state it cannot go on from.
+//!
+//! The message reaches `antctl log`, the other cores of the partition halt, Linux is told by the
+//! doorbell; nothing outside the partition is touched.
+
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use ant_abi::core_block::{CORE_HALTED, CORE_PANICKED};
+
+use crate::arch::{apic, cpu, percore};
+use crate::{log, shared};
+
+/// Set by the first core that panics; read by the NMI handler of the others.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    let core = percore::index();
+    if PANICKED.swap(true, Ordering::SeqCst) {
+        // A second core, or a panic inside the panic: no more words.
+        halt(core, CORE_PANICKED);
+    }
+    log::error!("panic on CPU {}: {info}", shared::linux_cpu(core));
+    for other in (0..shared::core_count()).filter(|&other| other != core) {
+        apic::send_nmi(other);
+    }
+    shared::control(core).state().store(CORE_PANICKED, Ordering::Release);
+    apic::ring_linux(core);
+    cpu::halt_for_ever()
+}
+
+/// Called on NMI: stops this core if another one panicked.
+pub fn halt_if_panicked() {
+    if PANICKED.load(Ordering::SeqCst) {
+        halt(percore::index(), CORE_HALTED);
+    }
+}
+
+fn halt(core: usize, state: u32) -> ! {
+    shared::control(core).state().store(state, Ordering::Release);
+    cpu::halt_for_ever()
+}
