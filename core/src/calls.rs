@@ -9,7 +9,7 @@
 mod local;
 mod table;
 
-pub use local::is_local;
+pub use local::{LOCAL, closes, is_local};
 pub use table::{CALLS, nr};
 
 /// A Linux system call that can be carried.
@@ -125,3 +125,13 @@ pub fn find(nr: u64) -> Option<&'static Call> {
     let index = *table::INDEX.get(usize::try_from(nr).ok()?)?;
     CALLS.get(usize::from(index))
 }
+
+/// The name of a call that can be carried or that proxies refuse, for logs and messages.
+#[must_use]
+pub fn name(nr: u64) -> Option<&'static str> {
+    let local = || LOCAL.iter().find(|&&(local, _)| local == nr).map(|&(_, name)| name);
+    find(nr).map(|call| call.name).or_else(local)
+}
+
+#[cfg(test)]
+mod tests;
