@@ -1,0 +1,135 @@
+//! What a backend offers: the files of `/dev/ant`, one trait for each thing a file can be.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ant_abi::device::ModuleInfo;
+use ant_abi::store::StoreEntry;
+
+use crate::{CreateError, LcaPage, OpenError, OperationError, SharedArea};
+
+/// What a partition shall be made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionRequest {
+    /// Linux's numbers of the cores; the first becomes the m-kernel's.
+    pub cpus: Vec<u32>,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// `BOOT_*` of `ant_abi::boot`.
+    pub flags: u32,
+}
+
+/// Makes partitions.
+pub trait Device {
+    /// What module this is.
+    ///
+    /// # Errors
+    ///
+    /// There is no module, or the caller may not use it.
+    fn info(&self) -> Result<ModuleInfo, OpenError>;
+
+    /// Takes cores and memory from Linux. They go back when the file is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was taken.
+    fn create(&self, request: &PartitionRequest) -> Result<Box<dyn ControlFile>, CreateError>;
+}
+
+/// A control file: it owns a partition. Polled, it is readable when there is a request and has a
+/// priority event when AnT panicked.
+pub trait ControlFile: AsFd {
+    /// Number of the partition.
+    fn number(&self) -> u32;
+
+    /// Maps the shared area. Drop it before [`ControlFile::stop`].
+    ///
+    /// # Errors
+    ///
+    /// The mapping failed.
+    fn shared(&self) -> Result<SharedArea, OperationError>;
+
+    /// Copies `bytes` to `offset` of the image.
+    ///
+    /// # Errors
+    ///
+    /// Outside the image, or a core was started already.
+    fn load(&self, bytes: &[u8], offset: u64) -> Result<(), OperationError>;
+
+    /// Starts a core at virtual address `entry`; returns when its first instructions have run.
+    ///
+    /// # Errors
+    ///
+    /// The core did not start.
+    fn start(&self, core: u32, entry: u64) -> Result<(), OperationError>;
+
+    /// Rings a core's doorbell.
+    ///
+    /// # Errors
+    ///
+    /// No such core.
+    fn kick(&self, core: u32) -> Result<(), OperationError>;
+
+    /// Takes a request, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` once the partition has stopped.
+    fn get(&self) -> Result<Option<StoreEntry>, OperationError>;
+
+    /// Tells core `core` that Linux is through with an LCA.
+    ///
+    /// # Errors
+    ///
+    /// No such core, or its return store is full.
+    fn release(&self, lca: StoreEntry, core: u32) -> Result<(), OperationError>;
+
+    /// Stops all cores and gives everything back to Linux.
+    ///
+    /// # Errors
+    ///
+    /// Something did not go back; the kernel's log says what.
+    fn stop(&self) -> Result<(), OperationError>;
+
+    /// What a proxy of this partition needs to get a file of its own.
+    fn binder(&self) -> Box<dyn Binder>;
+}
+
+/// Makes proxy files. Made in the parent, used in a proxy after the fork.
+pub trait Binder {
+    /// The descriptor that a proxy must keep open for [`Binder::bind`], if there is one.
+    fn keeps(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Opens the proxy file of one LCA; only root can.
+    ///
+    /// # Errors
+    ///
+    /// The partition has stopped, or the LCA is not of it.
+    fn bind(&self, lca: StoreEntry) -> Result<Box<dyn ProxyFile>, OperationError>;
+}
+
+/// A proxy file: it may map one LCA and give its calls back.
+pub trait ProxyFile {
+    /// The descriptor.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Gives the file a descriptor of at least `least` in place of the one it has.
+    ///
+    /// # Errors
+    ///
+    /// Too many open files.
+    fn raise(&mut self, least: i32) -> Result<(), OperationError>;
+
+    /// Maps the LCA.
+    ///
+    /// # Errors
+    ///
+    /// The partition has stopped.
+    fn map(&self) -> Result<LcaPage, OperationError>;
+
+    /// Gives the result in the LCA back to core `core`.
+    ///
+    /// # Errors
+    ///
+    /// No such core, or the partition has stopped.
+    fn ret(&self, core: u32) -> Result<(), OperationError>;
+}

@@ -1,0 +1,203 @@
+//! The real backend: `/dev/ant`, made by `ant.ko`.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use ant_abi::device as abi;
+use ant_abi::store::StoreEntry;
+use ant_abi::{MAX_CORES, PAGE_SIZE, REVISION};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use zerocopy::FromZeros;
+
+use crate::raw::{Access, Mapping, ioctl, ioctl_none};
+use crate::{
+    Binder, ControlFile, CreateError, Device, Failure, LcaPage, OpenError, OperationError,
+    PartitionRequest, ProxyFile, SharedArea,
+};
+
+/// Where the device is.
+pub const PATH: &str = "/dev/ant";
+
+/// The device of this machine.
+#[derive(Clone, Debug)]
+pub struct AntDevice {
+    path: PathBuf,
+}
+
+impl Default for AntDevice {
+    fn default() -> Self {
+        Self { path: PATH.into() }
+    }
+}
+
+impl Device for AntDevice {
+    fn info(&self) -> Result<abi::ModuleInfo, OpenError> {
+        let file = open(&self.path)?;
+        let mut info = abi::ModuleInfo::new_zeroed();
+        ioctl(&file, &abi::INFO, &mut info).map_err(OpenError::Other)?;
+        Ok(info)
+    }
+
+    fn create(&self, request: &PartitionRequest) -> Result<Box<dyn ControlFile>, CreateError> {
+        if request.cpus.is_empty() || request.cpus.len() > MAX_CORES {
+            return Err(Failure::CpuCount.into());
+        }
+        let file = open(&self.path)?;
+        let mut create = abi::PartitionCreate::new_zeroed();
+        create.revision = REVISION;
+        create.flags = request.flags;
+        create.memory = request.memory;
+        create.cpu_count = request.cpus.len() as u32;
+        create.cpus[..request.cpus.len()].copy_from_slice(&request.cpus);
+        let result = ioctl(&file, &abi::CREATE, &mut create);
+        if let Some(failure) = Failure::from_abi(create.failure, create.failed_value) {
+            return Err(failure.into());
+        }
+        result.map_err(|errno| OperationError::new("making the partition", errno))?;
+        Ok(Box::new(Control { file, number: create.partition, path: self.path.clone() }))
+    }
+}
+
+fn open(path: &Path) -> Result<File, OpenError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)).into())
+}
+
+/// A control file.
+#[derive(Debug)]
+struct Control {
+    file: File,
+    number: u32,
+    path: PathBuf,
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl ControlFile for Control {
+    fn number(&self) -> u32 {
+        self.number
+    }
+
+    fn shared(&self) -> Result<SharedArea, OperationError> {
+        let mapping = Mapping::new(&self.file, 0, SharedArea::LEN, Access::Read)
+            .map_err(|errno| OperationError::new("mapping the shared area", errno))?;
+        SharedArea::new(mapping)
+    }
+
+    fn load(&self, bytes: &[u8], offset: u64) -> Result<(), OperationError> {
+        let mut load =
+            abi::ImageLoad { source: bytes.as_ptr() as u64, len: bytes.len() as u64, offset };
+        ioctl(&self.file, &abi::LOAD, &mut load).map_err(|errno| {
+            OperationError::new(format!("loading {} bytes at {offset:#x}", bytes.len()), errno)
+        })
+    }
+
+    fn start(&self, core: u32, entry: u64) -> Result<(), OperationError> {
+        let mut start = abi::CoreStart { core, reserved: 0, entry };
+        ioctl(&self.file, &abi::START, &mut start)
+            .map_err(|errno| OperationError::new(format!("starting core {core}"), errno))
+    }
+
+    fn kick(&self, core: u32) -> Result<(), OperationError> {
+        let mut kick = abi::CoreKick { core, reserved: 0 };
+        ioctl(&self.file, &abi::KICK, &mut kick)
+            .map_err(|errno| OperationError::new(format!("ringing core {core}"), errno))
+    }
+
+    fn get(&self) -> Result<Option<StoreEntry>, OperationError> {
+        let mut get = abi::CallGet { lca: 0 };
+        match ioctl(&self.file, &abi::GET, &mut get) {
+            Ok(()) => Ok(Some(StoreEntry(get.lca))),
+            Err(Errno::EAGAIN) => Ok(None),
+            Err(errno) => Err(OperationError::new("taking a request", errno)),
+        }
+    }
+
+    fn release(&self, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
+        let mut release = abi::CallRet { lca: lca.0, cid: core, reserved: 0 };
+        ioctl(&self.file, &abi::RELEASE, &mut release)
+            .map_err(|errno| OperationError::new(format!("releasing {:#x}", lca.0), errno))
+    }
+
+    fn stop(&self) -> Result<(), OperationError> {
+        ioctl_none(&self.file, &abi::STOP)
+            .map_err(|errno| OperationError::new("stopping the partition", errno))
+    }
+
+    fn binder(&self) -> Box<dyn Binder> {
+        Box::new(DeviceBinder { path: self.path.clone(), partition: self.number })
+    }
+}
+
+/// Opens the device once more.
+#[derive(Debug)]
+struct DeviceBinder {
+    path: PathBuf,
+    partition: u32,
+}
+
+impl Binder for DeviceBinder {
+    fn keeps(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn bind(&self, lca: StoreEntry) -> Result<Box<dyn ProxyFile>, OperationError> {
+        let failed = |errno| OperationError::new(format!("binding {:#x}", lca.0), errno);
+        let file = open(&self.path).map_err(|error| match error {
+            OpenError::NotLoaded => failed(Errno::ENODEV),
+            OpenError::NotPermitted => failed(Errno::EACCES),
+            OpenError::Other(errno) => failed(errno),
+        })?;
+        let mut bind = abi::ProxyBind { partition: self.partition, reserved: 0, lca: lca.0 };
+        ioctl(&file, &abi::BIND, &mut bind).map_err(failed)?;
+        Ok(Box::new(Proxy { file: file.into(), lca }))
+    }
+}
+
+/// A proxy file.
+#[derive(Debug)]
+struct Proxy {
+    file: OwnedFd,
+    lca: StoreEntry,
+}
+
+impl ProxyFile for Proxy {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    fn raise(&mut self, least: i32) -> Result<(), OperationError> {
+        self.file = duplicate_above(&self.file, least)?;
+        Ok(())
+    }
+
+    fn map(&self) -> Result<LcaPage, OperationError> {
+        Mapping::new(&self.file, self.lca.raddr(), PAGE_SIZE, Access::ReadWrite)
+            .map(LcaPage::new)
+            .map_err(|errno| OperationError::new(format!("mapping {:#x}", self.lca.0), errno))
+    }
+
+    fn ret(&self, core: u32) -> Result<(), OperationError> {
+        let mut ret = abi::CallRet { lca: self.lca.0, cid: core, reserved: 0 };
+        ioctl(&self.file, &abi::RET, &mut ret)
+            .map_err(|errno| OperationError::new(format!("returning {:#x}", self.lca.0), errno))
+    }
+}
+
+/// A duplicate of `file` with a number of at least `least`, not inherited by programs.
+pub(crate) fn duplicate_above(file: &OwnedFd, least: i32) -> Result<OwnedFd, OperationError> {
+    let number = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(least))
+        .map_err(|errno| OperationError::new("moving a descriptor up", errno))?;
+    Ok(crate::raw::own(number))
+}

@@ -1,0 +1,547 @@
+//! A partition in a memory file: no module, no second kernel, but real processes on Linux's side.
+//!
+//! [`Loopback`] stands for the device, [`Ant`] for the kernel on the other side; both see the same
+//! memory, also across forks. Physical addresses are made up: the partition begins at
+//! [`PHYSICAL_START`].
+//!
+//! Deliberately absent: cores. Whoever holds [`Ant`] plays them all.
+
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCore, Extent};
+use ant_abi::core_block::{CORE_OFF, CORE_STARTING, CoreBlock, CoreControl};
+use ant_abi::device::{MIN_MEMORY, ModuleInfo};
+use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
+use ant_abi::lca::Lca;
+use ant_abi::store::{KIND_RELEASED, StoreEntry};
+use ant_abi::{MAX_CORES, PAGE_SIZE, REVISION};
+use ant_core::log_ring::LogWriter;
+use ant_core::ring::Store;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+use crate::device::duplicate_above;
+use crate::raw::{Access, Mapping};
+use crate::shared::core_offset;
+use crate::{
+    Binder, ControlFile, CreateError, Device, Failure, LcaPage, OpenError, OperationError,
+    PartitionRequest, ProxyFile, SharedArea,
+};
+
+/// Where the partition's memory begins, as its two sides call it.
+pub const PHYSICAL_START: u64 = 0x1_0000_0000;
+/// Frequency that the boot block names.
+pub const TSC_KHZ: u32 = 1_000_000;
+
+/// Per core, behind the partition's memory: what goes over wires on a real machine.
+const WIRE_WORDS: usize = 4;
+/// Wire: entry address of a started core.
+const WIRE_ENTRY: usize = 0;
+/// Wire: kicks of its doorbell by Linux.
+const WIRE_KICKS: usize = 1;
+/// Wire of core 0: partitions stopped.
+const WIRE_STOPS: usize = 2;
+const WIRES_LEN: usize = MAX_CORES * WIRE_WORDS * 8;
+
+/// The memory of the partition and the wires, seen from either side.
+#[derive(Debug)]
+struct Memory {
+    file: OwnedFd,
+    mapping: Mapping,
+    size: u64,
+    /// Rung by AnT when it has put a request into a store.
+    doorbell: EventFd,
+}
+
+impl Memory {
+    fn wire(&self, core: u32, wire: usize) -> &AtomicU64 {
+        let word = core as usize * WIRE_WORDS + wire;
+        self.mapping.writable(self.size as usize + word * 8)
+    }
+
+    fn shared_word(&self, offset: usize) -> &AtomicU64 {
+        self.mapping.writable(SHARED_OFFSET as usize + offset)
+    }
+
+    fn store(&self, core: u32, field: usize) -> &Store {
+        self.mapping.writable(SHARED_OFFSET as usize + core_offset(core) + field)
+    }
+
+    fn control_word(&self, core: u32, field: usize) -> &AtomicU64 {
+        self.shared_word(core_offset(core) + field)
+    }
+
+    fn control_half(&self, core: u32, field: usize) -> &AtomicU32 {
+        self.mapping.writable(SHARED_OFFSET as usize + core_offset(core) + field)
+    }
+
+    fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset.is_multiple_of(8), "unaligned");
+        for (index, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            let word = u64::from_ne_bytes(word);
+            self.mapping.writable::<AtomicU64>(offset + index * 8).store(word, Ordering::Relaxed);
+        }
+    }
+
+    fn offset_of(&self, lca: StoreEntry) -> Option<u64> {
+        let offset = lca.raddr().checked_sub(PHYSICAL_START)?;
+        (offset >= IMAGE_SPAN && offset < self.size).then_some(offset)
+    }
+
+    /// Puts an entry into a return store. Several processes may: a record lock keeps them apart,
+    /// and goes with a process that dies.
+    fn give(&self, lca: StoreEntry, core: u32, operation: &str) -> Result<(), OperationError> {
+        let failed = |errno| OperationError::new(format!("{operation} {:#x}", lca.0), errno);
+        if core as usize >= MAX_CORES {
+            return Err(failed(Errno::EINVAL));
+        }
+        let lock = |kind: i32| libc::flock {
+            l_type: kind as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: i64::from(core),
+            l_len: 1,
+            l_pid: 0,
+        };
+        fcntl(&self.file, FcntlArg::F_SETLKW(&lock(libc::F_WRLCK))).map_err(failed)?;
+        let pushed = self.store(core, offset_of!(CoreBlock, ret)).push(lca.0);
+        fcntl(&self.file, FcntlArg::F_SETLK(&lock(libc::F_UNLCK))).map_err(failed)?;
+        pushed.map_err(|_| failed(Errno::ENOSPC))
+    }
+}
+
+/// The device's side.
+#[derive(Clone, Debug)]
+pub struct Loopback {
+    memory: Rc<Memory>,
+}
+
+impl Loopback {
+    /// A machine with `size` bytes for one partition.
+    ///
+    /// # Errors
+    ///
+    /// No memory.
+    pub fn new(size: u64) -> Result<(Self, Ant), OperationError> {
+        let failed = |errno| OperationError::new("making a loopback partition", errno);
+        let file = memfd_create("ant-loopback", MFdFlags::MFD_CLOEXEC).map_err(failed)?;
+        let len = size as usize + WIRES_LEN;
+        ftruncate(&file, len as i64).map_err(failed)?;
+        let mapping = Mapping::new(&file, 0, len, Access::ReadWrite).map_err(failed)?;
+        let doorbell =
+            EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map_err(failed)?;
+        let memory = Rc::new(Memory { file, mapping, size, doorbell });
+        Ok((Self { memory: memory.clone() }, Ant { memory }))
+    }
+}
+
+impl Device for Loopback {
+    fn info(&self) -> Result<ModuleInfo, OpenError> {
+        Ok(ModuleInfo {
+            revision: REVISION,
+            max_cores: MAX_CORES as u32,
+            partitions: 0,
+            reserved: 0,
+        })
+    }
+
+    fn create(&self, request: &PartitionRequest) -> Result<Box<dyn ControlFile>, CreateError> {
+        check(request, self.memory.size)?;
+        let mut boot = BootBlock::new_zeroed();
+        boot.magic = BOOT_MAGIC;
+        boot.revision = REVISION;
+        boot.size = size_of::<BootBlock>() as u32;
+        boot.flags = request.flags;
+        boot.image_phys = PHYSICAL_START;
+        boot.tsc_khz = TSC_KHZ;
+        boot.core_count = request.cpus.len() as u32;
+        boot.extent_count = 1;
+        boot.extents[0] = Extent { start: PHYSICAL_START, len: self.memory.size };
+        for (core, &cpu) in request.cpus.iter().enumerate() {
+            boot.cores[core] = BootCore { apic_id: cpu, linux_cpu: cpu };
+        }
+        self.memory.write(SHARED_OFFSET as usize, boot.as_bytes());
+        Ok(Box::new(Control { memory: self.memory.clone(), cores: boot.core_count }))
+    }
+}
+
+/// What the module checks, in its order.
+fn check(request: &PartitionRequest, size: u64) -> Result<(), Failure> {
+    if request.cpus.is_empty() || request.cpus.len() > MAX_CORES {
+        return Err(Failure::CpuCount);
+    }
+    for (index, &cpu) in request.cpus.iter().enumerate() {
+        if cpu == 0 {
+            return Err(Failure::BootCpu(cpu));
+        }
+        if request.cpus[..index].contains(&cpu) {
+            return Err(Failure::CpuTwice(cpu));
+        }
+    }
+    if request.memory < MIN_MEMORY {
+        return Err(Failure::TooSmall((MIN_MEMORY >> 20) as u32));
+    }
+    if request.memory > size {
+        return Err(Failure::NoMemory((size >> 20) as u32));
+    }
+    Ok(())
+}
+
+/// A control file.
+#[derive(Debug)]
+struct Control {
+    memory: Rc<Memory>,
+    cores: u32,
+}
+
+impl Control {
+    fn core(&self, core: u32, operation: &str) -> Result<(), OperationError> {
+        if core < self.cores {
+            return Ok(());
+        }
+        Err(OperationError::new(format!("{operation} {core}"), Errno::EINVAL))
+    }
+
+    fn pop(&self) -> Option<StoreEntry> {
+        for core in 0..self.cores {
+            let store = self.memory.store(core, offset_of!(CoreBlock, request));
+            while let Some(entry) = store.pop() {
+                let entry = StoreEntry(entry);
+                if entry.kind() == 0 && self.memory.offset_of(entry).is_some() {
+                    return Some(entry);
+                }
+                let refused = offset_of!(CoreControl, linux_refused);
+                self.memory.control_word(core, refused).fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        None
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.memory.doorbell.as_fd()
+    }
+}
+
+impl ControlFile for Control {
+    fn number(&self) -> u32 {
+        0
+    }
+
+    fn shared(&self) -> Result<SharedArea, OperationError> {
+        let mapping = Mapping::new(&self.memory.file, SHARED_OFFSET, SharedArea::LEN, Access::Read)
+            .map_err(|errno| OperationError::new("mapping the shared area", errno))?;
+        SharedArea::new(mapping)
+    }
+
+    fn load(&self, bytes: &[u8], offset: u64) -> Result<(), OperationError> {
+        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > SHARED_OFFSET) {
+            return Err(OperationError::new("loading the image", Errno::EINVAL));
+        }
+        self.memory.write(offset as usize, bytes);
+        Ok(())
+    }
+
+    fn start(&self, core: u32, entry: u64) -> Result<(), OperationError> {
+        self.core(core, "starting core")?;
+        let state = offset_of!(CoreControl, state);
+        self.memory.control_half(core, state).store(CORE_STARTING, Ordering::Release);
+        self.memory.wire(core, WIRE_ENTRY).store(entry, Ordering::Release);
+        Ok(())
+    }
+
+    fn kick(&self, core: u32) -> Result<(), OperationError> {
+        self.core(core, "ringing core")?;
+        self.memory.wire(core, WIRE_KICKS).fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    fn get(&self) -> Result<Option<StoreEntry>, OperationError> {
+        if let Some(entry) = self.pop() {
+            return Ok(Some(entry));
+        }
+        // Quiet the doorbell, then look again: a request put in before is not left behind.
+        let _ = self.memory.doorbell.read();
+        let entry = self.pop();
+        if entry.is_some() {
+            let _ = self.memory.doorbell.write(1);
+        }
+        Ok(entry)
+    }
+
+    fn release(&self, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
+        self.memory.give(lca.with_kind(KIND_RELEASED), core, "releasing")
+    }
+
+    fn stop(&self) -> Result<(), OperationError> {
+        for core in 0..self.cores {
+            let state = offset_of!(CoreControl, state);
+            self.memory.control_half(core, state).store(CORE_OFF, Ordering::Relaxed);
+            self.memory.wire(core, WIRE_ENTRY).store(0, Ordering::Relaxed);
+        }
+        self.memory.wire(0, WIRE_STOPS).fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    fn binder(&self) -> Box<dyn Binder> {
+        Box::new(LoopbackBinder { memory: self.memory.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct LoopbackBinder {
+    memory: Rc<Memory>,
+}
+
+impl Binder for LoopbackBinder {
+    fn keeps(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.memory.file.as_fd())
+    }
+
+    fn bind(&self, lca: StoreEntry) -> Result<Box<dyn ProxyFile>, OperationError> {
+        if self.memory.offset_of(lca).is_none() {
+            return Err(OperationError::new(format!("binding {:#x}", lca.0), Errno::EINVAL));
+        }
+        let file = duplicate_above(&self.memory.file, 0)?;
+        Ok(Box::new(Proxy { memory: self.memory.clone(), file, lca }))
+    }
+}
+
+/// A proxy file. Its descriptor is a stand-in; the memory file stays open beside it.
+#[derive(Debug)]
+struct Proxy {
+    memory: Rc<Memory>,
+    file: OwnedFd,
+    lca: StoreEntry,
+}
+
+impl ProxyFile for Proxy {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    fn raise(&mut self, least: i32) -> Result<(), OperationError> {
+        self.file = duplicate_above(&self.file, least)?;
+        Ok(())
+    }
+
+    fn map(&self) -> Result<LcaPage, OperationError> {
+        let offset = self.memory.offset_of(self.lca).expect("checked by bind");
+        Mapping::new(&self.file, offset, PAGE_SIZE, Access::ReadWrite)
+            .map(LcaPage::new)
+            .map_err(|errno| OperationError::new("mapping an LCA", errno))
+    }
+
+    fn ret(&self, core: u32) -> Result<(), OperationError> {
+        self.memory.give(self.lca, core, "returning")
+    }
+}
+
+/// AnT's side, for a test to play.
+#[derive(Debug)]
+pub struct Ant {
+    memory: Rc<Memory>,
+}
+
+impl Ant {
+    /// Entry address of a core that Linux started, if it did.
+    #[must_use]
+    pub fn started(&self, core: u32) -> Option<u64> {
+        let entry = self.memory.wire(core, WIRE_ENTRY).load(Ordering::Acquire);
+        (entry != 0).then_some(entry)
+    }
+
+    /// How often Linux rang a core's doorbell to see whether it answers.
+    #[must_use]
+    pub fn kicks(&self, core: u32) -> u64 {
+        self.memory.wire(core, WIRE_KICKS).load(Ordering::Acquire)
+    }
+
+    /// How often a partition was stopped.
+    #[must_use]
+    pub fn stops(&self) -> u64 {
+        self.memory.wire(0, WIRE_STOPS).load(Ordering::Acquire)
+    }
+
+    /// Sets a core's state and role.
+    pub fn set_state(&self, core: u32, state: u32, role: u32) {
+        self.memory
+            .control_half(core, offset_of!(CoreControl, role))
+            .store(role, Ordering::Relaxed);
+        self.memory
+            .control_half(core, offset_of!(CoreControl, state))
+            .store(state, Ordering::Release);
+    }
+
+    /// Names the LCA of `init`.
+    pub fn set_init_lca(&self, lca: StoreEntry) {
+        let field = offset_of!(CoreControl, init_lca);
+        self.memory.control_word(0, field).store(lca.0, Ordering::Release);
+    }
+
+    /// Counts a doorbell on a core.
+    pub fn count_doorbell(&self, core: u32) {
+        let field = offset_of!(CoreControl, doorbells);
+        self.memory.control_word(core, field).fetch_add(1, Ordering::Release);
+    }
+
+    /// Requests of a core that Linux refused.
+    #[must_use]
+    pub fn refused(&self, core: u32) -> u64 {
+        let field = offset_of!(CoreControl, linux_refused);
+        self.memory.control_word(core, field).load(Ordering::Relaxed)
+    }
+
+    /// Page `page` of the partition behind the image, as an LCA of generation `generation`.
+    #[must_use]
+    pub fn lca(&self, page: u64, generation: u16) -> StoreEntry {
+        StoreEntry::call(PHYSICAL_START + IMAGE_SPAN + page * PAGE_SIZE as u64, generation)
+    }
+
+    /// Writes a whole LCA.
+    ///
+    /// # Panics
+    ///
+    /// It is outside the partition.
+    pub fn write_lca(&self, lca: StoreEntry, page: &Lca) {
+        let offset = self.memory.offset_of(lca).expect("an LCA of the partition");
+        self.memory.write(offset as usize, page.as_bytes());
+    }
+
+    /// Reads a whole LCA.
+    ///
+    /// # Panics
+    ///
+    /// It is outside the partition.
+    #[must_use]
+    pub fn read_lca(&self, lca: StoreEntry) -> Lca {
+        let offset = self.memory.offset_of(lca).expect("an LCA of the partition");
+        let mut words = [0u64; PAGE_SIZE / 8];
+        crate::shared::copy_words(&self.memory.mapping, offset as usize, &mut words);
+        Lca::read_from_bytes(words.as_bytes()).expect("a page is a page")
+    }
+
+    /// Puts a request into a core's store and rings Linux.
+    ///
+    /// # Panics
+    ///
+    /// The store is full.
+    pub fn request(&self, core: u32, lca: StoreEntry) {
+        self.memory
+            .store(core, offset_of!(CoreBlock, request))
+            .push(lca.0)
+            .expect("room in the request store");
+        self.ring();
+    }
+
+    /// Rings Linux.
+    pub fn ring(&self) {
+        let _ = self.memory.doorbell.write(1);
+    }
+
+    /// Takes what Linux gave back to a core.
+    #[must_use]
+    pub fn returned(&self, core: u32) -> Option<StoreEntry> {
+        self.memory.store(core, offset_of!(CoreBlock, ret)).pop().map(StoreEntry)
+    }
+
+    /// Writes into a core's log.
+    pub fn log(&self, core: u32, writer: &mut LogWriter, tsc: u64, level: u8, text: &str) {
+        let at = SHARED_OFFSET as usize + core_offset(core) + offset_of!(CoreBlock, log);
+        writer.write(self.memory.mapping.writable(at), tsc, level, text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CoreState;
+    use ant_abi::core_block::{CORE_READY, ROLE_M_KERNEL};
+
+    const MEMORY: u64 = 16 << 20;
+
+    fn partition(cpus: &[u32]) -> (Box<dyn ControlFile>, Ant) {
+        let (device, ant) = Loopback::new(MEMORY).unwrap();
+        let request = PartitionRequest { cpus: cpus.to_vec(), memory: MEMORY, flags: 0 };
+        (device.create(&request).unwrap(), ant)
+    }
+
+    #[test]
+    fn a_partition_that_cannot_be_is_refused_with_its_reason() {
+        let (device, _ant) = Loopback::new(MEMORY).unwrap();
+        let refusal = |cpus: &[u32], memory| {
+            let request = PartitionRequest { cpus: cpus.to_vec(), memory, flags: 0 };
+            match device.create(&request) {
+                Err(CreateError::Refused(failure)) => failure,
+                other => panic!("{:?}", other.map(|_| ())),
+            }
+        };
+        assert_eq!(refusal(&[0], MEMORY), Failure::BootCpu(0));
+        assert_eq!(refusal(&[1, 2, 1], MEMORY), Failure::CpuTwice(1));
+        assert_eq!(refusal(&[], MEMORY), Failure::CpuCount);
+        assert_eq!(refusal(&[1], 1 << 20), Failure::TooSmall(16));
+        assert_eq!(refusal(&[1], MEMORY + 1), Failure::NoMemory(16));
+    }
+
+    #[test]
+    fn requests_come_out_once_and_foreign_ones_are_refused() {
+        let (control, ant) = partition(&[1, 2]);
+        let (first, second) = (ant.lca(1, 5), ant.lca(2, 6));
+        ant.request(0, first);
+        ant.request(1, StoreEntry::call(0x1000, 0));
+        ant.request(1, second);
+        assert_eq!(control.get().unwrap(), Some(first));
+        assert_eq!(control.get().unwrap(), Some(second));
+        assert_eq!(control.get().unwrap(), None);
+        assert_eq!(ant.refused(1), 1);
+    }
+
+    #[test]
+    fn a_proxy_file_maps_its_lca_and_returns_to_the_core() {
+        let (control, ant) = partition(&[1]);
+        let lca = ant.lca(3, 9);
+        let proxy = control.binder().bind(lca).unwrap();
+        proxy.map().unwrap().set_retval(-7);
+        proxy.ret(0).unwrap();
+        assert_eq!(ant.read_lca(lca).retval, -7);
+        assert_eq!(ant.returned(0), Some(lca));
+        control.release(lca, 0).unwrap();
+        assert_eq!(ant.returned(0), Some(lca.with_kind(KIND_RELEASED)));
+        assert!(proxy.ret(99).is_err());
+    }
+
+    #[test]
+    fn the_shared_area_shows_what_ant_writes() {
+        let (control, ant) = partition(&[3, 5]);
+        let shared = control.shared().unwrap();
+        assert_eq!(shared.cores().iter().map(|core| core.linux_cpu).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(shared.state(1), CoreState::Off);
+        ant.set_state(1, CORE_READY, ROLE_M_KERNEL);
+        assert_eq!(shared.state(1), CoreState::Ready);
+        ant.count_doorbell(1);
+        assert_eq!((shared.doorbells(0), shared.doorbells(1)), (0, 1));
+        assert_eq!(shared.control(1).doorbells, 1);
+    }
+
+    #[test]
+    fn buffer_reads_need_not_be_aligned() {
+        let (control, ant) = partition(&[1]);
+        let lca = ant.lca(4, 1);
+        let mut page = Lca::new_zeroed();
+        page.buffer[..11].copy_from_slice(b"hello world");
+        ant.write_lca(lca, &page);
+        let mapped = control.binder().bind(lca).unwrap().map().unwrap();
+        assert_eq!(mapped.buffer(3..9), b"lo wor");
+        assert_eq!(mapped.replace_buffer_word(0, 1), u64::from_ne_bytes(*b"hello wo"));
+        assert_eq!(mapped.buffer(0..1), [1]);
+    }
+}
