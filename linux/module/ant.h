@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of ant.ko share. Everything that crosses to AnT or to a program is in ant_abi.h.
+ *
+ * Locks, outer before inner:
+ *   ant_file::lock        what a file is (fresh, control, proxy)
+ *   ant_partition::lock   loading, starting and stopping
+ *   low_page_lock         the page below 1 MiB (boot.c)
+ *   partitions_lock       the list of partitions (partition.c)
+ * The gate (SRCU) is entered under none of them but ant_file::lock; whoever stops a partition
+ * waits for those inside. The spin locks guard one store each and nest in nothing.
+ * CPU hotplug calls the guard under its own locks, so the guard takes none.
+ */
+#ifndef ANT_H
+#define ANT_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+#include "ant_abi.h"
+
+#define ANT_CHUNK 0x400000UL
+
+struct ant_partition;
+
+/* One core of a partition. */
+struct ant_core {
+	struct ant_partition *part;
+	u32 index;			/* in the partition; `cid` */
+	u32 cpu;			/* Linux's number */
+	u32 apic_id;
+	bool taken;			/* Linux gave it up */
+	bool started;			/* AnT's code has run on it */
+
+	struct ant_core_control *control;	/* shared with AnT from here ... */
+	struct ant_address_store *request;
+	struct ant_address_store *ret;		/* ... to here: never trusted */
+
+	u32 request_head;		/* ours; the shared one is a copy. Under get_lock */
+	u64 refused;			/* requests, likewise */
+	spinlock_t ret_lock;		/* Linux has many producers */
+	u32 ret_tail;			/* ours; under ret_lock */
+
+	unsigned int irq;		/* 0: none */
+	char irq_name[24];
+	u64 doorbells;			/* written by the handler only */
+	u64 doorbell_tsc;		/* of the last; for traces */
+	u32 doorbell_cpu;
+};
+
+/* Cores and memory that Linux lent to one AnT. After the stop a husk: only id, ref, stopped. */
+struct ant_partition {
+	u32 id;
+	u32 flags;
+	struct kref ref;		/* one for each file */
+	struct list_head node;
+	struct mutex lock;
+	struct address_space *mapping;	/* of the device file, to zap mappings */
+	bool stopped;			/* set once; read inside the gate */
+	bool loaded;			/* a core was started: LOAD is over */
+
+	wait_queue_head_t wait;		/* for requests, panics, the end */
+	spinlock_t get_lock;		/* Linux has many consumers */
+	u32 next_core;			/* whose turn it is to be served. Under get_lock */
+
+	phys_addr_t image;
+	u64 want;			/* bytes of memory asked for ... */
+	u64 got;			/* ... and taken */
+	phys_addr_t trampoline;		/* page below 1 MiB that START borrows */
+	u64 *tables;			/* page tables for the first instructions */
+
+	u32 core_count;
+	u32 extent_count;
+	struct ant_core cores[ANT_MAX_CORES];
+	struct ant_extent extents[ANT_MAX_EXTENTS];
+};
+
+static inline int ant_fail(struct ant_partition_create *req, u32 failure, u32 value, int err)
+{
+	req->failure = failure;
+	req->failed_value = value;
+	return err;
+}
+
+/* The page that an entry of a store is about. */
+static inline phys_addr_t ant_raddr(u64 entry)
+{
+	return entry & ANT_ENTRY_ADDRESS_MASK;
+}
+
+/* device.c */
+extern const struct file_operations ant_file_operations;
+
+/* partition.c */
+struct ant_partition *ant_partition_create(struct ant_partition_create *req,
+					   struct address_space *mapping);
+struct ant_partition *ant_partition_find(u32 id);
+void ant_partition_put(struct ant_partition *part);
+int ant_partition_stop(struct ant_partition *part);
+u32 ant_partition_count(void);
+bool ant_gate_enter(struct ant_partition *part, int *ticket);
+void ant_gate_leave(int ticket);
+
+/* cores.c */
+int ant_guard_init(void);
+void ant_guard_exit(void);
+int ant_cores_claim(struct ant_partition *part, struct ant_partition_create *req);
+void ant_cores_disclaim(struct ant_partition *part);
+int ant_cores_take(struct ant_partition *part, struct ant_partition_create *req);
+void ant_cores_give_back(struct ant_partition *part);
+void ant_core_ipi(const struct ant_core *core, u32 command);
+void ant_core_init_assert(const struct ant_core *core);
+void ant_core_ring(const struct ant_core *core);
+
+/* boot.c */
+int ant_boot_prepare(struct ant_partition *part, struct ant_partition_create *req);
+void ant_boot_forget(struct ant_partition *part);
+int ant_core_start(struct ant_partition *part, const struct ant_core_start *req);
+
+/* memory.c */
+int ant_memory_check(struct ant_partition_create *req);
+int ant_memory_take(struct ant_partition *part, struct ant_partition_create *req);
+void ant_memory_give_back(struct ant_partition *part);
+bool ant_memory_is_lca(const struct ant_partition *part, phys_addr_t page);
+
+/* doorbell.c */
+int ant_doorbells_init(void);
+void ant_doorbells_exit(void);
+int ant_doorbells_take(struct ant_partition *part, struct ant_partition_create *req);
+void ant_doorbells_give_back(struct ant_partition *part);
+
+/* stores.c; all inside the gate */
+bool ant_requests_waiting(const struct ant_partition *part);
+bool ant_requests_take(struct ant_partition *part, u64 *lca);
+int ant_return_put(struct ant_partition *part, const struct ant_call_ret *ret, u64 kind);
+
+#endif /* ANT_H */

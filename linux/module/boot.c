@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Boot: tells AnT what it has (boot block) and starts its cores (INIT, SIPI, trampoline).
+ */
+#include <linux/delay.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <asm/apic.h>
+#include <asm/cpufeature.h>
+#include <asm/e820/api.h>
+#include <asm/pgtable_types.h>
+#include <asm/tsc.h>
+
+#include "ant.h"
+#include "trampoline.h"
+
+#define LOW_START 0x10000
+#define LOW_END 0x90000
+/* Linux's own real-mode blob ends in this word and is shorter than so many pages. */
+#define LINUX_BLOB_SIGNATURE 0x65a22c82
+#define LINUX_BLOB_PAGES 16
+
+#define CODE_SELECTOR 8
+#define START_TIMEOUT (2 * HZ)
+
+/* The page below 1 MiB is one for all partitions. */
+static DEFINE_MUTEX(low_page_lock);
+
+enum { PML4, LOW_PDPT, LOW_PD, LOW_PT, IMAGE_PDPT, IMAGE_PD, TABLES };
+#define TABLES_ORDER 3
+#define TABLE_ENTRIES 512
+/* PGDIR_SHIFT is another one where Linux uses five levels. */
+#define PML4_SHIFT 39
+
+static bool near_linux_blob(phys_addr_t page)
+{
+	const u32 *word = phys_to_virt(page);
+	const u32 *end = phys_to_virt(page + LINUX_BLOB_PAGES * PAGE_SIZE);
+
+	while (word < end && *word != LINUX_BLOB_SIGNATURE)
+		word++;
+	return word < end;
+}
+
+/* Linux keeps the pages below 1 MiB to itself but uses none except those of its blob. */
+static phys_addr_t find_low_page(void)
+{
+	phys_addr_t page;
+
+	for (page = LOW_START; page < LOW_END; page += PAGE_SIZE)
+		if (e820__mapped_any(page, page + PAGE_SIZE, E820_TYPE_RAM) &&
+		    !near_linux_blob(page))
+			return page;
+	return 0;
+}
+
+static u64 *table(const struct ant_partition *part, int which)
+{
+	return part->tables + which * TABLE_ENTRIES;
+}
+
+static void point(const struct ant_partition *part, int from, u64 virt, int shift, u64 value)
+{
+	table(part, from)[virt >> shift & (TABLE_ENTRIES - 1)] = value;
+}
+
+static u64 table_entry(const struct ant_partition *part, int which)
+{
+	return __pa(table(part, which)) | _PAGE_PRESENT | _PAGE_RW;
+}
+
+/*
+ * Maps the trampoline's page where it is and the image where it is linked, all of it writable and
+ * executable: AnT makes tables of its own, with rights, in the memory that is mapped here.
+ */
+static void fill_tables(const struct ant_partition *part)
+{
+	u64 large = _PAGE_PRESENT | _PAGE_RW | _PAGE_PSE;
+	u64 virt = ANT_IMAGE_VIRT;
+
+	point(part, PML4, 0, PML4_SHIFT, table_entry(part, LOW_PDPT));
+	point(part, LOW_PDPT, 0, PUD_SHIFT, table_entry(part, LOW_PD));
+	point(part, LOW_PD, 0, PMD_SHIFT, table_entry(part, LOW_PT));
+	point(part, LOW_PT, part->trampoline, PAGE_SHIFT,
+	      part->trampoline | _PAGE_PRESENT | _PAGE_RW);
+	point(part, PML4, virt, PML4_SHIFT, table_entry(part, IMAGE_PDPT));
+	point(part, IMAGE_PDPT, virt, PUD_SHIFT, table_entry(part, IMAGE_PD));
+	point(part, IMAGE_PD, virt, PMD_SHIFT, part->image | large);
+	point(part, IMAGE_PD, virt + ANT_LARGE_PAGE, PMD_SHIFT,
+	      (part->image + ANT_LARGE_PAGE) | large);
+}
+
+static void fill_boot_block(const struct ant_partition *part)
+{
+	struct ant_boot_block *block = phys_to_virt(part->image + ANT_SHARED_OFFSET);
+	u32 i;
+
+	block->magic = ANT_BOOT_MAGIC;
+	block->revision = ANT_REVISION;
+	block->size = sizeof(*block);
+	block->partition = part->id;
+	block->flags = part->flags;
+	block->image_phys = part->image;
+	block->tsc_khz = tsc_khz;
+	block->core_count = part->core_count;
+	block->extent_count = part->extent_count;
+	for (i = 0; i < part->core_count; i++)
+		block->cores[i] = (struct ant_boot_core){
+			.apic_id = part->cores[i].apic_id,
+			.linux_cpu = part->cores[i].cpu,
+		};
+	memcpy(block->extents, part->extents, part->extent_count * sizeof(*part->extents));
+}
+
+static void find_core_blocks(struct ant_partition *part)
+{
+	void *block = phys_to_virt(part->image + ANT_SHARED_OFFSET + ANT_BOOT_BLOCK_SPAN);
+	u32 i;
+
+	for (i = 0; i < part->core_count; i++, block += ANT_CORE_BLOCK_SPAN) {
+		part->cores[i].control = block;
+		part->cores[i].request = block + ANT_REQUEST_STORE_OFFSET;
+		part->cores[i].ret = block + ANT_RETURN_STORE_OFFSET;
+	}
+}
+
+/* The tables stay until the end: only AnT knows when it has left them. */
+int ant_boot_prepare(struct ant_partition *part, struct ant_partition_create *req)
+{
+	part->trampoline = find_low_page();
+	if (!part->trampoline)
+		return ant_fail(req, ANT_FAILURE_NO_TRAMPOLINE, 0, -ENOMEM);
+	BUILD_BUG_ON(TABLES > 1 << TABLES_ORDER);
+	part->tables = (void *)__get_free_pages(GFP_KERNEL | GFP_DMA32 | __GFP_ZERO, TABLES_ORDER);
+	if (!part->tables)
+		return ant_fail(req, ANT_FAILURE_NO_TRAMPOLINE, 0, -ENOMEM);
+	fill_tables(part);
+	fill_boot_block(part);
+	find_core_blocks(part);
+	return 0;
+}
+
+void ant_boot_forget(struct ant_partition *part)
+{
+	free_pages((unsigned long)part->tables, TABLES_ORDER);
+	part->tables = NULL;
+}
+
+static void fill_trampoline(const struct ant_core *core, u64 entry)
+{
+	const struct ant_partition *part = core->part;
+	void *page = phys_to_virt(part->trampoline);
+	struct trampoline_params *params = page + TRAMPOLINE_PARAMS;
+
+	memcpy(page, ant_trampoline, ant_trampoline_end - ant_trampoline);
+	*params = (struct trampoline_params){
+		.entry = entry,
+		.boot_block = ANT_IMAGE_VIRT + ANT_SHARED_OFFSET,
+		.core = core->index,
+		.tables = __pa(part->tables),
+		.efer = EFER_LME | (boot_cpu_has(X86_FEATURE_NX) ? EFER_NX : 0),
+		.long_offset = part->trampoline + (ant_trampoline_long - ant_trampoline),
+		.long_selector = CODE_SELECTOR,
+		.gdt_limit = ant_trampoline_end - ant_trampoline_gdt - 1,
+		.gdt_base = part->trampoline + (ant_trampoline_gdt - ant_trampoline),
+	};
+}
+
+static bool has_come(const struct ant_core *core)
+{
+	/* Pairs with the release in AnT: what it did in the trampoline's page is done. */
+	return smp_load_acquire(&core->control->state) != ANT_CORE_OFF;
+}
+
+/* INIT, SIPI, SIPI as Intel's SDM vol. 3, 9.4.4 has it; true when AnT's code has run. */
+static bool wake(const struct ant_core *core)
+{
+	u32 startup = APIC_DM_STARTUP | core->part->trampoline >> PAGE_SHIFT;
+	unsigned long deadline = jiffies + START_TIMEOUT;
+
+	ant_core_init_assert(core);
+	usleep_range(10000, 12000);
+	ant_core_ipi(core, startup);
+	usleep_range(300, 500);
+	ant_core_ipi(core, startup);
+	while (!has_come(core) && time_before(jiffies, deadline))
+		usleep_range(200, 1000);
+	return has_come(core);
+}
+
+static int start(struct ant_core *core, u64 entry)
+{
+	void *page = phys_to_virt(core->part->trampoline);
+	void *saved = kmemdup(page, PAGE_SIZE, GFP_KERNEL);
+
+	if (!saved)
+		return -ENOMEM;
+	fill_trampoline(core, entry);
+	WRITE_ONCE(core->started, wake(core));
+	if (!core->started) {
+		/* It may still come, but not into a page that is Linux's again. */
+		ant_core_init_assert(core);
+		usleep_range(10000, 12000);
+	}
+	memcpy(page, saved, PAGE_SIZE);
+	kfree(saved);
+	return core->started ? 0 : -ETIMEDOUT;
+}
+
+/* Under the partition's lock. */
+int ant_core_start(struct ant_partition *part, const struct ant_core_start *req)
+{
+	int err;
+
+	if (req->reserved || req->core >= part->core_count ||
+	    req->entry - ANT_IMAGE_VIRT >= ANT_SHARED_OFFSET)
+		return -EINVAL;
+	if (part->cores[req->core].started)
+		return -EBUSY;
+	err = mutex_lock_killable(&low_page_lock);
+	if (err)
+		return err;
+	part->loaded = true;
+	err = start(&part->cores[req->core], req->entry);
+	mutex_unlock(&low_page_lock);
+	return err;
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Doorbells: how an AnT core interrupts Linux.
+ *
+ * Each AnT core has an ordinary Linux irq out of the vector domain, seen and moved like a device's
+ * (/proc/interrupts, /proc/irq/N/smp_affinity, CPU hotplug). Wherever it moves, the route in the
+ * core's control page follows as one 64-bit store; AnT reads it before every ring. The other way,
+ * AnT takes a fixed vector (ant_core_ring()).
+ */
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqdomain.h>
+#include <linux/poll.h>
+#include <asm/hw_irq.h>
+#include <asm/irqdomain.h>
+#include <asm/msr.h>
+#include <asm/smp.h>
+
+#include "ant.h"
+#include "compat.h"
+
+static struct fwnode_handle *doorbell_fwnode;
+static struct irq_domain *doorbell_domain;
+
+static void wake_waiters(struct ant_partition *part)
+{
+	wake_up_interruptible_poll(&part->wait, EPOLLIN | EPOLLPRI);
+}
+
+/*
+ * Tells AnT where to ring. A ring that is on its way to the old place still arrives: Linux keeps
+ * the old vector until the new one has fired. Only when a CPU goes offline it does not, so waiters
+ * look for themselves.
+ */
+static void publish_route(struct irq_data *data)
+{
+	struct ant_core *core = irq_data_get_irq_chip_data(data);
+	u32 cpu = cpumask_first(irq_data_get_effective_affinity_mask(data));
+	u64 apic_id;
+
+	if (cpu >= nr_cpu_ids)
+		return;
+	apic_id = cpu_physical_id(cpu);
+	WRITE_ONCE(core->control->route,
+		   apic_id << ANT_ROUTE_APIC_SHIFT | irqd_cfg(data)->vector);
+	/* Pairs with AnT's between its entry and this route: it sees ours or we see its. */
+	smp_mb();
+	wake_waiters(core->part);
+}
+
+static int doorbell_set_affinity(struct irq_data *data, const struct cpumask *mask, bool force)
+{
+	int ret = irq_chip_set_affinity_parent(data, mask, force);
+
+	if (ret >= 0)
+		publish_route(data);
+	return ret;
+}
+
+/* There is nothing to mask at the source: AnT rings or does not. */
+static void doorbell_mask(struct irq_data *data)
+{
+}
+
+static struct irq_chip doorbell_chip = {
+	.name = "AnT",
+	.irq_mask = doorbell_mask,
+	.irq_unmask = doorbell_mask,
+	.irq_ack = irq_chip_ack_parent,
+	.irq_retrigger = irq_chip_retrigger_hierarchy,
+	.irq_set_affinity = doorbell_set_affinity,
+};
+
+static int domain_alloc(struct irq_domain *domain, unsigned int virq, unsigned int count,
+			void *arg)
+{
+	struct irq_alloc_info *info = arg;
+	int err = irq_domain_alloc_irqs_parent(domain, virq, count, info);
+
+	if (err)
+		return err;
+	irq_domain_set_info(domain, virq, virq, &doorbell_chip, info->data, handle_edge_irq,
+			    NULL, "edge");
+	return 0;
+}
+
+static const struct irq_domain_ops domain_ops = {
+	.alloc = domain_alloc,
+	.free = irq_domain_free_irqs_common,
+};
+
+int ant_doorbells_init(void)
+{
+	doorbell_fwnode = irq_domain_alloc_named_fwnode("AnT");
+	if (!doorbell_fwnode)
+		return -ENOMEM;
+	doorbell_domain = irq_domain_create_hierarchy(x86_vector_domain, 0, 0, doorbell_fwnode,
+						      &domain_ops, NULL);
+	if (doorbell_domain)
+		return 0;
+	irq_domain_free_fwnode(doorbell_fwnode);
+	return -ENOMEM;
+}
+
+void ant_doorbells_exit(void)
+{
+	irq_domain_remove(doorbell_domain);
+	irq_domain_free_fwnode(doorbell_fwnode);
+}
+
+/* What rang is in the stores; here it is only noted that it did. */
+static irqreturn_t doorbell_handler(int irq, void *data)
+{
+	struct ant_core *core = data;
+
+	WRITE_ONCE(core->doorbell_tsc, rdtsc_ordered());
+	WRITE_ONCE(core->doorbell_cpu, smp_processor_id());
+	WRITE_ONCE(core->control->linux_doorbells, ++core->doorbells);
+	wake_waiters(core->part);
+	return IRQ_HANDLED;
+}
+
+static int take_doorbell(struct ant_core *core)
+{
+	struct irq_alloc_info info = { .data = core };
+	int irq = irq_domain_alloc_irqs(doorbell_domain, 1, cpu_to_node(0), &info);
+	int err;
+
+	if (irq < 0)
+		return irq;
+	snprintf(core->irq_name, sizeof(core->irq_name), "ant%u-core%u", core->part->id,
+		 core->index);
+	ant_irq_moves_at_once(irq);
+	/* Assigns the vector and, through doorbell_set_affinity(), publishes the route. */
+	err = request_irq(irq, doorbell_handler, 0, core->irq_name, core);
+	if (err) {
+		irq_dispose_mapping(irq);
+		return err;
+	}
+	core->irq = irq;
+	return READ_ONCE(core->control->route) == ANT_ROUTE_NONE ? -ENOSPC : 0;
+}
+
+int ant_doorbells_take(struct ant_partition *part, struct ant_partition_create *req)
+{
+	u32 i;
+	int err;
+
+	for (i = 0; i < part->core_count; i++) {
+		err = take_doorbell(&part->cores[i]);
+		if (err) {
+			ant_doorbells_give_back(part);
+			return ant_fail(req, ANT_FAILURE_NO_VECTOR, part->cores[i].cpu, err);
+		}
+	}
+	return 0;
+}
+
+/* Nobody rings any more, or nobody does yet. */
+void ant_doorbells_give_back(struct ant_partition *part)
+{
+	u32 i;
+
+	for (i = part->core_count; i-- > 0;) {
+		struct ant_core *core = &part->cores[i];
+
+		if (!core->irq)
+			continue;
+		free_irq(core->irq, core);
+		irq_dispose_mapping(core->irq);
+		core->irq = 0;
+	}
+}

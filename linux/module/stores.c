@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The address stores: rings through which AnT hands LCAs to Linux and Linux hands them back.
+ *
+ * Each counter has one writer. Linux keeps its own counters here and only publishes them, so what
+ * AnT writes over them changes nothing; what AnT counts is checked before it is used. An IPI says
+ * "look"; what there is to see is in the stores.
+ */
+#include <linux/io.h>
+#include <linux/sched.h>
+#include <asm/barrier.h>
+#include <asm/msr.h>
+
+#include "ant.h"
+
+/* Takes the oldest entry. */
+static bool store_take(struct ant_core *core, u64 *entry)
+{
+	struct ant_address_store *store = core->request;
+	/* Pairs with AnT's release: what it counts is there. */
+	u32 tail = smp_load_acquire(&store->tail);
+	u32 waiting = tail - core->request_head;
+	bool sane = waiting <= ANT_STORE_ENTRIES;
+
+	if (!waiting)
+		return false;
+	*entry = READ_ONCE(store->entries[core->request_head % ANT_STORE_ENTRIES]);
+	/* A count that cannot be: believe none of it and go on from where AnT says it is. */
+	WRITE_ONCE(core->request_head, sane ? core->request_head + 1 : tail);
+	if (!sane)
+		*entry = ~0ULL;
+	/* Pairs with AnT's acquire: the place may be used again. */
+	smp_store_release(&store->head, core->request_head);
+	return true;
+}
+
+/* Puts an entry in; the mirror image of store_take(). A count that cannot be looks full. */
+static int store_put(struct ant_core *core, u64 entry)
+{
+	struct ant_address_store *store = core->ret;
+	/* Pairs with AnT's release: it has read what is overwritten now. */
+	u32 used = core->ret_tail - smp_load_acquire(&store->head);
+
+	if (used >= ANT_STORE_ENTRIES)
+		return -ENOSPC;
+	WRITE_ONCE(store->entries[core->ret_tail % ANT_STORE_ENTRIES], entry);
+	/* Pairs with AnT's acquire: the entry is there. */
+	smp_store_release(&store->tail, ++core->ret_tail);
+	return 0;
+}
+
+static void refuse(struct ant_core *core, u64 entry)
+{
+	WRITE_ONCE(core->control->linux_refused, ++core->refused);
+	pr_warn_ratelimited("ant%u: core %u (CPU %u) sent %#llx, which is no LCA; refused\n",
+			    core->part->id, core->index, core->cpu, entry);
+}
+
+/* Bounded, so that a core which produces rubbish faster than we refuse it holds nobody up. */
+static bool core_take(struct ant_core *core, u64 *lca)
+{
+	int tries;
+
+	for (tries = 0; tries < ANT_STORE_ENTRIES && store_take(core, lca); tries++) {
+		if ((*lca & ANT_ENTRY_KIND_MASK) == ANT_KIND_CALL &&
+		    ant_memory_is_lca(core->part, ant_raddr(*lca)))
+			return true;
+		refuse(core, *lca);
+	}
+	return false;
+}
+
+static struct ant_lca *traced(u64 entry)
+{
+	struct ant_lca *lca = phys_to_virt(ant_raddr(entry));
+
+	return READ_ONCE(lca->cflag) & ANT_CFLAG_TRACE ? lca : NULL;
+}
+
+static void stamp(struct ant_lca *lca, int step, u64 tsc, u32 cpu, u32 pid)
+{
+	lca->stamps[step] = (struct ant_stamp){ .tsc = tsc, .cpu = cpu, .pid = pid };
+}
+
+static void trace_get(const struct ant_core *core, u64 entry)
+{
+	struct ant_lca *lca = traced(entry);
+
+	if (!lca)
+		return;
+	stamp(lca, ANT_STEP_LINUX_DOORBELL, READ_ONCE(core->doorbell_tsc),
+	      READ_ONCE(core->doorbell_cpu), 0);
+	stamp(lca, ANT_STEP_PARENT_GETS, rdtsc_ordered(), raw_smp_processor_id(),
+	      task_tgid_nr(current));
+}
+
+static void trace_return(u64 entry)
+{
+	struct ant_lca *lca = traced(entry);
+
+	if (lca)
+		stamp(lca, ANT_STEP_LINUX_RETURNS, rdtsc_ordered(), raw_smp_processor_id(),
+		      task_tgid_nr(current));
+}
+
+bool ant_requests_waiting(const struct ant_partition *part)
+{
+	u32 i;
+
+	for (i = 0; i < part->core_count; i++) {
+		const struct ant_core *core = &part->cores[i];
+
+		if (READ_ONCE(core->request->tail) != READ_ONCE(core->request_head))
+			return true;
+	}
+	return false;
+}
+
+/* Serves the cores in turn, so that a busy one does not keep the others waiting. */
+bool ant_requests_take(struct ant_partition *part, u64 *lca)
+{
+	struct ant_core *core;
+	bool found = false;
+	u32 i;
+
+	spin_lock(&part->get_lock);
+	for (i = 0; i < part->core_count && !found; i++) {
+		core = &part->cores[part->next_core];
+		part->next_core = (part->next_core + 1) % part->core_count;
+		found = core_take(core, lca);
+	}
+	spin_unlock(&part->get_lock);
+	if (found)
+		trace_get(core, *lca);
+	return found;
+}
+
+/* The generation comes back as it went out; the kind says what the entry means. */
+int ant_return_put(struct ant_partition *part, const struct ant_call_ret *ret, u64 kind)
+{
+	struct ant_core *core;
+	int err;
+
+	if (ret->reserved || ret->cid >= part->core_count ||
+	    !ant_memory_is_lca(part, ant_raddr(ret->lca)))
+		return -EINVAL;
+	core = &part->cores[ret->cid];
+	if (!READ_ONCE(core->started))
+		return -EINVAL;
+	/* Before the entry: with it the page is AnT's. */
+	if (kind == ANT_KIND_CALL)
+		trace_return(ret->lca);
+	spin_lock(&core->ret_lock);
+	err = store_put(core, (ret->lca & ~(u64)ANT_ENTRY_KIND_MASK) | kind);
+	spin_unlock(&core->ret_lock);
+	if (!err)
+		ant_core_ring(core);
+	return err;
+}
