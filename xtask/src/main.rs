@@ -9,6 +9,7 @@ mod linux_programs;
 mod module;
 mod step;
 mod toolchain;
+mod vm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -25,11 +26,14 @@ struct Cli {
 enum Command {
     /// Build the module, AnT, its programs and the Linux programs, into target/ant
     Build(build::Args),
+    /// Boot the distribution's kernel in QEMU with everything installed, and run CMD or a shell
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Vm(args) => vm::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ant: {error:#}");

@@ -1,0 +1,134 @@
+//! The guest's Linux log, from COM1: kept in a file, watched for trouble.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Words that no healthy Linux log has.
+const TROUBLE: &[&str] = &[
+    "BUG:",
+    "WARNING:",
+    "Oops",
+    "Call Trace",
+    "soft lockup",
+    "hard LOCKUP",
+    "general protection",
+    "Kernel panic",
+    "blocked for more than",
+    "Unable to handle",
+    "nobody cared",
+];
+
+/// What has been seen so far.
+#[derive(Default)]
+struct Seen {
+    lines: Vec<String>,
+    partial: Vec<u8>,
+    /// Index of the first line that means trouble.
+    trouble: Option<usize>,
+}
+
+/// The log of one guest.
+pub struct LinuxLog {
+    path: PathBuf,
+    seen: Mutex<Seen>,
+}
+
+impl LinuxLog {
+    /// A log that will be kept at `path`.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, seen: Mutex::default() }
+    }
+
+    /// The file that keeps all of it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes everything that comes from `com1` until its end; `on_trouble` is called once.
+    pub(crate) fn follow(&self, mut com1: impl Read, on_trouble: impl FnOnce()) {
+        let mut file = File::create(&self.path).ok();
+        let mut on_trouble = Some(on_trouble);
+        let mut buffer = [0; 4096];
+        while let Ok(len @ 1..) = com1.read(&mut buffer) {
+            if let Some(file) = &mut file {
+                file.write_all(&buffer[..len]).ok();
+            }
+            if self.take(&buffer[..len])
+                && let Some(act) = on_trouble.take()
+            {
+                act();
+            }
+        }
+    }
+
+    /// Adds `bytes`; true if there is trouble.
+    fn take(&self, bytes: &[u8]) -> bool {
+        let mut seen = self.seen();
+        for &byte in bytes {
+            if byte != b'\n' {
+                seen.partial.push(byte);
+                continue;
+            }
+            let bytes = std::mem::take(&mut seen.partial);
+            let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+            if seen.trouble.is_none() && is_trouble(&line) {
+                seen.trouble = Some(seen.lines.len());
+            }
+            seen.lines.push(line);
+        }
+        seen.trouble.is_some()
+    }
+
+    /// The last `count` lines.
+    pub fn tail(&self, count: usize) -> Vec<String> {
+        let seen = self.seen();
+        seen.lines[seen.lines.len().saturating_sub(count)..].to_vec()
+    }
+
+    /// The first line that means trouble and up to `count` after it.
+    pub fn trouble(&self, count: usize) -> Option<Vec<String>> {
+        let seen = self.seen();
+        let from = seen.trouble?;
+        Some(seen.lines[from..].iter().take(count).cloned().collect())
+    }
+
+    /// True if Linux panicked.
+    pub fn has_panicked(&self) -> bool {
+        self.seen().lines.iter().any(|line| line.contains("Kernel panic"))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_trouble(line: &str) -> bool {
+    TROUBLE.iter().any(|word| line.contains(word))
+        || (line.contains("rcu") && line.contains("stall"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(text: &str) -> LinuxLog {
+        let log = LinuxLog::new(PathBuf::new());
+        log.take(text.as_bytes());
+        log
+    }
+
+    #[test]
+    fn trouble_is_seen_where_it_begins() {
+        let log = log("[1] all is well\n[2] WARNING: CPU: 1 PID: 7\n[3] more\n");
+        assert_eq!(log.trouble(9).unwrap(), ["[2] WARNING: CPU: 1 PID: 7", "[3] more"]);
+    }
+
+    #[test]
+    fn stalls_are_trouble_and_plain_lines_are_not() {
+        assert!(is_trouble("rcu: INFO: rcu_sched self-detected stall on CPU"));
+        assert!(!is_trouble("rcu: Hierarchical RCU implementation."));
+        assert!(log("[1] debug: fine\n").trouble(9).is_none());
+    }
+}

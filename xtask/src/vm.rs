@@ -1,0 +1,108 @@
+//! `./ant vm`: a guest with everything installed, for one command or for a person.
+
+use crate::build;
+use ant_vm::guest::{Guest, OnTrouble};
+use ant_vm::machine::{Apic, Machine, Timing};
+use ant_vm::{Start, TermSize, kernels, terminal};
+use anyhow::{Context, Result, bail};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `./ant vm`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// CPUs (default: 4; with --icount: 2)
+    #[arg(long, value_name = "N")]
+    smp: Option<u32>,
+    /// Memory
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    mem: String,
+    /// A directory that appears under /mnt
+    #[arg(long, value_name = "DIR")]
+    share: Option<PathBuf>,
+    /// Boot this kernel of the distribution (default: the newest in /boot)
+    #[arg(long, value_name = "VERSION")]
+    kernel: Option<String>,
+    /// Deterministic: the clock counts instructions, every run gives the same figures
+    #[arg(long)]
+    icount: bool,
+    /// A machine whose local APICs are in x2APIC mode
+    #[arg(long)]
+    x2apic: bool,
+    /// Install what was built last, build nothing
+    #[arg(long)]
+    no_build: bool,
+    /// Run this as root, with its own output and status; a single word with blanks in it goes to
+    /// `sh -c`. Without: an interactive shell
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// Boots the guest and runs the command or the shell; its status is ours.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let machine = machine(args)?;
+    if !args.no_build {
+        build::everything(&machine.kernel)
+            .context("the build failed (--no-build boots with what was built before)")?;
+    }
+    let shell = args.command.is_empty();
+    let start = if shell { interactive()? } else { command(&args.command) };
+
+    let (guest, session) = if args.icount && !shell {
+        Guest::boot_into(&machine, &start, OnTrouble::GoOn)?
+    } else {
+        if shell {
+            eprintln!("booting; `exit` or Ctrl-D ends the shell and the guest");
+        }
+        let guest = Guest::boot(&machine, OnTrouble::GoOn)?;
+        let session = guest.spawn(&start);
+        (guest, session)
+    };
+    let status = {
+        let _raw = if shell { Some(terminal::Raw::enter()?) } else { None };
+        terminal::connect(&session)
+    };
+    match status {
+        Some(status) => Ok(ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))),
+        None => Err(guest.why_gone().into()),
+    }
+}
+
+fn machine(args: &Args) -> Result<Machine> {
+    let version = match &args.kernel {
+        Some(version) => version.clone(),
+        None => kernels::newest()?,
+    };
+    let mut machine = Machine::new(&version);
+    machine.smp = args.smp.unwrap_or(if args.icount { 2 } else { 4 });
+    machine.mem.clone_from(&args.mem);
+    if let Some(dir) = &args.share {
+        let dir = dir.canonicalize().with_context(|| format!("--share {}", dir.display()))?;
+        if !dir.is_dir() {
+            bail!("--share {}: not a directory", dir.display());
+        }
+        machine.share = Some(dir);
+    }
+    if args.icount {
+        machine.timing = Timing::Icount;
+    }
+    if args.x2apic {
+        machine.apic = Apic::X2apic;
+    }
+    Ok(machine)
+}
+
+fn interactive() -> Result<Start> {
+    if !std::io::stdin().is_terminal() {
+        bail!("a shell needs a terminal; `./ant vm -- CMD` does not");
+    }
+    Ok(terminal::shell(terminal::size().unwrap_or(TermSize { rows: 24, columns: 80 })))
+}
+
+fn command(words: &[String]) -> Start {
+    match words {
+        [line] if line.contains(char::is_whitespace) => ant_vm::guest::shell("root", line),
+        _ => Start { argv: words.to_vec(), user: "root".to_owned(), ..Start::default() },
+    }
+}
