@@ -40,7 +40,7 @@ macro_rules! error {
 }
 
 /// Something unexpected that AnT dealt with.
-macro_rules! warn {
+macro_rules! warning {
     ($($arg:tt)*) => { $crate::log::write(ant_abi::log::LEVEL_WARN, format_args!($($arg)*)) };
 }
 
@@ -49,4 +49,4 @@ macro_rules! info {
     ($($arg:tt)*) => { $crate::log::write(ant_abi::log::LEVEL_INFO, format_args!($($arg)*)) };
 }
 
-pub(crate) use {error, info, warn};
+pub(crate) use {error, info, warning};

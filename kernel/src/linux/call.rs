@@ -71,7 +71,7 @@ pub fn take_returns(core: &mut Core, role: &mut impl Role) {
         match (core.find_lca(entry), entry.kind()) {
             (Some(slot), KIND_CALL) => returned(core, slot, role),
             (Some(slot), KIND_RELEASED) => released(core, slot, role),
-            _ => log::warn!("a return for nobody: {:#x}", entry.0),
+            _ => log::warning!("a return for nobody: {:#x}", entry.0),
         }
     }
 }
@@ -80,7 +80,7 @@ fn returned(core: &mut Core, slot: u8, role: &mut impl Role) {
     let index = core.index();
     let Some(process) = core.process(slot) else { return };
     let LcaState::Outstanding { proxy_stays } = process.lca_state else {
-        log::warn!("process {}: a return that nobody waits for", process.pid);
+        log::warning!("process {}: a return that nobody waits for", process.pid);
         return;
     };
     shared::count(shared::control(index).calls_returned());
@@ -109,7 +109,7 @@ fn released(core: &mut Core, slot: u8, role: &mut impl Role) {
         }
         (LcaState::Ending, _) => bury(core, slot, role),
         (LcaState::Idle | LcaState::Outstanding { .. }, _) => {
-            log::warn!("process {}: ended, because its proxy is gone", process.pid);
+            log::warning!("process {}: ended, because its proxy is gone", process.pid);
             bury(core, slot, role);
         }
     }
@@ -121,7 +121,7 @@ fn bury(core: &mut Core, slot: u8, role: &mut impl Role) {
 }
 
 /// Ends a process of this core: tells Linux, whose release of the LCA completes it.
-pub fn end(core: &mut Core, slot: u8, ending: Ending, text: &str, role: &mut impl Role) {
+pub fn end(core: &mut Core, slot: u8, ending: Ending, text: &str) {
     let Some(process) = core.process(slot) else { return };
     assert!(!process.is_init, "init ended: {text}{ending:?}");
     if process.ending.is_some() {
@@ -129,11 +129,8 @@ pub fn end(core: &mut Core, slot: u8, ending: Ending, text: &str, role: &mut imp
     }
     process.ending = Some(ending);
     let state = process.lca_state;
-    let never_started = process.waiting == Waiting::Start && process.loader.is_none();
     core.block(slot, Waiting::End, STATE_ENDING);
     match state {
-        // Linux has never heard of it.
-        LcaState::Idle if never_started => bury(core, slot, role),
         LcaState::Idle => send_end(core, slot, ending, text),
         // Sent when the LCA is back.
         LcaState::Outstanding { .. } | LcaState::Releasing | LcaState::Ending => {}

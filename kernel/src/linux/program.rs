@@ -17,7 +17,7 @@ const MAX_SEGMENTS: usize = 8;
 /// Largest program in memory; keeps sums from overflowing and a mistake from taking everything.
 const MAX_SIZE: u64 = 1 << 30;
 /// Owner and type of the note that marks a program for AnT; its contents are the ABI revision.
-const NOTE_NAME: &[u8] = b"AnT";
+const NOTE_NAME: &[u8] = b"AnT\0";
 const NOTE_REVISION: u64 = 1;
 
 /// A part of the program in memory.
@@ -106,7 +106,7 @@ fn check_note(
         let Some(bytes) = bytes else { continue };
         for note in NoteIterator::new(LittleEndian, Class::ELF64, 4, bytes) {
             let Note::Unknown(note) = note else { continue };
-            if note.name_bytes() == NOTE_NAME && note.n_type == NOTE_REVISION {
+            if note.name == NOTE_NAME && note.n_type == NOTE_REVISION {
                 return if note.desc == ant_abi::REVISION.to_le_bytes() {
                     Ok(())
                 } else {

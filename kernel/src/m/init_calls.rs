@@ -14,7 +14,7 @@ use zerocopy::IntoBytes;
 use super::MKernel;
 use crate::linux::call;
 use crate::p::mailbox::{self, Message};
-use crate::p::{Core, Role, process, user_memory};
+use crate::p::{Core, process, user_memory};
 use crate::shared;
 
 /// Highest signal number of Linux.
@@ -25,9 +25,9 @@ pub fn serve(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, args: [u64
     let result = match number {
         PROCESS_CREATE => create(m, core, slot, args).map(|()| 0),
         PROCESS_START => start(core, args[0]).map(|()| 0),
-        PROCESS_KILL => kill(m, core, args[0], args[1]).map(|()| 0),
+        PROCESS_KILL => kill(core, args[0], args[1]).map(|()| 0),
         PROCESS_LIST => list(core, slot, args),
-        FAULT_INJECT => inject(m, core, args[0], args[1]).map(|()| 0),
+        FAULT_INJECT => inject(core, args[0], args[1]).map(|()| 0),
         _ => return None,
     };
     Some(result.unwrap_or_else(Error::to_return))
@@ -72,7 +72,7 @@ fn start(core: &mut Core, pid: u64) -> Result<(), Error> {
     Ok(())
 }
 
-fn kill(m: &mut MKernel, core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
+fn kill(core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
     let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
     if !(1..=MAX_SIGNAL).contains(&signal) {
         return Err(Error::Invalid);
@@ -82,7 +82,7 @@ fn kill(m: &mut MKernel, core: &mut Core, pid: u64, signal: u64) -> Result<(), E
         if core.process(slot).is_some_and(|process| process.is_init) {
             return Err(Error::NotPermitted);
         }
-        core.kill(slot, signal, m);
+        core.kill(slot, signal);
         return Ok(());
     }
     let (_, public) = process::find(pid).ok_or(Error::NoProcess)?;
@@ -102,7 +102,7 @@ fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64,
     Ok(size_of_val(lines.as_slice()) as i64)
 }
 
-fn inject(m: &mut MKernel, core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {
+fn inject(core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {
     if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
         return Err(Error::NotPermitted);
     }
@@ -113,7 +113,7 @@ fn inject(m: &mut MKernel, core: &mut Core, kind: u64, target: u64) -> Result<()
     let kind = u32::try_from(kind).ok().filter(|&kind| kind <= INJECT_BAD_RADDR);
     let message = Message::Inject(kind.ok_or(Error::Invalid)?);
     if target == core.index() {
-        m.message(core, message);
+        core.obey(message);
         return Ok(());
     }
     mailbox::send(target, message).map_err(|_| Error::Again)

@@ -15,7 +15,7 @@ use processes::Processes;
 
 use crate::arch::{paging, percore, trap};
 use crate::linux::call;
-use crate::linux::loader::{Failure, Progress};
+use crate::linux::loader::Progress;
 use crate::p::mailbox::{self, Message, Report};
 use crate::p::process::{Ending, Owned, Waiting};
 use crate::p::{self, Core, Role};
@@ -85,10 +85,6 @@ impl MKernel {
         }
     }
 
-    fn load_failed(&mut self, core: &mut Core, slot: u8, failure: Failure) {
-        let ending = Ending { kind: END_LOAD_FAILED, number: failure.errno };
-        call::end(core, slot, ending, failure.text, self);
-    }
 }
 
 impl Role for MKernel {
@@ -107,7 +103,10 @@ impl Role for MKernel {
     fn loading_returned(&mut self, core: &mut Core, slot: u8) {
         let Some(process) = core.process(slot) else { return };
         let Some(mut loader) = process.loader.take() else { return };
-        match loader.advance(process, &mut self.memory) {
+        let free_before = self.memory.free_pages();
+        let progress = loader.advance(process, &mut self.memory);
+        process.public().add_pages(free_before - self.memory.free_pages());
+        match progress {
             Progress::Call => {
                 process.loader = Some(loader);
                 call::request_for_loader(core, slot);
@@ -117,9 +116,9 @@ impl Role for MKernel {
                 self.place(core, slot);
             }
             Progress::Failed(failure) => {
-                // Kept until the end, so that the process is not taken for one never started.
-                process.loader = Some(loader);
-                self.load_failed(core, slot, failure);
+                loader.free(&mut self.memory);
+                let ending = Ending { kind: END_LOAD_FAILED, number: failure.errno };
+                call::end(core, slot, ending, failure.text);
             }
         }
         self.memory.publish();
@@ -127,9 +126,5 @@ impl Role for MKernel {
 
     fn reap(&mut self, _core: &mut Core, process: Owned) {
         self.processes.destroy(process, &mut self.memory);
-    }
-
-    fn message(&mut self, core: &mut Core, message: Message) {
-        core.obey(message, self);
     }
 }

@@ -32,8 +32,6 @@ pub trait Role: Sized {
     fn loading_returned(&mut self, core: &mut Core, slot: u8);
     /// Takes the memory of a process back that is over and of which Linux has let go.
     fn reap(&mut self, core: &mut Core, process: Owned);
-    /// Takes a message of the m-kernel.
-    fn message(&mut self, core: &mut Core, message: Message);
 }
 
 /// The state of one core. Only that core has it.
@@ -140,7 +138,7 @@ impl Core {
         loop {
             role.reports(self);
             while let Some(message) = mailbox::receive(self.index) {
-                role.message(self, message);
+                self.obey(message);
             }
             linux::call::take_returns(self, role);
             match self.queue.pick(clock::now()) {
@@ -151,12 +149,12 @@ impl Core {
     }
 
     /// Does what every core does on a message.
-    pub fn obey(&mut self, message: Message, role: &mut impl Role) {
+    pub fn obey(&mut self, message: Message) {
         match message {
             Message::Adopt(process) => self.adopt(process),
             Message::Kill { pid, signal } => {
                 if let Some(slot) = self.find_pid(pid) {
-                    self.kill(slot, signal, role);
+                    self.kill(slot, signal);
                 }
             }
             Message::Inject(kind) => self.inject(kind),
@@ -164,12 +162,12 @@ impl Core {
     }
 
     /// Ends a process as a signal would.
-    pub fn kill(&mut self, slot: u8, signal: u8, role: &mut impl Role) {
+    pub fn kill(&mut self, slot: u8, signal: u8) {
         let ending = Ending { kind: END_KILLED, number: u64::from(signal) };
         let mut text = ArrayString::<40>::new();
         // Always fits.
         let _ = write!(text, "killed by signal {signal}");
-        linux::call::end(self, slot, ending, &text, role);
+        linux::call::end(self, slot, ending, &text);
     }
 
     fn run_process(&mut self, slot: u8, role: &mut impl Role) {
@@ -190,7 +188,7 @@ impl Core {
         match process.context.vector {
             VECTOR_SYSCALL => syscalls::serve(self, slot, role),
             vector if vector >= 32 => trap::interrupt(vector),
-            vector => self.fault(slot, vector, role),
+            vector => self.fault(slot, vector),
         }
     }
 
@@ -216,7 +214,7 @@ impl Core {
     }
 
     /// Ends a process that has run into an exception.
-    fn fault(&mut self, slot: u8, vector: u64, role: &mut impl Role) {
+    fn fault(&mut self, slot: u8, vector: u64) {
         shared::count(shared::control(self.index).faults());
         let cpu = shared::linux_cpu(self.index);
         let Some(process) = self.process(slot) else { return };
@@ -229,15 +227,15 @@ impl Core {
             let _ = write!(text, " ({access} {:#x})", trap::fault_address());
         }
         let _ = write!(text, " at {rip:#x} on CPU {cpu}");
-        log::warn!("process {}: {text}", process.pid);
+        log::warning!("process {}: {text}", process.pid);
         let number = u64::from(linux::signal_of(vector));
         let ending = Ending { kind: END_FAULTED, number };
-        linux::call::end(self, slot, ending, &text, role);
+        linux::call::end(self, slot, ending, &text);
     }
 
     fn inject(&mut self, kind: u32) {
         let cpu = shared::linux_cpu(self.index);
-        log::warn!("failing on purpose on CPU {cpu}");
+        log::warning!("failing on purpose on CPU {cpu}");
         match kind {
             INJECT_HANG => cpu::hang(),
             INJECT_BAD_RADDR => {

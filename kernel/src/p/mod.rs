@@ -14,7 +14,7 @@ pub use core_loop::{Core, Role};
 use ::core::sync::atomic::Ordering;
 
 use ant_abi::core_block::{CORE_READY, CORE_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
-use mailbox::{Message, Report};
+use mailbox::Report;
 use process::Owned;
 
 use crate::arch::apic::{self, Timer};
@@ -67,9 +67,5 @@ impl Role for PKernel {
 
     fn reap(&mut self, core: &mut Core, process: Owned) {
         mailbox::report(core.index(), Report::Reap(process));
-    }
-
-    fn message(&mut self, core: &mut Core, message: Message) {
-        core.obey(message, self);
     }
 }

@@ -119,6 +119,11 @@ impl Public {
         }
     }
 
+    /// Adds to what the process owns.
+    pub fn add_pages(&self, pages: u64) {
+        self.pages.fetch_add(pages as u32, Ordering::Relaxed);
+    }
+
     /// The line for `ps`, or nothing for a free slot.
     pub fn info(&self) -> Option<ProcessInfo> {
         let pid = self.pid.load(Ordering::Acquire);

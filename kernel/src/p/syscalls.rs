@@ -25,7 +25,7 @@ pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
         LINUX_CALL => return linux::call::request(core, slot, args[0]),
         PROCESS_EXIT => {
             let ending = Ending { kind: END_EXITED, number: args[0] & 0xff };
-            return linux::call::end(core, slot, ending, "", role);
+            return linux::call::end(core, slot, ending, "");
         }
         PROCESS_YIELD => {
             core.yield_current();
@@ -102,7 +102,7 @@ fn call_unknown(core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {
         word.fetch_or(bit, Ordering::Relaxed) & bit == 0
     });
     if first {
-        log::warn!("process {pid}: Linux system call {number} cannot be carried: -ENOSYS");
+        log::warning!("process {pid}: Linux system call {number} cannot be carried: -ENOSYS");
     }
     Err(Error::NoSystemCall)
 }

@@ -1,1 +1,31 @@
-//! Run-time library of AnT programs
+//! Run-time library of AnT programs: the way in, AnT's system calls, Linux's system calls.
+//!
+//! A program is `#![no_std] #![no_main]`, calls [`program!`] with its main function, and asks
+//! Linux for whatever it needs through [`linux`]. This crate is the only one that issues AnT's
+//! system calls. A program has one thread.
+#![no_std]
+
+pub mod ant;
+mod args;
+pub mod fail;
+pub mod io;
+pub mod linux;
+mod raw;
+mod start;
+pub mod time;
+
+pub use args::Args;
+
+#[doc(hidden)]
+pub use start::run;
+
+/// Makes `$main`, a `fn(Args) -> i32`, the program; what it returns is the exit status.
+#[macro_export]
+macro_rules! program {
+    ($main:path) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn ant_main(stack: *const u64) -> ! {
+            $crate::run(stack, $main)
+        }
+    };
+}

@@ -1,0 +1,30 @@
+//! `crash [HOW]`: fails, to show that a failing program takes nothing else with it.
+#![no_std]
+#![no_main]
+
+use ant_rt::{Args, eprintln, fail};
+
+ant_rt::program!(main);
+
+fn main(args: Args) -> i32 {
+    match args.text(1).unwrap_or("read") {
+        "read" => fail::read_nothing(),
+        "write" => fail::write_text(),
+        "execute" => fail::execute_data(),
+        "kernel" => fail::read_kernel(),
+        "divide" => fail::divide_by_zero(),
+        "opcode" => fail::invalid_opcode(),
+        "privileged" => fail::halt(),
+        "float" => fail::float(),
+        "stack" => drop(core::hint::black_box(fail::overflow_stack(0))),
+        "panic" => panic!("asked for"),
+        _ => {
+            eprintln!(
+                "usage: crash [read|write|execute|kernel|divide|opcode|privileged|float|stack|panic]"
+            );
+            return 2;
+        }
+    }
+    eprintln!("crash: still alive");
+    1
+}

@@ -1,0 +1,115 @@
+//! `wc FILE…`: counts lines, words and bytes, and prints them as Linux's `wc` does. Without FILE,
+//! or for `-`, it reads standard input.
+#![no_std]
+#![no_main]
+
+use ant_rt::linux::{self, O_RDONLY};
+use ant_rt::{Args, eprintln, println};
+use core::ffi::CStr;
+
+ant_rt::program!(main);
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    lines: u64,
+    words: u64,
+    bytes: u64,
+}
+
+impl core::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.lines += other.lines;
+        self.words += other.words;
+        self.bytes += other.bytes;
+    }
+}
+
+fn main(args: Args) -> i32 {
+    if args.len() < 2 {
+        return match count(0) {
+            Ok(counts) => i32::from(!print(counts, stdin_width(), "")),
+            Err(error) => report("standard input", error),
+        };
+    }
+    let width = width(args);
+    let mut total = Counts::default();
+    let mut status = 0;
+    for path in names(args) {
+        let name = path.to_str().unwrap_or("?");
+        match count_file(path) {
+            Ok(counts) => {
+                total += counts;
+                status |= i32::from(!print(counts, width, name));
+            }
+            Err(error) => status = report(name, error),
+        }
+    }
+    if args.len() > 2 {
+        status |= i32::from(!print(total, width, "total"));
+    }
+    status
+}
+
+/// GNU's column width: the digits of the files' sizes added up; 7 if one is not an ordinary file.
+fn width(args: Args) -> usize {
+    names(args).try_fold(0, |sum, path| size(path).map(|size| sum + size)).map_or(7, digits)
+}
+
+fn stdin_width() -> usize {
+    size(c"-").map_or(7, digits)
+}
+
+/// Size of a file, 0 if it is not there, `None` if it is not an ordinary file.
+fn size(path: &CStr) -> Option<u64> {
+    let stat = if path == c"-" { linux::fstat(0) } else { linux::stat(path) };
+    stat.map_or(Some(0), |stat| stat.is_file().then_some(stat.size))
+}
+
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+fn names(args: Args) -> impl Iterator<Item = &'static CStr> {
+    (1..args.len()).filter_map(move |index| args.get(index))
+}
+
+fn count_file(path: &CStr) -> linux::Result<Counts> {
+    if path == c"-" {
+        return count(0);
+    }
+    let fd = linux::open(path, O_RDONLY, 0)?;
+    let counts = count(fd);
+    linux::close(fd)?;
+    counts
+}
+
+fn count(fd: i32) -> linux::Result<Counts> {
+    let mut counts = Counts::default();
+    let mut in_word = false;
+    let mut buffer = [0; 4096];
+    loop {
+        let len = linux::read(fd, &mut buffer)?;
+        if len == 0 {
+            return Ok(counts);
+        }
+        counts.bytes += len as u64;
+        for &byte in &buffer[..len] {
+            counts.lines += u64::from(byte == b'\n');
+            // C's isspace: Rust's leaves the vertical tab out.
+            let space = byte.is_ascii_whitespace() || byte == 0x0b;
+            counts.words += u64::from(!space && !in_word);
+            in_word = !space;
+        }
+    }
+}
+
+fn print(counts: Counts, width: usize, name: &str) -> bool {
+    let Counts { lines, words, bytes } = counts;
+    let gap = if name.is_empty() { "" } else { " " };
+    println!("{lines:width$} {words:width$} {bytes:width$}{gap}{name}")
+}
+
+fn report(name: &str, error: linux::Errno) -> i32 {
+    eprintln!("wc: {name}: {error}");
+    1
+}

@@ -1,0 +1,55 @@
+//! Printing to standard output and standard error.
+
+use core::fmt;
+
+use crate::linux;
+
+/// A descriptor that text can be written to; collects a line before it asks Linux.
+#[derive(Debug)]
+pub struct Writer {
+    fd: i32,
+    line: arrayvec::ArrayVec<u8, 1024>,
+}
+
+impl Writer {
+    /// Writes to descriptor `fd`.
+    pub const fn new(fd: i32) -> Self {
+        Self { fd, line: arrayvec::ArrayVec::new_const() }
+    }
+
+    fn flush(&mut self) -> fmt::Result {
+        let result = linux::write_all(self.fd, &self.line);
+        self.line.clear();
+        result.map_err(|_| fmt::Error)
+    }
+}
+
+impl fmt::Write for Writer {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for &byte in text.as_bytes() {
+            if self.line.is_full() {
+                self.flush()?;
+            }
+            self.line.push(byte);
+        }
+        Ok(())
+    }
+}
+
+/// Prints to a descriptor; whether all of it got there.
+pub fn print(fd: i32, args: fmt::Arguments<'_>) -> bool {
+    let mut writer = Writer::new(fd);
+    fmt::write(&mut writer, args).and_then(|()| writer.flush()).is_ok()
+}
+
+/// Prints a line to standard output; `false` if it did not get there.
+#[macro_export]
+macro_rules! println {
+    ($($arg:tt)*) => { $crate::io::print(1, format_args!("{}\n", format_args!($($arg)*))) };
+}
+
+/// Prints a line to standard error; `false` if it did not get there.
+#[macro_export]
+macro_rules! eprintln {
+    ($($arg:tt)*) => { $crate::io::print(2, format_args!("{}\n", format_args!($($arg)*))) };
+}
