@@ -1,7 +1,7 @@
 //! `./ant build`: everything that a guest (or a real machine) needs, under `target/ant`.
 
 use crate::module::{self, Warnings};
-use crate::{bare, linux_programs};
+use crate::{bare, linux_programs, setup};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -36,6 +36,7 @@ pub struct Args {
 
 /// Builds what `args` ask for.
 pub fn run(args: &Args) -> Result<()> {
+    setup::ensure(args.kernel.as_deref())?;
     let version = match &args.kernel {
         Some(version) => version.clone(),
         None => ant_vm::kernels::newest()?,

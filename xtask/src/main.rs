@@ -3,10 +3,12 @@
 //! `./ant` starts it. Each command has a module of its own; what boots a guest is in `ant-vm`.
 //! xtask links no crate of the product: it runs what was built.
 
+mod apt;
 mod bare;
 mod build;
 mod linux_programs;
 mod module;
+mod setup;
 mod step;
 mod toolchain;
 mod vm;
@@ -24,6 +26,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Install what is missing (as root or by sudo); quick when nothing is
+    Setup(setup::Args),
     /// Build the module, AnT, its programs and the Linux programs, into target/ant
     Build(build::Args),
     /// Boot the distribution's kernel in QEMU with everything installed, and run CMD or a shell
@@ -32,6 +36,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Vm(args) => vm::run(&args),
     };

@@ -67,19 +67,22 @@ fn build_dir(version: &str, warnings: Warnings) -> PathBuf {
     }
 }
 
-/// Copies what differs; true if anything did.
+/// Copies the sources that differ; true if anything did.
 fn copy_sources(source: &Path, dir: &Path) -> Result<bool> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {dir:?}"))?;
     let mut changed = false;
     for entry in fs::read_dir(source).with_context(|| format!("cannot read {source:?}"))? {
         let path = entry?.path();
-        if path.is_file() {
-            let name = path.file_name().unwrap_or_default();
+        let name = path.file_name().unwrap_or_default();
+        if is_source(&name.to_string_lossy()) {
             changed |= build::copy_if_changed(&path, &dir.join(name))?;
-        } else if path.is_dir() {
-            let name = path.file_name().unwrap_or_default();
-            changed |= copy_sources(&path, &dir.join(name))?;
         }
     }
     Ok(changed)
+}
+
+/// False for what `make` in the source directory may have left there.
+fn is_source(name: &str) -> bool {
+    let by_suffix = [".c", ".h", ".S"].iter().any(|suffix| name.ends_with(suffix));
+    (by_suffix && !name.ends_with(".mod.c")) || name == "Kbuild" || name == "Makefile"
 }

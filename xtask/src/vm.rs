@@ -1,6 +1,6 @@
 //! `./ant vm`: a guest with everything installed, for one command or for a person.
 
-use crate::build;
+use crate::{build, setup};
 use ant_vm::guest::{Guest, OnTrouble};
 use ant_vm::machine::{Apic, Machine, Timing};
 use ant_vm::{Start, TermSize, kernels, terminal};
@@ -41,6 +41,7 @@ pub struct Args {
 
 /// Boots the guest and runs the command or the shell; its status is ours.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    setup::ensure(args.kernel.as_deref())?;
     let machine = machine(args)?;
     if !args.no_build {
         build::everything(&machine.kernel)

@@ -1,0 +1,152 @@
+//! `./ant setup`: installs what is missing on a Debian machine, and nothing when nothing is.
+
+use crate::apt::Apt;
+use crate::{step, toolchain};
+use ant_vm::kernels;
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What every build and every guest needs.
+const ALWAYS: &[&str] =
+    &["binutils", "busybox-static", "gcc", "kmod", "libc6-dev", "make", "xz-utils"];
+/// The distribution's kernel, and what a module for it is built with.
+const KERNEL: &[&str] = &["linux-headers-amd64", "linux-image-amd64"];
+/// A compiler with its own sources, for the bare-metal target.
+const BARE_RUST: &[&str] = &["cargo-web", "rust-web-src", "rustc-web"];
+/// x2APIC and a deterministic clock with several CPUs came with this QEMU.
+const QEMU_MAJOR: u32 = 10;
+
+/// Arguments of `./ant setup`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Install this kernel of the distribution as well
+    #[arg(long, value_name = "VERSION")]
+    kernel: Option<String>,
+}
+
+/// Installs what is missing and says what there is.
+pub fn run(args: &Args) -> Result<()> {
+    ensure(args.kernel.as_deref())?;
+    let version = match &args.kernel {
+        Some(version) => version.clone(),
+        None => kernels::newest()?,
+    };
+    eprintln!("  kernel {version}");
+    eprintln!("  QEMU   {}", qemu_version().unwrap_or_default());
+    eprintln!("  Rust   {:?} for {}", toolchain::find_bare()?, toolchain::BARE_TARGET);
+    Ok(())
+}
+
+/// Installs what is missing for building and for booting `kernel` (default: the distribution's
+/// newest). Asks nothing; takes a few milliseconds when nothing is missing.
+pub fn ensure(kernel: Option<&str>) -> Result<()> {
+    let apt = Apt::detect();
+    let mut missing = missing_packages(&apt, kernel);
+    let old_qemu = !qemu_is_new_enough();
+    if missing.is_empty() && !old_qemu {
+        return Ok(());
+    }
+    let Some(mut apt) = apt else {
+        if old_qemu {
+            missing.push(format!("qemu-system-x86 ({QEMU_MAJOR} or newer)"));
+        }
+        bail!("not a Debian: install what corresponds to {}", missing.join(", "));
+    };
+    if old_qemu {
+        missing.push("qemu-system-x86".to_owned());
+    }
+    step::timed(&format!("installing {}", missing.join(" ")), || {
+        apt.update(old_qemu)?;
+        if old_qemu {
+            apt.install_newest(&["qemu-system-x86"])?;
+        }
+        apt.install(&missing)
+    })?;
+    if !qemu_is_new_enough() {
+        bail!("QEMU {QEMU_MAJOR} or newer is needed; there is {:?}", qemu_version());
+    }
+    toolchain::find_bare().map(drop)
+}
+
+/// Installs `rustfmt` and `clippy` for the default cargo where rustup is not at work.
+pub fn ensure_lints() -> Result<()> {
+    let has = |tool| {
+        Command::new("cargo")
+            .arg(tool)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    let mut wanted = Vec::new();
+    if !has("clippy") || matches!(toolchain::find_bare()?, toolchain::Bare::FromSource { .. }) {
+        wanted.push("rust-web-clippy");
+    }
+    if !has("fmt") {
+        wanted.push("rustfmt-web");
+    }
+    let Some(mut apt) = Apt::detect() else { return Ok(()) };
+    let missing = apt.missing(&wanted);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    step::timed(&format!("installing {}", missing.join(" ")), || {
+        apt.update(false)?;
+        apt.install(&missing)
+    })
+}
+
+fn missing_packages(apt: &Option<Apt>, kernel: Option<&str>) -> Vec<String> {
+    let mut wanted: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
+    match kernel {
+        Some(version) if is_complete(version) => {}
+        Some(version) => {
+            wanted.push(format!("linux-image-{version}"));
+            wanted.push(format!("linux-headers-{version}"));
+        }
+        None if kernels::newest().is_ok_and(|version| is_complete(&version)) => {}
+        None => wanted.extend(KERNEL.iter().map(|name| (*name).to_owned())),
+    }
+    if toolchain::find_bare().is_err() {
+        wanted.extend(BARE_RUST.iter().map(|name| (*name).to_owned()));
+    }
+    match apt {
+        Some(apt) => apt.missing(&wanted),
+        // Without dpkg, what is on the PATH tells.
+        None => wanted.into_iter().filter(|name| !is_there(name)).collect(),
+    }
+}
+
+/// True if a module for `version` can be built and `version` be booted.
+fn is_complete(version: &str) -> bool {
+    kernels::image(version).is_ok()
+        && Path::new("/lib/modules").join(version).join("build").exists()
+}
+
+fn is_there(package: &str) -> bool {
+    let program = match package {
+        "binutils" => "ld",
+        "busybox-static" => "busybox",
+        "kmod" => "modprobe",
+        "xz-utils" => "xz",
+        "libc6-dev" => return Path::new("/usr/include/stdio.h").exists(),
+        other => other,
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).exists())
+}
+
+fn qemu_is_new_enough() -> bool {
+    let version = qemu_version().unwrap_or_default();
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
+    major.is_some_and(|major: u32| major >= QEMU_MAJOR)
+}
+
+/// `10.0.2`.
+fn qemu_version() -> Option<String> {
+    let output = Command::new("qemu-system-x86_64").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.split("version ").nth(1)?.split_whitespace().next()?.to_owned())
+}
