@@ -1,10 +1,10 @@
 //! `linux_call`: carrying a request to Linux and its result back (paper 4.3), and the end of a
 //! process, which is a request, too.
 
-use ant_abi::lca::{SYSCALL_END, STEP_ANT_RINGS, STEP_ANT_WAKES};
+use ant_abi::Error;
+use ant_abi::lca::{STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_END};
 use ant_abi::store::{KIND_CALL, KIND_RELEASED, StoreEntry};
 use ant_abi::syscall::{STATE_ENDING, STATE_IN_CALL, STATE_LOADING};
-use ant_abi::Error;
 use ant_core::lca::Builder;
 
 use crate::arch::apic;

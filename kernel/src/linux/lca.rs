@@ -8,8 +8,8 @@ use core::mem::offset_of;
 use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, Lca, Stamp};
 use ant_abi::store::StoreEntry;
 
-use crate::arch::paging::direct;
 use crate::arch::clock;
+use crate::arch::paging::direct;
 
 /// The LCA page of one process.
 #[derive(Debug)]

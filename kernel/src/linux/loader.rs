@@ -77,7 +77,10 @@ enum Step {
     Open,
     Head,
     /// Bytes of segment `index` from `done` on.
-    Segment { index: usize, done: u64 },
+    Segment {
+        index: usize,
+        done: u64,
+    },
     Close,
 }
 
@@ -121,7 +124,9 @@ impl Failure {
 impl From<MapError> for Failure {
     fn from(error: MapError) -> Self {
         match error {
-            MapError::NoMemory => Self { errno: Error::NoMemory as u64, text: "AnT has no memory left" },
+            MapError::NoMemory => {
+                Self { errno: Error::NoMemory as u64, text: "AnT has no memory left" }
+            }
             MapError::Taken => Self::format("two of its segments share a page"),
         }
     }
@@ -154,8 +159,8 @@ impl Loader {
         pages: &mut impl Pages,
     ) -> Result<Progress, Failure> {
         let retval = process.lca.retval();
-        let result =
-            u64::try_from(retval).map_err(|_| Failure { errno: retval.unsigned_abs(), text: "" })?;
+        let result = u64::try_from(retval)
+            .map_err(|_| Failure { errno: retval.unsigned_abs(), text: "" })?;
         match self.step {
             Step::Open => {
                 self.fd = result;

@@ -1,8 +1,8 @@
 //! What the kernel needs to know of a program: an ELF executable with AnT's mark.
 
+use ant_abi::PAGE_SIZE;
 use ant_abi::layout::PROCESS_END;
 use ant_abi::layout::PROCESS_START;
-use ant_abi::PAGE_SIZE;
 use arrayvec::ArrayVec;
 use elf::abi::{EM_X86_64, ET_EXEC, PF_W, PF_X, PT_LOAD, PT_NOTE};
 use elf::endian::LittleEndian;
@@ -65,7 +65,8 @@ impl Program {
         let headers = SegmentTable::new(LittleEndian, Class::ELF64, table);
         check_note(head, headers)?;
         let mut segments = ArrayVec::new();
-        for header in headers.iter().filter(|header| header.p_type == PT_LOAD && header.p_memsz > 0) {
+        for header in headers.iter().filter(|header| header.p_type == PT_LOAD && header.p_memsz > 0)
+        {
             let segment = segment(&header)?;
             segments.try_push(segment).map_err(|_| "it has too many segments")?;
         }
@@ -93,10 +94,7 @@ fn file_header(head: &[u8]) -> Result<FileHeader<LittleEndian>, &'static str> {
 
 /// A Linux program would find none of the system calls it is made for, so a program must say that
 /// it is one of AnT's.
-fn check_note(
-    head: &[u8],
-    headers: SegmentTable<'_, LittleEndian>,
-) -> Result<(), &'static str> {
+fn check_note(head: &[u8], headers: SegmentTable<'_, LittleEndian>) -> Result<(), &'static str> {
     for header in headers.iter().filter(|header| header.p_type == PT_NOTE) {
         let start = usize::try_from(header.p_offset).ok();
         let bytes = start.and_then(|start| {

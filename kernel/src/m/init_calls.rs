@@ -21,7 +21,13 @@ use crate::shared;
 const MAX_SIGNAL: u64 = 64;
 
 /// Serves a call of `init`, which is process `slot`.
-pub fn serve(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
+pub fn serve(
+    m: &mut MKernel,
+    core: &mut Core,
+    slot: u8,
+    number: u64,
+    args: [u64; 3],
+) -> Option<i64> {
     let result = match number {
         PROCESS_CREATE => create(m, core, slot, args).map(|()| 0),
         PROCESS_START => start(core, args[0]).map(|()| 0),

@@ -84,7 +84,6 @@ impl MKernel {
             panic!("CPU {} takes no messages", shared::linux_cpu(home));
         }
     }
-
 }
 
 impl Role for MKernel {

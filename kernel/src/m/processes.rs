@@ -76,18 +76,21 @@ impl Processes {
         };
         self.last_pid += 1;
         let pid = self.last_pid;
-        let owned = Owned::create(slot, Process {
-            context: Context::default(),
-            pid,
-            space,
-            lca: LcaPage::new(raddr, pid as u16, virt),
-            lca_state: LcaState::Idle,
-            waiting: Waiting::Start,
-            ending: None,
-            loader: None,
-            home,
-            is_init: false,
-        });
+        let owned = Owned::create(
+            slot,
+            Process {
+                context: Context::default(),
+                pid,
+                space,
+                lca: LcaPage::new(raddr, pid as u16, virt),
+                lca_state: LcaState::Idle,
+                waiting: Waiting::Start,
+                ending: None,
+                loader: None,
+                home,
+                is_init: false,
+            },
+        );
         let public = owned.public();
         public.core.store(home as u32, Ordering::Relaxed);
         public.calls.store(0, Ordering::Relaxed);

@@ -3,9 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use ant_abi::lca::{END_FAULTED, END_KILLED};
-use ant_abi::syscall::{
-    INJECT_BAD_RADDR, INJECT_HANG, STATE_READY, STATE_RUNNING,
-};
+use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY, STATE_RUNNING};
 use ant_abi::{MAX_PROCESSES, store};
 use ant_core::sched::RunQueue;
 use arrayvec::ArrayString;

@@ -57,7 +57,13 @@ struct PKernel;
 impl Role for PKernel {
     fn reports(&mut self, _core: &mut Core) {}
 
-    fn syscall(&mut self, _core: &mut Core, _slot: u8, _number: u64, _args: [u64; 3]) -> Option<i64> {
+    fn syscall(
+        &mut self,
+        _core: &mut Core,
+        _slot: u8,
+        _number: u64,
+        _args: [u64; 3],
+    ) -> Option<i64> {
         None
     }
 

@@ -4,12 +4,12 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use ant_abi::Error;
 use ant_abi::lca::END_EXITED;
 use ant_abi::syscall::{
     CALL_UNKNOWN, LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant, PROCESS_EXIT,
     PROCESS_YIELD, SYSTEM_INFO, SystemInfo,
 };
-use ant_abi::Error;
 
 use super::core_loop::{Core, Role};
 use super::process::Ending;
@@ -45,8 +45,8 @@ pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
 fn serve_other(core: &mut Core, slot: u8, number: u64, args: [u64; 3], role: &mut impl Role) {
     let is_init = core.process(slot).is_some_and(|process| process.is_init);
     let served = if is_init { role.syscall(core, slot, number, args) } else { None };
-    let privileged = (ant_abi::syscall::PROCESS_CREATE..=ant_abi::syscall::FAULT_INJECT)
-        .contains(&number);
+    let privileged =
+        (ant_abi::syscall::PROCESS_CREATE..=ant_abi::syscall::FAULT_INJECT).contains(&number);
     let refusal = if privileged { Error::NotPermitted } else { Error::NoSystemCall };
     set_result(core, slot, served.unwrap_or(refusal.to_return()));
 }

@@ -17,7 +17,8 @@ impl Writer {
         Self { fd, line: arrayvec::ArrayVec::new_const() }
     }
 
-    fn flush(&mut self) -> fmt::Result {
+    /// Writes out what has been collected.
+    pub fn flush(&mut self) -> fmt::Result {
         let result = linux::write_all(self.fd, &self.line);
         self.line.clear();
         result.map_err(|_| fmt::Error)

@@ -6,10 +6,13 @@ use core::ffi::CStr;
 use core::fmt;
 
 use ant_abi::Error;
-use ant_abi::lca::{CFLAG_CONTINUE, STEP_AP_CALLS, STEP_AP_RESUMES, Stamp};
+use ant_abi::lca::{
+    CFLAG_CONTINUE, CFLAG_TRACE, Lca, STEP_AP_CALLS, STEP_AP_RESUMES, STEPS, Stamp,
+};
 use ant_abi::syscall::CALL_UNKNOWN;
 use ant_core::calls::nr;
 use ant_core::lca::encode;
+use zerocopy::FromZeros;
 
 use crate::raw::{self, OwnMemory};
 
@@ -97,7 +100,7 @@ pub unsafe fn call(number: u64, args: [u64; 6], cflag: u32) -> Result<u64> {
 }
 
 fn stamp(stamp: &mut Stamp, cflag: u32) {
-    if cflag & ant_abi::lca::CFLAG_TRACE != 0 {
+    if cflag & CFLAG_TRACE != 0 {
         // The kernel's stamps say which CPU and process it is.
         stamp.tsc = crate::time::cycles();
     }
@@ -119,6 +122,18 @@ unsafe fn continued<const N: usize>(number: u64, args: [u64; N]) -> Result<u64> 
     all[..N].copy_from_slice(&args);
     // SAFETY: the caller's promise.
     unsafe { call(number, all, CFLAG_CONTINUE) }
+}
+
+/// Any system call that takes no address; the kernel of AnT logs it if it cannot be carried.
+pub fn call_of_values(number: u64, args: [u64; 6]) -> Result<u64> {
+    let takes_addresses = |call: &ant_core::calls::Call| {
+        call.args.iter().any(|place| !matches!(place, ant_core::calls::Place::Value))
+    };
+    if ant_core::calls::find(number).is_some_and(takes_addresses) {
+        return Err(Error::Fault.into());
+    }
+    // SAFETY: no argument is an address.
+    unsafe { call(number, args, CFLAG_CONTINUE) }
 }
 
 /// Opens a file; the descriptor is the proxy's.
@@ -205,7 +220,33 @@ pub fn fstat(fd: i32) -> Result<Stat> {
 }
 
 /// Process id of the proxy, which is what Linux takes this program for.
-pub fn getpid() -> u32 {
+pub fn getpid() -> Result<u32> {
     // SAFETY: no address.
-    unsafe { continued::<0>(nr::GETPID, []) }.map_or(0, |pid| pid as u32)
+    unsafe { continued::<0>(nr::GETPID, []) }.map(|pid| pid as u32)
+}
+
+/// `getpid` without continuation: a proxy is made for this call, and ends with it (paper 3.3.2).
+pub fn getpid_once() -> Result<u32> {
+    // SAFETY: no address.
+    unsafe { call(nr::GETPID, [0; 6], 0) }.map(|pid| pid as u32)
+}
+
+/// `getpid`, and when and where each step of it was taken; see `ant_abi::lca::STEP_*`.
+pub fn getpid_traced() -> Result<[Stamp; STEPS]> {
+    raw::with_lca(|lca| lca.stamps = [Stamp::new_zeroed(); STEPS]);
+    // SAFETY: no address.
+    unsafe { call(nr::GETPID, [0; 6], CFLAG_CONTINUE | CFLAG_TRACE) }?;
+    Ok(raw::with_lca(|lca| lca.stamps))
+}
+
+/// Sends the LCA as `fill` leaves it, to see what becomes of a request that nothing has checked;
+/// what the proxy answers.
+pub fn call_unchecked(fill: impl FnOnce(&mut Lca)) -> core::result::Result<i64, Error> {
+    raw::with_lca(|lca| {
+        *lca = Lca::new_zeroed();
+        lca.cflag = CFLAG_CONTINUE;
+        fill(lca);
+    });
+    crate::ant::linux_call(raw::lca_raddr())?;
+    Ok(raw::with_lca(|lca| lca.retval))
 }

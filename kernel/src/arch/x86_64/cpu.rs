@@ -16,8 +16,7 @@ const IA32_PAT: u32 = 0x277;
 const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 
 /// Caching of a mapping: uncached, for device registers.
-pub const UNCACHED: PageTableFlags =
-    PageTableFlags::NO_CACHE.union(PageTableFlags::WRITE_THROUGH);
+pub const UNCACHED: PageTableFlags = PageTableFlags::NO_CACHE.union(PageTableFlags::WRITE_THROUGH);
 
 /// Brings this core from the trampoline's state to the kernel's: protection bits, `syscall`, PAT.
 pub fn init() {

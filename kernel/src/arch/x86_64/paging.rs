@@ -10,7 +10,7 @@ use ant_abi::boot::Extent;
 use ant_abi::layout::{IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE};
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{
-    MappedPageTable, MapToError, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
+    MapToError, MappedPageTable, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
     TranslateResult,
 };
 use x86_64::structures::paging::{

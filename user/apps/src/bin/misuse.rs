@@ -1,0 +1,96 @@
+//! `misuse HOW`: does what a program must not, and says what AnT and Linux answer. For tests: the
+//! answer must be an error, and nothing else may happen.
+#![no_std]
+#![no_main]
+
+use ant_abi::Error;
+use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, LCA_BUFFER, Relocation};
+use ant_abi::syscall::ProcessCreate;
+use ant_core::calls::nr;
+use ant_rt::{Args, ant, eprintln, linux, println};
+
+ant_rt::program!(main);
+
+/// Numbers of calls that would change the proxy: `munmap`, `exit_group`, `execve`, `prctl`.
+const LOCAL: [u64; 4] = [11, 231, 59, 157];
+/// No call of Linux.
+const NO_SUCH_CALL: u64 = 999;
+
+fn main(args: Args) -> i32 {
+    let done = match args.text(1).unwrap_or("") {
+        "raddr" => raddr(),
+        "offset" => answer("offset", |lca| lca.args[1].value = LCA_BUFFER as u64),
+        "length" => answer("length", |lca| lca.args[1].len = u32::MAX),
+        "kind" => answer("kind", |lca| lca.args[1].kind = 77),
+        "loan" => answer("loan", |lca| lca.args[1].kind = ARG_LOAN),
+        "relocation" => answer("relocation", |lca| {
+            lca.relocation_count = 1;
+            lca.relocations[0] = Relocation { at: u16::MAX, target: 0, len: 8 };
+        }),
+        "relocations" => answer("relocations", |lca| lca.relocation_count = u32::MAX),
+        "local" => local(),
+        "unknown" => unknown(),
+        "privileged" => privileged(),
+        "close" => close_everything(),
+        _ => {
+            eprintln!(
+                "usage: misuse raddr|offset|length|kind|loan|relocation|relocations|local|\
+                 unknown|privileged|close"
+            );
+            return 2;
+        }
+    };
+    i32::from(!done)
+}
+
+/// Sends addresses that are not the caller's LCA.
+fn raddr() -> bool {
+    [0, 0x1000, 1, u64::MAX, ant::lca_get().map_or(0, |grant| grant.raddr + 1)]
+        .iter()
+        .all(|&raddr| println!("raddr: {:?}", ant::linux_call(raddr)))
+}
+
+/// Sends a `write` to standard output that is wrong in one way.
+fn answer(how: &str, spoil: impl FnOnce(&mut ant_abi::lca::Lca)) -> bool {
+    let result = linux::call_unchecked(|lca| {
+        lca.syscallno = nr::WRITE;
+        lca.args[0].value = 1;
+        lca.args[1].kind = ARG_BUFFER;
+        lca.args[1].len = 8;
+        lca.args[2].value = 8;
+        spoil(lca);
+    });
+    println!("{how}: {result:?}")
+}
+
+fn local() -> bool {
+    LOCAL.iter().all(|&number| {
+        let result = linux::call_unchecked(|lca| lca.syscallno = number);
+        println!("call {number}: {result:?}")
+    })
+}
+
+fn unknown() -> bool {
+    let result = linux::call_of_values(NO_SUCH_CALL, [0; 6]);
+    println!("unknown: {result:?}")
+}
+
+/// What only `init` may do.
+fn privileged() -> bool {
+    let mut request = ProcessCreate { core: 0, path_len: 2, pid: 0, placed: 0, lca: 0 };
+    let results: [Result<(), Error>; 4] = [
+        ant::process_create(&mut request, b"x\0x\0"),
+        ant::process_start(1),
+        ant::process_kill(1, 9),
+        ant::fault_inject(0, 0),
+    ];
+    results.iter().all(|result| println!("privileged: {result:?}"))
+}
+
+/// Closes every descriptor the proxy could have: what it needs itself must be out of reach.
+fn close_everything() -> bool {
+    for fd in 3..70_000 {
+        let _ = linux::close(fd);
+    }
+    println!("close: still {:?}", linux::getpid().is_ok())
+}
