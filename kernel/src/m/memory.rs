@@ -48,7 +48,7 @@ impl MemoryManager {
 
     /// Size of the partition without the image.
     pub fn total_mib(&self) -> u64 {
-        self.pages.total_pages() * PAGE_SIZE as u64 >> 20
+        (self.pages.total_pages() * PAGE_SIZE as u64) >> 20
     }
 
     /// Tells Linux how much is left.

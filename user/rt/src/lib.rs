@@ -25,7 +25,8 @@ macro_rules! program {
     ($main:path) => {
         #[unsafe(no_mangle)]
         extern "C" fn ant_main(stack: *const u64) -> ! {
-            $crate::run(stack, $main)
+            // SAFETY: the runtime's first instruction calls this with the stack it began with.
+            unsafe { $crate::run(stack, $main) }
         }
     };
 }

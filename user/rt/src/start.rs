@@ -33,12 +33,15 @@ unsafe extern "C" fn _start() -> ! {
 }
 
 /// Prepares the process and runs `main`.
-pub fn run(stack: *const u64, main: fn(Args) -> i32) -> ! {
+///
+/// # Safety
+/// `stack` is the stack pointer that the process began with.
+pub unsafe fn run(stack: *const u64, main: fn(Args) -> i32) -> ! {
     match ant::lca_get() {
         Ok(grant) => raw::set_lca(grant.virt, grant.raddr),
         Err(_) => ant::process_exit(PANIC_STATUS),
     }
-    // SAFETY: `_start` passes the stack that the kernel has laid out.
+    // SAFETY: the caller's promise; the kernel has laid the stack out.
     let args = unsafe { Args::new(stack) };
     ant::process_exit(main(args))
 }

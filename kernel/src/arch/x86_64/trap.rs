@@ -4,6 +4,7 @@
 //! only while the core sleeps, and are counted; an exception there is a bug of the kernel.
 
 use core::arch::{global_asm, naked_asm};
+use core::cell::UnsafeCell;
 
 use ant_abi::layout::DOORBELL_VECTOR;
 use x86_64::VirtAddr;
@@ -241,12 +242,17 @@ pub fn name(vector: u64) -> &'static str {
 }
 
 /// The vector table, the same for every core. Filled by the m-kernel before another core runs.
-static mut IDT: InterruptDescriptorTable = InterruptDescriptorTable::new();
+struct VectorTable(UnsafeCell<InterruptDescriptorTable>);
+
+// SAFETY: written once, by `fill`, while one core runs; only read after that.
+unsafe impl Sync for VectorTable {}
+
+static VECTORS: VectorTable = VectorTable(UnsafeCell::new(InterruptDescriptorTable::new()));
 
 /// Fills the vector table. The m-kernel, once.
 pub fn fill() {
     // SAFETY: the m-kernel runs alone.
-    let idt = unsafe { &mut *(&raw mut IDT) };
+    let idt = unsafe { &mut *VECTORS.0.get() };
     // SAFETY: every stub saves and restores all registers and ends in `iretq` or in `leave`; the
     // interrupt stacks exist on every core.
     unsafe {
@@ -283,5 +289,5 @@ pub fn fill() {
 /// Loads the vector table on this core.
 pub fn init() {
     // SAFETY: filled before (see `fill`), never changed after, lives for ever.
-    unsafe { (*(&raw const IDT)).load_unsafe() }
+    unsafe { (*VECTORS.0.get()).load_unsafe() }
 }
