@@ -6,7 +6,7 @@ use ant_abi::lca::{END_FAULTED, END_KILLED};
 use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY, STATE_RUNNING};
 use ant_abi::{MAX_PROCESSES, store};
 use ant_core::sched::RunQueue;
-use arrayvec::ArrayString;
+use arrayvec::{ArrayString, ArrayVec};
 use core::fmt::Write;
 
 use super::mailbox::{self, Message};
@@ -37,6 +37,8 @@ pub struct Core {
     index: usize,
     /// The processes that are this core's, by slot.
     mine: [Option<Owned>; MAX_PROCESSES],
+    /// Slots of `mine` that are filled, in no order.
+    filled: ArrayVec<u8, MAX_PROCESSES>,
     queue: RunQueue,
     timer: Timer,
     /// What the timer was last asked for.
@@ -51,6 +53,7 @@ impl Core {
         Self {
             index,
             mine: [const { None }; MAX_PROCESSES],
+            filled: ArrayVec::new(),
             queue: RunQueue::new(clock::cycles(SLICE_US)),
             timer,
             deadline: None,
@@ -69,15 +72,19 @@ impl Core {
     }
 
     /// The process of this core that a return entry is for.
-    pub fn find_lca(&mut self, entry: store::StoreEntry) -> Option<u8> {
+    pub fn find_lca(&self, entry: store::StoreEntry) -> Option<u8> {
         let call = entry.with_kind(store::KIND_CALL);
-        let owner = |process: &Owned| process.lca.entry() == call;
-        self.mine.iter().flatten().find(|process| owner(process)).map(Owned::slot)
+        self.find(|process| process.lca.entry() == call)
     }
 
     /// The process of this core with this id.
-    pub fn find_pid(&mut self, pid: u32) -> Option<u8> {
-        self.mine.iter().flatten().find(|process| process.pid == pid).map(Owned::slot)
+    pub fn find_pid(&self, pid: u32) -> Option<u8> {
+        self.find(|process| process.pid == pid)
+    }
+
+    fn find(&self, is_it: impl Fn(&Owned) -> bool) -> Option<u8> {
+        let slots = self.filled.iter().copied();
+        { slots }.find(|&slot| self.mine[usize::from(slot)].as_ref().is_some_and(&is_it))
     }
 
     /// Makes a process this core's.
@@ -88,6 +95,7 @@ impl Core {
             self.queue.add(slot);
         }
         self.mine[usize::from(slot)] = Some(process);
+        self.filled.push(slot);
         self.publish_count();
     }
 
@@ -99,12 +107,13 @@ impl Core {
             self.loaded = None;
         }
         let process = self.mine[usize::from(slot)].take();
+        self.filled.retain(|filled| *filled != slot);
         self.publish_count();
         process.expect("only a process of this core is given up")
     }
 
     fn publish_count(&self) {
-        let count = self.mine.iter().flatten().count() as u32;
+        let count = self.filled.len() as u32;
         shared::control(self.index).processes().store(count, Ordering::Relaxed);
     }
 
