@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/sched/signal.h>
+#include <linux/string.h>
 #include <linux/topology.h>
 
 #include "ant.h"
@@ -72,7 +73,7 @@ static void clear_pages(unsigned long pfn, unsigned long count)
 	unsigned long end = pfn + count;
 
 	for (; pfn < end; pfn += CHUNK_PAGES) {
-		memset(pfn_to_kaddr(pfn), 0, ANT_CHUNK);
+		memset64(pfn_to_kaddr(pfn), 0, ANT_CHUNK / sizeof(u64));
 		cond_resched();
 	}
 }
