@@ -19,3 +19,6 @@ pub use memory::Memory;
 
 /// Why a call could not be encoded or finished: `TooLong`, `Fault`, `NoSystemCall`, `Invalid`.
 pub use ant_abi::Error;
+
+#[cfg(all(test, not(loom)))]
+mod tests;

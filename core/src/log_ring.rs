@@ -198,18 +198,36 @@ impl LogReader {
     /// Each call ends. Over a ring that nobody writes, `None` comes after finitely many items; over
     /// one that is written faster than it is read it need not, so bound the loop.
     pub fn read(&mut self, ring: &Log) -> Option<LogItem> {
+        let mut lost = 0;
+        // One look is not enough: where the lost ones were is seen one by one.
+        for _ in 0..RECORDS {
+            match self.look(ring) {
+                Some(LogItem::Lost(count)) => {
+                    self.next += count;
+                    lost += count;
+                }
+                Some(LogItem::Record(_)) if lost > 0 => break,
+                Some(record) => {
+                    self.next += 1;
+                    return Some(record);
+                }
+                None => break,
+            }
+        }
+        (lost > 0).then_some(LogItem::Lost(lost))
+    }
+
+    /// What is where record `next` must be.
+    fn look(&self, ring: &Log) -> Option<LogItem> {
         let record = ring.record(self.next);
         let seq = load_acquire(&record.seq);
         if seq == self.next
             && let Some(found) = take(record, seq)
         {
-            self.next += 1;
             return Some(LogItem::Record(found));
         }
         // Again: it may be another by now.
-        let lost = self.count_lost(ring, load_acquire(&record.seq))?;
-        self.next += lost;
-        Some(LogItem::Lost(lost))
+        self.count_lost(ring, load_acquire(&record.seq)).map(LogItem::Lost)
     }
 
     /// How many records from `next` on are gone, judging by `seq`, the number where `next` would
@@ -265,3 +283,6 @@ fn take(record: &Record, seq: u64) -> Option<LogRecord> {
     text[usize::from(len)..].fill(0);
     Some(LogRecord { seq, tsc, level, len, continues, reserved: [0; 5], text })
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

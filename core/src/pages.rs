@@ -279,3 +279,6 @@ fn join(runs: &mut [[u64; 2]]) -> (usize, u64) {
     }
     (count, total)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 pub const CAPACITY: usize = ant_abi::store::STORE_ENTRIES;
 /// Entries that a [`Store`] holds: few, so that a model checker meets the full ring soon.
 #[cfg(loom)]
-pub const CAPACITY: usize = 2;
+pub const CAPACITY: usize = 4;
 
 const _: () = assert!(CAPACITY.is_power_of_two());
 
@@ -153,3 +153,6 @@ impl Default for Store {
         Self::new()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

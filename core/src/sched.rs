@@ -163,3 +163,6 @@ impl Fifo {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The allocator against a set of addresses, over long histories.
+
+use std::collections::BTreeSet;
+use std::vec;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn extent(page: u64, pages: u64) -> Extent {
+    Extent { start: page * PAGE, len: pages * PAGE }
+}
+
+fn storage(extents: &[Extent]) -> Vec<u64> {
+    // What was in it before must not matter.
+    vec![0xdead_beef_dead_beef; PageAllocator::storage_words(extents)]
+}
+
+#[test]
+fn gives_every_page_once() {
+    let extents = [extent(1000, 70), extent(10, 3)];
+    let mut storage = storage(&extents);
+    let mut pages = PageAllocator::new(&extents, &mut storage);
+    assert_eq!((pages.total_pages(), pages.free_pages()), (73, 73));
+    let given: BTreeSet<u64> = std::iter::from_fn(|| pages.alloc()).collect();
+    let all: BTreeSet<u64> = (10..13).chain(1000..1070).map(|page| page * PAGE).collect();
+    assert_eq!(given, all);
+    assert_eq!(pages.free_pages(), 0);
+    assert_eq!(pages.alloc(), None);
+    assert_eq!(pages.alloc_contiguous(1), None);
+}
+
+#[test]
+fn refuses_what_is_not_allocated() {
+    let extents = [extent(10, 4), extent(20, 4)];
+    let mut storage = storage(&extents);
+    let mut pages = PageAllocator::new(&extents, &mut storage);
+    let page = pages.alloc().unwrap();
+    assert_eq!(pages.free(page + 8), Err(FreeError::Unaligned));
+    for outside in [0, 9, 14, 19, 24, 1 << 40] {
+        assert_eq!(pages.free(outside * PAGE), Err(FreeError::Outside));
+    }
+    assert_eq!(pages.free(u64::MAX & !(PAGE - 1)), Err(FreeError::Outside));
+    assert_eq!(pages.free(page), Ok(()));
+    assert_eq!(pages.free(page), Err(FreeError::NotAllocated));
+    assert_eq!(pages.free_pages(), 8);
+}
+
+#[test]
+fn reserved_pages_are_never_given() {
+    let extents = [extent(10, 4), extent(20, 4)];
+    let mut storage = storage(&extents);
+    let mut pages = PageAllocator::new(&extents, &mut storage);
+    // From the last byte of page 12 to the first of page 21, what is between them included.
+    pages.reserve(13 * PAGE - 1, 8 * PAGE + 2);
+    pages.reserve(13 * PAGE - 1, 0);
+    assert_eq!((pages.total_pages(), pages.free_pages()), (8, 4));
+    let given: BTreeSet<u64> =
+        std::iter::from_fn(|| pages.alloc()).map(|addr| addr / PAGE).collect();
+    assert_eq!(given, BTreeSet::from([10, 11, 22, 23]));
+    pages.reserve(0, u64::MAX);
+    assert_eq!(pages.free_pages(), 0);
+}
+
+#[test]
+fn contiguous_pages_are_neighbours_in_memory() {
+    // The first two are neighbours in memory, the third only in the bitmap.
+    let extents = [extent(300, 100), extent(400, 100), extent(600, 100)];
+    let mut storage = storage(&extents);
+    let mut pages = PageAllocator::new(&extents, &mut storage);
+    assert_eq!(pages.alloc_contiguous(0), None);
+    assert_eq!(pages.alloc_contiguous(201), None);
+    assert_eq!(pages.alloc_contiguous(usize::MAX), None);
+    assert_eq!(pages.alloc_contiguous(200), Some(300 * PAGE));
+    assert_eq!(pages.alloc_contiguous(99), Some(600 * PAGE));
+    assert_eq!(pages.alloc_contiguous(2), None);
+    assert_eq!(pages.alloc_contiguous(1), Some(699 * PAGE));
+    pages.free(399 * PAGE).unwrap();
+    pages.free(400 * PAGE).unwrap();
+    assert_eq!(pages.alloc_contiguous(2), Some(399 * PAGE));
+}
+
+#[test]
+fn odd_extents_do_no_harm() {
+    let extents = [
+        Extent { start: 10 * PAGE + 1, len: 3 * PAGE },
+        extent(11, 3),
+        Extent { start: 50 * PAGE, len: 100 },
+        Extent { start: u64::MAX - 10, len: 100 },
+        extent(5, 0),
+    ];
+    let mut storage = storage(&extents);
+    let pages = PageAllocator::new(&extents, &mut storage);
+    assert_eq!(pages.total_pages(), 3);
+    let mut nothing = [];
+    let mut pages = PageAllocator::new(&[], &mut nothing);
+    assert_eq!((pages.total_pages(), pages.alloc()), (0, None));
+    assert_eq!(pages.free(0), Err(FreeError::Outside));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Alloc,
+    Contiguous(usize),
+    Reserve(u64, u64),
+    /// Frees one of those that are allocated.
+    Free(prop::sample::Index),
+    /// Frees any page.
+    FreeAny(u64),
+}
+
+/// Pages of the model are below this.
+const END: u64 = 700;
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => Just(Step::Alloc),
+        2 => (0..150_usize).prop_map(Step::Contiguous),
+        1 => (0..END, 0..5_u64).prop_map(|(page, pages)| Step::Reserve(page, pages)),
+        7 => any::<prop::sample::Index>().prop_map(Step::Free),
+        2 => (0..END).prop_map(Step::FreeAny),
+    ]
+}
+
+fn extents() -> impl Strategy<Value = Vec<Extent>> {
+    let one = (0..END - 130, 0..130_u64).prop_map(|(page, pages)| extent(page, pages));
+    prop::collection::vec(one, 1..6)
+}
+
+/// First page of the first `count` neighbours.
+fn first_of(free: &BTreeSet<u64>, count: u64) -> Option<u64> {
+    free.iter().copied().find(|&page| (page..page + count).all(|page| free.contains(&page)))
+}
+
+proptest! {
+    #[test]
+    fn behaves_like_a_set(extents in extents(), steps in prop::collection::vec(step(), 0..800)) {
+        let mut storage = storage(&extents);
+        let mut pages = PageAllocator::new(&extents, &mut storage);
+        let all: BTreeSet<u64> = extents
+            .iter()
+            .flat_map(|extent| extent.start / PAGE..(extent.start + extent.len) / PAGE)
+            .collect();
+        let mut free = all.clone();
+        prop_assert_eq!(pages.total_pages(), all.len() as u64);
+        for step in steps {
+            match step {
+                Step::Alloc => match pages.alloc() {
+                    Some(addr) => prop_assert!(addr % PAGE == 0 && free.remove(&(addr / PAGE))),
+                    None => prop_assert!(free.is_empty()),
+                },
+                Step::Contiguous(count) => {
+                    let expected = if count == 0 { None } else { first_of(&free, count as u64) };
+                    let found = pages.alloc_contiguous(count).map(|addr| addr / PAGE);
+                    prop_assert_eq!(found, expected);
+                    if let Some(first) = found {
+                        (first..first + count as u64).for_each(|page| { free.remove(&page); });
+                    }
+                }
+                Step::Reserve(page, count) => {
+                    pages.reserve(page * PAGE, count * PAGE);
+                    (page..page + count).for_each(|page| { free.remove(&page); });
+                }
+                Step::Free(index) => {
+                    let taken: Vec<u64> = all.difference(&free).copied().collect();
+                    if !taken.is_empty() {
+                        let page = *index.get(&taken);
+                        prop_assert_eq!(pages.free(page * PAGE), Ok(()));
+                        free.insert(page);
+                    }
+                }
+                Step::FreeAny(page) => {
+                    let expected = if !all.contains(&page) {
+                        Err(FreeError::Outside)
+                    } else if free.insert(page) {
+                        Ok(())
+                    } else {
+                        Err(FreeError::NotAllocated)
+                    };
+                    prop_assert_eq!(pages.free(page * PAGE), expected);
+                }
+            }
+            prop_assert_eq!(pages.free_pages(), free.len() as u64);
+        }
+    }
+}

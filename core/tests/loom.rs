@@ -1,0 +1,176 @@
+//! The lock-free structures under a model checker, which tries every order of their steps.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p ant-core --release --test loom`
+#![cfg(loom)]
+
+use ant_core::log_ring::{Log, LogItem, LogReader, LogWriter, RECORDS};
+use ant_core::ring::{CAPACITY, Store};
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+
+/// Tries orders with up to this many unforced switches from one thread to another.
+fn check(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(preemptions);
+    model.check(test);
+}
+
+/// Puts an entry in, letting others run while the store is full.
+fn push(store: &Store, entry: u64) {
+    while store.push(entry).is_err() {
+        thread::yield_now();
+    }
+}
+
+/// Takes `count` entries out, letting others run while the store is empty.
+fn pop(store: &Store, count: usize) -> Vec<u64> {
+    let mut entries = Vec::new();
+    while entries.len() < count {
+        match store.pop() {
+            Some(entry) => entries.push(entry),
+            None => thread::yield_now(),
+        }
+    }
+    entries
+}
+
+/// The ring is full and goes round: nothing is overwritten before it was read.
+#[test]
+fn one_producer() {
+    check(3, || {
+        let store = Arc::new(Store::new());
+        // All places but one are taken.
+        for entry in 1..CAPACITY as u64 {
+            store.push(entry).unwrap();
+        }
+        let producer = {
+            let store = Arc::clone(&store);
+            thread::spawn(move || [4, 5].iter().for_each(|&entry| push(&store, entry)))
+        };
+        let entries = pop(&store, 5);
+        producer.join().unwrap();
+        assert_eq!(entries, [1, 2, 3, 4, 5]);
+        assert!(store.is_empty());
+        assert_eq!(store.pop(), None);
+    });
+}
+
+/// The module's side of a return store: several proxies put entries in, behind one lock.
+#[test]
+fn several_producers_behind_a_lock() {
+    check(2, || {
+        let store = Arc::new(Store::new());
+        let lock = Arc::new(Mutex::new(()));
+        let producers = [10, 20].map(|name| {
+            let (store, lock) = (Arc::clone(&store), Arc::clone(&lock));
+            thread::spawn(move || {
+                for entry in [name, name + 1] {
+                    let _held = lock.lock().unwrap();
+                    store.push(entry).unwrap();
+                }
+            })
+        });
+        let mut entries = pop(&store, 1);
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        entries.extend(pop(&store, 3));
+        for name in [10, 20] {
+            let own: Vec<_> = entries.iter().filter(|&&entry| entry / 10 * 10 == name).collect();
+            assert_eq!(own, [&name, &(name + 1)], "of {entries:?}");
+        }
+        assert!(store.is_empty());
+    });
+}
+
+/// Linux's side of the request stores: one consumer goes round them.
+#[test]
+fn two_stores_with_one_consumer() {
+    check(2, || {
+        let stores = [10, 20].map(|name| (name, Arc::new(Store::new())));
+        let producers = stores.clone().map(|(name, store)| {
+            thread::spawn(move || [name, name + 1].iter().for_each(|&entry| push(&store, entry)))
+        });
+        let mut entries = [vec![], vec![]];
+        while entries.iter().any(|entries| entries.len() < 2) {
+            let mut idle = true;
+            for ((_, store), entries) in stores.iter().zip(&mut entries) {
+                if let Some(entry) = store.pop() {
+                    entries.push(entry);
+                    idle = false;
+                }
+            }
+            if idle {
+                thread::yield_now();
+            }
+        }
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        assert_eq!(entries, [[10, 11], [20, 21]]);
+        assert!(stores.iter().all(|(_, store)| store.is_empty()));
+    });
+}
+
+/// What the writer of these tests writes as record `seq`, in every field.
+fn text(seq: u64) -> [u8; 8] {
+    (seq * 0x0101_0101_0101_0101).to_le_bytes()
+}
+
+/// Reads until there is nothing; returns how many were read and lost, having checked each.
+fn drain(log: &Log, reader: &mut LogReader, after: u64) -> u64 {
+    let mut at = after;
+    while let Some(item) = reader.read(log) {
+        match item {
+            LogItem::Record(record) => {
+                at += 1;
+                assert_eq!(record.seq, at, "a record is missing and was not counted as lost");
+                assert_eq!(record.tsc, at, "torn");
+                assert_eq!(u64::from(record.level), at, "torn");
+                assert_eq!(record.text[..8], text(at), "torn");
+            }
+            LogItem::Lost(count) => at += count,
+        }
+    }
+    at
+}
+
+/// A reader while the ring is overrun: nothing torn, and read and lost add up.
+#[test]
+fn log_reader_never_sees_half_a_record() {
+    check(2, || {
+        let last = 2 * RECORDS as u64 + 1;
+        let log = Arc::new(Log::new());
+        let writer = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                let mut writer = LogWriter::new();
+                for seq in 1..=last {
+                    writer.write(&log, seq, seq as u8, &text(seq));
+                }
+            })
+        };
+        let mut reader = LogReader::new();
+        let at = drain(&log, &mut reader, 0);
+        writer.join().unwrap();
+        let at = drain(&log, &mut reader, at);
+        assert_eq!(at, last, "read and lost do not add up");
+        assert_eq!(reader.read(&log), None);
+    });
+}
+
+/// A reader that comes late gets all that is left and knows the rest.
+#[test]
+fn log_counts_what_was_lost() {
+    check(3, || {
+        let log = Log::new();
+        let mut writer = LogWriter::new();
+        let last = 2 * RECORDS as u64 + 1;
+        for seq in 1..=last {
+            writer.write(&log, seq, seq as u8, &text(seq));
+        }
+        let mut reader = LogReader::new();
+        assert_eq!(reader.read(&log), Some(LogItem::Lost(last - RECORDS as u64)));
+        assert_eq!(drain(&log, &mut reader, last - RECORDS as u64), last);
+    });
+}
