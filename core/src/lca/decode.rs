@@ -16,6 +16,7 @@ use arrayvec::ArrayVec;
 use zerocopy::FromBytes;
 
 /// What an LCA asks for.
+#[expect(clippy::large_enum_variant, reason = "calls are the rule, and there is no heap")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
     /// A system call.
