@@ -29,8 +29,8 @@ fn values_go_as_they_are() {
 fn text_goes_with_its_nul() {
     let mut memory = Model::new(9000);
     // Across the end of a page.
-    let path =
-        memory.put(10, b"/tmp/a path that crosses the end of the first page of the memory\0");
+    let text = b"/tmp/a path that crosses the end of the first page of the memory\0";
+    let path = memory.put(10, text);
     let (lca, request, _) = encoded(nr::OPENAT, [u64::MAX - 99, path, 0o101, 0o644, 0, 0], &memory);
     assert_eq!(pointed(&lca, &request, 1), text);
     assert_eq!(request.args[0], Argument::Value(u64::MAX - 99));
