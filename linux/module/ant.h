@@ -18,9 +18,11 @@
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <asm/barrier.h>
 
 #include "ant_abi.h"
 
@@ -59,7 +61,7 @@ struct ant_partition {
 	u32 flags;
 	struct kref ref;		/* one for each file */
 	struct list_head node;
-	struct mutex lock;
+	struct mutex lock;		/* see above */
 	struct address_space *mapping;	/* of the device file, to zap mappings */
 	bool stopped;			/* set once; read inside the gate */
 	bool loaded;			/* a core was started: LOAD is over */
@@ -80,6 +82,22 @@ struct ant_partition {
 	struct ant_extent extents[ANT_MAX_EXTENTS];
 };
 
+enum ant_role { ANT_FRESH, ANT_CONTROL, ANT_PROXY };
+
+/* One open file. `part` and `lca` never change once `role` has been published. */
+struct ant_file {
+	struct mutex lock;		/* serialises what gives the file its role */
+	enum ant_role role;
+	struct ant_partition *part;
+	u64 lca;			/* proxy file: with its generation */
+};
+
+static inline enum ant_role ant_role(const struct ant_file *file)
+{
+	/* Pairs with become() in device.c: whoever sees the role sees what it is about. */
+	return smp_load_acquire(&file->role);
+}
+
 static inline int ant_fail(struct ant_partition_create *req, u32 failure, u32 value, int err)
 {
 	req->failure = failure;
@@ -96,6 +114,16 @@ static inline phys_addr_t ant_raddr(u64 entry)
 /* device.c */
 extern const struct file_operations ant_file_operations;
 
+/* calls.c */
+long ant_ioctl_get(struct ant_partition *part, struct file *filp, void __user *arg);
+long ant_ioctl_ret(struct ant_file *file, void __user *arg);
+long ant_ioctl_release(struct ant_partition *part, void __user *arg);
+long ant_ioctl_kick(struct ant_partition *part, void __user *arg);
+__poll_t ant_poll(struct file *filp, poll_table *wait);
+
+/* mapping.c */
+int ant_mmap(struct file *filp, struct vm_area_struct *vma);
+
 /* partition.c */
 struct ant_partition *ant_partition_create(struct ant_partition_create *req,
 					   struct address_space *mapping);
@@ -106,15 +134,19 @@ u32 ant_partition_count(void);
 bool ant_gate_enter(struct ant_partition *part, int *ticket);
 void ant_gate_leave(int ticket);
 
-/* cores.c */
+/* guard.c */
 int ant_guard_init(void);
 void ant_guard_exit(void);
+bool ant_guard_mark(u32 cpu);
+void ant_guard_unmark(u32 cpu);
+
+/* cores.c */
 int ant_cores_claim(struct ant_partition *part, struct ant_partition_create *req);
 void ant_cores_disclaim(struct ant_partition *part);
 int ant_cores_take(struct ant_partition *part, struct ant_partition_create *req);
 void ant_cores_give_back(struct ant_partition *part);
-void ant_core_ipi(const struct ant_core *core, u32 command);
-void ant_core_init_assert(const struct ant_core *core);
+void ant_core_ipi(u32 apic_id, u32 command);
+void ant_core_init(u32 apic_id);
 void ant_core_ring(const struct ant_core *core);
 
 /* boot.c */

@@ -181,11 +181,11 @@ static bool wake(const struct ant_core *core)
 	u32 startup = APIC_DM_STARTUP | core->part->trampoline >> PAGE_SHIFT;
 	unsigned long deadline = jiffies + START_TIMEOUT;
 
-	ant_core_init_assert(core);
+	ant_core_init(core->apic_id);
 	usleep_range(10000, 12000);
-	ant_core_ipi(core, startup);
+	ant_core_ipi(core->apic_id, startup);
 	usleep_range(300, 500);
-	ant_core_ipi(core, startup);
+	ant_core_ipi(core->apic_id, startup);
 	while (!has_come(core) && time_before(jiffies, deadline))
 		usleep_range(200, 1000);
 	return has_come(core);
@@ -202,7 +202,7 @@ static int start(struct ant_core *core, u64 entry)
 	WRITE_ONCE(core->started, wake(core));
 	if (!core->started) {
 		/* It may still come, but not into a page that is Linux's again. */
-		ant_core_init_assert(core);
+		ant_core_init(core->apic_id);
 		usleep_range(10000, 12000);
 	}
 	memcpy(page, saved, PAGE_SIZE);

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Cores: taken from Linux and given back by its own CPU hotplug, and guarded in between.
- *
- * `owned` is the one place that says which cores are AnT's. A core is marked before Linux lets go
- * of it and unmarked before Linux takes it back, so that between the two nobody else can bring it
- * online and wreck a running AnT.
+ * Cores: taken from Linux and given back by its own CPU hotplug; in between, INIT and IPIs.
  */
 #include <linux/cpu.h>
-#include <linux/cpuhotplug.h>
 #include <linux/delay.h>
 #include <linux/topology.h>
 #include <asm/apic.h>
@@ -16,34 +11,6 @@
 
 #include "ant.h"
 #include "compat.h"
-
-static struct cpumask owned;
-static enum cpuhp_state guard_state;
-
-/* Runs under the hotplug locks. -EPERM: 6.12 tries again on -EBUSY. */
-static int guard_prepare(unsigned int cpu)
-{
-	if (!cpumask_test_cpu(cpu, &owned))
-		return 0;
-	pr_warn_ratelimited("ant: CPU %u belongs to AnT; stop the partition first\n", cpu);
-	return -EPERM;
-}
-
-int ant_guard_init(void)
-{
-	int state = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "ant:guard", guard_prepare,
-					      NULL);
-
-	if (state < 0)
-		return state;
-	guard_state = state;
-	return 0;
-}
-
-void ant_guard_exit(void)
-{
-	cpuhp_remove_state_nocalls(guard_state);
-}
 
 static int claim(struct ant_partition *part, u32 cpu, struct ant_partition_create *req)
 {
@@ -57,7 +24,7 @@ static int claim(struct ant_partition *part, u32 cpu, struct ant_partition_creat
 	for (i = 0; i < part->core_count; i++)
 		if (part->cores[i].cpu == cpu)
 			return ant_fail(req, ANT_FAILURE_CPU_TWICE, cpu, -EINVAL);
-	if (cpumask_test_and_set_cpu(cpu, &owned))
+	if (!ant_guard_mark(cpu))
 		return ant_fail(req, ANT_FAILURE_CPU_TAKEN, cpu, -EBUSY);
 	core->part = part;
 	core->index = part->core_count++;
@@ -92,7 +59,7 @@ void ant_cores_disclaim(struct ant_partition *part)
 	u32 i;
 
 	for (i = 0; i < part->core_count; i++)
-		cpumask_clear_cpu(part->cores[i].cpu, &owned);
+		ant_guard_unmark(part->cores[i].cpu);
 }
 
 static int take(struct ant_core *core, struct ant_partition_create *req)
@@ -115,7 +82,7 @@ static void silence(struct ant_partition *part)
 	for (i = 0; i < part->core_count; i++) {
 		if (!part->cores[i].taken)
 			continue;
-		ant_core_init_assert(&part->cores[i]);
+		ant_core_init(part->cores[i].apic_id);
 		part->cores[i].started = false;
 	}
 	usleep_range(10000, 12000);
@@ -150,7 +117,7 @@ void ant_cores_give_back(struct ant_partition *part)
 
 		if (!core->taken)
 			continue;
-		cpumask_clear_cpu(core->cpu, &owned);
+		ant_guard_unmark(core->cpu);
 		err = add_cpu(core->cpu);
 		if (err)
 			pr_err("ant%u: CPU %u does not come back (%d); try 'echo 1 > /sys/devices/system/cpu/cpu%u/online'\n",
@@ -163,28 +130,28 @@ void ant_cores_give_back(struct ant_partition *part)
  * One IPI. Interrupts are off so that no handler of this CPU writes the command register between
  * the wait and the write.
  */
-void ant_core_ipi(const struct ant_core *core, u32 command)
+void ant_core_ipi(u32 apic_id, u32 command)
 {
 	unsigned long flags;
 
 	local_irq_save(flags);
-	/* What was stored before is seen by the core that we ring: the x2APIC's MSR orders nothing. */
+	/* Pairs with AnT's handler: what was stored before is there. The x2APIC orders nothing. */
 	smp_mb();
 	weak_wrmsr_fence();
 	ant_wait_icr_idle();
-	apic->icr_write(command, core->apic_id);
+	apic->icr_write(command, apic_id);
 	local_irq_restore(flags);
 }
 
 /* INIT as Intel's SDM vol. 3, 9.4.4 has it; whoever calls waits 10 ms before the next command. */
-void ant_core_init_assert(const struct ant_core *core)
+void ant_core_init(u32 apic_id)
 {
-	ant_core_ipi(core, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
+	ant_core_ipi(apic_id, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
 	usleep_range(200, 300);
-	ant_core_ipi(core, APIC_INT_LEVELTRIG | APIC_DM_INIT);
+	ant_core_ipi(apic_id, APIC_INT_LEVELTRIG | APIC_DM_INIT);
 }
 
 void ant_core_ring(const struct ant_core *core)
 {
-	ant_core_ipi(core, APIC_DM_FIXED | ANT_DOORBELL_VECTOR);
+	ant_core_ipi(core->apic_id, APIC_DM_FIXED | ANT_DOORBELL_VECTOR);
 }
