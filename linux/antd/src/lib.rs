@@ -1,1 +1,38 @@
-//! The daemon: parent of the proxies
+//! `antd`: the parent process of AnT/Linux (paper 3.3.2), and what `antctl` needs to talk to it.
+//!
+//! One thread, one event loop ([`daemon`]) over the socket, the partition, the control channel to
+//! AnT's `init`, and the proxies. From the outside in:
+//!
+//! * [`protocol`]: messages with `antctl`; the only part that `antctl` uses. [`cpu_list`]: how
+//!   people write CPUs and memory.
+//! * [`daemon`]: the loop. `clients`: who is connected. `operations`: what each request does.
+//! * `running`: a partition with all that lives with it: `partition` (cores, image), `table`
+//!   (raddr → proxy, pure logic), `proxies` (their processes), `sessions` (who ran what), `init`
+//!   (the control channel).
+//! * `proxy`: what runs in a proxy process; `channel`: how parent and proxy talk.
+//! * `log_book`: AnT's kernel log, kept.
+//!
+//! Deliberately absent: ioctls (`ant-dev`), what a system call means (nobody on this side knows).
+//! `unsafe` is in `sys` only.
+#![deny(unsafe_code)]
+
+mod channel;
+mod clients;
+pub mod cpu_list;
+pub mod daemon;
+mod image;
+mod init;
+mod log_book;
+mod operations;
+mod partition;
+mod poller;
+pub mod protocol;
+mod proxies;
+mod proxy;
+mod running;
+mod sessions;
+pub mod socket;
+mod status;
+#[allow(unsafe_code)]
+pub mod sys;
+mod table;

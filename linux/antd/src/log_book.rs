@@ -1,0 +1,215 @@
+//! AnT's kernel log, kept: drained from the cores' rings, merged, the last lines of it.
+//!
+//! It outlives the partition: why AnT ended is in it.
+
+use std::collections::VecDeque;
+
+use ant_abi::log::{LEVEL_ERROR, LEVEL_WARN};
+use ant_core::log_ring::{LogItem, LogReader};
+use ant_dev::SharedArea;
+
+use crate::channel::printable;
+use crate::protocol::{Level, LogLine};
+
+/// Lines that are kept.
+pub const LINES_MAX: usize = 10_000;
+/// Items taken from one core at a time: one that writes without end must not hold the daemon up.
+const ITEMS_MAX: usize = 512;
+/// Longest message.
+const MESSAGE_MAX: usize = 1024;
+
+/// A message that may go on in the next record.
+#[derive(Debug)]
+struct Partial {
+    tsc: u64,
+    level: u8,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Core {
+    cpu: u32,
+    reader: LogReader,
+    partial: Option<Partial>,
+}
+
+/// The kept log.
+#[derive(Debug, Default)]
+pub struct LogBook {
+    lines: VecDeque<LogLine>,
+    /// Lines ever written.
+    total: u64,
+    cores: Vec<Core>,
+    tsc_start: u64,
+    tsc_khz: u32,
+}
+
+impl LogBook {
+    /// A partition begins: its cores, the time-stamp counter now, and its frequency.
+    pub fn begin(&mut self, cpus: &[u32], tsc_start: u64, tsc_khz: u32) {
+        let core = |&cpu| Core { cpu, reader: LogReader::new(), partial: None };
+        self.cores = cpus.iter().map(core).collect();
+        self.tsc_start = tsc_start;
+        self.tsc_khz = tsc_khz.max(1);
+    }
+
+    /// Takes what is new.
+    pub fn drain(&mut self, shared: &SharedArea) {
+        let mut fresh = Vec::new();
+        for index in 0..self.cores.len() {
+            self.drain_core(shared, index, &mut fresh);
+        }
+        fresh.sort_by_key(|&(tsc, _)| tsc);
+        for (_, line) in fresh {
+            self.push(line);
+        }
+    }
+
+    fn drain_core(&mut self, shared: &SharedArea, index: usize, fresh: &mut Vec<(u64, LogLine)>) {
+        for _ in 0..ITEMS_MAX {
+            let core = &mut self.cores[index];
+            match shared.read_log(index as u32, &mut core.reader) {
+                None => break,
+                Some(LogItem::Lost(records)) => {
+                    let text = format!("({records} records lost)");
+                    let tsc = fresh.last().map_or(self.tsc_start, |&(tsc, _)| tsc);
+                    let lost = Partial { tsc, level: LEVEL_WARN, bytes: text.into_bytes() };
+                    let before = core.partial.replace(lost);
+                    self.finish(index, before, fresh);
+                }
+                Some(LogItem::Record(record)) => {
+                    let text = &record.text[..usize::from(record.len)];
+                    match &mut core.partial {
+                        Some(partial) if record.continues != 0 => {
+                            let room = MESSAGE_MAX.saturating_sub(partial.bytes.len());
+                            partial.bytes.extend(&text[..text.len().min(room)]);
+                        }
+                        _ => {
+                            let (tsc, level) = (record.tsc, record.level);
+                            let next = Partial { tsc, level, bytes: text.to_vec() };
+                            let before = core.partial.replace(next);
+                            self.finish(index, before, fresh);
+                        }
+                    }
+                }
+            }
+        }
+        // A record that goes on is written right after its beginning: what is not there now will
+        // hardly come.
+        let last = self.cores[index].partial.take();
+        self.finish(index, last, fresh);
+    }
+
+    fn finish(&self, index: usize, message: Option<Partial>, fresh: &mut Vec<(u64, LogLine)>) {
+        let Some(Partial { tsc, level, bytes }) = message else { return };
+        let since = tsc.saturating_sub(self.tsc_start);
+        let level = match level {
+            LEVEL_ERROR => Level::Error,
+            LEVEL_WARN => Level::Warn,
+            _ => Level::Info,
+        };
+        fresh.push((
+            tsc,
+            LogLine {
+                seconds: since as f64 / (f64::from(self.tsc_khz) * 1000.0),
+                cpu: self.cores[index].cpu,
+                level,
+                text: printable(&bytes),
+            },
+        ));
+    }
+
+    fn push(&mut self, line: LogLine) {
+        if self.lines.len() == LINES_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+        self.total += 1;
+    }
+
+    /// Number of the line that will be written next.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.total
+    }
+
+    /// The kept lines from number `from` on.
+    pub fn since(&self, from: u64) -> impl Iterator<Item = &LogLine> {
+        let first = self.total - self.lines.len() as u64;
+        self.lines.iter().skip(from.saturating_sub(first) as usize)
+    }
+
+    /// The last grave line of a core, from number `from` on.
+    #[must_use]
+    pub fn last_error(&self, from: u64) -> Option<&LogLine> {
+        self.since(from).filter(|line| line.level == Level::Error).last()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ant_abi::log::{LEVEL_INFO, LOG_TEXT};
+    use ant_core::log_ring::LogWriter;
+    use ant_dev::loopback::{Loopback, TSC_KHZ};
+    use ant_dev::{Device, PartitionRequest};
+
+    const MEMORY: u64 = 16 << 20;
+
+    fn book() -> (LogBook, SharedArea, ant_dev::loopback::Ant) {
+        let (device, ant) = Loopback::new(MEMORY).unwrap();
+        let request = PartitionRequest { cpus: vec![4, 5], memory: MEMORY, flags: 0 };
+        let shared = device.create(&request).unwrap().shared().unwrap();
+        let mut book = LogBook::default();
+        book.begin(&[4, 5], 0, TSC_KHZ);
+        (book, shared, ant)
+    }
+
+    #[test]
+    fn lines_of_all_cores_are_merged_by_time() {
+        let (mut book, shared, ant) = book();
+        let (mut a, mut b) = (LogWriter::new(), LogWriter::new());
+        ant.log(0, &mut a, 1_000_000_000, LEVEL_INFO, "first");
+        ant.log(0, &mut a, 3_000_000_000, LEVEL_ERROR, "third");
+        ant.log(1, &mut b, 2_000_000_000, LEVEL_WARN, "second");
+        book.drain(&shared);
+        let texts: Vec<_> = book.since(0).map(|line| (line.cpu, line.text.as_str())).collect();
+        assert_eq!(texts, [(4, "first"), (5, "second"), (4, "third")]);
+        assert_eq!(book.since(0).next().unwrap().seconds, 1.0);
+        assert_eq!(book.last_error(0).unwrap().text, "third");
+        book.drain(&shared);
+        assert_eq!(book.end(), 3, "nothing twice");
+    }
+
+    #[test]
+    fn a_long_message_is_one_line_and_lost_records_are_counted() {
+        let (mut book, shared, ant) = book();
+        let mut writer = LogWriter::new();
+        let long = "x".repeat(LOG_TEXT * 2 + 5);
+        ant.log(0, &mut writer, 1, LEVEL_INFO, &long);
+        ant.log(0, &mut writer, 2, LEVEL_INFO, "next");
+        book.drain(&shared);
+        let texts: Vec<_> = book.since(0).map(|line| line.text.len()).collect();
+        assert_eq!(texts, [long.len(), 4]);
+        for n in 0..300 {
+            ant.log(0, &mut writer, 3 + n, LEVEL_INFO, "flood");
+        }
+        book.drain(&shared);
+        let lost: Vec<_> = book.since(2).filter(|line| line.text.contains("lost")).collect();
+        assert_eq!(lost.len(), 1);
+        assert!(lost[0].text.starts_with("(17"), "{}", lost[0].text);
+    }
+
+    #[test]
+    fn only_the_last_lines_are_kept() {
+        let mut book = LogBook::default();
+        for n in 0..LINES_MAX as u32 + 5 {
+            let text = n.to_string();
+            book.push(LogLine { seconds: 0.0, cpu: 0, level: Level::Info, text });
+        }
+        assert_eq!(book.since(0).count(), LINES_MAX);
+        assert_eq!(book.since(0).next().unwrap().text, "5");
+        assert_eq!(book.since(book.end() - 1).count(), 1);
+        assert_eq!(book.since(book.end()).count(), 0);
+    }
+}

@@ -1,0 +1,230 @@
+//! A partition from the taking of its cores to their return.
+//!
+//! What is set up last is undone first; the module does most of it when the control file closes.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ant_abi::boot::BOOT_ALLOW_INJECT;
+use ant_abi::store::StoreEntry;
+use ant_abi::{PAGE_SIZE, REVISION};
+use ant_dev::{
+    ControlFile, CoreState, CreateError, Device, OpenError, OperationError, PartitionRequest,
+    SharedArea,
+};
+use thiserror::Error;
+
+use crate::image::{Image, ImageError};
+use crate::log_book::LogBook;
+use crate::protocol::{Boot, Layout};
+use crate::sys;
+
+/// How long a core may take from its start to `CORE_READY`.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+/// How often that is looked at.
+const READY_STEP: Duration = Duration::from_millis(1);
+
+/// Why AnT does not run.
+#[derive(Debug, Error)]
+pub enum BootError {
+    /// The image is wrong.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No device.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The module is of another revision.
+    #[error(
+        "the module is of ABI revision {0}, antd of revision {REVISION}: install both from one \
+         build, then `rmmod ant` and `modprobe ant`"
+    )]
+    Module(u32),
+    /// No cores, or no memory.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// A step failed.
+    #[error("{0}; the CPUs are Linux's again")]
+    Operation(#[from] OperationError),
+    /// A core did not come up.
+    #[error("CPU {cpu} did not come up: {what}; the CPUs are Linux's again, `antctl log` has more")]
+    NotReady {
+        /// Linux's number.
+        cpu: u32,
+        /// What it did instead.
+        what: String,
+    },
+    /// AnT came up without its first process.
+    #[error("AnT came up, but without init; the CPUs are Linux's again, `antctl log` has more")]
+    NoInit,
+}
+
+/// A partition whose cores run.
+pub struct Partition {
+    // Before the file: the mapping must be gone when the partition ends.
+    shared: SharedArea,
+    control: Box<dyn ControlFile>,
+    /// Linux's numbers of the CPUs, the m-kernel's first.
+    pub cpus: Vec<u32>,
+    /// Bytes of memory that were asked for.
+    pub memory: u64,
+    /// The kernel image.
+    pub image: PathBuf,
+    /// Whether it may be made to fail.
+    pub allow_inject: bool,
+    /// When it was booted.
+    pub since: Instant,
+    /// The time-stamp counter then.
+    pub tsc_start: u64,
+}
+
+impl Partition {
+    /// Takes cores and memory, loads the image, starts the cores one by one.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is left of the partition; its log is in `log`.
+    pub fn boot(device: &dyn Device, request: &Boot, log: &mut LogBook) -> Result<Self, BootError> {
+        let image = Image::read(&request.image)?;
+        let module = device.info()?.revision;
+        if module != REVISION {
+            return Err(BootError::Module(module));
+        }
+        let flags = if request.allow_inject { BOOT_ALLOW_INJECT } else { 0 };
+        let (since, tsc_start) = (Instant::now(), sys::time_stamp());
+        let (cpus, memory) = (request.cpus.clone(), request.memory);
+        let control = device.create(&PartitionRequest { cpus: cpus.clone(), memory, flags })?;
+        for segment in &image.segments {
+            control.load(&segment.bytes, segment.offset)?;
+        }
+        // The module fills the boot block when the first core starts.
+        control.start(0, image.entry)?;
+        let partition = Self {
+            shared: control.shared()?,
+            control,
+            cpus,
+            memory,
+            image: request.image.clone(),
+            allow_inject: request.allow_inject,
+            since,
+            tsc_start,
+        };
+        log.begin(&partition.cpus, tsc_start, partition.shared.tsc_khz());
+        let log_start = log.end();
+        let result = partition.bring_up(image.entry);
+        log.drain(&partition.shared);
+        match result {
+            Ok(()) => Ok(partition),
+            Err(mut error) => {
+                if let BootError::NotReady { what, .. } = &mut error
+                    && let Some(line) = log.last_error(log_start)
+                {
+                    what.push_str(&format!(" (\"{}\")", line.text));
+                }
+                if let Err(error) = partition.stop() {
+                    tracing::error!("{error}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for the m-kernel, then starts the others.
+    fn bring_up(&self, entry: u64) -> Result<(), BootError> {
+        self.wait_ready(0)?;
+        for core in 1..self.cpus.len() as u32 {
+            self.control.start(core, entry)?;
+            self.wait_ready(core)?;
+        }
+        if self.init_lca().0 == 0 { Err(BootError::NoInit) } else { Ok(()) }
+    }
+
+    fn wait_ready(&self, core: u32) -> Result<(), BootError> {
+        let limit = Instant::now() + READY_LIMIT;
+        let cpu = self.cpus[core as usize];
+        loop {
+            if let Some(panicked) = self.panicked() {
+                let what = if panicked == cpu {
+                    "its kernel panicked".into()
+                } else {
+                    format!("the kernel on CPU {panicked} panicked")
+                };
+                return Err(BootError::NotReady { cpu, what });
+            }
+            match self.shared.state(core) {
+                CoreState::Ready => return Ok(()),
+                CoreState::Off | CoreState::Starting if Instant::now() < limit => {
+                    std::thread::sleep(READY_STEP);
+                }
+                CoreState::Off | CoreState::Starting => {
+                    let what = format!("not ready after {} s", READY_LIMIT.as_secs());
+                    return Err(BootError::NotReady { cpu, what });
+                }
+                state => {
+                    return Err(BootError::NotReady { cpu, what: format!("it is {state:?}") });
+                }
+            }
+        }
+    }
+
+    /// Linux's number of a CPU whose kernel panicked.
+    #[must_use]
+    pub fn panicked(&self) -> Option<u32> {
+        let cores = 0..self.cpus.len();
+        cores
+            .into_iter()
+            .find(|&core| self.shared.state(core as u32) == CoreState::Panicked)
+            .map(|core| self.cpus[core])
+    }
+
+    /// The LCA of `init`.
+    #[must_use]
+    pub fn init_lca(&self) -> StoreEntry {
+        StoreEntry(self.shared.control(0).init_lca)
+    }
+
+    /// The shared area.
+    #[must_use]
+    pub fn shared(&self) -> &SharedArea {
+        &self.shared
+    }
+
+    /// The control file.
+    #[must_use]
+    pub fn control(&self) -> &dyn ControlFile {
+        &*self.control
+    }
+
+    /// Index of the core that Linux calls `cpu`.
+    #[must_use]
+    pub fn core_of(&self, cpu: u32) -> Option<u32> {
+        self.cpus.iter().position(|&own| own == cpu).map(|core| core as u32)
+    }
+
+    /// Linux's number of a core; of one that AnT made up, the m-kernel's.
+    #[must_use]
+    pub fn cpu_of(&self, core: u32) -> u32 {
+        self.cpus.get(core as usize).copied().unwrap_or(self.cpus[0])
+    }
+
+    /// Which CPU is what.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout { cpus: self.cpus.clone(), memory: self.memory }
+    }
+
+    /// Gives everything back to Linux.
+    ///
+    /// # Errors
+    ///
+    /// Something did not go back.
+    pub fn stop(self) -> Result<(), OperationError> {
+        drop(self.shared);
+        self.control.stop()
+    }
+}
+
+/// Bytes in that many pages.
+#[must_use]
+pub fn pages(count: u64) -> u64 {
+    count.saturating_mul(PAGE_SIZE as u64)
+}

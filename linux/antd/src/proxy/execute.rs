@@ -1,0 +1,110 @@
+//! One call: from what is in the LCA to a system call, and its result back (paper 4.3 (5), (6)).
+
+use std::mem::offset_of;
+
+use ant_abi::Error;
+use ant_abi::lca::{
+    ARGS, CFLAG_CONTINUE, CFLAG_TRACE, LCA_HEADER, Lca, STEP_PROXY_DONE, STEP_PROXY_EXECUTES,
+    STEP_PROXY_WAKES, Stamp,
+};
+use ant_core::calls::is_local;
+use ant_core::lca::{Argument, Decoded, Request, decode};
+use ant_dev::LcaPage;
+
+use super::reserved::Reserved;
+use super::stamp;
+use crate::channel::{Notice, printable};
+use crate::sys;
+
+/// What became of a wake-up.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Served {
+    /// A call was executed or refused; its result is in the LCA.
+    Call {
+        /// Index of the core that it goes back to.
+        core: u32,
+        /// Whether the proxy stays.
+        continues: bool,
+    },
+    /// The AP process is over.
+    Ended(Notice),
+}
+
+/// Serves the call that is in the LCA.
+pub fn serve(page: &LcaPage, own: Reserved, woken: Stamp) -> Served {
+    let head = page.head();
+    match decode(&head) {
+        Ok(Decoded::End(end)) => Served::Ended(Notice::Ended {
+            core: core_of(&head),
+            kind: end.kind,
+            number: end.number,
+            text: printable(&page.buffer(end.text)),
+        }),
+        Ok(Decoded::Call(request)) => {
+            page.set_retval(perform(page, &request, own, woken));
+            let continues = request.flags & CFLAG_CONTINUE != 0;
+            Served::Call { core: request.cid, continues }
+        }
+        Err(error) => {
+            page.set_retval(error.to_error().to_return());
+            malformed(&head)
+        }
+    }
+}
+
+/// Where a call that makes no sense goes back to. If its flags do, they hold.
+fn malformed(head: &[u8; LCA_HEADER]) -> Served {
+    let continues = word(head, offset_of!(Lca, cflag)) & CFLAG_CONTINUE != 0;
+    Served::Call { core: core_of(head), continues }
+}
+
+fn core_of(head: &[u8; LCA_HEADER]) -> u32 {
+    word(head, offset_of!(Lca, cid))
+}
+
+fn word(head: &[u8; LCA_HEADER], at: usize) -> u32 {
+    u32::from_ne_bytes(head[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn perform(page: &LcaPage, request: &Request, own: Reserved, woken: Stamp) -> i64 {
+    if is_local(request.nr) {
+        return Error::NoSystemCall.to_return();
+    }
+    let args = request.args.map(|argument| rebuild(page, argument));
+    if own.named_by(request.nr, &args) {
+        return -i64::from(libc::EBADF);
+    }
+    let saved = relocate(page, request);
+    let traced = request.flags & CFLAG_TRACE != 0;
+    if traced {
+        page.stamp(STEP_PROXY_WAKES, woken);
+        page.stamp(STEP_PROXY_EXECUTES, stamp());
+    }
+    let retval = sys::execute(request.nr, args);
+    if traced {
+        page.stamp(STEP_PROXY_DONE, stamp());
+    }
+    for (at, word) in saved {
+        page.replace_buffer_word(at, word);
+    }
+    retval
+}
+
+fn rebuild(page: &LcaPage, argument: Argument) -> u64 {
+    match argument {
+        Argument::Value(value) => value,
+        Argument::Buffer { offset, .. } => page.buffer_address(offset),
+    }
+}
+
+/// Sets the pointers inside the buffer. What was there before, to be put back: AnT must not see
+/// addresses of this process.
+fn relocate(page: &LcaPage, request: &Request) -> Vec<(usize, u64)> {
+    let set = |pointer: &ant_core::lca::Pointer| {
+        let address = page.buffer_address(pointer.target);
+        (pointer.at, page.replace_buffer_word(pointer.at, address))
+    };
+    request.relocations.iter().map(set).collect()
+}
+
+const _: () = assert!(ARGS == 6);

@@ -1,0 +1,179 @@
+//! How things are: processes, cores, and whether a core answers.
+
+use std::time::{Duration, Instant};
+
+use ant_abi::core_block::CoreControl;
+use ant_abi::syscall::{
+    ProcessInfo, STATE_CREATED, STATE_ENDING, STATE_IN_CALL, STATE_LOADING, STATE_READY,
+    STATE_RUNNING,
+};
+use ant_dev::{CoreState, Role};
+
+use crate::channel::printable;
+use crate::clients::ClientId;
+use crate::partition::pages;
+use crate::protocol::{CoreStatus, PartitionStatus, Process};
+use crate::running::Running;
+use crate::sys;
+
+/// Longest command line that is shown.
+const COMMAND_MAX: usize = 200;
+/// How long a core may take to count a doorbell.
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Cores were kicked, to see whether they answer.
+#[derive(Debug)]
+pub struct Probe {
+    /// Who wants to know. Each gets one status.
+    pub clients: Vec<ClientId>,
+    limit: Instant,
+    /// Doorbells of each core before the kick.
+    before: Vec<u64>,
+}
+
+impl Probe {
+    /// How often the cores are looked at.
+    pub const STEP: Duration = Duration::from_millis(2);
+}
+
+impl Running {
+    /// Begins to find out whether the cores answer; [`Running::probe_result`] has it then.
+    pub fn probe(&mut self, client: ClientId) {
+        if let Some(probe) = &mut self.probe {
+            probe.clients.push(client);
+            return;
+        }
+        let shared = self.partition.shared();
+        let cores = 0..self.partition.cpus.len() as u32;
+        let before = cores.clone().map(|core| shared.doorbells(core)).collect();
+        for core in cores {
+            if let Err(error) = self.partition.control().kick(core) {
+                tracing::warn!("{error}");
+            }
+        }
+        let limit = Instant::now() + PROBE_LIMIT;
+        self.probe = Some(Probe { clients: vec![client], limit, before });
+    }
+
+    /// Whether a core has taken a doorbell since the kick; `None` if it runs no kernel that could.
+    fn answers(&self, core: u32, before: u64) -> Option<bool> {
+        let shared = self.partition.shared();
+        (shared.state(core) == CoreState::Ready).then(|| shared.doorbells(core) != before)
+    }
+
+    /// Who wants to know how things are, and how they are, if that is clear by now.
+    pub fn probe_result(&mut self, now: Instant) -> Option<(Vec<ClientId>, PartitionStatus)> {
+        let probe = self.probe.as_ref()?;
+        let answers: Vec<Option<bool>> = probe
+            .before
+            .iter()
+            .enumerate()
+            .map(|(core, &before)| self.answers(core as u32, before))
+            .collect();
+        if now < probe.limit && answers.contains(&Some(false)) {
+            return None;
+        }
+        let status = self.status(&answers);
+        Some((self.probe.take()?.clients, status))
+    }
+
+    fn status(&self, answers: &[Option<bool>]) -> PartitionStatus {
+        let partition = &self.partition;
+        let shared = partition.shared();
+        let m_kernel = shared.control(0);
+        let core = |core: usize| {
+            let control = shared.control(core as u32);
+            self.core_status(core, &control, answers[core] == Some(true))
+        };
+        PartitionStatus {
+            number: partition.control().number(),
+            image: partition.image.clone(),
+            uptime_s: partition.since.elapsed().as_secs(),
+            memory: partition.memory,
+            memory_managed: pages(m_kernel.total_pages),
+            memory_free: pages(m_kernel.free_pages),
+            programs: self.sessions.programs(),
+            proxies: self.table.serving(),
+            proxies_idle: self.proxies.idle(),
+            forks: self.proxies.forks,
+            wakes: self.proxies.wakes,
+            allow_inject: partition.allow_inject,
+            control: self.init_gone.as_ref().map(|_| self.no_answer()),
+            cores: (0..partition.cpus.len()).map(core).collect(),
+        }
+    }
+
+    fn core_status(&self, core: usize, control: &CoreControl, answers: bool) -> CoreStatus {
+        let lived = sys::time_stamp().saturating_sub(self.partition.tsc_start).max(1);
+        let state = match CoreState::from(control.state) {
+            CoreState::Off => "off".into(),
+            CoreState::Starting => "starting".into(),
+            CoreState::Ready => "ready".into(),
+            CoreState::Panicked => "panicked".into(),
+            CoreState::Halted => "halted".into(),
+            CoreState::Nonsense(number) => format!("{number}?"),
+        };
+        let role = match Role::from(control.role) {
+            Role::MKernel => "m-kernel",
+            Role::PKernel => "p-kernel",
+        };
+        CoreStatus {
+            cpu: self.partition.cpus[core],
+            role: role.into(),
+            state,
+            answers,
+            running_pid: Some(control.running_pid).filter(|&pid| pid != 0),
+            processes: control.processes,
+            calls: control.calls_sent,
+            returned: control.calls_returned,
+            doorbells: control.doorbells,
+            linux_doorbells: control.linux_doorbells,
+            refused: control.linux_refused,
+            strays: control.stray_interrupts,
+            timer: control.timer_interrupts,
+            switches: control.switches,
+            faults: control.faults,
+            idle_percent: (control.idle_cycles as f64 / lived as f64 * 100.0).min(100.0),
+        }
+    }
+}
+
+/// AnT's processes, with what Linux's side knows of them.
+pub fn process_list(running: &Running, infos: &[ProcessInfo]) -> Vec<Process> {
+    infos.iter().map(|info| process(running, info)).collect()
+}
+
+fn process(running: &Running, info: &ProcessInfo) -> Process {
+    let session = running.sessions.of_pid(info.pid).and_then(|id| running.sessions.get(id));
+    let proxy = session
+        .and_then(|session| session.lca())
+        .or_else(|| (info.pid == 1).then(|| running.partition.init_lca()))
+        .and_then(|lca| running.table.proxy_of(lca))
+        .and_then(|proxy| running.proxies.pid(proxy));
+    let command = match session {
+        Some(session) => session.command.chars().take(COMMAND_MAX).collect(),
+        None => printable(&info.name),
+    };
+    Process {
+        pid: info.pid,
+        cpu: running.partition.cpu_of(info.core),
+        state: state_name(info.state),
+        calls: info.calls,
+        memory: pages(info.pages.into()),
+        uid: session.map(|session| session.identity.uid),
+        proxy,
+        command,
+    }
+}
+
+fn state_name(state: u32) -> String {
+    match state {
+        STATE_CREATED => "created".into(),
+        STATE_LOADING => "loading".into(),
+        STATE_READY => "ready".into(),
+        STATE_RUNNING => "running".into(),
+        STATE_IN_CALL => "in call".into(),
+        STATE_ENDING => "ending".into(),
+        other => format!("{other}?"),
+    }
+}
