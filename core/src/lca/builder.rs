@@ -13,11 +13,18 @@ const NO_RELOCATION: Relocation = Relocation { at: 0, target: 0, len: 0 };
 ///
 /// It fills number, arguments, relocations and buffer, and sets the result and what is reserved to
 /// zero. `cid`, `cflag` and the stamps are others' to fill. Arguments that are not given are 0.
+///
+/// It only ever writes to the LCA: a proxy may have it mapped, so what is read back can be anything.
 #[derive(Debug)]
 pub struct Builder<'a> {
     lca: &'a mut Lca,
+    /// Arguments given in order.
     next: usize,
+    /// Bytes of the buffer that are taken.
     used: usize,
+    /// Offset in the buffer of each argument that points there.
+    offsets: [Option<usize>; ARGS],
+    relocations: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -30,7 +37,7 @@ impl<'a> Builder<'a> {
         lca.args = [NO_ARG; ARGS];
         lca.relocations = [NO_RELOCATION; RELOCATIONS];
         lca.reserved_tail.fill(0);
-        Self { lca, next: 0, used: 0 }
+        Self { lca, next: 0, used: 0, offsets: [None; ARGS], relocations: 0 }
     }
 
     /// The next argument is `value`.
@@ -91,8 +98,7 @@ impl<'a> Builder<'a> {
 
     /// Where argument `index` points to, if it points into the buffer.
     pub(super) fn offset(&self, index: usize) -> Option<usize> {
-        let arg = &self.lca.args[index];
-        (arg.kind == ARG_BUFFER).then_some(arg.value as usize)
+        self.offsets[index]
     }
 
     /// Takes the next `len` bytes of the buffer; their offset.
@@ -113,20 +119,22 @@ impl<'a> Builder<'a> {
     /// Argument `index` is `value`.
     pub(super) fn set_value(&mut self, index: usize, value: u64) {
         self.lca.args[index] = Arg { value, ..NO_ARG };
+        self.offsets[index] = None;
     }
 
     /// Argument `index` points to the `len` bytes at `offset`.
     pub(super) fn set_buffer(&mut self, index: usize, offset: usize, len: usize) {
         self.lca.args[index] =
             Arg { kind: ARG_BUFFER, len: len as u32, value: offset as u64, ..NO_ARG };
+        self.offsets[index] = Some(offset);
     }
 
     /// The eight bytes at `at` must point to the `len` bytes at `target`; there must be a
     /// relocation left.
     pub(super) fn relocate(&mut self, at: usize, target: usize, len: usize) {
-        let count = self.lca.relocation_count;
-        self.lca.relocations[count as usize] =
+        self.lca.relocations[self.relocations] =
             Relocation { at: at as u16, target: target as u16, len: len as u32 };
-        self.lca.relocation_count = count + 1;
+        self.relocations += 1;
+        self.lca.relocation_count = self.relocations as u32;
     }
 }

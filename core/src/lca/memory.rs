@@ -2,6 +2,12 @@
 
 use ant_abi::{Error, PAGE_SIZE};
 
+/// Bytes of a string that are copied at once: most paths fit, and little is copied in vain. It
+/// divides a page, so no piece crosses into the next one.
+const PIECE: usize = 128;
+
+const _: () = assert!(PAGE_SIZE.is_multiple_of(PIECE));
+
 /// Memory that a call's pointers point into.
 pub trait Memory {
     /// Copies `out.len()` bytes from `addr` on.
@@ -29,8 +35,8 @@ pub trait Memory {
         let mut done = 0;
         while done < out.len() {
             let from = addr.checked_add(done as u64).ok_or(Error::Fault)?;
-            let in_page = PAGE_SIZE - (from % PAGE_SIZE as u64) as usize;
-            let len = in_page.min(out.len() - done);
+            let in_piece = PIECE - (from % PIECE as u64) as usize;
+            let len = in_piece.min(out.len() - done);
             let part = &mut out[done..done + len];
             self.read(from, part)?;
             if let Some(nul) = part.iter().position(|&byte| byte == 0) {
