@@ -114,6 +114,17 @@ fn structures_come_back_on_success_only() {
 }
 
 #[test]
+fn errors_are_the_last_4095_numbers() {
+    let encoded = |memory: &Model| encoded(nr::TIMES, [BASE, 0, 0, 0, 0, 0], memory);
+    for (retval, success) in [(-1, false), (-4095, false), (-4096, true), (i64::MIN, true)] {
+        let mut memory = Model::new(32);
+        let (lca, _, plan) = encoded(&memory);
+        plan.finish(retval, &lca, &mut memory).unwrap();
+        assert_eq!(memory.at(BASE, 32) == [0xee; 32], success, "{retval}");
+    }
+}
+
+#[test]
 fn poll_changes_what_it_was_given() {
     let mut memory = Model::new(500);
     let given = memory.at(BASE, 24).to_vec();
@@ -245,10 +256,11 @@ fn segments_are_gathered() {
 #[test]
 fn segments_are_shortened() {
     let mut memory = Model::new(9000);
-    let at = vector(&mut memory, 0, &[(BASE + 1000, 3000), (BASE + 5000, 3000), (BASE, 1)]);
+    let at = vector(&mut memory, 0, &[(BASE + 1000, 2999), (BASE + 5000, 3000), (BASE, 1)]);
     let (lca, request, _) = encoded(nr::WRITEV, [1, at, 3, 0, 0, 0], &memory);
+    // Each begins at a multiple of 8.
     let left = LCA_BUFFER - 3000 - 32;
-    let expected = [memory.at(BASE + 1000, 3000).to_vec(), memory.at(BASE + 5000, left).to_vec()];
+    let expected = [memory.at(BASE + 1000, 2999).to_vec(), memory.at(BASE + 5000, left).to_vec()];
     assert_eq!(segments(&lca, &request), expected);
 
     let many = vec![(BASE + 1000, 1); RELOCATIONS + 5];
