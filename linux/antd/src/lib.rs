@@ -31,8 +31,10 @@ mod proxies;
 mod proxy;
 mod running;
 mod sessions;
-pub mod socket;
+mod socket;
 mod status;
 #[allow(unsafe_code)]
-pub mod sys;
+mod sys;
 mod table;
+
+pub use sys::time_stamp;

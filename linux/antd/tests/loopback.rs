@@ -1,1 +1,2 @@
+//! The daemon end to end.
 fn main() {}

@@ -1,0 +1,211 @@
+//! What can be typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use antd::cpu_list::{ParseError, parse_cpus, parse_memory};
+use antd::protocol::IMAGE;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::bench;
+
+const EXAMPLES: &str = "\
+Examples:
+  antctl doctor                                   can this machine do it?
+  sudo antctl boot --cpus 1-3 --memory 256M       give CPUs 1 to 3 and 256 MiB to AnT
+  antctl run -- wc /etc/services                  run a program there
+  antctl run --cpu 2 -- cp a.txt b.txt            the same, on CPU 2
+  antctl ps; antctl status; antctl log            look at it
+  sudo antctl stop                                give everything back to Linux";
+
+/// AnT on some of this machine's CPUs, beside Linux.
+///
+/// AnT is a microkernel that gets CPUs and memory from the running Linux, without virtualisation.
+/// Its programs use Linux's system calls, as the user who runs them.
+#[derive(Debug, Parser)]
+#[command(name = "antctl", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Give CPUs and memory to AnT and start it (root)
+    Boot(BootArguments),
+    /// Run a program on AnT
+    Run(RunArguments),
+    /// List AnT's processes
+    Ps,
+    /// Show how AnT is: CPUs, memory, calls, proxies
+    #[command(after_help = "Exit status: 0 if AnT runs, 3 if it does not, 1 if that is not known.")]
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show AnT's kernel log
+    ///
+    /// The last 10,000 lines are kept, also when AnT has ended.
+    Log {
+        /// Go on with what comes
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// End a process of AnT
+    ///
+    /// Of one's own; root can end others', too.
+    Kill {
+        /// Signal as which the end counts: a name or a number
+        #[arg(short, long, default_value = "TERM")]
+        signal: String,
+        /// Number of the process, as `antctl ps` shows it
+        pid: u32,
+    },
+    /// Stop AnT and give its CPUs and memory back to Linux (root)
+    ///
+    /// Works whatever state AnT is in. Programs that run there end.
+    Stop,
+    /// Check whether this machine can run AnT, and say what to do if not
+    #[command(after_help = "Exit status: 0 if AnT can run, 1 if not.")]
+    Doctor,
+    /// Measure what a system call from AnT costs, beside Linux's own ways
+    Bench(BenchArguments),
+    /// Make AnT fail on purpose, to see what happens then (root)
+    ///
+    /// Only if AnT was booted with --allow-inject. Nothing on Linux's side is harmed: a core that
+    /// panics or hangs is taken back by `antctl stop`.
+    #[command(
+        hide = true,
+        after_help = "Examples:\n  sudo antctl boot --cpus 1-3 --memory 256M --allow-inject\n  \
+                      sudo antctl inject panic --cpu 2"
+    )]
+    Inject {
+        /// How
+        injection: InjectionName,
+        /// Which CPU: Linux's number
+        #[arg(long)]
+        cpu: u32,
+    },
+}
+
+/// `antctl boot`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sudo antctl boot --cpus 1-3 --memory 256M
+  sudo antctl boot --cpus 3,1,2 --memory 1G --prefork 4
+
+antd is started if it does not run. CPU 0 stays Linux's. `antctl stop` gives everything back.")]
+pub struct BootArguments {
+    /// CPUs for AnT, by Linux's numbers; the first becomes the m-kernel's
+    #[arg(long, value_name = "LIST", value_parser = cpus)]
+    pub cpus: Cpus,
+    /// Memory for AnT, for example 256M or 1G
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: u64,
+    /// Kernel image
+    #[arg(long, value_name = "FILE", default_value = IMAGE)]
+    pub image: PathBuf,
+    /// Proxies to keep ready, so that no program waits for a fork
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=128))]
+    pub prefork: u32,
+    /// Allow `antctl inject`
+    #[arg(long)]
+    pub allow_inject: bool,
+}
+
+/// `antctl run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The program runs as you, in this directory, with this terminal. A PROGRAM without a slash is looked
+for in /usr/lib/ant/apps, then in PATH. Ctrl-C ends it; a second Ctrl-C does not wait for that.
+
+Exit status: the program's; 128 + signal if a fault or a signal ended it; 127 if it was not found;
+126 if it cannot be run on AnT; 125 if antctl, antd or AnT failed.
+
+Examples:
+  antctl run -- wc /etc/services
+  antctl run --cpu 3 -- spin 2
+  echo hello | antctl run -- wc")]
+pub struct RunArguments {
+    /// CPU to run on, by Linux's number; AnT chooses if it is not given
+    #[arg(long, value_name = "N")]
+    pub cpu: Option<u32>,
+    /// The program
+    #[arg(value_name = "PROGRAM", required = true)]
+    pub program: OsString,
+    /// Its arguments
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<OsString>,
+}
+
+/// `antctl bench`.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: Bench,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// One continued `getpid`, beside a native one and a futex round trip of the same run
+    Null(bench::Options),
+}
+
+/// How AnT can be made to fail.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum InjectionName {
+    /// The kernel on that CPU panics
+    Panic,
+    /// That CPU spins with interrupts off
+    Hang,
+    /// That CPU asks Linux for a page that is not AnT's
+    BadRaddr,
+}
+
+/// A list of CPUs. A type of its own, for clap takes a `Vec` to be several values.
+#[derive(Clone, Debug)]
+pub struct Cpus(pub Vec<u32>);
+
+fn cpus(text: &str) -> Result<Cpus, ParseError> {
+    parse_cpus(text).map(Cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_program_is_the_programs() {
+        let parse = |words: &[&str]| match Arguments::parse_from(words).command {
+            Command::Run(run) => run,
+            other => panic!("{other:?}"),
+        };
+        let run = parse(&["antctl", "run", "--cpu", "2", "--", "wc", "-l", "--cpu", "x"]);
+        assert_eq!((run.cpu, run.program.to_str()), (Some(2), Some("wc")));
+        assert_eq!(run.args, ["-l", "--cpu", "x"]);
+        let run = parse(&["antctl", "run", "wc", "-l"]);
+        assert_eq!((run.cpu, run.args), (None, vec!["-l".into()]));
+    }
+
+    #[test]
+    fn boot_takes_lists_and_sizes() {
+        let words = ["antctl", "boot", "--cpus", "1-3", "--memory", "256M"];
+        let Command::Boot(boot) = Arguments::parse_from(words).command else { panic!() };
+        assert_eq!(boot.cpus.0, [1, 2, 3]);
+        assert_eq!((boot.memory, boot.prefork, boot.allow_inject), (256 << 20, 0, false));
+        assert_eq!(boot.image.to_str(), Some(IMAGE));
+        assert!(Arguments::try_parse_from(["antctl", "boot", "--cpus", "3-1"]).is_err());
+    }
+}

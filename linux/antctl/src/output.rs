@@ -1,0 +1,130 @@
+//! Words for people: colours on a terminal, plain text in a pipe, and pipes that close early.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// How a piece of text looks on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// As everything.
+    Plain,
+    /// A heading.
+    Bold,
+    /// Less important.
+    Dim,
+    /// Good.
+    Green,
+    /// To be looked at.
+    Yellow,
+    /// Bad.
+    Red,
+}
+
+/// `text` as it shall look on standard output.
+#[must_use]
+pub fn paint(text: &str, look: Look) -> String {
+    let code = match look {
+        Look::Plain => return text.into(),
+        Look::Bold => "1",
+        Look::Dim => "2",
+        Look::Green => "32",
+        Look::Yellow => "33",
+        Look::Red => "31",
+    };
+    let coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    if coloured { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
+}
+
+/// Writes a line.
+///
+/// # Errors
+///
+/// Standard output failed.
+pub fn line(text: &str) -> io::Result<ExitCode> {
+    self::text(&format!("{text}\n"))
+}
+
+/// Writes text.
+///
+/// # Errors
+///
+/// Standard output failed.
+pub fn text(text: &str) -> io::Result<ExitCode> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a message on standard error. If that fails, there is nobody to tell.
+pub fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "antctl: {text}");
+}
+
+/// A table with aligned columns; the last is not padded.
+#[derive(Debug)]
+pub struct Table {
+    rows: Vec<Vec<(String, Look)>>,
+    right: Vec<bool>,
+}
+
+impl Table {
+    /// A table with these headings. Columns whose heading begins with `>` are aligned to the right.
+    #[must_use]
+    pub fn new(headings: &[&str]) -> Self {
+        let right = headings.iter().map(|heading| heading.starts_with('>')).collect();
+        let names = headings.iter().map(|heading| heading.trim_start_matches('>'));
+        Self { rows: vec![names.map(|name| (name.to_owned(), Look::Bold)).collect()], right }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<(String, Look)>) {
+        self.rows.push(cells);
+    }
+
+    /// The table as text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let columns = self.right.len();
+        let width = |column: usize| {
+            self.rows.iter().map(|row| row[column].0.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let cells = row.iter().enumerate().map(|(column, (cell, look))| {
+                let width =
+                    if column + 1 == columns && !self.right[column] { 0 } else { widths[column] };
+                let padded = if self.right[column] {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                };
+                paint(&padded, *look)
+            });
+            text.push_str(&cells.collect::<Vec<_>>().join("  "));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A cell without a look.
+#[must_use]
+pub fn cell(value: impl ToString) -> (String, Look) {
+    (value.to_string(), Look::Plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new(&[">PID", "NAME", ">N", "LAST"]);
+        table.row(vec![cell(1), cell("init"), cell(1000), cell("a b")]);
+        table.row(vec![cell(234), cell("wc"), cell(2), cell("c")]);
+        let expected = "PID  NAME     N  LAST\n  1  init  1000  a b\n234  wc       2  c\n";
+        assert_eq!(table.render(), expected);
+    }
+}

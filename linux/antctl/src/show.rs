@@ -1,0 +1,257 @@
+//! Tables for people.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs;
+
+use antd::cpu_list::memory_in_words;
+use antd::protocol::{CoreStatus, Level, LogLine, PartitionStatus, Process, Status};
+
+use crate::output::{Look, Table, cell, paint};
+
+/// AnT's processes.
+pub fn processes(processes: &[Process]) -> String {
+    let users = users();
+    let headings = [">PID", ">CPU", "STATE", ">CALLS", ">MEMORY", "USER", ">PROXY", "COMMAND"];
+    let mut table = Table::new(&headings);
+    for process in processes {
+        let user = match process.uid {
+            None => "-".into(),
+            Some(uid) => users.get(&uid).cloned().unwrap_or_else(|| uid.to_string()),
+        };
+        table.row(vec![
+            cell(process.pid),
+            cell(process.cpu),
+            (process.state.clone(), state_look(&process.state)),
+            cell(process.calls),
+            cell(memory_in_words(process.memory)),
+            cell(user),
+            cell(process.proxy.map_or_else(|| "-".into(), |pid| pid.to_string())),
+            cell(&process.command),
+        ]);
+    }
+    table.render()
+}
+
+fn state_look(state: &str) -> Look {
+    match state {
+        "running" => Look::Green,
+        "ending" => Look::Yellow,
+        _ => Look::Plain,
+    }
+}
+
+/// Names of users, without the C library's resolver: a static program has none.
+fn users() -> HashMap<u32, String> {
+    parse_users(&fs::read_to_string("/etc/passwd").unwrap_or_default())
+}
+
+fn parse_users(passwd: &str) -> HashMap<u32, String> {
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, _, uid) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((uid.parse().ok()?, name.to_owned()))
+    };
+    passwd.lines().filter_map(user).collect()
+}
+
+/// How things are; `None` if `antd` does not run.
+pub fn status(status: Option<&Status>) -> String {
+    let Some(status) = status else {
+        return "AnT does not run, nor does antd: `antctl boot --cpus LIST --memory SIZE`\n".into();
+    };
+    let mut text = String::new();
+    match &status.partition {
+        Some(partition) => running(&mut text, status, partition),
+        None => {
+            let _ = writeln!(text, "AnT does not run: `antctl boot --cpus LIST --memory SIZE`");
+        }
+    }
+    if let Some(reason) = &status.last_failure {
+        let _ = writeln!(text, "{} {reason}", paint("Last failure:", Look::Red));
+    }
+    match status.module_revision {
+        None => {
+            let _ = writeln!(text, "The module is not loaded: `modprobe ant`");
+        }
+        Some(theirs) if theirs != status.revision => {
+            let _ = writeln!(
+                text,
+                "The module is of ABI revision {theirs}, antd of {}: install both from one build",
+                status.revision
+            );
+        }
+        Some(_) => {}
+    }
+    text
+}
+
+fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
+    let calls: u64 = partition.cores.iter().map(|core| core.calls).sum();
+    let _ = writeln!(
+        text,
+        "AnT {} for {}: partition {}, {}, {} programs, {calls} calls",
+        paint("runs", Look::Green),
+        duration(partition.uptime_s),
+        partition.number,
+        memory_in_words(partition.memory),
+        partition.programs,
+    );
+    let _ = writeln!(
+        text,
+        "Memory for processes: {} of {} free",
+        memory_in_words(partition.memory_free),
+        memory_in_words(partition.memory_managed)
+    );
+    let _ = writeln!(
+        text,
+        "Proxies: {} serve, {} wait; {} forks, {} wake-ups (antd is process {})",
+        partition.proxies,
+        partition.proxies_idle,
+        partition.forks,
+        partition.wakes,
+        status.antd_pid
+    );
+    let _ = writeln!(text, "Image: {}", partition.image.display());
+    if partition.allow_inject {
+        let _ = writeln!(text, "It may be made to fail (--allow-inject)");
+    }
+    if let Some(problem) = &partition.control {
+        let _ = writeln!(text, "{} {problem}", paint("Problem:", Look::Red));
+    }
+    text.push('\n');
+    text.push_str(&cores(&partition.cores));
+    for core in partition.cores.iter().filter(|core| core.state == "ready" && !core.answers) {
+        let _ = writeln!(
+            text,
+            "CPU {} {}: `antctl stop` brings the CPUs back",
+            core.cpu,
+            paint("does not answer", Look::Red)
+        );
+    }
+}
+
+fn cores(cores: &[CoreStatus]) -> String {
+    let headings = [
+        ">CPU",
+        "ROLE",
+        "STATE",
+        ">RUNS",
+        ">PROCS",
+        ">CALLS",
+        ">DOORBELLS",
+        ">STRAYS",
+        ">SWITCHES",
+        ">FAULTS",
+        ">REFUSED",
+        ">IDLE",
+    ];
+    let mut table = Table::new(&headings);
+    for core in cores {
+        let state = match core.state.as_str() {
+            "ready" if core.answers => ("answers".into(), Look::Green),
+            "ready" => ("no answer".into(), Look::Red),
+            "panicked" => ("panicked".into(), Look::Red),
+            other => (other.into(), Look::Yellow),
+        };
+        table.row(vec![
+            cell(core.cpu),
+            cell(&core.role),
+            state,
+            cell(core.running_pid.map_or_else(|| "-".into(), |pid| pid.to_string())),
+            cell(core.processes),
+            cell(core.calls),
+            cell(core.doorbells),
+            cell(core.strays),
+            cell(core.switches),
+            cell(core.faults),
+            cell(core.refused),
+            cell(format!("{:.0} %", core.idle_percent)),
+        ]);
+    }
+    table.render()
+}
+
+/// A time as people read it.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86400, seconds / 3600 % 24),
+    }
+}
+
+/// Lines of AnT's log.
+pub fn log(lines: &[LogLine]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let when = paint(&format!("[{:12.6}]", line.seconds), Look::Dim);
+        let look = match line.level {
+            Level::Error => Look::Red,
+            Level::Warn => Look::Yellow,
+            Level::Info => Look::Plain,
+        };
+        let _ = writeln!(text, "{when} CPU {}: {}", line.cpu, paint(&line.text, look));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_have_names_without_a_resolver() {
+        let users =
+            parse_users("root:x:0:0:root:/root:/bin/sh\nbroken\nada:x:1000:1000::/:/bin/sh\n");
+        assert_eq!(users.get(&1000).map(String::as_str), Some("ada"));
+        assert_eq!(users.len(), 2);
+    }
+
+    #[test]
+    fn processes_are_a_table() {
+        let list = [
+            Process {
+                pid: 1,
+                cpu: 1,
+                state: "in call".into(),
+                calls: 12,
+                memory: 65536,
+                uid: None,
+                proxy: Some(812),
+                command: "init".into(),
+            },
+            Process {
+                pid: 14,
+                cpu: 3,
+                state: "running".into(),
+                calls: 0,
+                memory: 2 << 20,
+                uid: Some(4_000_000_000),
+                proxy: None,
+                command: "/usr/lib/ant/apps/spin 5".into(),
+            },
+        ];
+        let text = processes(&list);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("PID  CPU  STATE"), "{text}");
+        assert!(lines[2].ends_with("/usr/lib/ant/apps/spin 5"), "{text}");
+        assert!(lines[2].contains("4000000000") && lines[2].contains("2 MiB"), "{text}");
+    }
+
+    #[test]
+    fn log_lines_say_when_and_where() {
+        let line = LogLine { seconds: 1.5, cpu: 2, level: Level::Info, text: "hello".into() };
+        assert_eq!(log(&[line]), "[    1.500000] CPU 2: hello\n");
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration(59), "59 s");
+        assert_eq!(duration(61), "1 min 1 s");
+        assert_eq!(duration(7300), "2 h 1 min");
+        assert_eq!(duration(90000), "1 d 1 h");
+    }
+}
