@@ -4,7 +4,7 @@ use crate::toolchain::{self, Bare};
 use crate::{build, step};
 use ant_vm::paths;
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Flags of every bare-metal program.
@@ -21,12 +21,23 @@ pub fn build_programs() -> Result<()> {
     let mut cargo = cargo(&toolchain::find_bare()?);
     cargo.args(["-p", "ant-init", "-p", "ant-apps"]);
     let messages = step::run("AnT programs", &mut cargo)?;
-    for program in build::executables(&messages) {
+    let programs = build::executables(&messages);
+    remove_others(&out.join("apps"), &programs);
+    for program in programs {
         let is_init = program.file_name().is_some_and(|name| name == "ant-init");
         let dir = if is_init { out.clone() } else { out.join("apps") };
         build::install_stripped(&program, &dir, &["--strip-all"])?;
     }
     Ok(())
+}
+
+/// Removes what was built once from sources that are gone.
+fn remove_others(dir: &Path, programs: &[PathBuf]) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if !programs.iter().any(|program| program.file_name() == Some(&entry.file_name())) {
+            std::fs::remove_file(entry.path()).ok();
+        }
+    }
 }
 
 /// Builds the kernel into `target/ant/bare`; it embeds the `ant-init` that lies there.

@@ -6,15 +6,21 @@
 mod apt;
 mod bare;
 mod build;
+mod check;
+mod ci;
+mod r#gen;
 mod linux_programs;
 mod module;
 mod setup;
 mod step;
+mod tally;
+mod test;
 mod toolchain;
 mod vm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use tally::Tally;
 
 /// AnT/Linux: set up, build, run and test.
 #[derive(Parser)]
@@ -32,6 +38,14 @@ enum Command {
     Build(build::Args),
     /// Boot the distribution's kernel in QEMU with everything installed, and run CMD or a shell
     Vm(vm::Args),
+    /// Run the tests, on the host and in QEMU; closes with `N passed, N failed`
+    Test(test::Args),
+    /// Check formatting, lints, generated files, dependency directions, licences
+    Check,
+    /// Write the generated files anew
+    Gen,
+    /// Checks and all tests: what CI runs
+    Ci,
 }
 
 fn main() -> ExitCode {
@@ -39,6 +53,10 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Vm(args) => vm::run(&args),
+        Command::Test(args) => test::run(&args).map(Tally::close),
+        Command::Check => check::run().map(Tally::close),
+        Command::Gen => r#gen::run().map(|()| ExitCode::SUCCESS),
+        Command::Ci => ci::run().map(Tally::close),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ant: {error:#}");

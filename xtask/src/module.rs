@@ -44,6 +44,7 @@ pub fn build(version: &str, warnings: Warnings) -> Result<String> {
     }
     let mut make = Command::new("make");
     make.arg("-C").arg(headers).arg(format!("M={}", dir.display())).arg("modules");
+    make.arg(format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from)));
     if warnings == Warnings::Extra {
         make.arg("W=1");
     }
@@ -82,7 +83,7 @@ fn copy_sources(source: &Path, dir: &Path) -> Result<bool> {
 }
 
 /// False for what `make` in the source directory may have left there.
-fn is_source(name: &str) -> bool {
+pub fn is_source(name: &str) -> bool {
     let by_suffix = [".c", ".h", ".S"].iter().any(|suffix| name.ends_with(suffix));
     (by_suffix && !name.ends_with(".mod.c")) || name == "Kbuild" || name == "Makefile"
 }

@@ -35,21 +35,24 @@ pub fn timed<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// Runs `command` as the step `name` and returns its standard output.
+pub fn run(name: &str, command: &mut Command) -> Result<String> {
+    timed(name, || capture(name, command))
+}
+
+/// Runs `command`, without a line about it, and returns its standard output.
 ///
 /// Standard error goes to `target/ant/log/<name>.log`; when the command fails, the end of that
 /// log is shown.
-pub fn run(name: &str, command: &mut Command) -> Result<String> {
-    timed(name, || {
-        let log_path = log_path(name)?;
-        let log = File::create(&log_path).with_context(|| format!("cannot write {log_path:?}"))?;
-        let output = output(command.stderr(log))?;
-        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        if !output.status.success() {
-            show_tail(&fs::read_to_string(&log_path).unwrap_or_default());
-            bail!("{name}: {} (log: {})", output.status, log_path.display());
-        }
-        Ok(stdout)
-    })
+pub fn capture(name: &str, command: &mut Command) -> Result<String> {
+    let log_path = log_path(name)?;
+    let log = File::create(&log_path).with_context(|| format!("cannot write {log_path:?}"))?;
+    let output = output(command.stderr(log))?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        show_tail(&(fs::read_to_string(&log_path).unwrap_or_default() + &stdout));
+        bail!("{name}: {} (log: {})", output.status, log_path.display());
+    }
+    Ok(stdout)
 }
 
 /// Runs `command` as the step `name` and returns all it printed, with `to` in place of `from`.
@@ -85,10 +88,18 @@ fn log_path(name: &str) -> Result<PathBuf> {
 }
 
 fn show_tail(log: &str) {
-    let lines: Vec<&str> = log.lines().collect();
+    let lines: Vec<&str> = log.lines().filter(|line| !is_progress(line)).collect();
     let from = lines.len().saturating_sub(LOG_TAIL);
     eprintln!();
     for line in &lines[from..] {
         eprintln!("  | {line}");
     }
+}
+
+/// What cargo says while all is well, and its JSON.
+fn is_progress(line: &str) -> bool {
+    let verbs =
+        ["Compiling ", "Checking ", "Downloading ", "Downloaded ", "Blocking ", "Updating "];
+    let line = line.trim_start();
+    line.starts_with('{') || verbs.iter().any(|verb| line.starts_with(verb))
 }

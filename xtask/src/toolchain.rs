@@ -39,8 +39,11 @@ pub fn bare_cargo(bare: &Bare, subcommand: &str) -> Command {
     let mut command = match bare {
         Bare::Prebuilt => host_cargo(),
         Bare::FromSource { rustc, cargo } => {
-            let mut command = clean(cargo);
-            command.env_remove("RUSTUP_TOOLCHAIN").env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
+            // Cargo looks for clippy among rustup's programs first: that of another compiler.
+            let beside = cargo.with_file_name(format!("cargo-{subcommand}"));
+            let mut command = clean(if beside.exists() { &beside } else { cargo });
+            command.env_remove("RUSTUP_TOOLCHAIN");
+            command.env("CARGO", cargo).env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
             command
         }
     };

@@ -1,0 +1,115 @@
+//! `./ant check`: everything about the sources that a machine can tell without running them.
+
+mod directions;
+mod licences;
+
+use crate::module::{self, Warnings};
+use crate::tally::Tally;
+use crate::toolchain::{self, host_cargo};
+use crate::{bare, r#gen, setup, step};
+use ant_vm::{kernels, paths};
+use anyhow::{Result, bail, ensure};
+use std::path::Path;
+use std::process::Command;
+
+/// One check: its name, and what fails with what is wrong.
+type Check = (&'static str, fn() -> Result<()>);
+
+/// Packages that are built for the bare-metal target.
+const BARE_PACKAGES: &[&str] = &["ant-kernel", "ant-rt", "ant-init", "ant-apps"];
+
+/// Runs all checks; one that fails hides none of the others.
+pub fn run() -> Result<Tally> {
+    setup::ensure(None)?;
+    setup::ensure_lints()?;
+    println!("== checks");
+    let checks: &[Check] = &[
+        ("formatting", formatting),
+        ("generated header is fresh", header),
+        ("dependency directions", directions::check),
+        ("licences", licences::check),
+        ("clippy, Linux programs and libraries", clippy_host),
+        ("clippy, AnT kernel and programs", clippy_bare),
+        ("ant.ko builds without a warning (W=1)", module_warnings),
+        ("checkpatch", checkpatch),
+    ];
+    let mut tally = Tally::default();
+    for (name, check) in checks {
+        match check() {
+            Ok(()) => {
+                println!("  ok      {name}");
+                tally += Tally::PASSED;
+            }
+            Err(error) => {
+                println!("  FAILED  {name}");
+                format!("{error:#}").lines().for_each(|line| println!("          {line}"));
+                tally += Tally::FAILED;
+            }
+        }
+    }
+    println!();
+    Ok(tally)
+}
+
+fn formatting() -> Result<()> {
+    step::capture("cargo fmt", host_cargo().args(["fmt", "--all", "--check"])).map(drop)
+}
+
+fn header() -> Result<()> {
+    let path = r#gen::header_path();
+    let is = std::fs::read_to_string(&path).unwrap_or_default();
+    ensure!(is == r#gen::header()?, "{} is stale: run `./ant gen`", path.display());
+    Ok(())
+}
+
+fn clippy_host() -> Result<()> {
+    let mut cargo = host_cargo();
+    cargo.args(["clippy", "--all-targets", "--", "-D", "warnings"]);
+    step::capture("clippy host", &mut cargo).map(drop)
+}
+
+fn clippy_bare() -> Result<()> {
+    let mut cargo = toolchain::bare_cargo(&toolchain::find_bare()?, "clippy");
+    bare::configure(&mut cargo);
+    // Clippy links nothing: what the kernel embeds need not be there.
+    cargo.args(["--release"]).env("ANT_INIT_ELF", "/dev/null");
+    for package in BARE_PACKAGES {
+        cargo.args(["-p", package]);
+    }
+    cargo.args(["--", "-D", "warnings"]);
+    step::capture("clippy bare", &mut cargo).map(drop)
+}
+
+fn module_warnings() -> Result<()> {
+    let output = module::build(&kernels::newest()?, Warnings::Extra)?;
+    let warnings: Vec<&str> = output
+        .lines()
+        .filter(|line| line.contains("warning:") || line.contains("WARNING"))
+        .collect();
+    ensure!(warnings.is_empty(), "{}", warnings.join("\n"));
+    Ok(())
+}
+
+/// With the kernel's own tool, where the machine has it: Debian's headers come without.
+fn checkpatch() -> Result<()> {
+    let tool = format!("/lib/modules/{}/source/scripts/checkpatch.pl", kernels::newest()?);
+    let tool = Path::new(&tool);
+    if !tool.exists() {
+        println!("  --      checkpatch.pl is not on this machine");
+        return Ok(());
+    }
+    let mut command = Command::new("perl");
+    command.arg(tool).args(["--no-tree", "--terse", "--file"]);
+    for entry in std::fs::read_dir(paths::root().join("linux/module"))?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if module::is_source(&name) && name != "ant_abi.h" && name.contains('.') {
+            command.arg(entry.path());
+        }
+    }
+    let output = command.output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("{text}");
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! `./ant test`: every suite, on the host and in QEMU, and one line that adds them up.
+
+use crate::tally::Tally;
+use crate::toolchain::host_cargo;
+use crate::{build, setup, step};
+use ant_vm::{kernels, paths};
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Arguments of `./ant test`.
+#[derive(clap::Args, Default)]
+pub struct Args {
+    /// Only what runs on the host
+    #[arg(long, conflicts_with = "qemu")]
+    host: bool,
+    /// Only what runs in QEMU
+    #[arg(long)]
+    qemu: bool,
+    /// Boot this kernel of the distribution in QEMU (default: the newest in /boot)
+    #[arg(long, value_name = "VERSION")]
+    kernel: Option<String>,
+    /// Only tests whose name contains this
+    filter: Option<String>,
+}
+
+/// Runs the suites that `args` name.
+pub fn run(args: &Args) -> Result<Tally> {
+    let mut tally = Tally::default();
+    if !args.qemu {
+        tally += host(args)?;
+    }
+    if !args.host {
+        tally += qemu(args)?;
+    }
+    Ok(tally)
+}
+
+fn host(args: &Args) -> Result<Tally> {
+    let filter = args.filter.as_deref();
+    let mut tally = Tally::default();
+
+    // What does not compile is one failure, and the other suites run all the same.
+    let mut cargo = host_cargo();
+    cargo.args(["test", "--no-fail-fast", "--quiet"]).args(filter);
+    tally += suite("host: unit, property and documentation tests", &mut cargo)?;
+
+    // Its own target directory: loom's cfg changes every crate.
+    let mut cargo = host_cargo();
+    cargo
+        .args(["test", "--quiet", "--package", "ant-core", "--release", "--test", "loom"])
+        .args(filter)
+        .arg("--target-dir")
+        .arg(paths::root().join("target/loom"))
+        .env("RUSTFLAGS", "--cfg loom");
+    tally += suite("host: every interleaving (loom)", &mut cargo)?;
+    Ok(tally)
+}
+
+fn qemu(args: &Args) -> Result<Tally> {
+    setup::ensure(args.kernel.as_deref())?;
+    let kernel = match &args.kernel {
+        Some(version) => version.clone(),
+        None => kernels::newest()?,
+    };
+    if let Err(error) = build::everything(&kernel) {
+        eprintln!("ant: {error:#}");
+        return Ok(Tally::FAILED);
+    }
+    let program = build_qemu_tests()?;
+    let mut tests = Command::new(program);
+    tests.args(["--kernel", &kernel]).args(&args.filter);
+    suite("QEMU: whole system", &mut tests)
+}
+
+/// Builds the program of the QEMU tests and returns its path.
+fn build_qemu_tests() -> Result<std::path::PathBuf> {
+    let mut cargo = host_cargo();
+    cargo
+        .args(["build", "--package", "ant-tests", "--message-format=json-render-diagnostics"])
+        .arg("--target-dir")
+        .arg(paths::root().join("target/xtask"));
+    let messages = step::run("QEMU tests", &mut cargo)?;
+    build::executables(&messages).pop().context("ant-tests has no program")
+}
+
+/// Runs `command`, shows what it prints, adds up its `test result:` lines.
+fn suite(name: &str, command: &mut Command) -> Result<Tally> {
+    println!("== {name}");
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {:?}", command.get_program()))?;
+    let mut tally = Tally::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            if let Some(counted) = result_line(&line) {
+                tally += counted;
+            }
+            if is_worth_showing(&line) {
+                println!("{line}");
+            }
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && tally.failed == 0 {
+        println!("{name}: {status}, though no test says it failed");
+        tally += Tally::FAILED;
+    }
+    let took = start.elapsed().as_secs_f64();
+    println!("== {name}: {} passed, {} failed ({took:.0} s)\n", tally.passed, tally.failed);
+    Ok(tally)
+}
+
+/// `test result: ok. 12 passed; 0 failed; …`
+fn result_line(line: &str) -> Option<Tally> {
+    let rest = line.trim_start().strip_prefix("test result: ")?;
+    let number = |word: &str| -> Option<usize> {
+        let part = rest.split(';').find_map(|part| part.strip_suffix(word))?;
+        part.rsplit(' ').next()?.parse().ok()
+    };
+    Some(Tally { passed: number(" passed")?, failed: number(" failed")? })
+}
+
+/// Packages without tests say so in three lines each.
+fn is_worth_showing(line: &str) -> bool {
+    let line = line.trim();
+    !(line.is_empty() || line == "running 0 tests" || line.starts_with("test result: ok. 0 passed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_closing_line_is_understood() {
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
+        let tally = result_line(line).unwrap();
+        assert_eq!((tally.passed, tally.failed), (12, 3));
+        assert!(result_line("running 12 tests").is_none());
+    }
+}
