@@ -5,6 +5,7 @@
 
 use ant_core::log_ring::{Log, LogItem, LogReader, LogWriter, RECORDS};
 use ant_core::ring::{CAPACITY, Store};
+use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
@@ -52,6 +53,34 @@ fn one_producer() {
         assert_eq!(entries, [1, 2, 3, 4, 5]);
         assert!(store.is_empty());
         assert_eq!(store.pop(), None);
+    });
+}
+
+/// Whoever finds room knows that the consumer is done with what was there: all it did before it took
+/// the entry out is seen.
+#[test]
+fn room_means_that_the_consumer_is_done() {
+    check(3, || {
+        let store = Arc::new(Store::new());
+        for entry in 0..CAPACITY as u64 {
+            store.push(entry).unwrap();
+        }
+        let done = Arc::new(AtomicU32::new(0));
+        let consumer = {
+            let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+            thread::spawn(move || {
+                done.store(1, Ordering::Relaxed);
+                store.pop()
+            })
+        };
+        // A thread of its own, and no waiting: only so does the checker try the orders that matter.
+        let producer = thread::spawn(move || {
+            if store.push(9).is_ok() {
+                assert_eq!(done.load(Ordering::Relaxed), 1);
+            }
+        });
+        producer.join().unwrap();
+        assert_eq!(consumer.join().unwrap(), Some(0));
     });
 }
 
