@@ -4,6 +4,10 @@
 //! ends with it) or a *proxy* file (`BIND`: it may map one LCA and return its calls). `mmap` of a
 //! control file at offset 0 gives the shared area, read-only; of a proxy file at offset `raddr` the
 //! LCA it is bound to.
+//!
+//! Errors beside those of [`crate::Error`]: `-EBADFD`, the file is of the wrong kind; `-EXDEV`,
+//! `BIND` through another device node than the control file's; `-ENOSPC`, the return store is full;
+//! `-EPROTO`, another revision.
 
 use crate::MAX_CORES;
 
@@ -202,7 +206,8 @@ ioctls! {
     GET = 0x10, Read, CallGet;
     /// Proxy file (its own LCA) or control file: give a result back and ring the core.
     RET = 0x11, Write, CallRet;
-    /// Control file: tell AnT that Linux is through with an LCA.
+    /// Control file: tell AnT that Linux is through with an LCA. `-EBUSY` as long as Linux has a
+    /// reference to the page: a mapping, or I/O that pins it. Try again.
     RELEASE = 0x12, Write, CallRet;
     /// Fresh file: become the proxy file of one LCA.
     BIND = 0x13, Write, ProxyBind;

@@ -2,8 +2,9 @@
 /*
  * Mappings: the shared area for the control file (to look at), one LCA for a proxy file.
  *
- * Pages come by faults and are no struct pages to Linux's memory management: no reference of a
- * program keeps one, so the stop can take all of them away at any time.
+ * Pages come by faults, as ordinary pages: a system call may pin an LCA's buffer as it may any
+ * user's (direct I/O, 9p). So whoever gives a page to somebody else looks first whether Linux still
+ * has a reference (stores.c), and the stop drops only the module's own (memory.c).
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -11,22 +12,22 @@
 #include "ant.h"
 #include "compat.h"
 
-/* Inside the gate, so that no page appears that the stop has zapped. */
+/* Of a fault that meets the stop, the page stays the program's alone until it unmaps it. */
 static vm_fault_t ant_fault(struct vm_fault *vmf)
 {
 	struct ant_file *file = vmf->vma->vm_file->private_data;
 	struct ant_partition *part = file->part;
 	unsigned long pfn = vmf->pgoff;
-	vm_fault_t ret;
 	int ticket;
 
 	if (!ant_gate_enter(part, &ticket))
 		return VM_FAULT_SIGBUS;
 	if (file->role == ANT_CONTROL)
 		pfn += PHYS_PFN(part->image + ANT_SHARED_OFFSET);
-	ret = vmf_insert_pfn(vmf->vma, vmf->address, pfn);
+	vmf->page = pfn_to_page(pfn);
+	get_page(vmf->page);
 	ant_gate_leave(ticket);
-	return ret;
+	return 0;
 }
 
 static const struct vm_operations_struct ant_vm_operations = {
@@ -35,7 +36,7 @@ static const struct vm_operations_struct ant_vm_operations = {
 
 int ant_mmap(struct file *filp, struct vm_area_struct *vma)
 {
-	const vm_flags_t set = VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY;
+	const vm_flags_t set = VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY;
 	struct ant_file *file = filp->private_data;
 	enum ant_role role = ant_role(file);
 	unsigned long len = vma->vm_end - vma->vm_start;

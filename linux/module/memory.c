@@ -154,14 +154,23 @@ int ant_memory_take(struct ant_partition *part, struct ant_partition_create *req
  * Not cleared: AnT's programs are programs of this machine's users like any other, and Linux
  * treats what they leave in free pages like what its own leave (init_on_alloc, init_on_free).
  */
+static void free_extent(const struct ant_extent *extent)
+{
+	unsigned long pfn = PHYS_PFN(extent->start);
+	unsigned long end = pfn + (extent->len >> PAGE_SHIFT);
+
+	/* One by one: a page that some I/O still pins is free when the pin goes. */
+	for (; pfn < end; pfn++) {
+		__free_page(pfn_to_page(pfn));
+		if (pfn % CHUNK_PAGES == 0)
+			cond_resched();
+	}
+}
+
 void ant_memory_give_back(struct ant_partition *part)
 {
-	while (part->extent_count) {
-		struct ant_extent *extent = &part->extents[--part->extent_count];
-
-		free_contig_range(PHYS_PFN(extent->start), extent->len >> PAGE_SHIFT);
-		cond_resched();
-	}
+	while (part->extent_count)
+		free_extent(&part->extents[--part->extent_count]);
 	part->got = 0;
 }
 

@@ -1,6 +1,6 @@
 //! The local APIC, in whichever mode Linux left it: xAPIC or x2APIC (SDM vol. 3, chapter 11).
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, fence};
 
 use ant_abi::core_block::{ROUTE_APIC_SHIFT, ROUTE_NONE};
 use ant_abi::layout::DOORBELL_VECTOR;
@@ -70,6 +70,9 @@ pub fn end_of_interrupt() {
 
 /// Rings Linux for core `core`, which is the caller's. Does nothing while there is no route.
 pub fn ring_linux(core: usize) {
+    // What was put into the request store must be visible before the route is read. Pairs with the
+    // module, which publishes a new route, then looks into the store: one of the two sees the other.
+    fence(Ordering::SeqCst);
     let route = shared::control(core).route().load(Ordering::Acquire);
     // Linux is trusted not to route us into a core of its choice that cannot take it, but a vector
     // below 32 would be an exception.
