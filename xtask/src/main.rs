@@ -5,9 +5,11 @@
 
 mod apt;
 mod bare;
+mod bench;
 mod build;
 mod check;
 mod ci;
+mod demo;
 mod r#gen;
 mod linux_programs;
 mod module;
@@ -32,6 +34,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show AnT at work: install, build, boot a stock Linux in QEMU, run programs on AnT
+    Demo,
     /// Install what is missing (as root or by sudo); quick when nothing is
     Setup(setup::Args),
     /// Build the module, AnT, its programs and the Linux programs, into target/ant
@@ -40,6 +44,8 @@ enum Command {
     Vm(vm::Args),
     /// Run the tests, on the host and in QEMU; closes with `N passed, N failed`
     Test(test::Args),
+    /// Measure one delegated call in a guest
+    Bench(bench::Args),
     /// Check formatting, lints, generated files, dependency directions, licences
     Check,
     /// Write the generated files anew
@@ -54,6 +60,8 @@ fn main() -> ExitCode {
         Command::Build(args) => build::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Vm(args) => vm::run(&args),
         Command::Test(args) => test::run(&args).map(Tally::close),
+        Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(&args),
         Command::Check => check::run().map(Tally::close),
         Command::Gen => r#gen::run().map(|()| ExitCode::SUCCESS),
         Command::Ci => ci::run().map(Tally::close),

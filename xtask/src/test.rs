@@ -43,13 +43,13 @@ fn host(args: &Args) -> Result<Tally> {
 
     // What does not compile is one failure, and the other suites run all the same.
     let mut cargo = host_cargo();
-    cargo.args(["test", "--no-fail-fast", "--quiet"]).args(filter);
+    cargo.args(["test", "--no-fail-fast"]).args(filter);
     tally += suite("host: unit, property and documentation tests", &mut cargo)?;
 
     // Its own target directory: loom's cfg changes every crate.
     let mut cargo = host_cargo();
     cargo
-        .args(["test", "--quiet", "--package", "ant-core", "--release", "--test", "loom"])
+        .args(["test", "--package", "ant-core", "--release", "--test", "loom"])
         .args(filter)
         .arg("--target-dir")
         .arg(paths::root().join("target/loom"))

@@ -1,0 +1,36 @@
+//! `./ant bench`: the figures of one delegated call, measured in a guest.
+
+use crate::{build, setup};
+use ant_vm::guest::{Guest, OnTrouble, shell};
+use ant_vm::machine::{Machine, Timing};
+use ant_vm::{kernels, terminal};
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// What is run in the guest.
+const COMMAND: &str = "antctl boot --cpus 1 --memory 64M && antctl bench null && antctl stop";
+
+/// Arguments of `./ant bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// In instructions, the same in every run, instead of time
+    #[arg(long)]
+    icount: bool,
+}
+
+/// Boots a guest and measures.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    setup::ensure(None)?;
+    let version = kernels::newest()?;
+    build::everything(&version)?;
+    let mut machine = Machine::new(&version);
+    machine.smp = 2;
+    if args.icount {
+        machine.timing = Timing::Icount;
+    }
+    let (guest, session) = Guest::boot_into(&machine, &shell("root", COMMAND), OnTrouble::Stop)?;
+    match terminal::connect(&session) {
+        Some(status) => Ok(ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))),
+        None => Err(guest.why_gone().into()),
+    }
+}

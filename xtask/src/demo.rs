@@ -1,0 +1,69 @@
+//! `./ant demo`: AnT at work on a stock kernel, on one screen, without a question.
+
+use crate::{build, setup, step};
+use ant_vm::guest::{Guest, OnTrouble};
+use ant_vm::kernels;
+use ant_vm::machine::Machine;
+use anyhow::{Result, bail};
+use std::time::Duration;
+
+/// One thing that is shown: what it is, and the command in the guest that does it.
+struct Scene {
+    title: &'static str,
+    command: &'static str,
+}
+
+/// How long one scene may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const SCENES: &[Scene] = &[
+    Scene {
+        title: "A stock Linux, with all its cores",
+        command: "uname -sr; echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"",
+    },
+    Scene {
+        title: "AnT takes cores 1 to 3 and 256 MiB, and boots there",
+        command: "antctl boot --cpus 1-3 --memory 256M && antctl status
+            echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"",
+    },
+    Scene {
+        title: "Three programs on AnT at once read Linux's files and write results there",
+        command: "cd /usr/share/common-licenses
+            antctl run --cpu 1 -- wc GPL-3 > /tmp/1 & a=$!
+            antctl run --cpu 2 -- wc Apache-2.0 > /tmp/2 & b=$!
+            antctl run --cpu 3 -- wc MPL-2.0 > /tmp/3 & c=$!
+            wait $a && wait $b && wait $c && cat /tmp/1 /tmp/2 /tmp/3",
+    },
+    Scene {
+        title: "Linux's own wc says the same",
+        command: "cd /usr/share/common-licenses; for f in GPL-3 Apache-2.0 MPL-2.0; do wc $f; done",
+    },
+    Scene {
+        title: "The cores go back, and Linux runs on them",
+        command: "antctl stop && echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"
+            taskset -c 3 sh -c 'echo \"hello from core $(cut -d\" \" -f39 /proc/self/stat)\"'",
+    },
+];
+
+/// Installs, builds, boots, shows.
+pub fn run() -> Result<()> {
+    setup::ensure(None)?;
+    let version = kernels::newest()?;
+    build::everything(&version)?;
+    let machine = Machine::new(&version);
+    let guest = step::timed(&format!("booting Linux {version} in QEMU, 4 cores"), || {
+        Ok(Guest::boot(&machine, OnTrouble::Stop)?)
+    })?;
+    for (number, scene) in (1..).zip(SCENES) {
+        println!("\n{number}. {}", scene.title);
+        let output = guest.run(scene.command, LIMIT)?;
+        for line in output.stdout.lines().chain(output.stderr.lines()) {
+            println!("     {line}");
+        }
+        if output.status != 0 {
+            bail!("status {} (Linux's log: {})", output.status, guest.log().path().display());
+        }
+    }
+    println!();
+    Ok(())
+}
