@@ -51,7 +51,7 @@ abi_struct! {
         pub kind: u8,
         /// Zero.
         pub reserved: [u8; 3],
-        /// `ARG_BUFFER`: bytes that the call may read or write there.
+        /// `ARG_BUFFER`: bytes that the call may read or write there. Else zero.
         pub len: u32,
         /// The value, or the offset into `buffer`.
         pub value: u64,

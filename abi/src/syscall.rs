@@ -21,7 +21,7 @@ pub const SYSTEM_INFO: u64 = 0x1005;
 pub const CALL_UNKNOWN: u64 = 0x1006;
 
 /// `init` only: makes a process from the `ProcessCreate` at `rdi` with the `rdx` bytes at `rsi`
-/// (path, then arguments, each ended by NUL); it does not run yet. Returns 0 and fills the out
+/// (path, which is argument 0, then the other arguments, each ended by NUL); it does not run yet. Returns 0 and fills the out
 /// fields.
 pub const PROCESS_CREATE: u64 = 0x1010;
 /// `init` only: lets process `rdi` run.

@@ -190,7 +190,7 @@ struct ant_arg {
 	__u8 kind;
 	/* Zero. */
 	__u8 reserved[3];
-	/* `ARG_BUFFER`: bytes that the call may read or write there. */
+	/* `ARG_BUFFER`: bytes that the call may read or write there. Else zero. */
 	__u32 len;
 	/* The value, or the offset into `buffer`. */
 	__u64 value;

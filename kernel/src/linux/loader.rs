@@ -25,7 +25,8 @@ const STACK_PAGES: u64 = 16;
 /// Arguments that a program can get; more than fit the string area.
 const MAX_ARGS: usize = 256;
 
-/// Path and arguments of a new process, each ended by NUL, in a page of the kernel's.
+/// Path and arguments of a new process, each ended by NUL, in a page of the kernel's. The path is
+/// the program's argument 0.
 #[derive(Debug)]
 pub struct Strings {
     /// The page.
@@ -38,13 +39,12 @@ impl Strings {
     /// Keeps strings in the (fresh) page at `phys`. The path, with its NUL, is the first
     /// `path_len` bytes.
     pub fn new(phys: u64, bytes: &[u8], path_len: usize) -> Result<Self, Error> {
-        let (path, args) = bytes.split_at_checked(path_len).ok_or(Error::Invalid)?;
-        let one_string = path.iter().position(|&byte| byte == 0) == Some(path_len - 1);
-        let count = args.iter().filter(|&&byte| byte == 0).count();
-        if !one_string || args.last() != Some(&0) || bytes.len() > LCA_BUFFER {
+        let path_end = bytes.iter().position(|&byte| byte == 0);
+        if path_len < 2 || path_end != Some(path_len - 1) || bytes.last() != Some(&0) {
             return Err(Error::Invalid);
         }
-        if count > MAX_ARGS {
+        let count = bytes.iter().filter(|&&byte| byte == 0).count();
+        if bytes.len() > LCA_BUFFER || count > MAX_ARGS {
             return Err(Error::TooLong);
         }
         // SAFETY: the page is the caller's to give, and LCA_BUFFER is less than a page.
@@ -59,10 +59,6 @@ impl Strings {
 
     fn path(&self) -> &[u8] {
         &self.bytes()[..self.path_len]
-    }
-
-    fn args(&self) -> &[u8] {
-        &self.bytes()[self.path_len..]
     }
 
     /// Gives the page back.
@@ -193,7 +189,7 @@ impl Loader {
             }
             Step::Close => {
                 let entry = self.program.as_ref().map_or(0, |program| program.entry);
-                enter(process, entry, self.strings.args(), pages)?;
+                enter(process, entry, self.strings.bytes(), pages)?;
                 Ok(Progress::Done)
             }
         }

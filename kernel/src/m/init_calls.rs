@@ -52,9 +52,6 @@ fn create(
     let strings = &mut strings[..len];
     user_memory::read(&init.space, from, strings)?;
     let path_len = request.path_len as usize;
-    if path_len < 2 {
-        return Err(Error::Invalid);
-    }
     let process = m.processes.create(request.core, strings, path_len, &mut m.memory)?;
     m.memory.publish();
     request.pid = process.pid;
