@@ -99,7 +99,14 @@ impl Memory {
 
     /// Puts an entry into a return store. Several processes may: a record lock keeps them apart,
     /// and goes with a process that dies.
-    fn give(&self, lca: StoreEntry, core: u32, operation: &str) -> Result<(), OperationError> {
+    /// `file` is the memory file by any descriptor.
+    fn give(
+        &self,
+        file: &OwnedFd,
+        lca: StoreEntry,
+        core: u32,
+        operation: &str,
+    ) -> Result<(), OperationError> {
         let failed = |errno| OperationError::new(format!("{operation} {:#x}", lca.0), errno);
         if core as usize >= MAX_CORES {
             return Err(failed(Errno::EINVAL));
@@ -111,9 +118,9 @@ impl Memory {
             l_len: 1,
             l_pid: 0,
         };
-        fcntl(&self.file, FcntlArg::F_SETLKW(&lock(libc::F_WRLCK))).map_err(failed)?;
+        fcntl(file, FcntlArg::F_SETLKW(&lock(libc::F_WRLCK))).map_err(failed)?;
         let pushed = self.store(core, offset_of!(CoreBlock, ret)).push(lca.0);
-        fcntl(&self.file, FcntlArg::F_SETLK(&lock(libc::F_UNLCK))).map_err(failed)?;
+        fcntl(file, FcntlArg::F_SETLK(&lock(libc::F_UNLCK))).map_err(failed)?;
         pushed.map_err(|_| failed(Errno::ENOSPC))
     }
 }
@@ -279,7 +286,7 @@ impl ControlFile for Control {
     }
 
     fn release(&self, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
-        self.memory.give(lca.with_kind(KIND_RELEASED), core, "releasing")
+        self.memory.give(&self.memory.file, lca.with_kind(KIND_RELEASED), core, "releasing")
     }
 
     fn stop(&self) -> Result<(), OperationError> {
@@ -316,7 +323,7 @@ impl Binder for LoopbackBinder {
     }
 }
 
-/// A proxy file. Its descriptor is a stand-in; the memory file stays open beside it.
+/// A proxy file: one more descriptor of the memory file.
 #[derive(Debug)]
 struct Proxy {
     memory: Rc<Memory>,
@@ -342,7 +349,7 @@ impl ProxyFile for Proxy {
     }
 
     fn ret(&self, core: u32) -> Result<(), OperationError> {
-        self.memory.give(self.lca, core, "returning")
+        self.memory.give(&self.file, self.lca, core, "returning")
     }
 }
 

@@ -36,5 +36,8 @@ mod status;
 #[allow(unsafe_code)]
 mod sys;
 mod table;
+#[cfg(test)]
+#[path = "../tests/loopback/image.rs"]
+mod test_image;
 
 pub use sys::time_stamp;

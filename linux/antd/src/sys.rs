@@ -106,11 +106,21 @@ fn close_range(first: u32, last: u32) {
 
 /// Default disposition of every signal, none blocked.
 pub fn reset_signals() {
+    // What the kernel has: handler, flags, restorer, mask. All zero is the default disposition.
+    let default = [0u64; 4];
     for signal in 1..=64 {
-        if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-            // SAFETY: the default disposition runs no code of ours.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-        }
+        // The call itself, for the C library keeps two signals to itself, which whoever started
+        // the daemon may have left ignored. SIGKILL and SIGSTOP are refused.
+        // SAFETY: the kernel reads four words at the pointer; no code of ours is to run.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     }
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }

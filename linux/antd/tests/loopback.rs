@@ -1,2 +1,0 @@
-//! The daemon end to end.
-fn main() {}

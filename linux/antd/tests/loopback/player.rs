@@ -1,0 +1,401 @@
+//! AnT, played by a test: its cores, its `init`, its processes; and the daemon that it meets.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use ant_abi::control::{Reply as InitReply, Request as InitRequest};
+use ant_abi::core_block::{CORE_READY, ROLE_M_KERNEL, ROLE_P_KERNEL};
+use ant_abi::layout::IMAGE_VIRT;
+use ant_abi::lca::{ARG_BUFFER, Arg, CFLAG_CONTINUE, LCA_BUFFER, Lca, SYSCALL_END};
+use ant_abi::store::{KIND_RELEASED, StoreEntry};
+use ant_abi::{PAGE_SIZE, REVISION};
+use ant_core::calls::nr;
+use ant_core::lca::Builder;
+use ant_dev::loopback::{Ant, Loopback};
+use antd::daemon::Daemon;
+use antd::protocol::{Boot, Connection, MessageError, Reply, Request, Run};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+use crate::image::image;
+
+/// Memory of the partition.
+pub const MEMORY: u64 = 16 << 20;
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(12);
+/// `init`'s number.
+const INIT_PID: u32 = 1;
+
+/// A daemon, and AnT beside it.
+pub struct World {
+    pub ant: Ant,
+    pub daemon: Pid,
+    /// A directory for the test's files; the socket is there, too.
+    pub dir: PathBuf,
+    pub init_lca: StoreEntry,
+    /// Returns that have come and nobody has asked for yet, by core.
+    seen: Vec<VecDeque<StoreEntry>>,
+    next: u64,
+}
+
+/// A process of AnT, played.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    pub pid: u32,
+    pub core: u32,
+    pub lca: StoreEntry,
+}
+
+/// What `init` was asked.
+#[derive(Debug)]
+pub struct Asked {
+    pub head: InitRequest,
+    pub rest: Vec<u8>,
+}
+
+/// Runs `child` in a child process; it exits with what that returns.
+pub fn fork_child(child: impl FnOnce() -> i32) -> Pid {
+    // SAFETY: this program has one thread, so the child may do anything.
+    match unsafe { nix::unistd::fork() }.expect("fork") {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            let child = std::panic::AssertUnwindSafe(child);
+            let status = std::panic::catch_unwind(child).unwrap_or(101);
+            // SAFETY: no precondition; nothing of the parent is dropped in the child.
+            unsafe { libc::_exit(status) }
+        }
+    }
+}
+
+impl World {
+    /// A daemon that waits for clients.
+    pub fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("antd-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let (device, ant) = Loopback::new(MEMORY).unwrap();
+        let path = dir.join("antd.sock");
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        listen(&listener, Backlog::new(16).unwrap()).unwrap();
+        let daemon = fork_child(|| {
+            if std::env::var_os("ANTD_TEST_LOG").is_some() {
+                tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+            }
+            let mut daemon = Daemon::new(Box::new(device), listener).expect("a daemon");
+            i32::from(daemon.run().is_err())
+        });
+        fs::write(dir.join("kernel"), image(REVISION, IMAGE_VIRT, 4096)).unwrap();
+        let init_lca = ant.lca(0, 1);
+        Self { ant, daemon, dir, init_lca, seen: vec![VecDeque::new(); 8], next: 0 }
+    }
+
+    /// The same, with AnT booted on CPUs 1 and 2, and `init` waiting for requests.
+    pub fn booted(name: &str, prefork: u32) -> Self {
+        let mut world = Self::new(name);
+        let client = world.boot_request(&world.boot(prefork));
+        world.come_up(2);
+        assert!(matches!(client.reply(), Reply::Booted(_)));
+        world
+    }
+
+    pub fn boot(&self, prefork: u32) -> Boot {
+        Boot {
+            cpus: vec![1, 2],
+            memory: MEMORY,
+            image: self.dir.join("kernel"),
+            prefork,
+            allow_inject: false,
+        }
+    }
+
+    pub fn boot_request(&self, boot: &Boot) -> Client {
+        let client = self.client();
+        client.send(&Request::Boot(boot.clone()));
+        client
+    }
+
+    /// Comes up as the daemon starts core after core.
+    pub fn come_up(&mut self, cores: u32) {
+        for core in 0..cores {
+            wait_for("a start", || self.ant.started(core).map(|_| ()));
+            self.ant.set_init_lca(self.init_lca);
+            let role = if core == 0 { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
+            self.ant.set_state(core, CORE_READY, role);
+        }
+        self.init_reads();
+    }
+
+    pub fn client(&self) -> Client {
+        Client(Connection::open(&self.dir.join("antd.sock")).unwrap())
+    }
+
+    /// One request, one reply.
+    pub fn ask(&self, request: &Request) -> Reply {
+        let client = self.client();
+        client.send(request);
+        client.reply()
+    }
+
+    /// `init` asks Linux for the next request, and does not wait.
+    pub fn init_reads(&mut self) {
+        let init = self.init();
+        self.submit(init, nr::READ, CFLAG_CONTINUE, |builder| {
+            builder.value(0).output(LCA_BUFFER).unwrap();
+            builder.value(LCA_BUFFER as u64);
+        });
+    }
+
+    pub fn init(&self) -> Process {
+        Process { pid: INIT_PID, core: 0, lca: self.init_lca }
+    }
+
+    /// What `init` is asked.
+    pub fn init_asked(&mut self) -> Asked {
+        let page = self.result(self.init());
+        assert!(page.retval > 0, "init read {}", page.retval);
+        let bytes = &page.buffer[..page.retval as usize];
+        let (head, rest) = InitRequest::read_from_prefix(bytes).unwrap();
+        Asked { head, rest: rest.to_vec() }
+    }
+
+    /// `init` answers, and waits for the next request.
+    pub fn init_answers(&mut self, reply: InitReply, rest: &[u8]) {
+        let bytes = [reply.as_bytes(), rest].concat();
+        let page = self.call(self.init(), nr::WRITE, CFLAG_CONTINUE, |builder| {
+            builder.value(1).input(&bytes).unwrap();
+            builder.value(bytes.len() as u64);
+        });
+        assert_eq!(page.retval, bytes.len() as i64);
+        self.init_reads();
+    }
+
+    /// `init` makes the process that it is asked for, on core `core`.
+    pub fn init_spawns(&mut self, core: u32) -> (Process, Asked) {
+        let asked = self.init_asked();
+        self.next += 1;
+        let process =
+            Process { pid: INIT_PID + self.next as u32, core, lca: self.ant.lca(self.next, 7) };
+        let reply = InitReply {
+            ticket: asked.head.ticket,
+            result: 0,
+            pid: process.pid,
+            core,
+            lca: process.lca.0,
+        };
+        self.init_answers(reply, &[]);
+        (process, asked)
+    }
+
+    /// Runs a program as this process, with `stdin`, and output that nobody reads.
+    pub fn run(&mut self, stdin: BorrowedFd<'_>) -> (Client, Process) {
+        let client = self.client();
+        client.run(&self.dir, stdin);
+        let (process, _) = self.init_spawns(1);
+        assert!(matches!(client.reply(), Reply::Started { cpu: 2, .. }));
+        (client, process)
+    }
+
+    /// Puts a call into a process's LCA and sends it.
+    pub fn submit(
+        &mut self,
+        process: Process,
+        number: u64,
+        flags: u32,
+        arguments: impl FnOnce(&mut Builder<'_>),
+    ) {
+        let mut page = Lca::new_zeroed();
+        let mut builder = Builder::new(&mut page, number);
+        arguments(&mut builder);
+        builder.finish();
+        page.cid = process.core;
+        page.cflag = flags;
+        self.send(process, &page);
+    }
+
+    /// Sends what is in `page`.
+    pub fn send(&mut self, process: Process, page: &Lca) {
+        self.ant.write_lca(process.lca, page);
+        self.ant.request(process.core, process.lca);
+    }
+
+    /// Waits for the result of a call.
+    pub fn result(&mut self, process: Process) -> Lca {
+        self.comes(process.core, process.lca);
+        self.ant.read_lca(process.lca)
+    }
+
+    /// A call, start to end.
+    pub fn call(
+        &mut self,
+        process: Process,
+        number: u64,
+        flags: u32,
+        arguments: impl FnOnce(&mut Builder<'_>),
+    ) -> Lca {
+        self.submit(process, number, flags, arguments);
+        self.result(process)
+    }
+
+    /// A continued call with values only; its result.
+    pub fn simple(&mut self, process: Process, number: u64, values: &[u64]) -> i64 {
+        let arguments = |builder: &mut Builder<'_>| {
+            for &value in values {
+                builder.value(value);
+            }
+        };
+        self.call(process, number, CFLAG_CONTINUE, arguments).retval
+    }
+
+    /// Linux's number of the process's proxy.
+    pub fn proxy_of(&mut self, process: Process) -> Pid {
+        Pid::from_raw(self.simple(process, nr::GETPID, &[]) as i32)
+    }
+
+    /// Sends the notice that a process is over.
+    pub fn end(&mut self, process: Process, kind: u64, number: u64, text: &str) {
+        self.submit(process, SYSCALL_END, 0, |builder| {
+            builder.value(kind).value(number).input(text.as_bytes()).unwrap();
+        });
+    }
+
+    /// Waits until Linux releases a process's LCA.
+    pub fn released(&mut self, process: Process) {
+        self.comes(process.core, process.lca.with_kind(KIND_RELEASED));
+    }
+
+    /// Whether Linux has given anything of a process's back.
+    pub fn has_come(&mut self, process: Process) -> bool {
+        self.take(process.core);
+        self.seen[process.core as usize].iter().any(|entry| entry.raddr() == process.lca.raddr())
+    }
+
+    fn take(&mut self, core: u32) {
+        while let Some(entry) = self.ant.returned(core) {
+            self.seen[core as usize].push_back(entry);
+        }
+    }
+
+    fn comes(&mut self, core: u32, entry: StoreEntry) {
+        let limit = Instant::now() + LIMIT;
+        loop {
+            self.take(core);
+            let seen = &mut self.seen[core as usize];
+            if let Some(index) = seen.iter().position(|&one| one == entry) {
+                seen.remove(index);
+                return;
+            }
+            assert!(Instant::now() < limit, "{entry:x?} does not come to core {core}: {seen:x?}");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// Waits for the daemon's end; its exit status.
+    pub fn daemon_ends(&mut self) -> i32 {
+        let status = waitpid(self.daemon, None).unwrap();
+        self.daemon = Pid::from_raw(0);
+        match status {
+            nix::sys::wait::WaitStatus::Exited(_, code) => code,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.daemon.as_raw() != 0 {
+            let _ = kill(self.daemon, Signal::SIGKILL);
+            let _ = waitpid(self.daemon, None);
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// `antctl`, played.
+pub struct Client(pub Connection);
+
+impl Client {
+    pub fn send(&self, request: &Request) {
+        self.0.send(request, &[]).unwrap();
+    }
+
+    /// Asks to run a program in `dir` with `stdin`.
+    pub fn run(&self, dir: &Path, stdin: BorrowedFd<'_>) {
+        let null = OwnedFd::from(fs::OpenOptions::new().write(true).open("/dev/null").unwrap());
+        let dir = OwnedFd::from(fs::File::open(dir).unwrap());
+        let run = Run {
+            cpu: Some(2),
+            program: "/usr/lib/ant/apps/wc".into(),
+            args: vec!["-l".into()],
+            umask: 0o027,
+        };
+        let descriptors = [stdin, null.as_fd(), null.as_fd(), dir.as_fd()];
+        self.0.send(&Request::Run(run), &descriptors).unwrap();
+    }
+
+    /// Waits for a reply.
+    pub fn reply(&self) -> Reply {
+        self.try_reply().unwrap()
+    }
+
+    pub fn try_reply(&self) -> Result<Reply, MessageError> {
+        let limit = PollTimeout::from(LIMIT.as_millis() as u16);
+        let mut files = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut files, limit).unwrap(), 1, "no reply");
+        self.0.receive()
+    }
+
+    /// Whether a reply is there.
+    pub fn has_reply(&self) -> bool {
+        let mut files = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        poll(&mut files, PollTimeout::ZERO).unwrap() == 1
+    }
+
+    /// Waits for a refusal; its text.
+    pub fn refusal(&self) -> String {
+        match self.reply() {
+            Reply::Failed(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Waits until `found` finds something.
+pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let limit = Instant::now() + LIMIT;
+    loop {
+        if let Some(value) = found() {
+            return value;
+        }
+        assert!(Instant::now() < limit, "{what} does not come");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// Whether a process has gone (or waits to be reaped).
+pub fn has_gone(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// An argument of a kind and place of one's own.
+pub fn odd_argument(kind: u8, value: u64, len: u32) -> Arg {
+    Arg { kind, reserved: [0; 3], len, value }
+}
+
+/// Builds nothing.
+pub fn no_arguments(_: &mut Builder<'_>) {}
+
+const _: () = assert!(ARG_BUFFER == 1 && PAGE_SIZE == 4096);
