@@ -48,6 +48,8 @@ const WIRE_ENTRY: usize = 0;
 const WIRE_KICKS: usize = 1;
 /// Wire of core 0: partitions stopped.
 const WIRE_STOPS: usize = 2;
+/// Wire of core 0: not 0 if Linux has references to LCAs that no proxy maps.
+const WIRE_REFERENCES: usize = 3;
 const WIRES_LEN: usize = MAX_CORES * WIRE_WORDS * 8;
 
 /// The memory of the partition and the wires, seen from either side.
@@ -286,6 +288,9 @@ impl ControlFile for Control {
     }
 
     fn release(&self, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
+        if self.memory.wire(0, WIRE_REFERENCES).load(Ordering::Relaxed) != 0 {
+            return Err(OperationError::new("releasing an LCA", Errno::EBUSY));
+        }
         self.memory.give(&self.memory.file, lca.with_kind(KIND_RELEASED), core, "releasing")
     }
 
@@ -377,6 +382,11 @@ impl Ant {
     #[must_use]
     pub fn stops(&self) -> u64 {
         self.memory.wire(0, WIRE_STOPS).load(Ordering::Acquire)
+    }
+
+    /// Whether Linux shall refuse to release LCAs, as if I/O to them were under way.
+    pub fn set_references(&self, there_are: bool) {
+        self.memory.wire(0, WIRE_REFERENCES).store(there_are.into(), Ordering::Relaxed);
     }
 
     /// Sets a core's state and role.

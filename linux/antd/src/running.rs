@@ -37,6 +37,8 @@ const REQUESTS_AT_A_TIME: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
 /// The same while somebody waits for an answer.
 const TICK_AWAITING: Duration = Duration::from_millis(100);
+/// Wait before an LCA that Linux had a reference to is released again.
+const RELEASE_STEP: Duration = Duration::from_millis(2);
 
 /// AnT cannot go on; why.
 #[derive(Debug)]
@@ -68,6 +70,25 @@ pub struct Running {
     /// Why the control channel does not work any more.
     pub(crate) init_gone: Option<String>,
     pub(crate) probe: Option<Probe>,
+    /// LCAs to release when Linux has no reference to them any more.
+    unreleased: Vec<Unreleased>,
+}
+
+/// An LCA that Linux had a reference to: I/O of its last proxy that is not over.
+#[derive(Debug)]
+struct Unreleased {
+    lca: StoreEntry,
+    core: u32,
+    /// When it was tried first.
+    since: Instant,
+    /// When to try again.
+    next: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Released {
+    Done,
+    NotYet,
 }
 
 impl Running {
@@ -87,21 +108,25 @@ impl Running {
         poller.add(partition.control(), Source::Partition, wanted)?;
         let mut proxies = Proxies::new(partition.control().binder(), prefork);
         proxies.refill(poller);
-        let (init_gone, probe) = (None, None);
-        Ok(Self { partition, table, proxies, sessions, init, init_gone, probe })
+        let (init_gone, probe, unreleased) = (None, None, Vec::new());
+        Ok(Self { partition, table, proxies, sessions, init, init_gone, probe, unreleased })
     }
 
     /// How long nothing needs to be done if nothing happens.
     #[must_use]
     pub fn idle_time(&self) -> Duration {
         let ends = |session: &Session| session.ending.as_ref().is_some_and(|e| e.limit.is_some());
-        if self.probe.is_some() {
+        let now = Instant::now();
+        let release =
+            self.unreleased.iter().map(|one| one.next.saturating_duration_since(now)).min();
+        let awaiting = if self.probe.is_some() {
             Probe::STEP
         } else if self.init.awaits() || self.sessions.iter().any(|(_, session)| ends(session)) {
             TICK_AWAITING
         } else {
             TICK
-        }
+        };
+        release.map_or(awaiting, |release| release.min(awaiting))
     }
 
     /// The control file has something: requests, or bad news.
@@ -182,15 +207,40 @@ impl Running {
         }
     }
 
-    fn release(&self, lca: StoreEntry, core: u32) {
-        if let Err(error) = self.partition.control().release(lca, core) {
-            tracing::warn!("{error}");
+    fn release(&mut self, lca: StoreEntry, core: u32) {
+        let since = Instant::now();
+        if self.try_release(lca, core) == Released::NotYet {
+            self.unreleased.push(Unreleased { lca, core, since, next: since + RELEASE_STEP });
+        }
+    }
+
+    fn try_release(&self, lca: StoreEntry, core: u32) -> Released {
+        match self.partition.control().release(lca, core) {
+            Ok(()) => Released::Done,
+            Err(error) if error.errno == Errno::EBUSY => Released::NotYet,
+            Err(error) => {
+                tracing::warn!("{error}");
+                Released::Done
+            }
+        }
+    }
+
+    /// Releases what Linux had a reference to, if its time has come: ever more rarely.
+    fn retry_releases(&mut self, now: Instant) {
+        for mut one in std::mem::take(&mut self.unreleased) {
+            if one.next <= now && self.try_release(one.lca, one.core) == Released::Done {
+                continue;
+            }
+            if one.next <= now {
+                one.next = now + RELEASE_STEP.max((now - one.since) / 8);
+            }
+            self.unreleased.push(one);
         }
     }
 
     /// Releases an LCA whose process may be on its way: a program is loaded on the m-kernel's core,
     /// then runs on its own. The core that does not have it ignores that.
-    fn release_wherever(&self, lca: StoreEntry, core: u32) {
+    fn release_wherever(&mut self, lca: StoreEntry, core: u32) {
         self.release(lca, core);
         if core != 0 {
             self.release(lca, 0);
@@ -499,6 +549,7 @@ impl Running {
     /// AnT cannot go on.
     pub fn tick(&mut self, now: Instant, ports: &mut Ports<'_>) -> Result<(), Collapse> {
         self.check_cores()?;
+        self.retry_releases(now);
         self.proxies.refill(ports.poller);
         for want in self.init.expired(now) {
             self.disappoint(want, ports);

@@ -43,6 +43,7 @@ scenarios!(
     a_core_that_panics_while_booting,
     calls_of_one_process_share_a_proxy,
     one_shot_calls_get_a_proxy_each,
+    an_lca_that_linux_still_uses_is_released_later,
     preforked_proxies_are_used_and_replaced,
     pointers_in_the_buffer,
     a_traced_call_is_stamped,
@@ -209,6 +210,20 @@ fn one_shot_calls_get_a_proxy_each() {
     assert_eq!(proxies.len(), 5, "{proxies:?}");
     // Then continued: one that stays.
     assert_eq!(world.proxy_of(process), world.proxy_of(process));
+    world.end(process, END_EXITED, 0, "");
+    world.released(process);
+    assert_eq!(client.reply(), Reply::Over(Outcome::Exited { status: 0 }));
+}
+
+fn an_lca_that_linux_still_uses_is_released_later() {
+    let mut world = World::booted("busy", 0);
+    let (client, process) = world.run(null().as_fd());
+    world.ant.set_references(true);
+    let _ = world.call(process, nr::GETPID, 0, no_arguments);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!world.has_come(process));
+    world.ant.set_references(false);
+    world.released(process);
     world.end(process, END_EXITED, 0, "");
     world.released(process);
     assert_eq!(client.reply(), Reply::Over(Outcome::Exited { status: 0 }));
