@@ -102,6 +102,8 @@ impl Machine {
             }
             Timing::Icount => {
                 command.args(["-accel", "tcg,thread=single", "-icount", "shift=3,sleep=off"]);
+                // Neither the host's clock nor its random numbers may make a difference.
+                command.args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]);
                 // Otherwise one instruction may copy any number of bytes.
                 cpu.extend(["erms=off", "fsrm=off"]);
             }
@@ -123,7 +125,13 @@ impl Machine {
     fn command_line(&self) -> String {
         let mut words = vec!["console=ttyS0", "panic=-1"];
         if self.timing == Timing::Icount {
-            words.extend(["nokaslr", "norandmaps", "randomize_kstack_offset=off", "tsc=reliable"]);
+            words.extend([
+                "ant.icount=8",
+                "nokaslr",
+                "norandmaps",
+                "randomize_kstack_offset=off",
+                "tsc=reliable",
+            ]);
         }
         if self.apic == Apic::X2apic {
             words.extend(["intel_iommu=on", "no5lvl"]);

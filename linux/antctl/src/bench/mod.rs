@@ -1,8 +1,8 @@
 //! `antctl bench`: what a call from AnT costs, beside what Linux's own ways cost in the same run.
 //!
-//! The unit is the time-stamp counter's: cycles, or instructions in a guest whose clock counts
-//! them. Figures of one run may be compared with each other; figures of a guest under emulation
-//! say nothing about hardware.
+//! The unit is the time-stamp counter's cycle; in a guest whose clock counts instructions, it is the
+//! instruction, of all CPUs together. Figures of one run may be compared with each other; figures
+//! of a guest under emulation say nothing about hardware.
 
 mod futex;
 mod null;
@@ -10,14 +10,42 @@ mod samples;
 
 pub use null::{Options, run};
 
-/// The guest's command line says so when the time-stamp counter counts instructions.
-const COUNTS_INSTRUCTIONS: &str = "ant.icount";
+/// On the command line of a guest whose clock counts instructions, with how far the time-stamp
+/// counter goes for each.
+const COUNTS_INSTRUCTIONS: &str = "ant.icount=";
 
 /// What the time-stamp counter counts here.
-fn unit() -> &'static str {
-    let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    match command_line.split_ascii_whitespace().any(|word| word == COUNTS_INSTRUCTIONS) {
-        true => "instructions",
-        false => "TSC cycles",
+struct Unit {
+    name: &'static str,
+    ticks: u64,
+}
+
+impl Unit {
+    fn here() -> Self {
+        let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        Self::of(&command_line)
+    }
+
+    fn of(command_line: &str) -> Self {
+        let mut words = command_line.split_ascii_whitespace();
+        let ticks = words.find_map(|word| word.strip_prefix(COUNTS_INSTRUCTIONS)?.parse().ok());
+        match ticks {
+            Some(ticks @ 1..) => Self { name: "instructions", ticks },
+            _ => Self { name: "TSC cycles", ticks: 1 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Unit;
+
+    #[test]
+    fn the_command_line_names_the_unit() {
+        let unit = Unit::of("console=ttyS0 ant.icount=8 quiet");
+        assert_eq!((unit.name, unit.ticks), ("instructions", 8));
+        for line in ["", "quiet ant.icount=0", "ant.icount=x", "xant.icount=8"] {
+            assert_eq!(Unit::of(line).ticks, 1, "{line}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::samples::Samples;
-use super::{futex, unit};
+use super::{Unit, futex};
 
 /// The measured things take turns in so many rounds, so that what disturbs one disturbs all.
 const ROUNDS: usize = 5;
@@ -59,10 +59,12 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn print(rows: &[Row; 3], count: u32) {
     let width = rows.iter().map(|row| row.what.len()).max().unwrap_or(0);
-    println!("{count} calls each, in {}", unit());
+    let unit = Unit::here();
+    println!("{count} calls each, in {}", unit.name);
     println!("{:width$}  {:>9}  {:>9}  {:>9}", "", "min", "median", "p99");
     for Row { what, samples } in rows {
-        let (min, median, p99) = (samples.min(), samples.median(), samples.percentile(99));
+        let figures = [samples.min(), samples.median(), samples.percentile(99)];
+        let [min, median, p99] = figures.map(|ticks| ticks / unit.ticks);
         println!("{what:width$}  {min:>9}  {median:>9}  {p99:>9}");
     }
     let [native, trip, delegated] = rows.each_ref().map(|row| row.samples.median() as f64);
