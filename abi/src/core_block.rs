@@ -55,8 +55,10 @@ abi_struct! {
         pub switches: u64,
         /// Faults that ended a process. Written by AnT.
         pub faults: u64,
-        /// TSC cycles spent halted. Written by AnT.
+        /// TSC cycles spent halted, without the halt that may be going on. Written by AnT.
         pub idle_cycles: u64,
+        /// When the halt that is going on began, 0 for none. Written by AnT.
+        pub idle_since: u64,
         /// Pages of the partition that are free. Written by the m-kernel, 0 elsewhere.
         pub free_pages: u64,
         /// Pages of the partition that AnT manages. Written by the m-kernel, 0 elsewhere.
@@ -70,7 +72,7 @@ abi_struct! {
         /// before it is ready, 0 elsewhere.
         pub init_lca: u64,
         /// Zero; rounds the page up.
-        pub reserved: [u64; 496],
+        pub reserved: [u64; 495],
     }
 
     /// All that belongs to one core; `CORE_BLOCK_SPAN` bytes.

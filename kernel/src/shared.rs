@@ -122,6 +122,8 @@ fields! {
     faults: AtomicU64 = faults;
     /// Counter, written here.
     idle_cycles: AtomicU64 = idle_cycles;
+    /// Written here.
+    idle_since: AtomicU64 = idle_since;
     /// Written by the m-kernel.
     free_pages: AtomicU64 = free_pages;
     /// Written by the m-kernel.

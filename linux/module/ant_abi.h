@@ -163,8 +163,10 @@ struct ant_core_control {
 	__u64 switches;
 	/* Faults that ended a process. Written by AnT. */
 	__u64 faults;
-	/* TSC cycles spent halted. Written by AnT. */
+	/* TSC cycles spent halted, without the halt that may be going on. Written by AnT. */
 	__u64 idle_cycles;
+	/* When the halt that is going on began, 0 for none. Written by AnT. */
+	__u64 idle_since;
 	/* Pages of the partition that are free. Written by the m-kernel, 0 elsewhere. */
 	__u64 free_pages;
 	/* Pages of the partition that AnT manages. Written by the m-kernel, 0 elsewhere. */
@@ -178,7 +180,7 @@ struct ant_core_control {
 	 * before it is ready, 0 elsewhere. */
 	__u64 init_lca;
 	/* Zero; rounds the page up. */
-	__u64 reserved[496];
+	__u64 reserved[495];
 };
 static_assert(sizeof(struct ant_core_control) == 4096);
 

@@ -71,6 +71,7 @@ pub fn take_returns(core: &mut Core, role: &mut impl Role) {
         match (core.find_lca(entry), entry.kind()) {
             (Some(slot), KIND_CALL) => returned(core, slot, role),
             (Some(slot), KIND_RELEASED) => released(core, slot, role),
+            (None, KIND_RELEASED) => role.released_elsewhere(entry.with_kind(KIND_CALL)),
             _ => log::warning!("a return for nobody: {:#x}", entry.0),
         }
     }
@@ -96,7 +97,8 @@ fn returned(core: &mut Core, slot: u8, role: &mut impl Role) {
     }
 }
 
-fn released(core: &mut Core, slot: u8, role: &mut impl Role) {
+/// Linux has let go of the LCA of process `slot`.
+pub fn released(core: &mut Core, slot: u8, role: &mut impl Role) {
     let Some(process) = core.process(slot) else { return };
     match (process.lca_state, process.ending) {
         (LcaState::Releasing, Some(ending)) => send_end(core, slot, ending, ""),

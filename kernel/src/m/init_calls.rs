@@ -33,7 +33,7 @@ pub fn serve(
         PROCESS_START => start(core, args[0]).map(|()| 0),
         PROCESS_KILL => kill(core, args[0], args[1]).map(|()| 0),
         PROCESS_LIST => list(core, slot, args),
-        FAULT_INJECT => inject(core, args[0], args[1]).map(|()| 0),
+        FAULT_INJECT => inject(m, core, args[0], args[1]).map(|()| 0),
         _ => return None,
     };
     Some(result.unwrap_or_else(Error::to_return))
@@ -88,7 +88,8 @@ fn kill(core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
         core.kill(slot, signal);
         return Ok(());
     }
-    let (_, public) = process::find(pid).ok_or(Error::NoProcess)?;
+    let public = process::find(|public| public.pid.load(Ordering::Relaxed) == pid);
+    let public = public.ok_or(Error::NoProcess)?;
     let home = public.core.load(Ordering::Relaxed) as usize;
     mailbox::send(home, Message::Kill { pid, signal }).map_err(|_| Error::Again)
 }
@@ -105,7 +106,7 @@ fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64,
     Ok(size_of_val(lines.as_slice()) as i64)
 }
 
-fn inject(core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {
+fn inject(m: &mut MKernel, core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {
     if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
         return Err(Error::NotPermitted);
     }
@@ -116,7 +117,7 @@ fn inject(core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {
     let kind = u32::try_from(kind).ok().filter(|&kind| kind <= INJECT_BAD_RADDR);
     let message = Message::Inject(kind.ok_or(Error::Invalid)?);
     if target == core.index() {
-        core.obey(message);
+        core.obey(message, m);
         return Ok(());
     }
     mailbox::send(target, message).map_err(|_| Error::Again)

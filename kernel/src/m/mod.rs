@@ -10,6 +10,7 @@ mod processes;
 use core::sync::atomic::Ordering;
 
 use ant_abi::lca::END_LOAD_FAILED;
+use ant_abi::store::StoreEntry;
 use memory::MemoryManager;
 use processes::Processes;
 
@@ -17,7 +18,7 @@ use crate::arch::{paging, percore, trap};
 use crate::linux::call;
 use crate::linux::loader::Progress;
 use crate::p::mailbox::{self, Message, Report};
-use crate::p::process::{Ending, Owned, Waiting};
+use crate::p::process::{self, Ending, Owned, Waiting};
 use crate::p::{self, Core, Role};
 use crate::{log, shared};
 
@@ -97,6 +98,21 @@ impl Role for MKernel {
 
     fn syscall(&mut self, core: &mut Core, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
         init_calls::serve(self, core, slot, number, args)
+    }
+
+    /// A proxy may die while its process moves from here to its own core. The message comes after
+    /// the process.
+    fn released_elsewhere(&mut self, lca: StoreEntry) {
+        let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca.0);
+        let Some(owner) = owner else {
+            log::warning!("a release for nobody: {:#x}", lca.0);
+            return;
+        };
+        let pid = owner.pid.load(Ordering::Relaxed);
+        let home = owner.core.load(Ordering::Relaxed) as usize;
+        if mailbox::send(home, Message::Released { pid }).is_err() {
+            log::error!("CPU {} takes no messages", shared::linux_cpu(home));
+        }
     }
 
     fn loading_returned(&mut self, core: &mut Core, slot: u8) {

@@ -94,6 +94,7 @@ impl Processes {
         let public = owned.public();
         public.core.store(home as u32, Ordering::Relaxed);
         public.calls.store(0, Ordering::Relaxed);
+        public.lca.store(owned.lca.entry().0, Ordering::Relaxed);
         public.pages.store((free_before - memory.free_pages()) as u32, Ordering::Relaxed);
         owned.set_state(STATE_CREATED);
         public.pid.store(pid, Ordering::Release);

@@ -26,6 +26,8 @@ pub trait Role: Sized {
     fn reports(&mut self, core: &mut Core);
     /// Serves a system call that not every core has; `None`: there is no such call.
     fn syscall(&mut self, core: &mut Core, slot: u8, number: u64, args: [u64; 3]) -> Option<i64>;
+    /// Linux has let go of an LCA whose process is not this core's.
+    fn released_elsewhere(&mut self, lca: store::StoreEntry);
     /// A call that the loader of process `slot` made has returned.
     fn loading_returned(&mut self, core: &mut Core, slot: u8);
     /// Takes the memory of a process back that is over and of which Linux has let go.
@@ -145,7 +147,7 @@ impl Core {
         loop {
             role.reports(self);
             while let Some(message) = mailbox::receive(self.index) {
-                self.obey(message);
+                self.obey(message, role);
             }
             linux::call::take_returns(self, role);
             match self.queue.pick(clock::now()) {
@@ -156,12 +158,17 @@ impl Core {
     }
 
     /// Does what every core does on a message.
-    pub fn obey(&mut self, message: Message) {
+    pub fn obey(&mut self, message: Message, role: &mut impl Role) {
         match message {
             Message::Adopt(process) => self.adopt(process),
             Message::Kill { pid, signal } => {
                 if let Some(slot) = self.find_pid(pid) {
                     self.kill(slot, signal);
+                }
+            }
+            Message::Released { pid } => {
+                if let Some(slot) = self.find_pid(pid) {
+                    linux::call::released(self, slot, role);
                 }
             }
             Message::Inject(kind) => self.inject(kind),
@@ -191,10 +198,12 @@ impl Core {
         control.running_pid().store(process.pid, Ordering::Relaxed);
         process.context.run();
         control.running_pid().store(0, Ordering::Relaxed);
-        process.set_state(STATE_READY);
         match process.context.vector {
             VECTOR_SYSCALL => syscalls::serve(self, slot, role),
-            vector if vector >= 32 => trap::interrupt(vector),
+            vector if vector >= 32 => {
+                process.set_state(STATE_READY);
+                trap::interrupt(vector);
+            }
             vector => self.fault(slot, vector),
         }
     }
@@ -213,9 +222,12 @@ impl Core {
         if mailbox::pending(self.index) || !shared::returns(self.index).is_empty() {
             return;
         }
+        let control = shared::control(self.index);
         let start = clock::now();
+        control.idle_since().store(start, Ordering::Relaxed);
         cpu::wait_for_interrupt();
-        let idle = shared::control(self.index).idle_cycles();
+        control.idle_since().store(0, Ordering::Relaxed);
+        let idle = control.idle_cycles();
         let cycles = clock::now().wrapping_sub(start);
         idle.store(idle.load(Ordering::Relaxed).wrapping_add(cycles), Ordering::Relaxed);
     }

@@ -18,6 +18,11 @@ pub enum Message {
         /// Linux's signal number.
         signal: u8,
     },
+    /// Linux has let go of the LCA of the process with this id.
+    Released {
+        /// Process id.
+        pid: u32,
+    },
     /// Fail on purpose, `ant_abi::syscall::INJECT_*`.
     Inject(u32),
 }
@@ -37,6 +42,7 @@ static REPORTS: [Store; MAX_CORES] = [const { Store::new() }; MAX_CORES];
 const ADOPT: u64 = 1;
 const KILL: u64 = 2;
 const INJECT: u64 = 3;
+const RELEASED: u64 = 4;
 const KIND_SHIFT: u32 = 56;
 const SIGNAL_SHIFT: u32 = 32;
 
@@ -47,6 +53,7 @@ pub fn send(core: usize, message: Message) -> Result<(), Message> {
         Message::Kill { pid, signal } => {
             KILL << KIND_SHIFT | u64::from(*signal) << SIGNAL_SHIFT | u64::from(*pid)
         }
+        Message::Released { pid } => RELEASED << KIND_SHIFT | u64::from(*pid),
         Message::Inject(kind) => INJECT << KIND_SHIFT | u64::from(*kind),
     };
     if MESSAGES[core].push(word).is_err() {
@@ -63,6 +70,7 @@ pub fn receive(core: usize) -> Option<Message> {
         // SAFETY: `send` consumed the owner of this slot, and each message is taken once.
         ADOPT => Message::Adopt(unsafe { Owned::from_slot(word as u8) }),
         KILL => Message::Kill { pid: word as u32, signal: (word >> SIGNAL_SHIFT) as u8 },
+        RELEASED => Message::Released { pid: word as u32 },
         _ => Message::Inject(word as u32),
     })
 }

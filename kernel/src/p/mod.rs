@@ -14,12 +14,13 @@ pub use core_loop::{Core, Role};
 use ::core::sync::atomic::Ordering;
 
 use ant_abi::core_block::{CORE_READY, CORE_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
+use ant_abi::store::StoreEntry;
 use mailbox::Report;
 use process::Owned;
 
 use crate::arch::apic::{self, Timer};
 use crate::arch::{segments, trap};
-use crate::shared;
+use crate::{log, shared};
 
 /// Tells Linux that this core runs; from here on the trampoline's page is not needed.
 pub fn announce(core: usize) {
@@ -65,6 +66,10 @@ impl Role for PKernel {
         _args: [u64; 3],
     ) -> Option<i64> {
         None
+    }
+
+    fn released_elsewhere(&mut self, lca: StoreEntry) {
+        log::warning!("a release for nobody here: {:#x}", lca.0);
     }
 
     fn loading_returned(&mut self, _core: &mut Core, slot: u8) {

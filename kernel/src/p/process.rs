@@ -92,6 +92,8 @@ pub struct Public {
     pub pages: AtomicU32,
     /// Linux system calls it has made.
     pub calls: AtomicU64,
+    /// Its LCA (`StoreEntry` of kind call). Written by the m-kernel.
+    pub lca: AtomicU64,
     name: [AtomicU64; NAME_LEN / 8],
 }
 
@@ -103,6 +105,7 @@ impl Public {
             state: AtomicU32::new(0),
             pages: AtomicU32::new(0),
             calls: AtomicU64::new(0),
+            lca: AtomicU64::new(0),
             name: [const { AtomicU64::new(0) }; NAME_LEN / 8],
         }
     }
@@ -233,9 +236,8 @@ pub fn free_slot() -> Option<u8> {
     TABLE.iter().position(free).map(|slot| slot as u8)
 }
 
-/// What anyone may read about the process with this id.
-pub fn find(pid: u32) -> Option<(u8, &'static Public)> {
-    let mut slots = TABLE.iter().enumerate();
-    let found = slots.find(|(_, slot)| pid != 0 && slot.public.pid.load(Ordering::Acquire) == pid);
-    found.map(|(slot, entry)| (slot as u8, &entry.public))
+/// What anyone may read about the process of which `is_it` holds.
+pub fn find(is_it: impl Fn(&Public) -> bool) -> Option<&'static Public> {
+    let mut processes = TABLE.iter().map(|slot| &slot.public);
+    processes.find(|public| public.pid.load(Ordering::Acquire) != 0 && is_it(public))
 }

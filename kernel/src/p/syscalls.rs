@@ -8,7 +8,7 @@ use ant_abi::Error;
 use ant_abi::lca::END_EXITED;
 use ant_abi::syscall::{
     CALL_UNKNOWN, LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant, PROCESS_EXIT,
-    PROCESS_YIELD, SYSTEM_INFO, SystemInfo,
+    PROCESS_YIELD, STATE_READY, SYSTEM_INFO, SystemInfo,
 };
 
 use super::core_loop::{Core, Role};
@@ -28,6 +28,7 @@ pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
             return linux::call::end(core, slot, ending, "");
         }
         PROCESS_YIELD => {
+            process.set_state(STATE_READY);
             core.yield_current();
             Ok(())
         }

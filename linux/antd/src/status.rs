@@ -104,7 +104,13 @@ impl Running {
     }
 
     fn core_status(&self, core: usize, control: &CoreControl, answers: bool) -> CoreStatus {
-        let lived = sys::time_stamp().saturating_sub(self.partition.tsc_start).max(1);
+        let now = sys::time_stamp();
+        let lived = now.saturating_sub(self.partition.tsc_start).max(1);
+        let halted = match control.idle_since {
+            0 => 0,
+            since => now.saturating_sub(since),
+        };
+        let idle = control.idle_cycles.saturating_add(halted);
         let state = match CoreState::from(control.state) {
             CoreState::Off => "off".into(),
             CoreState::Starting => "starting".into(),
@@ -133,7 +139,7 @@ impl Running {
             timer: control.timer_interrupts,
             switches: control.switches,
             faults: control.faults,
-            idle_percent: (control.idle_cycles as f64 / lived as f64 * 100.0).min(100.0),
+            idle_percent: (idle as f64 / lived as f64 * 100.0).min(100.0),
         }
     }
 }
