@@ -23,25 +23,32 @@ const SCENES: &[Scene] = &[
     },
     Scene {
         title: "AnT takes cores 1 to 3 and 256 MiB, and boots there",
-        command: "antctl boot --cpus 1-3 --memory 256M && antctl status
+        command: "antctl boot --cpus 1-3 --memory 256M
             echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"",
     },
     Scene {
-        title: "Three programs on AnT at once read Linux's files and write results there",
+        title: "Three programs on AnT's three cores at once read Linux's files, write results there",
         command: "cd /usr/share/common-licenses
             antctl run --cpu 1 -- wc GPL-3 > /tmp/1 & a=$!
             antctl run --cpu 2 -- wc Apache-2.0 > /tmp/2 & b=$!
             antctl run --cpu 3 -- wc MPL-2.0 > /tmp/3 & c=$!
-            wait $a && wait $b && wait $c && cat /tmp/1 /tmp/2 /tmp/3",
+            wait $a && wait $b && wait $c && tail -n 1 /tmp/[123] | grep .
+            echo; antctl status | grep '^CPU\\|kernel '",
     },
     Scene {
         title: "Linux's own wc says the same",
         command: "cd /usr/share/common-licenses; for f in GPL-3 Apache-2.0 MPL-2.0; do wc $f; done",
     },
     Scene {
+        title: "One system call from AnT, step by step (the paper's numbers)",
+        command: "antctl run --cpu 2 -- steps",
+    },
+    Scene {
         title: "The cores go back, and Linux runs on them",
         command: "antctl stop && echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"
-            taskset -c 3 sh -c 'echo \"hello from core $(cut -d\" \" -f39 /proc/self/stat)\"'",
+            for cpu in 1 2 3; do
+                taskset -c $cpu sh -c 'echo \"Linux runs on core $(cut -d\" \" -f39 /proc/self/stat)\"'
+            done",
     },
 ];
 
