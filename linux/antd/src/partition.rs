@@ -71,7 +71,7 @@ pub struct Partition {
     pub image: PathBuf,
     /// Whether it may be made to fail.
     pub allow_inject: bool,
-    /// When it was booted.
+    /// When its first core was started.
     pub since: Instant,
     /// The time-stamp counter then.
     pub tsc_start: u64,
@@ -90,12 +90,12 @@ impl Partition {
             return Err(BootError::Module(module));
         }
         let flags = if request.allow_inject { BOOT_ALLOW_INJECT } else { 0 };
-        let (since, tsc_start) = (Instant::now(), sys::time_stamp());
         let (cpus, memory) = (request.cpus.clone(), request.memory);
         let control = device.create(&PartitionRequest { cpus: cpus.clone(), memory, flags })?;
         for segment in &image.segments {
             control.load(&segment.bytes, segment.offset)?;
         }
+        let (since, tsc_start) = (Instant::now(), sys::time_stamp());
         // The module fills the boot block when the first core starts.
         control.start(0, image.entry)?;
         let partition = Self {
