@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long a boot may take; a busy host with two cores needs a good part of it.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(180);
+/// How long a boot with a command in it may take.
+const COMMAND_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// How long Linux may go on after trouble, so that its log holds the whole report.
 const REPORT_TIME: Duration = Duration::from_secs(2);
 
@@ -50,8 +52,13 @@ pub enum GuestError {
         log: PathBuf,
     },
     /// Nothing happened for too long.
-    #[error("the guest did not boot within {} s; the end of Linux's log:\n{}", BOOT_LIMIT.as_secs(), .0.join("\n"))]
-    BootLimit(Vec<String>),
+    #[error("the guest is not ready after {} s; the end of its log:\n{}", .limit.as_secs(), .tail.join("\n"))]
+    BootLimit {
+        /// How long was waited.
+        limit: Duration,
+        /// The end of Linux's log.
+        tail: Vec<String>,
+    },
     /// A command took too long and was killed.
     #[error("no end after {} s: {command}", .limit.as_secs())]
     TimeLimit {
@@ -105,12 +112,13 @@ impl Guest {
     /// When there is no kernel, QEMU does not start, or Linux does not boot.
     pub fn boot(machine: &Machine, on_trouble: OnTrouble) -> Result<Self, GuestError> {
         let (guest, ready) = Self::start(machine, on_trouble)?;
-        guest.wait_ready(&ready)?;
+        guest.wait_ready(&ready, BOOT_LIMIT)?;
         Ok(guest)
     }
 
-    /// Boots `machine`, which runs `command` at once, without a word from the host that could
-    /// come a little sooner or later. For `Timing::Icount`.
+    /// Boots `machine`, which runs `command` before a word with the host, whose answers come a
+    /// little sooner or later each time: for figures that are the same in every run. The command
+    /// has no input, and its output comes at its end.
     ///
     /// # Errors
     /// As [`Self::boot`].
@@ -127,7 +135,7 @@ impl Guest {
         });
         let (guest, ready) = Self::start(&machine, on_trouble)?;
         let session = guest.agent.attach(BOOT_ID);
-        guest.wait_ready(&ready)?;
+        guest.wait_ready(&ready, COMMAND_LIMIT)?;
         Ok((guest, session))
     }
 
@@ -243,10 +251,12 @@ impl Guest {
         Ok((Self { qemu, agent, log, on_trouble }, ready))
     }
 
-    fn wait_ready(&self, ready: &mpsc::Receiver<()>) -> Result<(), GuestError> {
-        match ready.recv_timeout(BOOT_LIMIT) {
+    fn wait_ready(&self, ready: &mpsc::Receiver<()>, limit: Duration) -> Result<(), GuestError> {
+        match ready.recv_timeout(limit) {
             Ok(()) => Ok(()),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(GuestError::BootLimit(self.log.tail(40))),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                Err(GuestError::BootLimit { limit, tail: self.log.tail(40) })
+            }
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(self.why_gone()),
         }
     }

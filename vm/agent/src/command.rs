@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -27,8 +27,7 @@ pub struct Running {
     /// `None` is the end of the input.
     stdin: mpsc::Sender<Option<Vec<u8>>>,
     terminal: Option<OwnedFd>,
-    /// Written by the thread that waits for the command, before the group id can be reused by
-    /// anyone; read before each use of `group`.
+    /// Written by the thread that waits for the command; read before each use of `group`.
     over: Arc<AtomicBool>,
 }
 
@@ -57,6 +56,11 @@ impl Running {
             set_size(terminal, size).ok();
         }
     }
+}
+
+/// Runs `start`, which has no input, to its end.
+pub fn run_to_end(start: &Start) -> io::Result<Output> {
+    prepare(start, &account::find(&start.user)?).stdin(Stdio::null()).output()
 }
 
 /// Starts `start` as the command `id`; its output and end go to `sender`.
@@ -195,9 +199,11 @@ fn wait(
     over.store(true, Ordering::Release);
     // Nothing is ever sent: this waits until every sender is dropped.
     drained.recv().ok();
-    let code = match status {
-        Ok(status) => status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
-        Err(_) => 255,
-    };
+    let code = status.map_or(255, code);
     sender.send(Frame::new(Kind::Exit, id, code.to_le_bytes()));
+}
+
+/// A status as a shell has it: 128 + n for signal n.
+pub fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }

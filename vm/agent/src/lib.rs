@@ -12,7 +12,8 @@ pub use start::{Start, TermSize};
 
 /// Name of the virtio-serial port.
 pub const PORT: &str = "ant.agent";
-/// Where a command lies that is to run at boot, an encoded [`Start`]; its id is [`BOOT_ID`].
+/// Where a command lies that is to run at boot, before the agent is ready: an encoded [`Start`].
+/// Its output and end follow [`Kind::Hello`], with the id [`BOOT_ID`].
 pub const BOOT_COMMAND: &str = "/etc/ant-agent/boot-command";
 /// Id of the command that runs at boot.
 pub const BOOT_ID: u32 = u32::MAX;
