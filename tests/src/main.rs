@@ -3,6 +3,7 @@
 //! Tests come in groups; a group is one boot and one file in `groups/`. `./ant test --qemu` builds
 //! what is needed and runs them all; `cargo run -p ant-tests -- FILTER` takes what was built last.
 
+mod ant;
 mod group;
 mod groups;
 mod guest;

@@ -2,11 +2,18 @@
 
 mod harness;
 mod module;
+mod programs;
 mod trouble;
 
 use crate::group::Group;
 
 /// Every group, in the order in which they run: what others rest on comes first.
 pub fn all() -> Vec<Group> {
-    vec![harness::group(), trouble::group(), module::group(), module::x2apic_group()]
+    vec![
+        harness::group(),
+        trouble::group(),
+        module::group(),
+        module::x2apic_group(),
+        programs::group(),
+    ]
 }
