@@ -26,10 +26,9 @@ impl core::ops::AddAssign for Counts {
 
 fn main(args: Args) -> i32 {
     if args.len() < 2 {
-        return match count(0) {
-            Ok(counts) => i32::from(!print(counts, stdin_width(), "")),
-            Err(error) => report("standard input", error),
-        };
+        let (counts, read) = count(0);
+        let status = read.map_or_else(|error| report("standard input", error), |()| 0);
+        return status | i32::from(!print(counts, stdin_width(), ""));
     }
     let width = width(args);
     let mut total = Counts::default();
@@ -37,7 +36,8 @@ fn main(args: Args) -> i32 {
     for path in names(args) {
         let name = path.to_str().unwrap_or("?");
         match count_file(path) {
-            Ok(counts) => {
+            Ok((counts, read)) => {
+                status = read.map_or_else(|error| report(name, error), |()| status);
                 total += counts;
                 status |= i32::from(!print(counts, width, name));
             }
@@ -73,25 +73,28 @@ fn names(args: Args) -> impl Iterator<Item = &'static CStr> {
     (1..args.len()).filter_map(move |index| args.get(index))
 }
 
-fn count_file(path: &CStr) -> linux::Result<Counts> {
+/// As [`count`]; an error of its own if the file cannot be opened.
+fn count_file(path: &CStr) -> linux::Result<(Counts, linux::Result<()>)> {
     if path == c"-" {
-        return count(0);
+        return Ok(count(0));
     }
     let fd = linux::open(path, O_RDONLY, 0)?;
-    let counts = count(fd);
+    let counted = count(fd);
     linux::close(fd)?;
-    counts
+    Ok(counted)
 }
 
-fn count(fd: i32) -> linux::Result<Counts> {
+/// What could be counted, and whether that was all. As GNU's, it counts until an error.
+fn count(fd: i32) -> (Counts, linux::Result<()>) {
     let mut counts = Counts::default();
     let mut in_word = false;
     let mut buffer = [0; 4096];
     loop {
-        let len = linux::read(fd, &mut buffer)?;
-        if len == 0 {
-            return Ok(counts);
-        }
+        let len = match linux::read(fd, &mut buffer) {
+            Ok(0) => return (counts, Ok(())),
+            Ok(len) => len,
+            Err(error) => return (counts, Err(error)),
+        };
         counts.bytes += len as u64;
         for &byte in &buffer[..len] {
             counts.lines += u64::from(byte == b'\n');
