@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize};
 
 use crate::proxy::Identity;
@@ -93,7 +94,7 @@ impl ParentEnd {
 
     /// Wakes the proxy for a further call. If it has gone, or has wake-ups enough, nothing happens.
     pub fn wake(&self) {
-        let _ = socket::send(&self.0, WAKE, &[]);
+        let _ = send(self.0.as_raw_fd(), WAKE, MsgFlags::MSG_NOSIGNAL);
     }
 
     /// Why the proxy exited, if it said so. Call it when the proxy has ended.
@@ -136,7 +137,13 @@ impl ProxyEnd {
     /// Waits for the next wake-up; `false` if there is no parent any more.
     #[must_use]
     pub fn wait(&self) -> bool {
-        matches!(socket::receive(&self.0), Ok(Some(_)))
+        let mut wake = [0; WAKE.len()];
+        loop {
+            match recv(self.number(), &mut wake, MsgFlags::empty()) {
+                Err(Errno::EINTR) => {}
+                result => return result.is_ok_and(|len| len > 0),
+            }
+        }
     }
 
     /// Tells the parent why this proxy exits.

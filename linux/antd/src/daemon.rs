@@ -74,8 +74,13 @@ impl Daemon {
     ///
     /// A defect of the daemon.
     pub fn run(&mut self) -> Result<(), Errno> {
+        let mut next_tick = None;
         loop {
-            let events = self.poller.wait(self.idle_time())?;
+            let wait =
+                next_tick.map(|next: Instant| next.saturating_duration_since(Instant::now()));
+            let events = self.poller.wait(wait)?;
+            // Requests of AnT are many, and change nothing that has its time.
+            let mut changed = events.iter().any(|&(source, _)| source != Source::Partition);
             for (source, flags) in events {
                 if source == Source::Signals && self.asked_to_end() {
                     if let Err(text) = self.stop_running("antd ends") {
@@ -87,8 +92,12 @@ impl Daemon {
                     self.collapse(collapse);
                 }
             }
-            if let Err(collapse) = self.tick() {
-                self.collapse(collapse);
+            changed |= self.running.as_ref().is_some_and(Running::wants_tick);
+            if changed || next_tick.is_some_and(|next| next <= Instant::now()) {
+                if let Err(collapse) = self.tick() {
+                    self.collapse(collapse);
+                }
+                next_tick = self.idle_time().map(|time| Instant::now() + time);
             }
         }
     }

@@ -65,7 +65,7 @@ impl Proxies {
 
     /// Forks until enough are idle.
     pub fn refill(&mut self, poller: &Poller) {
-        while self.idle.len() < self.prefork {
+        while self.lacking() {
             match self.fork(poller) {
                 Ok(id) => self.idle.push_back(id),
                 Err(errno) => {
@@ -146,6 +146,12 @@ impl Proxies {
     #[must_use]
     pub fn pid(&self, id: ProxyId) -> Option<i32> {
         self.all.get(&id).map(|proxy| proxy.pid.as_raw())
+    }
+
+    /// Whether fewer are idle than there shall be.
+    #[must_use]
+    pub fn lacking(&self) -> bool {
+        self.idle.len() < self.prefork
     }
 
     /// Proxies that wait for an LCA.

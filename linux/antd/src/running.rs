@@ -129,6 +129,12 @@ impl Running {
         release.map_or(awaiting, |release| release.min(awaiting))
     }
 
+    /// Whether [`Running::tick`] has something to do at once.
+    #[must_use]
+    pub fn wants_tick(&self) -> bool {
+        self.proxies.lacking() || !self.unreleased.is_empty()
+    }
+
     /// The control file has something: requests, or bad news.
     ///
     /// # Errors

@@ -10,9 +10,10 @@ use ant_abi::lca::{
 use ant_core::calls::is_local;
 use ant_core::lca::{Argument, Decoded, Request, decode};
 use ant_dev::LcaPage;
+use nix::sched::sched_getcpu;
+use nix::unistd::getpid;
 
 use super::reserved::Reserved;
-use super::stamp;
 use crate::channel::{Notice, printable};
 use crate::sys;
 
@@ -30,8 +31,8 @@ pub enum Served {
     Ended(Notice),
 }
 
-/// Serves the call that is in the LCA.
-pub fn serve(page: &LcaPage, own: Reserved, woken: Stamp) -> Served {
+/// Serves the call that is in the LCA. `woken`: the time-stamp counter when the proxy was woken.
+pub fn serve(page: &LcaPage, own: Reserved, woken: u64) -> Served {
     let head = page.head();
     match decode(&head) {
         Ok(Decoded::End(end)) => Served::Ended(Notice::Ended {
@@ -66,7 +67,7 @@ fn word(head: &[u8; LCA_HEADER], at: usize) -> u32 {
     u32::from_ne_bytes(head[at..at + 4].try_into().expect("four bytes"))
 }
 
-fn perform(page: &LcaPage, request: &Request, own: Reserved, woken: Stamp) -> i64 {
+fn perform(page: &LcaPage, request: &Request, own: Reserved, woken: u64) -> i64 {
     if is_local(request.nr) {
         return Error::NoSystemCall.to_return();
     }
@@ -77,17 +78,23 @@ fn perform(page: &LcaPage, request: &Request, own: Reserved, woken: Stamp) -> i6
     let saved = relocate(page, request);
     let traced = request.flags & CFLAG_TRACE != 0;
     if traced {
-        page.stamp(STEP_PROXY_WAKES, woken);
-        page.stamp(STEP_PROXY_EXECUTES, stamp());
+        page.stamp(STEP_PROXY_WAKES, stamp(woken));
+        page.stamp(STEP_PROXY_EXECUTES, stamp(sys::time_stamp()));
     }
     let retval = sys::execute(request.nr, args);
     if traced {
-        page.stamp(STEP_PROXY_DONE, stamp());
+        page.stamp(STEP_PROXY_DONE, stamp(sys::time_stamp()));
     }
     for (at, word) in saved {
         page.replace_buffer_word(at, word);
     }
     retval
+}
+
+/// A step at time `tsc`, here.
+fn stamp(tsc: u64) -> Stamp {
+    let cpu = sched_getcpu().unwrap_or(0) as u32;
+    Stamp { tsc, cpu, pid: getpid().as_raw() as u32 }
 }
 
 fn rebuild(page: &LcaPage, argument: Argument) -> u64 {

@@ -22,12 +22,11 @@ pub use identity::Identity;
 
 use std::os::fd::{AsRawFd, RawFd};
 
-use ant_abi::lca::Stamp;
 use ant_abi::store::StoreEntry;
 use ant_dev::Binder;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getpid, getppid, setsid};
+use nix::unistd::{Pid, getppid, setsid};
 
 use crate::channel::{Notice, ProxyEnd};
 use crate::sys;
@@ -75,7 +74,7 @@ fn stay_with(parent: Pid) -> Result<(), String> {
 
 fn serve(channel: &ProxyEnd, binder: &dyn Binder, parent: Pid) -> Result<(), String> {
     let Some((assignment, descriptors)) = channel.assignment()? else { return Ok(()) };
-    let mut woken = stamp();
+    let mut woken = sys::time_stamp();
     let lca = StoreEntry(assignment.lca);
     let mut file = binder.bind(lca).map_err(|error| error.to_string())?;
     file.raise(OWN_DESCRIPTORS).map_err(|error| error.to_string())?;
@@ -101,13 +100,6 @@ fn serve(channel: &ProxyEnd, binder: &dyn Binder, parent: Pid) -> Result<(), Str
         if !channel.wait() {
             return Ok(());
         }
-        woken = stamp();
+        woken = sys::time_stamp();
     }
-}
-
-/// Now and here.
-fn stamp() -> Stamp {
-    let tsc = sys::time_stamp();
-    let cpu = nix::sched::sched_getcpu().unwrap_or(0) as u32;
-    Stamp { tsc, cpu, pid: getpid().as_raw() as u32 }
 }
