@@ -131,9 +131,14 @@ impl Drop for Session {
 }
 
 fn dispatch(mut from: UnixStream, waiting: &Mutex<Waiting>, ready: &mpsc::Sender<()>) {
+    let mut said_hello = false;
     while let Ok(frame) = Frame::read(&mut from) {
         let event = match frame.kind {
             Kind::Hello => {
+                if std::mem::replace(&mut said_hello, true) {
+                    // Another agent, which knows nothing of the first one's commands.
+                    lock(waiting).commands.clear();
+                }
                 ready.send(()).ok();
                 continue;
             }

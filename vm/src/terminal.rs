@@ -3,6 +3,8 @@
 use crate::agent::{Event, Input, Session};
 use crate::{Start, TermSize};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::io::{self, Read, Write};
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
@@ -71,7 +73,8 @@ fn put(to: &mut impl Write, bytes: &[u8]) {
     to.write_all(bytes).and_then(|()| to.flush()).ok();
 }
 
-/// Our terminal passes every key on as it is; dropped, it is as it was before.
+/// Our terminal passes every key on as it is; dropped, or when we are told to end, it is as it
+/// was before.
 pub struct Raw(Termios);
 
 impl Raw {
@@ -81,6 +84,15 @@ impl Raw {
     /// When there is none.
     pub fn enter() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        let for_signals = Self(before.clone());
+        thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                drop(for_signals);
+                // QEMU ends with us.
+                std::process::exit(128 + signal);
+            }
+        });
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
@@ -90,6 +102,6 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        tcsetattr(io::stdin(), OptionalActions::Flush, &self.0).ok();
+        tcsetattr(io::stdin(), OptionalActions::Now, &self.0).ok();
     }
 }

@@ -4,6 +4,7 @@ use crate::account::{self, Account};
 use crate::port::Sender;
 use ant_agent::{Frame, Kind, Start, TermSize};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, ioctl_tiocsctty, kill_process_group, setsid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -125,7 +126,8 @@ fn spawn_on_terminal(command: &mut Command, size: TermSize) -> io::Result<Spawne
     unlockpt(&master)?;
     set_size(&master, size)?;
     let name = ptsname(&master, Vec::new())?.into_string().map_err(io::Error::other)?;
-    let slave = File::options().read(true).write(true).open(name)?;
+    // The agent leads a session: without NOCTTY the terminal would become its own.
+    let slave = open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     command.env("TERM", "linux").stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
     // SAFETY: only two system calls between fork and exec; nothing that another thread of the
     // agent could hold locked at the fork is touched.
