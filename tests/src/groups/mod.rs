@@ -1,5 +1,7 @@
 //! All groups. A new one: a file here with `pub fn group() -> Group`, and a line in [`all`].
 
+mod calls;
+mod faults;
 mod harness;
 mod module;
 mod programs;
@@ -15,5 +17,7 @@ pub fn all() -> Vec<Group> {
         module::group(),
         module::x2apic_group(),
         programs::group(),
+        calls::group(),
+        faults::group(),
     ]
 }
