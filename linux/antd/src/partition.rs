@@ -142,27 +142,22 @@ impl Partition {
         let limit = Instant::now() + READY_LIMIT;
         let cpu = self.cpus[core as usize];
         loop {
-            if let Some(panicked) = self.panicked() {
-                let what = if panicked == cpu {
-                    "its kernel panicked".into()
-                } else {
-                    format!("the kernel on CPU {panicked} panicked")
-                };
-                return Err(BootError::NotReady { cpu, what });
-            }
-            match self.shared.state(core) {
-                CoreState::Ready => return Ok(()),
-                CoreState::Off | CoreState::Starting if Instant::now() < limit => {
+            // Before the look at all cores, which then sees a panic that this one is the effect of.
+            let state = self.shared.state(core);
+            let what = match (state, self.panicked()) {
+                (CoreState::Ready, _) => return Ok(()),
+                (_, Some(panicked)) if panicked == cpu => "its kernel panicked".into(),
+                (_, Some(panicked)) => format!("the kernel on CPU {panicked} panicked"),
+                (CoreState::Off | CoreState::Starting, None) if Instant::now() < limit => {
                     std::thread::sleep(READY_STEP);
+                    continue;
                 }
-                CoreState::Off | CoreState::Starting => {
-                    let what = format!("not ready after {} s", READY_LIMIT.as_secs());
-                    return Err(BootError::NotReady { cpu, what });
+                (CoreState::Off | CoreState::Starting, None) => {
+                    format!("not ready after {} s", READY_LIMIT.as_secs())
                 }
-                state => {
-                    return Err(BootError::NotReady { cpu, what: format!("it is {state:?}") });
-                }
-            }
+                (state, None) => format!("its state is {state:?}"),
+            };
+            return Err(BootError::NotReady { cpu, what });
         }
     }
 

@@ -31,8 +31,8 @@ use crate::status::{Probe, process_list};
 use crate::sys;
 use crate::table::{Leaving, OnLeaving, OnRequest, ProxyId, SessionId, Table};
 
-/// Requests taken before other events get their turn.
-const REQUESTS_AT_A_TIME: usize = 64;
+/// Most requests that can wait: one of each process.
+const REQUESTS_MAX: usize = ant_abi::MAX_PROCESSES;
 /// Longest wait between two looks at the cores and their logs.
 const TICK: Duration = Duration::from_secs(1);
 /// The same while somebody waits for an answer.
@@ -145,7 +145,9 @@ impl Running {
         events: EpollFlags,
         ports: &mut Ports<'_>,
     ) -> Result<(), Collapse> {
-        self.take_requests(ports)?;
+        // One: mostly there is one, and to ask whether there is another would delay its proxy if
+        // both share a CPU. If there is, the event comes again.
+        self.take_requests(1, ports)?;
         if events.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP) {
             return Err(Collapse("the module has stopped the partition".into()));
         }
@@ -162,8 +164,8 @@ impl Running {
         }
     }
 
-    fn take_requests(&mut self, ports: &mut Ports<'_>) -> Result<(), Collapse> {
-        for _ in 0..REQUESTS_AT_A_TIME {
+    fn take_requests(&mut self, most: usize, ports: &mut Ports<'_>) -> Result<(), Collapse> {
+        for _ in 0..most {
             match self.partition.control().get() {
                 Ok(None) => break,
                 Ok(Some(lca)) => self.serve(lca, ports)?,
@@ -388,7 +390,7 @@ impl Running {
             return Ok(());
         }
         // What it said before may not have been taken yet.
-        self.take_requests(ports)?;
+        self.take_requests(REQUESTS_MAX, ports)?;
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let served = session.lca().is_some_and(|lca| self.table.proxy_of(lca).is_some());
         if served {
