@@ -1,6 +1,6 @@
 //! A guest: boots, runs commands, ends.
 
-use crate::accel::{self, Accel};
+use crate::accel::Accel;
 use crate::agent::{Agent, Event, Session};
 use crate::image::{self, ExtraFile};
 use crate::linux_log::LinuxLog;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long a boot may take; a busy host with two cores needs a good part of it.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(180);
+/// How long a trial boot with KVM may take; where KVM works, it takes two seconds.
+const KVM_LIMIT: Duration = Duration::from_secs(30);
 /// How long a boot with a command in it may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// How long Linux may go on after trouble, so that its log holds the whole report.
@@ -222,16 +224,24 @@ impl Guest {
         machine: &Machine,
         on_trouble: OnTrouble,
     ) -> Result<(Self, mpsc::Receiver<()>), GuestError> {
+        let accel = Accel::choose(|| {
+            let trial = Self::start_with(Accel::Kvm, &Machine::new(&machine.kernel), on_trouble);
+            trial.is_ok_and(|(guest, ready)| guest.wait_ready(&ready, KVM_LIMIT).is_ok())
+        });
+        Self::start_with(accel, machine, on_trouble)
+    }
+
+    fn start_with(
+        accel: Accel,
+        machine: &Machine,
+        on_trouble: OnTrouble,
+    ) -> Result<(Self, mpsc::Receiver<()>), GuestError> {
         let kernel = kernels::image(&machine.kernel)?;
         let initrd = image::make(&machine.kernel, &machine.files)?;
         let (ours, theirs) = UnixStream::pair()?;
         let theirs = theirs.into();
-        let command = machine.command(
-            choose_accel(),
-            &kernel,
-            &initrd,
-            std::os::fd::AsRawFd::as_raw_fd(&theirs),
-        );
+        let command =
+            machine.command(accel, &kernel, &initrd, std::os::fd::AsRawFd::as_raw_fd(&theirs));
 
         let log_path = new_log_path()?;
         let errors = File::create(log_path.with_extension("qemu.log"))?;
@@ -269,10 +279,6 @@ pub fn shell(user: &str, command: &str) -> Start {
         user: user.to_owned(),
         ..Start::default()
     }
-}
-
-fn choose_accel() -> Accel {
-    if accel::kvm_is_possible() { Accel::Kvm } else { Accel::Tcg }
 }
 
 /// A log of our own, though several guests run at once; the oldest ones go.
