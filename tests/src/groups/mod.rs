@@ -4,6 +4,7 @@ mod calls;
 mod faults;
 mod harness;
 mod module;
+mod partition;
 mod programs;
 mod trouble;
 
@@ -19,5 +20,8 @@ pub fn all() -> Vec<Group> {
         programs::group(),
         calls::group(),
         faults::group(),
+        partition::group(),
+        partition::x2apic_group(),
+        partition::two_cpus_group(),
     ]
 }

@@ -1,0 +1,303 @@
+//! Cores and memory leave Linux and come back.
+
+use crate::ant::{self, answers, expect};
+use crate::group::Group;
+use crate::guest::{LIMIT, TestGuest};
+use ant_vm::machine::Apic;
+use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+
+const IMAGE: &str = "/usr/lib/ant/ant-kernel";
+/// So much of Linux's free memory may be elsewhere after a while, in KiB.
+const TOLERANCE: u64 = 6 << 10;
+
+pub fn group() -> Group {
+    Group::new("partition")
+        .test("doctor_says_what_is_missing", doctor_says_what_is_missing)
+        .test("nothing_works_before_boot", nothing_works_before_boot)
+        .test("wrong_cpus", wrong_cpus)
+        .test("wrong_memory", wrong_memory)
+        .test("wrong_images", wrong_images)
+        .test("module_is_not_loaded", module_is_not_loaded)
+        .test("boot_twice", boot_twice)
+        .test("linux_cannot_take_a_cpu_back", linux_cannot_take_a_cpu_back)
+        .test("module_stays_while_it_is_needed", module_stays_while_it_is_needed)
+        .test("one_core", one_core)
+        .test("cores_in_another_order", cores_in_another_order)
+        .test("linux_goes_on_with_its_cpus", linux_goes_on_with_its_cpus)
+        .test("fragmented_memory", fragmented_memory)
+        .test("twenty_times", twenty_times)
+}
+
+pub fn x2apic_group() -> Group {
+    Group::new("x2apic_partition")
+        .machine(|machine| machine.apic = Apic::X2apic)
+        .test("comes_and_goes", comes_and_goes)
+}
+
+pub fn two_cpus_group() -> Group {
+    Group::new("two_cpus").machine(|machine| machine.smp = 2).test("one_for_each", one_for_each)
+}
+
+/// Tries to boot, which must be refused with `text` and change nothing.
+fn refused(guest: &TestGuest, arguments: &str, status: i32, text: &str) -> Result<()> {
+    answers(guest, &format!("antctl boot {arguments}"), status, text)?;
+    ant::cpus_are_linuxs(guest)?;
+    answers(guest, "antctl status", 3, "AnT does not run")
+}
+
+fn doctor_says_what_is_missing(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    answers(guest, "antctl doctor", 0, "AnT can run here.")?;
+    guest.succeed("rmmod ant")?;
+    answers(guest, "antctl doctor", 1, "the module is not loaded")?;
+    guest.succeed("modprobe ant")?;
+    let output = guest.run_as("user", "antctl doctor", LIMIT)?;
+    expect(&output, 0, "you are not root")?;
+    let others = "for n in 1 2 3; do echo 0 > /sys/devices/system/cpu/cpu$n/online; done";
+    guest.succeed(others)?;
+    answers(guest, "antctl doctor", 1, "AnT needs a CPU beside CPU 0")?;
+    guest.succeed(&others.replace("echo 0", "echo 1"))?;
+    ant::up(guest, ant::USUAL)?;
+    answers(guest, "antctl doctor", 0, "AnT on CPUs 1, 2, 3")
+}
+
+fn nothing_works_before_boot(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    for end_antd in ["true", "kill $(cat /run/ant/antd.pid); sleep 1"] {
+        guest.succeed(&format!("test ! -e /run/ant/antd.sock || {end_antd}"))?;
+        for command in ["ps", "kill 2", "stop"] {
+            answers(guest, &format!("antctl {command}"), 1, "AnT is not running")?;
+        }
+        answers(guest, "antctl run -- getpid", 125, "`antctl boot --cpus LIST --memory SIZE`")?;
+        answers(guest, "antctl status", 3, "AnT does not run")?;
+        answers(guest, "antctl status --json", 3, "")?;
+    }
+    let output = guest.run_as("user", "antctl boot --cpus 1 --memory 32M", LIMIT)?;
+    expect(&output, 1, "only root can boot AnT: use sudo")
+}
+
+fn wrong_cpus(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    for (cpus, status, text) in [
+        ("0", 1, "CPU 0 stays Linux's"),
+        ("1,0", 1, "CPU 0 stays Linux's"),
+        ("7", 1, "there is no CPU 7"),
+        ("1-4", 1, "there is no CPU 4"),
+        ("4000000000", 1, "there is no CPU"),
+        ("2,2", 2, "CPU 2 is named twice"),
+        ("1-3,2", 2, "CPU 2 is named twice"),
+        ("3-1", 2, "backwards"),
+        ("one", 2, "not a list of CPUs"),
+        ("''", 2, "not a list of CPUs"),
+    ] {
+        refused(guest, &format!("--cpus {cpus} --memory 32M"), status, text)?;
+    }
+    guest.succeed("echo 0 > /sys/devices/system/cpu/cpu3/online")?;
+    answers(guest, "antctl boot --cpus 2-3 --memory 32M", 1, "CPU 3 is offline")?;
+    ensure!(guest.succeed("cat /sys/devices/system/cpu/online")? == "0-2\n");
+    guest.succeed("echo 1 > /sys/devices/system/cpu/cpu3/online").map(drop)
+}
+
+fn wrong_memory(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    let free = free_memory(guest)?;
+    for (memory, status, text) in [
+        ("0", 1, "at least 16 MiB"),
+        ("15M", 1, "at least 16 MiB"),
+        ("4G", 1, "Linux can give "),
+        ("16777215G", 1, "Linux can give "),
+        ("99999999999G", 2, "not an amount of memory"),
+        ("much", 2, "not an amount of memory"),
+    ] {
+        refused(guest, &format!("--cpus 1-3 --memory {memory}"), status, text)?;
+    }
+    let now = free_memory(guest)?;
+    ensure!(now + TOLERANCE > free, "{free} KiB were free, {now} are");
+    Ok(())
+}
+
+fn wrong_images(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    // The header is where the first segment begins: 8 bytes of magic, then the revision.
+    guest.succeed(&format!(
+        "cd /tmp && at=$(od -An -tu8 -j72 -N8 {IMAGE} | tr -d ' ') && cp {IMAGE} revised && \
+         test \"$(dd if=revised bs=1 skip=$at count=8 2> /dev/null)\" = AnTimage && \
+         printf '\\377' | dd of=revised bs=1 seek=$((at + 8)) conv=notrunc && \
+         cp {IMAGE} nameless && printf X | dd of=nameless bs=1 seek=$at conv=notrunc && \
+         head -c 5000 {IMAGE} > cut"
+    ))?;
+    for (image, text) in [
+        ("/no/such", "cannot read the kernel image /no/such: No such file"),
+        ("/tmp", "/tmp"),
+        ("/etc/passwd", "not an ELF file"),
+        ("/bin/busybox", "/bin/busybox is not an AnT kernel"),
+        ("/usr/lib/ant/apps/wc", "/usr/lib/ant/apps/wc is not an AnT kernel"),
+        ("/tmp/cut", "/tmp/cut is not an AnT kernel: it is cut off"),
+        ("/tmp/nameless", "it has no AnT header"),
+        ("/tmp/revised", "/tmp/revised is of ABI revision 255"),
+        ("/tmp/revised", "install both from one build"),
+    ] {
+        refused(guest, &format!("--cpus 1 --memory 32M --image {image}"), 1, text)?;
+    }
+    // A name that is not absolute is the caller's.
+    guest.succeed(&format!("cd /tmp && cp {IMAGE} mine"))?;
+    guest.succeed("cd /tmp && antctl boot --cpus 1 --memory 32M --image mine && antctl stop")?;
+    Ok(())
+}
+
+fn module_is_not_loaded(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    guest.succeed("rmmod ant")?;
+    refused(guest, "--cpus 1 --memory 32M", 1, "the module is not loaded: `modprobe ant`")?;
+    answers(guest, "antctl status", 3, "modprobe ant")?;
+    guest.succeed("modprobe ant")?;
+    ant::up(guest, ant::USUAL)
+}
+
+fn boot_twice(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)?;
+    for cpus in ["1-3", "2"] {
+        let command = format!("antctl boot --cpus {cpus} --memory 32M");
+        answers(guest, &command, 1, "AnT runs already: m-kernel on CPU 1")?;
+    }
+    // Nor does a second daemon begin.
+    let second = "timeout 10 antd";
+    answers(guest, second, 1, "antd runs already")?;
+    ant::works_on(guest, &[1, 2, 3])
+}
+
+fn linux_cannot_take_a_cpu_back(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)?;
+    for cpu in [1, 2, 3] {
+        guest.fail(&format!("echo 1 > /sys/devices/system/cpu/cpu{cpu}/online"))?;
+    }
+    ensure!(guest.succeed("cat /sys/devices/system/cpu/online")? == "0\n");
+    ant::works_on(guest, &[1, 2, 3])?;
+    ant::down(guest)?;
+    guest.succeed("cd /sys/devices/system/cpu/cpu2 && echo 0 > online && echo 1 > online")?;
+    ant::cpus_are_linuxs(guest)
+}
+
+fn module_stays_while_it_is_needed(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)?;
+    guest.fail("rmmod ant")?;
+    ant::works_on(guest, &[1, 2, 3])?;
+    ant::down(guest)?;
+    guest.succeed("rmmod ant && modprobe ant").map(drop)
+}
+
+fn one_core(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, "--cpus 2 --memory 16M")?;
+    ensure!(guest.succeed("cat /sys/devices/system/cpu/online")? == "0-1,3\n");
+    ant::works_on(guest, &[2])?;
+    let spin = ant::start(guest, "-- spin");
+    answers(guest, "antctl run -- getpid 20", 0, "20 calls")?;
+    answers(guest, "antctl run -- crash read", 139, "on CPU 2")?;
+    drop(spin);
+    ant::await_idle(guest)?;
+    ant::down(guest)
+}
+
+fn cores_in_another_order(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    let command = "antctl boot --cpus 3,1 --memory 32M";
+    answers(guest, command, 0, "AnT runs: m-kernel on CPU 3, p-kernel on CPU 1; 32 MiB")?;
+    let status = ant::status(guest)?;
+    let core = |index: usize| &status["partition"]["cores"][index];
+    ensure!(core(0)["cpu"] == 3 && core(0)["role"] == "m-kernel", "{status}");
+    ensure!(core(1)["cpu"] == 1 && core(1)["role"] == "p-kernel", "{status}");
+    ant::works_on(guest, &[1, 3])?;
+    answers(guest, "antctl run --cpu 2 -- getpid", 125, "it has CPUs 3, 1")?;
+    answers(guest, "antctl run --cpu 1 -- crash read", 139, "on CPU 1")?;
+    ant::down(guest)
+}
+
+fn linux_goes_on_with_its_cpus(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, "--cpus 2-3 --memory 32M")?;
+    // The doorbells went to a CPU that Linux takes offline.
+    guest.succeed(
+        "for irq in $(sed -n 's/^ *\\([0-9]*\\):.* AnT .*/\\1/p' /proc/interrupts); do
+             echo 2 > /proc/irq/$irq/smp_affinity || exit 1
+         done",
+    )?;
+    ant::works_on(guest, &[2, 3])?;
+    let caller = ant::start(guest, "--cpu 3 -- getpid 500");
+    ant::await_process(guest, "getpid", "in call")?;
+    guest.succeed("echo 0 > /sys/devices/system/cpu/cpu1/online")?;
+    expect(&caller.wait(LIMIT)?, 0, "500 calls")?;
+    ant::works_on(guest, &[2, 3])?;
+    guest.succeed("echo 1 > /sys/devices/system/cpu/cpu1/online")?;
+    ant::works_on(guest, &[2, 3])?;
+    ant::down(guest)
+}
+
+/// What Linux could give to programs now, in KiB.
+fn free_memory(guest: &TestGuest) -> Result<u64> {
+    guest.succeed("sync; echo 3 > /proc/sys/vm/drop_caches")?;
+    let line = guest.succeed("grep MemAvailable /proc/meminfo")?;
+    Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
+}
+
+fn fragmented_memory(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    let free = free_memory(guest)?;
+    // Nearly all memory is filled with files of 1 MiB, then every other file goes.
+    let files = free / 1024 - 80;
+    guest.succeed(&format!(
+        "mkdir /tmp/full && mount -t tmpfs -o size=100% tmpfs /tmp/full && cd /tmp/full &&
+         head -c 1048576 /dev/urandom > block &&
+         for n in $(seq {files}); do cp block $n || exit 1; done; rm *[13579]"
+    ))?;
+    ant::up(guest, "--cpus 1-3 --memory 256M")?;
+    ant::works_on(guest, &[1, 2, 3])?;
+    let status = ant::status(guest)?;
+    let managed = ant::number(&status, "/partition/memory_managed")?;
+    ensure!(managed > 250 << 20, "{managed} bytes of 256 MiB");
+    // Linux's own memory is untouched.
+    guest.succeed("cd /tmp/full && for file in *0; do cmp block $file || exit 1; done")?;
+    ant::down(guest)?;
+    guest.succeed("umount /tmp/full")?;
+    let now = free_memory(guest)?;
+    ensure!(now + TOLERANCE > free, "{free} KiB were free, {now} are");
+    Ok(())
+}
+
+fn twenty_times(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    let cycles = |count| {
+        format!(
+            "for n in $(seq {count}); do
+                 antctl boot --cpus 1-3 --memory 16M > /dev/null &&
+                 test $(nproc) = 1 && antctl run --cpu $((n % 3 + 1)) -- getpid > /dev/null &&
+                 antctl stop > /dev/null && test $(nproc) = 4 || exit 1
+             done"
+        )
+    };
+    let limit = Duration::from_secs(180);
+    // What Linux keeps for itself after a first time is not lost.
+    expect(&guest.run_as("root", &cycles(2), limit)?, 0, "")?;
+    let free = free_memory(guest)?;
+    expect(&guest.run_as("root", &cycles(20), limit)?, 0, "")?;
+    let now = free_memory(guest)?;
+    ensure!(now + TOLERANCE > free, "{free} KiB were free, {now} are");
+    guest.succeed("! grep ' AnT ' /proc/interrupts")?;
+    ant::cpus_are_linuxs(guest)
+}
+
+fn comes_and_goes(guest: &TestGuest) -> Result<()> {
+    for _ in 0..2 {
+        ant::up(guest, ant::USUAL)?;
+        ant::works_on(guest, &[1, 2, 3])?;
+        answers(guest, "antctl run --cpu 3 -- getpid 200", 0, "200 calls")?;
+        ant::down(guest)?;
+    }
+    Ok(())
+}
+
+fn one_for_each(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, "--cpus 1 --memory 32M")?;
+    ant::works_on(guest, &[1])?;
+    answers(guest, "antctl run -- getpid 200", 0, "200 calls")?;
+    ant::down(guest)
+}
