@@ -142,7 +142,7 @@ fn status(json: bool) -> Result<ExitCode, Failure> {
 fn log(follow: bool) -> Result<ExitCode, Failure> {
     let connection = connect()?;
     connection.send(&Request::Log { follow })?;
-    loop {
+    while output::is_read_while(&connection)? {
         match refused(connection.receive()?)? {
             Reply::Log(lines) => {
                 output::text(&show::log(&lines))?;
@@ -151,6 +151,7 @@ fn log(follow: bool) -> Result<ExitCode, Failure> {
             reply => return Err(unexpected(&reply)),
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn kill(pid: u32, signal: &str) -> Result<ExitCode, Failure> {

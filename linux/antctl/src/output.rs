@@ -1,7 +1,11 @@
 //! Words for people: colours on a terminal, plain text in a pipe, and pipes that close early.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// How a piece of text looks on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,30 @@ pub fn text(text: &str) -> io::Result<ExitCode> {
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until `source` has something; `false` if by then nobody reads standard output any more.
+///
+/// # Errors
+///
+/// Waiting failed.
+pub fn is_read_while(source: impl AsFd) -> io::Result<bool> {
+    let stdout = io::stdout();
+    loop {
+        let mut files = [
+            PollFd::new(source.as_fd(), PollFlags::POLLIN),
+            // A pipe without a reader is reported whether asked for or not.
+            PollFd::new(stdout.as_fd(), PollFlags::empty()),
+        ];
+        match poll(&mut files, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            result => {
+                result?;
+                let gone = files[1].revents().is_some_and(|e| e.contains(PollFlags::POLLERR));
+                return Ok(!gone);
+            }
+        }
+    }
 }
 
 /// Writes a message on standard error. If that fails, there is nobody to tell.
