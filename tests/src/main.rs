@@ -23,7 +23,7 @@ struct Args {
     /// Name the tests, run none
     #[arg(long)]
     list: bool,
-    /// Boot this kernel of the distribution (default: the newest in /boot)
+    /// Boot this kernel of the distribution (default: what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
 }
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         groups.iter().flat_map(|group| group.names()).for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     }
-    let kernel = match args.kernel.map_or_else(ant_vm::kernels::newest, Ok) {
+    let kernel = match args.kernel.map_or_else(ant_vm::kernels::usual, Ok) {
         Ok(kernel) => kernel,
         Err(error) => {
             eprintln!("{error}");

@@ -1,6 +1,7 @@
 //! The kernels that this machine's distribution installed.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// No kernel to boot.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +20,29 @@ pub fn image(version: &str) -> Result<PathBuf, KernelError> {
     if path.exists() { Ok(path) } else { Err(KernelError::Missing(version.to_owned())) }
 }
 
+/// The kernel that the distribution's `linux-image-amd64` stands for; without that package, the
+/// newest. So a kernel that was installed beside it, for a trial, does not take its place.
+///
+/// # Errors
+/// When there is no kernel at all.
+pub fn usual() -> Result<String, KernelError> {
+    let output = Command::new("dpkg-query")
+        .args(["-W", "-f", "${Depends}", "linux-image-amd64"])
+        .stderr(Stdio::null())
+        .output();
+    let depends = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let version = depends.ok().and_then(|depends| {
+        let first = depends.split([' ', ',']).next()?;
+        first.strip_prefix("linux-image-").map(str::to_owned)
+    });
+    match version.filter(|version| image(version).is_ok()) {
+        Some(version) => Ok(version),
+        None => newest(),
+    }
+}
+
 /// The newest installed version whose modules are there as well.
-pub fn newest() -> Result<String, KernelError> {
+fn newest() -> Result<String, KernelError> {
     let mut versions: Vec<String> = std::fs::read_dir("/boot")
         .map_err(|_| KernelError::None)?
         .flatten()

@@ -21,7 +21,7 @@ pub struct Args {
 /// Boots a guest and measures.
 pub fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure(None)?;
-    let version = kernels::newest()?;
+    let version = kernels::usual()?;
     build::everything(&version)?;
     let mut machine = Machine::new(&version);
     machine.smp = 2;

@@ -29,7 +29,7 @@ const ALL: &[Part] = &[Part::Module, Part::Linux, Part::Programs, Part::Kernel];
 pub struct Args {
     /// What to build (default: everything)
     parts: Vec<Part>,
-    /// Build ant.ko for this kernel (default: the newest in /boot)
+    /// Build ant.ko for this kernel (default: what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
 }
@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
     setup::ensure(args.kernel.as_deref())?;
     let version = match &args.kernel {
         Some(version) => version.clone(),
-        None => ant_vm::kernels::newest()?,
+        None => ant_vm::kernels::usual()?,
     };
     let parts = if args.parts.is_empty() { ALL } else { &args.parts };
     build(parts, &version)?;

@@ -81,7 +81,7 @@ fn clippy_bare() -> Result<()> {
 }
 
 fn module_warnings() -> Result<()> {
-    let output = module::build(&kernels::newest()?, Warnings::Extra)?;
+    let output = module::build(&kernels::usual()?, Warnings::Extra)?;
     let warnings: Vec<&str> = output
         .lines()
         .filter(|line| line.contains("warning:") || line.contains("WARNING"))
@@ -92,7 +92,7 @@ fn module_warnings() -> Result<()> {
 
 /// With the kernel's own tool, where the machine has it: Debian's headers come without.
 fn checkpatch() -> Result<()> {
-    let tool = format!("/lib/modules/{}/source/scripts/checkpatch.pl", kernels::newest()?);
+    let tool = format!("/lib/modules/{}/source/scripts/checkpatch.pl", kernels::usual()?);
     let tool = Path::new(&tool);
     if !tool.exists() {
         println!("  --      checkpatch.pl is not on this machine");

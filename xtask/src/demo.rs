@@ -55,7 +55,7 @@ const SCENES: &[Scene] = &[
 /// Installs, builds, boots, shows.
 pub fn run() -> Result<()> {
     setup::ensure(None)?;
-    let version = kernels::newest()?;
+    let version = kernels::usual()?;
     build::everything(&version)?;
     let machine = Machine::new(&version);
     let guest = step::timed(&format!("booting Linux {version} in QEMU, 4 cores"), || {

@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     ensure(args.kernel.as_deref())?;
     let version = match &args.kernel {
         Some(version) => version.clone(),
-        None => kernels::newest()?,
+        None => kernels::usual()?,
     };
     eprintln!("  kernel {version}");
     eprintln!("  QEMU   {}", qemu_version().unwrap_or_default());
@@ -106,7 +106,7 @@ fn missing_packages(apt: &Option<Apt>, kernel: Option<&str>) -> Vec<String> {
             wanted.push(format!("linux-image-{version}"));
             wanted.push(format!("linux-headers-{version}"));
         }
-        None if kernels::newest().is_ok_and(|version| is_complete(&version)) => {}
+        None if kernels::usual().is_ok_and(|version| is_complete(&version)) => {}
         None => wanted.extend(KERNEL.iter().map(|name| (*name).to_owned())),
     }
     if toolchain::find_bare().is_err() {

@@ -18,7 +18,7 @@ pub struct Args {
     /// Only what runs in QEMU
     #[arg(long)]
     qemu: bool,
-    /// Boot this kernel of the distribution in QEMU (default: the newest in /boot)
+    /// Boot this kernel of the distribution in QEMU (default: what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
     /// Only tests whose name contains this
@@ -62,7 +62,7 @@ fn qemu(args: &Args) -> Result<Tally> {
     setup::ensure(args.kernel.as_deref())?;
     let kernel = match &args.kernel {
         Some(version) => version.clone(),
-        None => kernels::newest()?,
+        None => kernels::usual()?,
     };
     if let Err(error) = build::everything(&kernel) {
         eprintln!("ant: {error:#}");

@@ -21,7 +21,7 @@ pub struct Args {
     /// A directory that appears under /mnt
     #[arg(long, value_name = "DIR")]
     share: Option<PathBuf>,
-    /// Boot this kernel of the distribution (default: the newest in /boot)
+    /// Boot this kernel of the distribution (default: what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
     /// Deterministic: the clock counts instructions, every run gives the same figures
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn machine(args: &Args) -> Result<Machine> {
     let version = match &args.kernel {
         Some(version) => version.clone(),
-        None => kernels::newest()?,
+        None => kernels::usual()?,
     };
     let mut machine = Machine::new(&version);
     machine.smp = args.smp.unwrap_or(if args.icount { 2 } else { 4 });
