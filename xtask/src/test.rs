@@ -4,10 +4,13 @@ use crate::tally::Tally;
 use crate::toolchain::host_cargo;
 use crate::{build, setup, step};
 use ant_vm::{kernels, paths};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+/// How long one suite may take: a hang ends, and is seen to be one.
+const SUITE_LIMIT_SECONDS: &str = "2700";
 
 /// Arguments of `./ant test`.
 #[derive(clap::Args, Default)]
@@ -34,6 +37,9 @@ pub fn run(args: &Args) -> Result<Tally> {
     if !args.host {
         tally += qemu(args)?;
     }
+    if tally == Tally::default() {
+        bail!("there is no test with that in its name");
+    }
     Ok(tally)
 }
 
@@ -44,7 +50,7 @@ fn host(args: &Args) -> Result<Tally> {
     // What does not compile is one failure, and the other suites run all the same.
     let mut cargo = host_cargo();
     cargo.args(["test", "--no-fail-fast"]).args(filter);
-    tally += suite("host: unit, property and documentation tests", &mut cargo)?;
+    tally += suite("host: unit, property and documentation tests", &cargo)?;
 
     // Its own target directory: loom's cfg changes every crate.
     let mut cargo = host_cargo();
@@ -54,7 +60,7 @@ fn host(args: &Args) -> Result<Tally> {
         .arg("--target-dir")
         .arg(paths::root().join("target/loom"))
         .env("RUSTFLAGS", "--cfg loom");
-    tally += suite("host: every interleaving (loom)", &mut cargo)?;
+    tally += suite("host: every interleaving (loom)", &cargo)?;
     Ok(tally)
 }
 
@@ -71,7 +77,7 @@ fn qemu(args: &Args) -> Result<Tally> {
     let program = build_qemu_tests()?;
     let mut tests = Command::new(program);
     tests.args(["--kernel", &kernel]).args(&args.filter);
-    suite("QEMU: whole system", &mut tests)
+    suite("QEMU: whole system", &tests)
 }
 
 /// Builds the program of the QEMU tests and returns its path.
@@ -86,10 +92,10 @@ fn build_qemu_tests() -> Result<std::path::PathBuf> {
 }
 
 /// Runs `command`, shows what it prints, adds up its `test result:` lines.
-fn suite(name: &str, command: &mut Command) -> Result<Tally> {
+fn suite(name: &str, command: &Command) -> Result<Tally> {
     println!("== {name}");
     let start = Instant::now();
-    let mut child = command
+    let mut child = limited(command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -114,6 +120,21 @@ fn suite(name: &str, command: &mut Command) -> Result<Tally> {
     let took = start.elapsed().as_secs_f64();
     println!("== {name}: {} passed, {} failed ({took:.0} s)\n", tally.passed, tally.failed);
     Ok(tally)
+}
+
+/// `command`, killed after [`SUITE_LIMIT_SECONDS`]; QEMU goes with the tests that started it.
+fn limited(command: &Command) -> Command {
+    let mut limited = Command::new("timeout");
+    limited.args(["--foreground", "--kill-after=10", SUITE_LIMIT_SECONDS]);
+    limited.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited.current_dir(paths::root());
+    limited
 }
 
 /// `test result: ok. 12 passed; 0 failed; …`
