@@ -59,14 +59,16 @@ impl Check {
 /// The answer could not be written.
 pub fn doctor() -> Result<ExitCode, Failure> {
     let cpuinfo = read("/proc/cpuinfo");
-    let mut checks = vec![architecture(), apic(&cpuinfo), cpus(), hotplug(), memory()];
+    let status = connect().and_then(|daemon| daemon.ask(&Request::Status));
+    let ants = ants_cpus(&status);
+    let mut checks = vec![architecture(), apic(&cpuinfo), cpus(&ants), hotplug(), memory()];
     checks.extend(hypervisor(&cpuinfo));
     checks.push(kernel());
     checks.push(module());
     checks.push(device());
     checks.push(image());
     checks.push(root());
-    checks.push(daemon());
+    checks.push(daemon(status, &ants));
     let able = checks.iter().all(|check| check.verdict != Verdict::Bad);
     output::text(&render(&checks, able))?;
     Ok(if able { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -120,13 +122,21 @@ fn has_flag(cpuinfo: &str, name: &str) -> bool {
     flags.is_some_and(|line| line.split_whitespace().any(|flag| flag == name))
 }
 
-fn cpus() -> Check {
+/// CPUs that AnT has now.
+fn ants_cpus(status: &Result<Reply, ConnectError>) -> Vec<u32> {
+    let Ok(Reply::Status(status)) = status else { return Vec::new() };
+    let cores = status.partition.iter().flat_map(|partition| &partition.cores);
+    cores.map(|core| core.cpu).collect()
+}
+
+fn cpus(ants: &[u32]) -> Check {
     let online = read("/sys/devices/system/cpu/online");
     let online = online.trim();
     let count = count_cpus(online);
+    let others = if ants.is_empty() { String::new() } else { format!(", {} AnT's", ants.len()) };
     Check::of(
-        count >= 2,
-        format!("{count} CPUs online ({online}); CPU 0 stays Linux's"),
+        count as usize + ants.len() >= 2,
+        format!("{count} CPUs online ({online}){others}; CPU 0 stays Linux's"),
         "AnT needs a CPU beside CPU 0: give the machine more, or bring one online",
     )
 }
@@ -233,8 +243,7 @@ fn root() -> Check {
     )
 }
 
-fn daemon() -> Check {
-    let status = connect().and_then(|daemon| daemon.ask(&Request::Status));
+fn daemon(status: Result<Reply, ConnectError>, ants: &[u32]) -> Check {
     match status {
         Ok(Reply::Status(status)) => match (status.module_revision, status.partition) {
             (Some(theirs), _) if theirs != REVISION => Check::of(
@@ -242,9 +251,8 @@ fn daemon() -> Check {
                 format!("the module is of ABI revision {theirs}, antctl of {REVISION}"),
                 "install both from one build, then `rmmod ant` and `modprobe ant`",
             ),
-            (_, Some(partition)) => {
-                let cpus: Vec<u32> = partition.cores.iter().map(|core| core.cpu).collect();
-                let cpus = antd::cpu_list::cpus_in_words(&cpus);
+            (_, Some(_)) => {
+                let cpus = antd::cpu_list::cpus_in_words(ants);
                 Check::of(true, format!("antd runs, and AnT on {cpus}"), "")
             }
             (_, None) => Check::of(true, "antd runs; AnT does not", ""),
