@@ -56,7 +56,7 @@ pub fn ensure(kernel: Option<&str>) -> Result<()> {
     if old_qemu {
         missing.push("qemu-system-x86".to_owned());
     }
-    step::timed(&format!("installing {}", missing.join(" ")), || {
+    step::announced(&format!("installing {}", missing.join(" ")), || {
         apt.update(old_qemu)?;
         if old_qemu {
             apt.install_newest(&["qemu-system-x86"])?;
@@ -92,7 +92,7 @@ pub fn ensure_lints() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    step::timed(&format!("installing {}", missing.join(" ")), || {
+    step::announced(&format!("installing {}", missing.join(" ")), || {
         apt.update(false)?;
         apt.install(&missing)
     })

@@ -13,6 +13,14 @@ const WORTH_A_LINE: Duration = Duration::from_millis(700);
 /// Lines of a failed step's log that are shown.
 const LOG_TAIL: usize = 80;
 
+/// As [`timed`], for what takes minutes: says so at once even where nothing can be overwritten.
+pub fn announced<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if !std::io::stderr().is_terminal() {
+        eprintln!("  ...   {name}");
+    }
+    timed(name, work)
+}
+
 /// Runs `work` as the step `name`; prints a line when it took long enough to be noticed.
 pub fn timed<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let live = std::io::stderr().is_terminal();
