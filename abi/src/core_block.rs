@@ -44,6 +44,8 @@ abi_struct! {
         pub calls_sent: u64,
         /// Returns taken. Written by AnT.
         pub calls_returned: u64,
+        /// Returns that no process of the core waits for. Written by AnT.
+        pub stray_returns: u64,
         /// Doorbells taken, from Linux or from another AnT core. Written by AnT; a doorbell that
         /// does not raise it within a second means a core with interrupts off.
         pub doorbells: u64,
@@ -72,7 +74,7 @@ abi_struct! {
         /// before it is ready, 0 elsewhere.
         pub init_lca: u64,
         /// Zero; rounds the page up.
-        pub reserved: [u64; 495],
+        pub reserved: [u64; 494],
     }
 
     /// All that belongs to one core; `CORE_BLOCK_SPAN` bytes.

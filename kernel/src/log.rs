@@ -23,15 +23,27 @@ static WRITERS: Writers = Writers([const { UnsafeCell::new(LogWriter::new()) }; 
 
 /// Writes one message at a level of `ant_abi::log`.
 pub fn write(level: u8, args: fmt::Arguments<'_>) {
-    let mut text = ArrayString::<MESSAGE_MAX>::new();
-    // A message that does not fit is cut; the error says only that.
+    let mut text = Cut(ArrayString::<MESSAGE_MAX>::new());
+    // `Cut` never fails; a value's own formatting could, and leaves what came before.
     let _ = text.write_fmt(args);
+    let Cut(text) = text;
     let core = percore::index();
     // SAFETY: only this core uses its writer, and the kernel runs with interrupts off: the only
     // way to get here while a write is under way is a panic inside it, whose message may garble
     // the record that was being written, and nothing else.
     let writer = unsafe { &mut *WRITERS.0[core].get() };
     writer.write(shared::log(core), clock::now(), level, text.as_bytes());
+}
+
+/// Takes what fits and drops the rest.
+struct Cut<const N: usize>(ArrayString<N>);
+
+impl<const N: usize> Write for Cut<N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = text.floor_char_boundary(self.0.remaining_capacity());
+        self.0.push_str(&text[..room]);
+        Ok(())
+    }
 }
 
 /// Something no longer works.

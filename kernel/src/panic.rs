@@ -6,7 +6,7 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use ant_abi::core_block::{CORE_HALTED, CORE_PANICKED};
+use ant_abi::core_block::{CORE_HALTED, CORE_PANICKED, CORE_READY};
 
 use crate::arch::{apic, cpu, percore};
 use crate::{log, shared};
@@ -22,15 +22,20 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         halt(core, CORE_PANICKED);
     }
     log::error!("panic on CPU {}: {info}", shared::linux_cpu(core));
-    for other in (0..shared::core_count()).filter(|&other| other != core) {
-        apic::send_nmi(other);
+    shared::control(core).state().store(CORE_PANICKED, Ordering::SeqCst);
+    if apic::is_reachable() {
+        // Only to cores that can take an NMI; a core that is not ready yet looks for itself.
+        (0..shared::core_count()).filter(|&other| is_ready(other)).for_each(apic::send_nmi);
+        apic::ring_linux(core);
     }
-    shared::control(core).state().store(CORE_PANICKED, Ordering::Release);
-    apic::ring_linux(core);
     cpu::halt_for_ever()
 }
 
-/// Called on NMI: stops this core if another one panicked.
+fn is_ready(core: usize) -> bool {
+    shared::control(core).state().load(Ordering::SeqCst) == CORE_READY
+}
+
+/// Stops this core if another one panicked. Called on NMI, and once the core is ready.
 pub fn halt_if_panicked() {
     if PANICKED.load(Ordering::SeqCst) {
         halt(percore::index(), CORE_HALTED);

@@ -104,12 +104,14 @@ fields! {
     route: AtomicU64 = route;
     /// Written here, read by Linux.
     running_pid: AtomicU32 = running_pid;
-    /// Written by the core and, on placement, by the m-kernel; read by Linux.
+    /// Written here, read by Linux.
     processes: AtomicU32 = processes;
     /// Counter, written here.
     calls_sent: AtomicU64 = calls_sent;
     /// Counter, written here.
     calls_returned: AtomicU64 = calls_returned;
+    /// Counter, written here.
+    stray_returns: AtomicU64 = stray_returns;
     /// Counter, written here.
     doorbells: AtomicU64 = doorbells;
     /// Counter, written here.

@@ -152,6 +152,8 @@ struct ant_core_control {
 	__u64 calls_sent;
 	/* Returns taken. Written by AnT. */
 	__u64 calls_returned;
+	/* Returns that no process of the core waits for. Written by AnT. */
+	__u64 stray_returns;
 	/* Doorbells taken, from Linux or from another AnT core. Written by AnT; a doorbell that
 	 * does not raise it within a second means a core with interrupts off. */
 	__u64 doorbells;
@@ -180,7 +182,7 @@ struct ant_core_control {
 	 * before it is ready, 0 elsewhere. */
 	__u64 init_lca;
 	/* Zero; rounds the page up. */
-	__u64 reserved[495];
+	__u64 reserved[494];
 };
 static_assert(sizeof(struct ant_core_control) == 4096);
 

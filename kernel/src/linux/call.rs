@@ -3,7 +3,7 @@
 
 use ant_abi::Error;
 use ant_abi::lca::{STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_END};
-use ant_abi::store::{KIND_CALL, KIND_RELEASED, StoreEntry};
+use ant_abi::store::{KIND_CALL, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
 use ant_abi::syscall::{STATE_ENDING, STATE_IN_CALL, STATE_LOADING};
 use ant_core::lca::Builder;
 
@@ -64,15 +64,17 @@ fn post(core: usize, process: &mut Owned) {
     apic::ring_linux(core);
 }
 
-/// Takes everything from this core's return store (paper 4.3 (9)).
+/// Takes what is in this core's return store (paper 4.3 (9)); no more than it holds, so that nobody
+/// who keeps filling it keeps the core from its work.
 pub fn take_returns(core: &mut Core, role: &mut impl Role) {
-    while let Some(entry) = shared::returns(core.index()).pop() {
+    for _ in 0..STORE_ENTRIES {
+        let Some(entry) = shared::returns(core.index()).pop() else { return };
         let entry = StoreEntry(entry);
         match (core.find_lca(entry), entry.kind()) {
             (Some(slot), KIND_CALL) => returned(core, slot, role),
             (Some(slot), KIND_RELEASED) => released(core, slot, role),
             (None, KIND_RELEASED) => role.released_elsewhere(entry.with_kind(KIND_CALL)),
-            _ => log::warning!("a return for nobody: {:#x}", entry.0),
+            _ => shared::count(shared::control(core.index()).stray_returns()),
         }
     }
 }
@@ -81,7 +83,7 @@ fn returned(core: &mut Core, slot: u8, role: &mut impl Role) {
     let index = core.index();
     let Some(process) = core.process(slot) else { return };
     let LcaState::Outstanding { proxy_stays } = process.lca_state else {
-        log::warning!("process {}: a return that nobody waits for", process.pid);
+        shared::count(shared::control(index).stray_returns());
         return;
     };
     shared::count(shared::control(index).calls_returned());

@@ -9,6 +9,7 @@ use ant_abi::{Error, PAGE_SIZE};
 use ant_core::calls::nr;
 use ant_core::lca::Builder;
 use arrayvec::ArrayVec;
+use core::ops::Range;
 
 use super::program::{Program, Segment};
 use crate::arch::context::Context;
@@ -86,8 +87,8 @@ pub struct Loader {
     strings: Strings,
     step: Step,
     fd: u64,
-    /// Where in the LCA's buffer the call under way leaves its bytes.
-    output: usize,
+    /// Where in the LCA's buffer the call under way leaves its bytes, and how many at the most.
+    output: Range<usize>,
     program: Option<Program>,
 }
 
@@ -136,7 +137,7 @@ impl Loader {
         builder.input(strings.path()).expect("a path fits the buffer");
         builder.value(O_CLOEXEC);
         builder.finish();
-        Self { strings, step: Step::Open, fd: 0, output: 0, program: None }
+        Self { strings, step: Step::Open, fd: 0, output: 0..0, program: None }
     }
 
     /// Goes on after the call under way has returned.
@@ -166,8 +167,8 @@ impl Loader {
             }
             Step::Head => {
                 let mut head = [0; LCA_BUFFER];
-                let head = &mut head[..bounded(result, LCA_BUFFER)?];
-                process.lca.copy_buffer(self.output, head);
+                let head = &mut head[..bounded(result, self.output.len())?];
+                process.lca.copy_buffer(self.output.start, head);
                 let program = Program::parse(head).map_err(Failure::format)?;
                 for segment in &program.segments {
                     map_segment(process, segment, pages)?;
@@ -177,11 +178,11 @@ impl Loader {
             }
             Step::Segment { index, done } => {
                 let mut piece = [0; LCA_BUFFER];
-                let piece = &mut piece[..bounded(result, LCA_BUFFER)?];
+                let piece = &mut piece[..bounded(result, self.output.len())?];
                 if piece.is_empty() {
                     return Err(Failure::format("it is cut short"));
                 }
-                process.lca.copy_buffer(self.output, piece);
+                process.lca.copy_buffer(self.output.start, piece);
                 let start = self.segment(index).map_or(0, |segment| segment.virt);
                 fill(&process.space, start + done, piece)
                     .map_err(|_| Failure::format("a segment lies outside its pages"))?;
@@ -223,7 +224,8 @@ impl Loader {
     fn read(&mut self, process: &mut Process, offset: u64, len: usize) {
         let mut builder = start_call(process.lca.contents(), nr::PREAD64);
         builder.value(self.fd);
-        self.output = builder.output(len).expect("an empty buffer has room");
+        let start = builder.output(len).expect("an empty buffer has room");
+        self.output = start..start + len;
         builder.value(len as u64);
         builder.value(offset);
         builder.finish();

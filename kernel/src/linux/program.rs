@@ -14,8 +14,9 @@ use crate::arch::paging::Access;
 
 /// Loadable segments that a program may have.
 const MAX_SEGMENTS: usize = 8;
-/// Largest program in memory; keeps sums from overflowing and a mistake from taking everything.
-const MAX_SIZE: u64 = 1 << 30;
+/// Most memory that the segments of a program may take: they are mapped in one go, during which the
+/// core does nothing else.
+const MAX_SIZE: u64 = 16 << 20;
 /// Owner and type of the note that marks a program for AnT; its contents are the ABI revision.
 const NOTE_NAME: &[u8] = b"AnT\0";
 const NOTE_REVISION: u64 = 1;
@@ -70,6 +71,9 @@ impl Program {
             let segment = segment(&header)?;
             segments.try_push(segment).map_err(|_| "it has too many segments")?;
         }
+        if segments.iter().map(|segment: &Segment| segment.size).sum::<u64>() > MAX_SIZE {
+            return Err("it is larger than 16 MiB");
+        }
         if !(PROCESS_START..PROCESS_END).contains(&header.e_entry) {
             return Err("its entry lies outside the process region");
         }
@@ -119,7 +123,7 @@ fn check_note(head: &[u8], headers: SegmentTable<'_, LittleEndian>) -> Result<()
 fn segment(header: &ProgramHeader) -> Result<Segment, &'static str> {
     let end = header.p_vaddr.checked_add(header.p_memsz);
     let inside = header.p_vaddr >= PROCESS_START && end.is_some_and(|end| end <= PROCESS_END);
-    if !inside || header.p_memsz > MAX_SIZE || header.p_filesz > header.p_memsz {
+    if !inside || header.p_filesz > header.p_memsz {
         return Err("a segment lies outside the process region");
     }
     header.p_offset.checked_add(header.p_filesz).ok_or("a segment lies outside the file")?;

@@ -27,6 +27,8 @@ static INIT: &[u8] = include_bytes!(env!("ANT_INIT_ELF"));
 
 /// The m-kernel, from its first Rust code on.
 pub fn start() -> ! {
+    trap::fill();
+    p::init_traps();
     p::announce(0);
     if let Err(what) = shared::check_boot() {
         panic!("{what}");
@@ -34,8 +36,7 @@ pub fn start() -> ! {
     let boot = shared::boot();
     let extents = &boot.extents[..boot.extent_count as usize];
     paging::build_kernel_half(extents);
-    trap::fill();
-    let timer = p::init_core();
+    let timer = p::init_apic();
     let mut memory = MemoryManager::new(extents);
     for core in 1..shared::core_count() {
         let area = memory.alloc_for_ever(percore::AREA_SIZE);

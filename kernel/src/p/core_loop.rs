@@ -203,6 +203,10 @@ impl Core {
             vector if vector >= 32 => {
                 process.set_state(STATE_READY);
                 trap::interrupt(vector);
+                if vector == u64::from(trap::TIMER_VECTOR) {
+                    // It has fired, early or late: whoever still waits needs it set again.
+                    self.deadline = None;
+                }
             }
             vector => self.fault(slot, vector),
         }

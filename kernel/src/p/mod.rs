@@ -20,6 +20,7 @@ use process::Owned;
 
 use crate::arch::apic::{self, Timer};
 use crate::arch::{segments, trap};
+use crate::panic::halt_if_panicked;
 use crate::{log, shared};
 
 /// Tells Linux that this core runs; from here on the trampoline's page is not needed.
@@ -30,10 +31,14 @@ pub fn announce(core: usize) {
     control.state().store(CORE_STARTING, Ordering::Release);
 }
 
-/// Loads what each core has of its own, and measures its timer.
-pub fn init_core() -> Timer {
+/// Loads segments and vectors: from here on, a fault is a panic and not the end of the machine.
+pub fn init_traps() {
     segments::init();
     trap::init();
+}
+
+/// Switches the core's APIC on and measures its timer.
+pub fn init_apic() -> Timer {
     apic::init();
     assert!(apic::id_matches(), "this is not the core that Linux says it is");
     Timer::calibrate()
@@ -41,14 +46,16 @@ pub fn init_core() -> Timer {
 
 /// Tells Linux that this core takes processes and doorbells, and works from now on.
 pub fn work(mut core: Core, mut role: impl Role) -> ! {
-    shared::control(core.index()).state().store(CORE_READY, Ordering::Release);
+    shared::control(core.index()).state().store(CORE_READY, Ordering::SeqCst);
+    halt_if_panicked();
     core.run(&mut role)
 }
 
 /// A p-kernel, from its first Rust code on.
 pub fn start(index: usize) -> ! {
+    init_traps();
     announce(index);
-    let timer = init_core();
+    let timer = init_apic();
     work(Core::new(index, timer), PKernel)
 }
 

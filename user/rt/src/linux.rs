@@ -167,6 +167,9 @@ pub fn write(fd: i32, data: &[u8]) -> Result<usize> {
 pub fn write_all(fd: i32, mut data: &[u8]) -> Result<()> {
     while !data.is_empty() {
         let written = write(fd, data)?;
+        if written == 0 {
+            return Err(Error::Io.into());
+        }
         data = &data[written..];
     }
     Ok(())

@@ -6,7 +6,7 @@ use ant_abi::core_block::{ROUTE_APIC_SHIFT, ROUTE_NONE};
 use ant_abi::layout::DOORBELL_VECTOR;
 use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
 
-use super::paging::APIC_VIRT;
+use super::paging::{self, APIC_VIRT};
 use super::trap::{SPURIOUS_VECTOR, TIMER_VECTOR};
 use super::{clock, percore};
 use crate::shared;
@@ -55,6 +55,11 @@ fn read(register: u32) -> u32 {
     }
 }
 
+/// Whether the APIC can be reached yet: an xAPIC's page is in the kernel's own tables only.
+pub fn is_reachable() -> bool {
+    x2apic() || paging::kernel_half_exists()
+}
+
 /// Switches this core's APIC on; INIT has left it off, with every local vector masked.
 pub fn init() {
     write(TASK_PRIORITY, 0);
@@ -95,11 +100,12 @@ pub fn send_nmi(core: usize) {
 /// Sends an interrupt to the core with a physical APIC id. What was stored in shared memory before
 /// is visible to whoever takes it.
 fn send(apic_id: u32, command: u32) {
+    fence(Ordering::SeqCst);
     if x2apic() {
-        // A write to an x2APIC register is not ordered behind earlier stores (SDM vol. 3, 11.12.3).
-        // SAFETY: fences have no other effect; the register is this core's own APIC's.
+        // A write to an x2APIC register is not ordered behind earlier stores by itself, nor by the
+        // fence above alone (SDM vol. 3, 11.12.3).
+        // SAFETY: `lfence` has no other effect; the register is this core's own APIC's.
         unsafe {
-            core::arch::x86_64::_mm_mfence();
             core::arch::x86_64::_mm_lfence();
             Msr::new(0x800 + ICR_LOW / 16).write(u64::from(apic_id) << 32 | u64::from(command));
         }
@@ -143,7 +149,8 @@ impl Timer {
         let counts = u128::from(cycles) * u128::from(self.counts)
             / u128::from(clock::cycles(CALIBRATION_US).max(1));
         write(LVT_TIMER, u32::from(TIMER_VECTOR));
-        write(TIMER_INITIAL, u32::try_from(counts).unwrap_or(u32::MAX).max(1));
+        // Rather late than early.
+        write(TIMER_INITIAL, u32::try_from(counts + 1).unwrap_or(u32::MAX));
     }
 }
 

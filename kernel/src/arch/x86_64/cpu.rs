@@ -14,6 +14,9 @@ use super::{segments, trap};
 /// Linux had set.
 const IA32_PAT: u32 = 0x277;
 const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+/// CS, ESP and EIP of `sysenter`, which INIT leaves as Linux had set them, too. With CS 0, the
+/// instruction is a fault (SDM vol. 2, SYSENTER).
+const IA32_SYSENTER: [u32; 3] = [0x174, 0x175, 0x176];
 
 /// Caching of a mapping: uncached, for device registers.
 pub const UNCACHED: PageTableFlags = PageTableFlags::NO_CACHE.union(PageTableFlags::WRITE_THROUGH);
@@ -32,11 +35,14 @@ pub fn init() {
         });
         let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::MACHINE_CHECK_EXCEPTION;
         cr4 |= supported_protection();
+        // Toggling PGE drops what Linux may have left in the TLB as global.
+        Cr4::write(cr4 | Cr4Flags::PAGE_GLOBAL);
         Cr4::write(cr4);
         Efer::update(|efer| {
             efer.insert(EferFlags::SYSTEM_CALL_EXTENSIONS | EferFlags::NO_EXECUTE_ENABLE);
         });
         Msr::new(IA32_PAT).write(PAT_RESET);
+        IA32_SYSENTER.iter().for_each(|&register| Msr::new(register).write(0));
     }
     LStar::write(VirtAddr::new(trap::syscall_entry_address()));
     Star::write(
@@ -57,8 +63,11 @@ pub fn init() {
 
 /// SMEP, SMAP and UMIP where the processor has them (SDM vol. 2, CPUID leaf 7).
 fn supported_protection() -> Cr4Flags {
-    let leaf = core::arch::x86_64::__cpuid_count(7, 0);
     let mut flags = Cr4Flags::empty();
+    if core::arch::x86_64::__cpuid(0).eax < 7 {
+        return flags;
+    }
+    let leaf = core::arch::x86_64::__cpuid_count(7, 0);
     flags.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, leaf.ebx & (1 << 7) != 0);
     flags.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, leaf.ebx & (1 << 20) != 0);
     flags.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, leaf.ecx & (1 << 2) != 0);
@@ -69,7 +78,7 @@ fn supported_protection() -> Cr4Flags {
 pub fn wait_for_interrupt() {
     // SAFETY: `sti` takes effect after the next instruction, so an interrupt that is pending ends
     // the `hlt` and none is missed; the handlers of interrupts in the kernel only count.
-    unsafe { asm!("sti", "hlt", "cli", options(nomem, nostack)) }
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) }
 }
 
 /// Stops this core for good.

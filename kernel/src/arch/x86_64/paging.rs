@@ -7,7 +7,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::boot::Extent;
-use ant_abi::layout::{IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE};
+use ant_abi::layout::{IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE, SHARED_OFFSET};
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{
     MapToError, MappedPageTable, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
@@ -74,6 +74,10 @@ unsafe impl PageTableFrameMapping for ThroughImage {
     }
 }
 
+// The linker script has these as numbers.
+const _: () = assert!(IMAGE_VIRT + IMAGE_DATA == 0xffff_ffff_8020_0000);
+const _: () = assert!(IMAGE_VIRT + SHARED_OFFSET == 0xffff_ffff_802f_0000);
+
 /// Builds the kernel's half and changes to it. The m-kernel, once, before anything else.
 pub fn build_kernel_half(extents: &[Extent]) {
     const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::NO_EXECUTE);
@@ -125,6 +129,11 @@ fn map_one<S: PageSize + core::fmt::Debug>(
         Ok(flush) => flush.ignore(),
         Err(error) => panic!("the partition's memory is spread too wide to map: {error:?}"),
     }
+}
+
+/// Whether the m-kernel has built the kernel's half.
+pub fn kernel_half_exists() -> bool {
+    KERNEL_ROOT.load(Ordering::Acquire) != 0
 }
 
 /// Loads the kernel's own tables: no process is mapped.

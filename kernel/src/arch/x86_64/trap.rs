@@ -120,11 +120,14 @@ unsafe extern "C" fn in_kernel() {
 }
 
 /// Back from ring 3: `rsp` is at `Context::r15`, below it the kernel's stack pointer. Returns from
-/// the `enter` that went to ring 3.
+/// the `enter` that went to ring 3. Flags that ring 3 has set go, above all AC, which an interrupt
+/// gate leaves and which would switch SMAP off.
 #[unsafe(naked)]
 unsafe extern "C" fn leave() {
     naked_asm!(
         "mov rsp, [rsp - 8]",
+        "push 2",
+        "popfq",
         "pop r15",
         "pop r14",
         "pop r13",
