@@ -23,16 +23,21 @@ static WRITERS: Writers = Writers([const { UnsafeCell::new(LogWriter::new()) }; 
 
 /// Writes one message at a level of `ant_abi::log`.
 pub fn write(level: u8, args: fmt::Arguments<'_>) {
-    let mut text = Cut(ArrayString::<MESSAGE_MAX>::new());
-    // `Cut` never fails; a value's own formatting could, and leaves what came before.
-    let _ = text.write_fmt(args);
-    let Cut(text) = text;
+    let text = cut::<MESSAGE_MAX>(args);
     let core = percore::index();
     // SAFETY: only this core uses its writer, and the kernel runs with interrupts off: the only
     // way to get here while a write is under way is a panic inside it, whose message may garble
     // the record that was being written, and nothing else.
     let writer = unsafe { &mut *WRITERS.0[core].get() };
     writer.write(shared::log(core), clock::now(), level, text.as_bytes());
+}
+
+/// The text that `args` make, cut to what fits.
+pub fn cut<const N: usize>(args: fmt::Arguments<'_>) -> ArrayString<N> {
+    let mut text = Cut(ArrayString::new());
+    // `Cut` never fails; a value's own formatting could, and leaves what came before.
+    let _ = text.write_fmt(args);
+    text.0
 }
 
 /// Takes what fits and drops the rest.

@@ -12,9 +12,6 @@ use crate::p::process::{Ending, LcaState, Owned, Waiting};
 use crate::p::{Core, Role};
 use crate::{log, shared};
 
-/// Longest text of an end notice.
-const END_TEXT_MAX: usize = 200;
-
 /// Serves `linux_call(raddr)`.
 pub fn request(core: &mut Core, slot: u8, raddr: u64) {
     let Some(process) = core.process(slot) else { return };
@@ -89,22 +86,33 @@ fn returned(core: &mut Core, slot: u8, role: &mut impl Role) {
     shared::count(shared::control(index).calls_returned());
     process.lca_state = if proxy_stays { LcaState::Idle } else { LcaState::Releasing };
     process.lca.stamp(STEP_ANT_WAKES, shared::linux_cpu(index), 0);
-    if let (Some(ending), LcaState::Idle) = (process.ending, process.lca_state) {
-        send_end(core, slot, ending, "");
+    if process.ending.is_some() {
+        if process.lca_state == LcaState::Idle {
+            send_end(core, slot);
+        }
     } else if process.loader.is_some() {
         role.loading_returned(core, slot);
-    } else if process.ending.is_none() {
+    } else {
         process.context.set_result(0);
         core.wake(slot);
     }
 }
 
+/// The m-kernel has it from Linux that the LCA of process `slot` is free. A return that Linux put
+/// here before must be seen first.
+pub fn released_by_message(core: &mut Core, pid: u32, role: &mut impl Role) {
+    take_returns(core, role);
+    if let Some(slot) = core.find_pid(pid) {
+        released(core, slot, role);
+    }
+}
+
 /// Linux has let go of the LCA of process `slot`.
-pub fn released(core: &mut Core, slot: u8, role: &mut impl Role) {
+fn released(core: &mut Core, slot: u8, role: &mut impl Role) {
     let Some(process) = core.process(slot) else { return };
-    match (process.lca_state, process.ending) {
-        (LcaState::Releasing, Some(ending)) => send_end(core, slot, ending, ""),
-        (LcaState::Releasing, None) => {
+    match (process.lca_state, process.ending.is_some()) {
+        (LcaState::Releasing, true) => send_end(core, slot),
+        (LcaState::Releasing, false) => {
             process.lca_state = LcaState::Idle;
             if process.waiting == Waiting::Release {
                 process.waiting = Waiting::Return;
@@ -125,9 +133,9 @@ fn bury(core: &mut Core, slot: u8, role: &mut impl Role) {
 }
 
 /// Ends a process of this core: tells Linux, whose release of the LCA completes it.
-pub fn end(core: &mut Core, slot: u8, ending: Ending, text: &str) {
+pub fn end(core: &mut Core, slot: u8, ending: Ending) {
     let Some(process) = core.process(slot) else { return };
-    assert!(!process.is_init, "init ended: {text}{ending:?}");
+    assert!(!process.is_init, "init ended: {ending:?}");
     if process.ending.is_some() {
         return;
     }
@@ -135,24 +143,24 @@ pub fn end(core: &mut Core, slot: u8, ending: Ending, text: &str) {
     let state = process.lca_state;
     core.block(slot, Waiting::End, STATE_ENDING);
     match state {
-        LcaState::Idle => send_end(core, slot, ending, text),
+        LcaState::Idle => send_end(core, slot),
         // Sent when the LCA is back.
         LcaState::Outstanding { .. } | LcaState::Releasing | LcaState::Ending => {}
     }
 }
 
 /// Sends the notice of the end. It is not a call: nothing returns, the release follows.
-fn send_end(core: &mut Core, slot: u8, ending: Ending, text: &str) {
+fn send_end(core: &mut Core, slot: u8) {
     let index = core.index();
     let Some(process) = core.process(slot) else { return };
+    let Some(ending) = process.ending.clone() else { return };
     process.lca_state = LcaState::Ending;
     let page = process.lca.contents();
     page.cflag = 0;
     let mut builder = Builder::new(page, SYSCALL_END);
     builder.value(ending.kind);
     builder.value(ending.number);
-    let text = &text.as_bytes()[..text.len().min(END_TEXT_MAX)];
-    builder.input(text).expect("an empty buffer has room for the text");
+    builder.input(ending.text.as_bytes()).expect("an empty buffer has room for the text");
     builder.finish();
     post(index, process);
 }

@@ -2,14 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
+use ant_abi::Error;
 use ant_abi::boot::BOOT_ALLOW_INJECT;
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{
     FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
     ProcessCreate, ProcessInfo,
 };
-use ant_abi::{Error, MAX_PROCESSES};
-use zerocopy::IntoBytes;
 
 use super::MKernel;
 use crate::linux::call;
@@ -57,10 +56,14 @@ fn create(
     request.pid = process.pid;
     request.placed = process.home as u32;
     request.lca = process.lca.entry().0;
+    let init = core.process(slot).ok_or(Error::NoProcess)?;
+    if let Err(error) = user_memory::write_value(&init.space, to, &request) {
+        m.processes.destroy(process, &mut m.memory);
+        return Err(error);
+    }
     // It is loaded here, whatever core it will run on: only the m-kernel has memory to give.
     core.adopt(process);
-    let init = core.process(slot).ok_or(Error::NoProcess)?;
-    user_memory::write_value(&init.space, to, &request)
+    Ok(())
 }
 
 fn start(core: &mut Core, pid: u64) -> Result<(), Error> {
@@ -90,20 +93,29 @@ fn kill(core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
     }
     let public = process::find(|public| public.pid.load(Ordering::Relaxed) == pid);
     let public = public.ok_or(Error::NoProcess)?;
+    if public.kill_sent.swap(true, Ordering::Relaxed) {
+        // The first message does it.
+        return Ok(());
+    }
     let home = public.core.load(Ordering::Relaxed) as usize;
-    mailbox::send(home, Message::Kill { pid, signal }).map_err(|_| Error::Again)
+    mailbox::send(home, Message::Kill { pid, signal }).map_err(|_| {
+        public.kill_sent.store(false, Ordering::Relaxed);
+        Error::Again
+    })
 }
 
 fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64, Error> {
     let init = core.process(slot).ok_or(Error::NoProcess)?;
-    let room = usize::try_from(len).unwrap_or(usize::MAX) / size_of::<ProcessInfo>();
-    let mut lines = arrayvec::ArrayVec::<ProcessInfo, MAX_PROCESSES>::new();
-    let slots = (0..MAX_PROCESSES as u8).filter_map(|slot| process::public(slot).info());
-    lines.extend(slots.filter(|info| u64::from(info.pid) >= from_pid));
-    lines.sort_unstable_by_key(|info| info.pid);
-    lines.truncate(room);
-    user_memory::write(&init.space, to, lines.as_slice().as_bytes())?;
-    Ok(size_of_val(lines.as_slice()) as i64)
+    let size = size_of::<ProcessInfo>() as u64;
+    let mut next = u32::try_from(from_pid).map_err(|_| Error::Invalid)?;
+    let mut written = 0;
+    while written + size <= len {
+        let Some(info) = process::next_from(next) else { break };
+        user_memory::write_value(&init.space, to.wrapping_add(written), &info)?;
+        written += size;
+        next = info.pid + 1;
+    }
+    Ok(written as i64)
 }
 
 fn inject(m: &mut MKernel, core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {

@@ -9,6 +9,7 @@ mod processes;
 
 use core::sync::atomic::Ordering;
 
+use ant_abi::Error;
 use ant_abi::lca::END_LOAD_FAILED;
 use ant_abi::store::StoreEntry;
 use memory::MemoryManager;
@@ -78,12 +79,22 @@ impl MKernel {
         let mut process = core.give_up(slot);
         process.waiting = Waiting::No;
         let (pid, home) = (process.pid, process.home);
-        log::info!("process {pid} starts on CPU {}", shared::linux_cpu(home));
+        let cpu = shared::linux_cpu(home);
         if home == core.index() {
+            log::info!("process {pid} starts on CPU {cpu}");
             core.adopt(process);
-        } else if mailbox::send(home, Message::Adopt(process)).is_err() {
-            // It cannot be full unless the core has stopped taking messages.
-            panic!("CPU {} takes no messages", shared::linux_cpu(home));
+            return;
+        }
+        match mailbox::send(home, Message::Adopt(process)) {
+            Ok(()) => log::info!("process {pid} starts on CPU {cpu}"),
+            Err(message) => {
+                // Its core has long stopped taking messages.
+                if let Message::Adopt(process) = message {
+                    core.adopt(process);
+                }
+                let text = format_args!("CPU {cpu} does not answer AnT");
+                call::end(core, slot, Ending::new(END_LOAD_FAILED, Error::TimedOut as u64, text));
+            }
         }
     }
 }
@@ -133,8 +144,8 @@ impl Role for MKernel {
             }
             Progress::Failed(failure) => {
                 loader.free(&mut self.memory);
-                let ending = Ending { kind: END_LOAD_FAILED, number: failure.errno };
-                call::end(core, slot, ending, failure.text);
+                let text = format_args!("{}", failure.text);
+                call::end(core, slot, Ending::new(END_LOAD_FAILED, failure.errno, text));
             }
         }
         self.memory.publish();

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use ant_abi::layout::ICA_START;
-use ant_abi::syscall::{ANY_CORE, STATE_CREATED};
+use ant_abi::syscall::ANY_CORE;
 use ant_abi::{Error, PAGE_SIZE};
 
 use super::memory::MemoryManager;
@@ -91,13 +91,8 @@ impl Processes {
                 is_init: false,
             },
         );
-        let public = owned.public();
-        public.core.store(home as u32, Ordering::Relaxed);
-        public.calls.store(0, Ordering::Relaxed);
-        public.lca.store(owned.lca.entry().0, Ordering::Relaxed);
-        public.pages.store((free_before - memory.free_pages()) as u32, Ordering::Relaxed);
-        owned.set_state(STATE_CREATED);
-        public.pid.store(pid, Ordering::Release);
+        let pages = (free_before - memory.free_pages()) as u32;
+        owned.public().pages.store(pages, Ordering::Relaxed);
         Ok(owned)
     }
 
@@ -128,9 +123,6 @@ fn place(core: u32) -> Result<usize, Error> {
     if core != ANY_CORE {
         return usize::try_from(core).ok().filter(|&core| core < cores).ok_or(Error::NoDevice);
     }
-    let load = |&core: &usize| {
-        let processes = shared::control(core).processes().load(Ordering::Relaxed);
-        (processes, core == 0)
-    };
+    let load = |&core: &usize| (process::count_on(core), core == 0);
     Ok((0..cores).min_by_key(load).unwrap_or(0))
 }

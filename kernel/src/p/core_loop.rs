@@ -6,8 +6,7 @@ use ant_abi::lca::{END_FAULTED, END_KILLED};
 use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY, STATE_RUNNING};
 use ant_abi::{MAX_PROCESSES, store};
 use ant_core::sched::RunQueue;
-use arrayvec::{ArrayString, ArrayVec};
-use core::fmt::Write;
+use arrayvec::ArrayVec;
 
 use super::mailbox::{self, Message};
 use super::process::{Ending, Owned, Waiting};
@@ -167,9 +166,7 @@ impl Core {
                 }
             }
             Message::Released { pid } => {
-                if let Some(slot) = self.find_pid(pid) {
-                    linux::call::released(self, slot, role);
-                }
+                linux::call::released_by_message(self, pid, role);
             }
             Message::Inject(kind) => self.inject(kind),
         }
@@ -177,11 +174,8 @@ impl Core {
 
     /// Ends a process as a signal would.
     pub fn kill(&mut self, slot: u8, signal: u8) {
-        let ending = Ending { kind: END_KILLED, number: u64::from(signal) };
-        let mut text = ArrayString::<40>::new();
-        // Always fits.
-        let _ = write!(text, "killed by signal {signal}");
-        linux::call::end(self, slot, ending, &text);
+        let text = format_args!("killed by signal {signal}");
+        linux::call::end(self, slot, Ending::new(END_KILLED, u64::from(signal), text));
     }
 
     fn run_process(&mut self, slot: u8, role: &mut impl Role) {
@@ -241,19 +235,17 @@ impl Core {
         shared::count(shared::control(self.index).faults());
         let cpu = shared::linux_cpu(self.index);
         let Some(process) = self.process(slot) else { return };
-        let rip = process.context.rip;
-        let mut text = ArrayString::<160>::new();
-        // Fits; were it cut, the rest would still be true.
-        let _ = write!(text, "{}", trap::name(vector));
-        if vector == trap::PAGE_FAULT {
+        let (rip, name) = (process.context.rip, trap::name(vector));
+        let end = |args| Ending::new(END_FAULTED, u64::from(linux::signal_of(vector)), args);
+        let ending = if vector == trap::PAGE_FAULT {
             let access = trap::access_name(process.context.error);
-            let _ = write!(text, " ({access} {:#x})", trap::fault_address());
-        }
-        let _ = write!(text, " at {rip:#x} on CPU {cpu}");
-        log::warning!("process {}: {text}", process.pid);
-        let number = u64::from(linux::signal_of(vector));
-        let ending = Ending { kind: END_FAULTED, number };
-        linux::call::end(self, slot, ending, &text);
+            let address = trap::fault_address();
+            end(format_args!("{name} ({access} {address:#x}) at {rip:#x} on CPU {cpu}"))
+        } else {
+            end(format_args!("{name} at {rip:#x} on CPU {cpu}"))
+        };
+        log::warning!("process {}: {}", process.pid, ending.text);
+        linux::call::end(self, slot, ending);
     }
 
     fn inject(&mut self, kind: u32) {

@@ -5,24 +5,38 @@
 //! that the owner writes and anyone reads.
 
 use core::cell::UnsafeCell;
+use core::fmt;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::MAX_PROCESSES;
-use ant_abi::syscall::{NAME_LEN, ProcessInfo};
+use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_CREATED};
+use arrayvec::ArrayString;
 
 use crate::arch::context::Context;
 use crate::arch::paging::AddressSpace;
 use crate::linux::lca::LcaPage;
 use crate::linux::loader::Loader;
 
+/// Longest text about the end of a process.
+pub const END_TEXT_MAX: usize = 160;
+
 /// Why a process ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ending {
     /// One of `ant_abi::lca::END_*`.
     pub kind: u64,
     /// The number that goes with it.
     pub number: u64,
+    /// For people; empty when the rest says it all.
+    pub text: ArrayString<END_TEXT_MAX>,
+}
+
+impl Ending {
+    /// An end with the text that `args` make, cut to what fits.
+    pub fn new(kind: u64, number: u64, args: fmt::Arguments<'_>) -> Self {
+        Self { kind, number, text: crate::log::cut(args) }
+    }
 }
 
 /// What the LCA of a process is doing.
@@ -70,7 +84,7 @@ pub struct Process {
     pub lca_state: LcaState,
     /// What the process waits for.
     pub waiting: Waiting,
-    /// Set when it shall end but its LCA is with Linux.
+    /// Set once it is to end. Linux is told when its LCA is not with Linux.
     pub ending: Option<Ending>,
     /// Set while its program is being read.
     pub loader: Option<Loader>,
@@ -80,7 +94,7 @@ pub struct Process {
     pub is_init: bool,
 }
 
-/// What anyone may read about a process. Written by the owner.
+/// What anyone may read about a process. Written by the owner, but for what says otherwise.
 pub struct Public {
     /// 0: the slot is free.
     pub pid: AtomicU32,
@@ -94,6 +108,8 @@ pub struct Public {
     pub calls: AtomicU64,
     /// Its LCA (`StoreEntry` of kind call). Written by the m-kernel.
     pub lca: AtomicU64,
+    /// A message that ends it is on its way. Written by the m-kernel.
+    pub kill_sent: AtomicBool,
     name: [AtomicU64; NAME_LEN / 8],
 }
 
@@ -106,6 +122,7 @@ impl Public {
             pages: AtomicU32::new(0),
             calls: AtomicU64::new(0),
             lca: AtomicU64::new(0),
+            kill_sent: AtomicBool::new(false),
             name: [const { AtomicU64::new(0) }; NAME_LEN / 8],
         }
     }
@@ -169,8 +186,16 @@ impl Owned {
     pub fn create(slot: u8, process: Process) -> Self {
         let entry = &TABLE[usize::from(slot)];
         assert_eq!(entry.public.pid.load(Ordering::Relaxed), 0, "slot {slot} is taken");
-        // SAFETY: a free slot has no `Owned`.
+        let (pid, lca, home) = (process.pid, process.lca.entry(), process.home);
+        // SAFETY: a free slot has no `Owned`, and this makes the slot taken.
         unsafe { *entry.process.get() = Some(process) };
+        let public = &entry.public;
+        public.core.store(home as u32, Ordering::Relaxed);
+        public.calls.store(0, Ordering::Relaxed);
+        public.lca.store(lca.0, Ordering::Relaxed);
+        public.kill_sent.store(false, Ordering::Relaxed);
+        public.state.store(STATE_CREATED, Ordering::Relaxed);
+        public.pid.store(pid, Ordering::Release);
         Self { slot }
     }
 
@@ -198,7 +223,7 @@ impl Owned {
 
     /// What anyone may read about it.
     pub fn public(&self) -> &'static Public {
-        public(self.slot)
+        &TABLE[usize::from(self.slot)].public
     }
 
     /// Publishes what it does.
@@ -225,9 +250,19 @@ impl DerefMut for Owned {
     }
 }
 
-/// What anyone may read about the process in a slot.
-pub fn public(slot: u8) -> &'static Public {
-    &TABLE[usize::from(slot)].public
+/// How many processes run, or will run, on a core.
+pub fn count_on(core: usize) -> usize {
+    let lives_there = |public: &&Public| {
+        public.pid.load(Ordering::Acquire) != 0
+            && public.core.load(Ordering::Relaxed) as usize == core
+    };
+    TABLE.iter().map(|slot| &slot.public).filter(lives_there).count()
+}
+
+/// The process with the lowest id from `pid` on.
+pub fn next_from(pid: u32) -> Option<ProcessInfo> {
+    let infos = TABLE.iter().filter_map(|slot| slot.public.info());
+    infos.filter(|info| info.pid >= pid).min_by_key(|info| info.pid)
 }
 
 /// A slot without a process.

@@ -24,8 +24,8 @@ pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
         // These two leave no result: the process does not go on now, or ever.
         LINUX_CALL => return linux::call::request(core, slot, args[0]),
         PROCESS_EXIT => {
-            let ending = Ending { kind: END_EXITED, number: args[0] & 0xff };
-            return linux::call::end(core, slot, ending, "");
+            let ending = Ending::new(END_EXITED, args[0] & 0xff, format_args!(""));
+            return linux::call::end(core, slot, ending);
         }
         PROCESS_YIELD => {
             process.set_state(STATE_READY);
