@@ -195,7 +195,7 @@ ioctls! {
     CREATE = 0x01, ReadWrite, PartitionCreate;
     /// Control file: copy the kernel image in.
     LOAD = 0x02, Write, ImageLoad;
-    /// Control file: start a core.
+    /// Control file: start a core. `-EAGAIN` for any but the first until that is ready.
     START = 0x03, Write, CoreStart;
     /// Control file: stop the cores, give everything back to Linux. Also on last close.
     STOP = 0x04, None;

@@ -8,7 +8,7 @@
  *   low_page_lock         the page below 1 MiB (boot.c)
  *   partitions_lock       the list of partitions (partition.c)
  * The gate (SRCU) is entered under none of them but ant_file::lock; whoever stops a partition
- * waits for those inside. The spin locks guard one store each and nest in nothing.
+ * waits for those inside. The spin locks guard one store or list each and nest in nothing.
  * CPU hotplug calls the guard under its own locks, so the guard takes none.
  */
 #ifndef ANT_H
@@ -36,6 +36,7 @@ struct ant_core {
 	u32 index;			/* in the partition; `cid` */
 	u32 cpu;			/* Linux's number */
 	u32 apic_id;
+	bool marked;			/* in the guard's set of owned cores */
 	bool taken;			/* Linux gave it up */
 	bool started;			/* AnT's code has run on it */
 
@@ -70,6 +71,9 @@ struct ant_partition {
 	spinlock_t get_lock;		/* Linux has many consumers */
 	u32 next_core;			/* whose turn it is to be served. Under get_lock */
 
+	spinlock_t proxy_lock;
+	struct list_head proxies;	/* proxy files. Under proxy_lock */
+
 	phys_addr_t image;
 	u64 want;			/* bytes of memory asked for ... */
 	u64 got;			/* ... and taken */
@@ -90,6 +94,8 @@ struct ant_file {
 	enum ant_role role;
 	struct ant_partition *part;
 	u64 lca;			/* proxy file: with its generation */
+	struct list_head node;		/* proxy file: of the partition's. Under proxy_lock */
+	bool revoked;			/* proxy file: the LCA was released. Under proxy_lock */
 };
 
 static inline enum ant_role ant_role(const struct ant_file *file)
@@ -123,6 +129,9 @@ __poll_t ant_poll(struct file *filp, poll_table *wait);
 
 /* mapping.c */
 int ant_mmap(struct file *filp, struct vm_area_struct *vma);
+void ant_proxy_add(struct ant_file *file, struct ant_partition *part, u64 lca);
+void ant_proxy_remove(struct ant_file *file);
+int ant_lca_revoke(struct ant_partition *part, u64 lca);
 
 /* partition.c */
 struct ant_partition *ant_partition_create(struct ant_partition_create *req,

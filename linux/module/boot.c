@@ -220,6 +220,9 @@ int ant_core_start(struct ant_partition *part, const struct ant_core_start *req)
 		return -EINVAL;
 	if (part->cores[req->core].started)
 		return -EBUSY;
+	/* The m-kernel makes the others' stacks and page tables. */
+	if (req->core && READ_ONCE(part->cores[0].control->state) != ANT_CORE_READY)
+		return -EAGAIN;
 	err = mutex_lock_killable(&low_page_lock);
 	if (err)
 		return err;

@@ -65,6 +65,8 @@ long ant_ioctl_ret(struct ant_file *file, void __user *arg)
 		return -EFAULT;
 	if (ant_role(file) == ANT_PROXY && ret.lca != file->lca)
 		return -EPERM;
+	if (READ_ONCE(file->revoked))
+		return -EBADFD;
 	return put_return(file->part, &ret, ANT_KIND_CALL);
 }
 

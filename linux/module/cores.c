@@ -12,6 +12,14 @@
 #include "ant.h"
 #include "compat.h"
 
+/* Once: afterwards the core may be another partition's. */
+static void unmark(struct ant_core *core)
+{
+	if (core->marked)
+		ant_guard_unmark(core->cpu);
+	core->marked = false;
+}
+
 static int claim(struct ant_partition *part, u32 cpu, struct ant_partition_create *req)
 {
 	struct ant_core *core = &part->cores[part->core_count];
@@ -26,6 +34,7 @@ static int claim(struct ant_partition *part, u32 cpu, struct ant_partition_creat
 			return ant_fail(req, ANT_FAILURE_CPU_TWICE, cpu, -EINVAL);
 	if (!ant_guard_mark(cpu))
 		return ant_fail(req, ANT_FAILURE_CPU_TAKEN, cpu, -EBUSY);
+	core->marked = true;
 	core->part = part;
 	core->index = part->core_count++;
 	core->cpu = cpu;
@@ -59,7 +68,7 @@ void ant_cores_disclaim(struct ant_partition *part)
 	u32 i;
 
 	for (i = 0; i < part->core_count; i++)
-		ant_guard_unmark(part->cores[i].cpu);
+		unmark(&part->cores[i]);
 }
 
 static int take(struct ant_core *core, struct ant_partition_create *req)
@@ -117,7 +126,7 @@ void ant_cores_give_back(struct ant_partition *part)
 
 		if (!core->taken)
 			continue;
-		ant_guard_unmark(core->cpu);
+		unmark(core);
 		err = add_cpu(core->cpu);
 		if (err)
 			pr_err("ant%u: CPU %u does not come back (%d); try 'echo 1 > /sys/devices/system/cpu/cpu%u/online'\n",

@@ -39,6 +39,8 @@ static int ant_release(struct inode *inode, struct file *filp)
 
 	if (file->role == ANT_CONTROL)
 		ant_partition_stop(file->part);
+	else if (file->role == ANT_PROXY)
+		ant_proxy_remove(file);
 	if (file->part)
 		ant_partition_put(file->part);
 	kfree(file);
@@ -106,9 +108,11 @@ static int bind(struct ant_file *file, struct file *filp, struct ant_partition *
 	if ((lca & ANT_ENTRY_KIND_MASK) || !ant_memory_is_lca(part, ant_raddr(lca)))
 		err = -EINVAL;
 	ant_gate_leave(ticket);
-	if (!err)
-		become(file, ANT_PROXY, part, lca);
-	return err;
+	if (err)
+		return err;
+	ant_proxy_add(file, part, lca);
+	become(file, ANT_PROXY, part, lca);
+	return 0;
 }
 
 static long ioctl_bind(struct ant_file *file, struct file *filp, void __user *arg)

@@ -90,6 +90,8 @@ static struct ant_partition *new_husk(const struct ant_partition_create *req,
 	mutex_init(&part->lock);
 	init_waitqueue_head(&part->wait);
 	spin_lock_init(&part->get_lock);
+	spin_lock_init(&part->proxy_lock);
+	INIT_LIST_HEAD(&part->proxies);
 	return part;
 }
 

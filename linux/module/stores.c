@@ -7,7 +7,6 @@
  * "look"; what there is to see is in the stores.
  */
 #include <linux/io.h>
-#include <linux/mm.h>
 #include <linux/sched.h>
 #include <asm/barrier.h>
 #include <asm/msr.h>
@@ -136,17 +135,11 @@ bool ant_requests_take(struct ant_partition *part, u64 *lca)
 	return found;
 }
 
-/* Mapped by a proxy, or pinned by I/O: AnT would hand it to somebody else too early. */
-static bool still_referenced(phys_addr_t lca)
-{
-	return page_count(pfn_to_page(PHYS_PFN(lca))) != 1;
-}
-
 /* The generation comes back as it went out; the kind says what the entry means. */
 int ant_return_put(struct ant_partition *part, const struct ant_call_ret *ret, u64 kind)
 {
 	struct ant_core *core;
-	int err;
+	int err = 0;
 
 	if (ret->reserved || ret->cid >= part->core_count ||
 	    !ant_memory_is_lca(part, ant_raddr(ret->lca)))
@@ -157,8 +150,10 @@ int ant_return_put(struct ant_partition *part, const struct ant_call_ret *ret, u
 	/* Before the entry: with it the page is AnT's. */
 	if (kind == ANT_KIND_CALL)
 		trace_return(ret->lca);
-	else if (still_referenced(ant_raddr(ret->lca)))
-		return -EBUSY;
+	else
+		err = ant_lca_revoke(part, ret->lca);
+	if (err)
+		return err;
 	spin_lock(&core->ret_lock);
 	err = store_put(core, (ret->lca & ~(u64)ANT_ENTRY_KIND_MASK) | kind);
 	spin_unlock(&core->ret_lock);
