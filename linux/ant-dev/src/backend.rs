@@ -76,12 +76,14 @@ pub trait ControlFile: AsFd {
     /// `ENODEV` once the partition has stopped.
     fn get(&self) -> Result<Option<StoreEntry>, OperationError>;
 
-    /// Tells core `core` that Linux is through with an LCA.
+    /// Tells AnT that Linux is through with an LCA: core 0, the m-kernel, hands it on to the core
+    /// that has the process.
     ///
     /// # Errors
     ///
-    /// No such core, or its return store is full.
-    fn release(&self, lca: StoreEntry, core: u32) -> Result<(), OperationError>;
+    /// `EBUSY` while Linux still has a reference to the page, `ENOSPC` while core 0's return store
+    /// is full.
+    fn release(&self, lca: StoreEntry) -> Result<(), OperationError>;
 
     /// Stops all cores and gives everything back to Linux.
     ///

@@ -124,8 +124,9 @@ impl ControlFile for Control {
         }
     }
 
-    fn release(&self, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
-        let mut release = abi::CallRet { lca: lca.0, cid: core, reserved: 0 };
+    fn release(&self, lca: StoreEntry) -> Result<(), OperationError> {
+        // Core 0, the m-kernel, hands it on.
+        let mut release = abi::CallRet { lca: lca.0, cid: 0, reserved: 0 };
         ioctl(&self.file, &abi::RELEASE, &mut release)
             .map_err(|errno| OperationError::new(format!("releasing {:#x}", lca.0), errno))
     }

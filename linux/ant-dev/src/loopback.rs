@@ -287,11 +287,12 @@ impl ControlFile for Control {
         Ok(entry)
     }
 
-    fn release(&self, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
+    fn release(&self, lca: StoreEntry) -> Result<(), OperationError> {
         if self.memory.wire(0, WIRE_REFERENCES).load(Ordering::Relaxed) != 0 {
             return Err(OperationError::new("releasing an LCA", Errno::EBUSY));
         }
-        self.memory.give(&self.memory.file, lca.with_kind(KIND_RELEASED), core, "releasing")
+        // Core 0, the m-kernel, hands it on.
+        self.memory.give(&self.memory.file, lca.with_kind(KIND_RELEASED), 0, "releasing")
     }
 
     fn stop(&self) -> Result<(), OperationError> {
@@ -523,16 +524,17 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_file_maps_its_lca_and_returns_to_the_core() {
-        let (control, ant) = partition(&[1]);
+    fn results_go_back_to_the_core_and_releases_to_core_0() {
+        let (control, ant) = partition(&[1, 2]);
         let lca = ant.lca(3, 9);
         let proxy = control.binder().bind(lca).unwrap();
         proxy.map().unwrap().set_retval(-7);
-        proxy.ret(0).unwrap();
+        proxy.ret(1).unwrap();
         assert_eq!(ant.read_lca(lca).retval, -7);
-        assert_eq!(ant.returned(0), Some(lca));
-        control.release(lca, 0).unwrap();
-        assert_eq!(ant.returned(0), Some(lca.with_kind(KIND_RELEASED)));
+        assert_eq!((ant.returned(0), ant.returned(1)), (None, Some(lca)));
+        control.release(lca).unwrap();
+        let released = lca.with_kind(KIND_RELEASED);
+        assert_eq!((ant.returned(0), ant.returned(1)), (Some(released), None));
         assert!(proxy.ret(99).is_err());
     }
 

@@ -39,14 +39,9 @@ pub struct Assignment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The call was without continuation.
-    OneShot {
-        /// Index of the core that it came from.
-        core: u32,
-    },
+    OneShot,
     /// The AP process is over.
     Ended {
-        /// Index of the core that it was on.
-        core: u32,
         /// One of `END_*`.
         kind: u64,
         /// The number that goes with it.
@@ -155,10 +150,9 @@ impl ProxyEnd {
 impl Notice {
     fn to_bytes(&self) -> Vec<u8> {
         match self {
-            Notice::OneShot { core } => [&[ONE_SHOT], core.to_le_bytes().as_slice()].concat(),
-            Notice::Ended { core, kind, number, text } => {
+            Notice::OneShot => vec![ONE_SHOT],
+            Notice::Ended { kind, number, text } => {
                 let mut bytes = vec![ENDED];
-                bytes.extend(core.to_le_bytes());
                 bytes.extend(kind.to_le_bytes());
                 bytes.extend(number.to_le_bytes());
                 bytes.extend(text.as_bytes());
@@ -172,13 +166,11 @@ impl Notice {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&first, rest) = bytes.split_first()?;
         match first {
-            ONE_SHOT => Some(Notice::OneShot { core: u32::from_le_bytes(rest.try_into().ok()?) }),
+            ONE_SHOT => rest.is_empty().then_some(Notice::OneShot),
             ENDED => {
-                let (core, rest) = rest.split_first_chunk()?;
                 let (kind, rest) = rest.split_first_chunk()?;
                 let (number, text) = rest.split_first_chunk()?;
                 Some(Notice::Ended {
-                    core: u32::from_le_bytes(*core),
                     kind: u64::from_le_bytes(*kind),
                     number: u64::from_le_bytes(*number),
                     text: printable(text),
@@ -210,8 +202,8 @@ mod tests {
     fn notices_come_back_as_they_were() {
         let (parent, proxy) = channel().unwrap();
         let notices = [
-            Notice::OneShot { core: 3 },
-            Notice::Ended { core: 2, kind: 1, number: 11, text: "page fault at 0x0".into() },
+            Notice::OneShot,
+            Notice::Ended { kind: 1, number: 11, text: "page fault at 0x0".into() },
             Notice::Failed("no LCA".into()),
         ];
         for notice in &notices {

@@ -172,9 +172,7 @@ impl Proxies {
         self.idle.retain(|&idle| idle != id);
         let notice = proxy.channel.notice();
         let (how, signal) = match (status, &notice) {
-            (Ok(WaitStatus::Exited(_, 0)), Some(Notice::OneShot { .. })) => {
-                (Leaving::OneShot, None)
-            }
+            (Ok(WaitStatus::Exited(_, 0)), Some(Notice::OneShot)) => (Leaving::OneShot, None),
             (Ok(WaitStatus::Exited(_, 0)), Some(Notice::Ended { .. })) => (Leaving::Ended, None),
             (Ok(WaitStatus::Signaled(_, signal, _)), _) => (Leaving::Died, Some(signal as i32)),
             _ => (Leaving::Died, None),

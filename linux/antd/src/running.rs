@@ -24,7 +24,7 @@ use crate::log_book::LogBook;
 use crate::partition::Partition;
 use crate::poller::{Poller, Source};
 use crate::protocol::{Outcome, Reply, Run};
-use crate::proxies::{Departed, Proxies};
+use crate::proxies::Proxies;
 use crate::proxy::Identity;
 use crate::sessions::{Ending, INIT, Session, Sessions, Stage};
 use crate::status::{Probe, process_list};
@@ -37,7 +37,7 @@ const REQUESTS_MAX: usize = ant_abi::MAX_PROCESSES;
 const TICK: Duration = Duration::from_secs(1);
 /// The same while somebody waits for an answer.
 const TICK_AWAITING: Duration = Duration::from_millis(100);
-/// Wait before an LCA that Linux had a reference to is released again.
+/// Wait before an LCA that could not be released is tried again.
 const RELEASE_STEP: Duration = Duration::from_millis(2);
 
 /// AnT cannot go on; why.
@@ -70,15 +70,15 @@ pub struct Running {
     /// Why the control channel does not work any more.
     pub(crate) init_gone: Option<String>,
     pub(crate) probe: Option<Probe>,
-    /// LCAs to release when Linux has no reference to them any more.
+    /// LCAs that could not be released yet; none twice.
     unreleased: Vec<Unreleased>,
 }
 
-/// An LCA that Linux had a reference to: I/O of its last proxy that is not over.
+/// An LCA that Linux had a reference to (I/O of its last proxy that is not over), or whose release
+/// found core 0's return store full.
 #[derive(Debug)]
 struct Unreleased {
     lca: StoreEntry,
-    core: u32,
     /// When it was tried first.
     since: Instant,
     /// When to try again.
@@ -102,7 +102,7 @@ impl Running {
         let mut sessions = Sessions::default();
         sessions.insert_init(init_session(init_socket)?);
         let mut table = Table::default();
-        table.admit(partition.init_lca(), 0, INIT);
+        table.admit(partition.init_lca(), INIT);
         poller.add(&init, Source::Init, EpollFlags::EPOLLIN)?;
         let wanted = EpollFlags::EPOLLIN | EpollFlags::EPOLLPRI;
         poller.add(partition.control(), Source::Partition, wanted)?;
@@ -186,7 +186,7 @@ impl Running {
         match decision {
             OnRequest::Wake { proxy } => self.proxies.wake(proxy),
             OnRequest::NewProxy { session } => return self.give_proxy(lca, session, ports),
-            OnRequest::Release { core } => self.release_wherever(lca, core),
+            OnRequest::Release => self.release(lca),
             OnRequest::Unknown => tracing::warn!("dropped a request of {:#x}: nobody's", lca.0),
         }
         Ok(())
@@ -207,25 +207,31 @@ impl Running {
             }
             Err(errno) => {
                 let text = format!("Linux could make no proxy for it: {errno}");
-                if let Some((lca, core)) = self.table.drop_session(id) {
-                    self.release_wherever(lca, core);
+                if let Some(lca) = self.table.drop_session(id) {
+                    self.release(lca);
                 }
                 self.finish(id, &Outcome::Lost { text }, ports)
             }
         }
     }
 
-    fn release(&mut self, lca: StoreEntry, core: u32) {
+    /// Tells AnT that Linux is through with an LCA, at once or as soon as possible. Core 0, the
+    /// m-kernel, hands it on: it knows where the process is.
+    fn release(&mut self, lca: StoreEntry) {
+        if self.unreleased.iter().any(|one| one.lca == lca) {
+            // An AnT that asks on and on must not fill our memory.
+            return;
+        }
         let since = Instant::now();
-        if self.try_release(lca, core) == Released::NotYet {
-            self.unreleased.push(Unreleased { lca, core, since, next: since + RELEASE_STEP });
+        if self.try_release(lca) == Released::NotYet {
+            self.unreleased.push(Unreleased { lca, since, next: since + RELEASE_STEP });
         }
     }
 
-    fn try_release(&self, lca: StoreEntry, core: u32) -> Released {
-        match self.partition.control().release(lca, core) {
+    fn try_release(&self, lca: StoreEntry) -> Released {
+        match self.partition.control().release(lca) {
             Ok(()) => Released::Done,
-            Err(error) if error.errno == Errno::EBUSY => Released::NotYet,
+            Err(error) if matches!(error.errno, Errno::EBUSY | Errno::ENOSPC) => Released::NotYet,
             Err(error) => {
                 tracing::warn!("{error}");
                 Released::Done
@@ -233,25 +239,16 @@ impl Running {
         }
     }
 
-    /// Releases what Linux had a reference to, if its time has come: ever more rarely.
+    /// Releases what could not be released before, if its time has come: ever more rarely.
     fn retry_releases(&mut self, now: Instant) {
         for mut one in std::mem::take(&mut self.unreleased) {
-            if one.next <= now && self.try_release(one.lca, one.core) == Released::Done {
+            if one.next <= now && self.try_release(one.lca) == Released::Done {
                 continue;
             }
             if one.next <= now {
                 one.next = now + RELEASE_STEP.max((now - one.since) / 8);
             }
             self.unreleased.push(one);
-        }
-    }
-
-    /// Releases an LCA whose process may be on its way: a program is loaded on the m-kernel's core,
-    /// then runs on its own. The core that does not have it ignores that.
-    fn release_wherever(&mut self, lca: StoreEntry, core: u32) {
-        self.release(lca, core);
-        if core != 0 {
-            self.release(lca, 0);
         }
     }
 
@@ -269,18 +266,15 @@ impl Running {
                 }
                 Ok(())
             }
-            OnLeaving::Continues { lca, core, session } => {
-                self.release(lca, self.told_core(&departed).unwrap_or(core));
+            OnLeaving::Continues { lca, session } => {
+                self.release(lca);
                 if self.sessions.get(session).is_some_and(|session| session.ending.is_some()) {
                     self.ask_to_kill(session, ports)?;
                 }
                 Ok(())
             }
-            OnLeaving::Over { lca, core, session } => {
-                match self.told_core(&departed) {
-                    Some(told) => self.release(lca, told),
-                    None => self.release_wherever(lca, core),
-                }
+            OnLeaving::Over { lca, session } => {
+                self.release(lca);
                 let Some(over) = self.sessions.get(session) else { return Ok(()) };
                 let outcome = over.outcome(&departed);
                 if departed.how == Leaving::Died {
@@ -289,16 +283,6 @@ impl Running {
                 self.finish(session, &outcome, ports)
             }
         }
-    }
-
-    /// The core that a proxy's last call came from, if it said so.
-    fn told_core(&self, departed: &Departed) -> Option<u32> {
-        let core = match &departed.notice {
-            Some(Notice::OneShot { core } | Notice::Ended { core, .. }) => *core,
-            _ => return None,
-        };
-        let exists = (core as usize) < self.partition.cpus.len();
-        (exists && departed.how != Leaving::Died).then_some(core)
     }
 
     /// A session is over.
@@ -372,7 +356,7 @@ impl Running {
         let lca = StoreEntry(reply.lca);
         session.stage = Stage::Exists { pid: reply.pid, core: reply.core, lca };
         let (client, unwanted) = (session.client, session.ending.is_some());
-        self.table.admit(lca, reply.core, id);
+        self.table.admit(lca, id);
         let cpu = self.partition.cpu_of(reply.core);
         ports.send(client, &Reply::Started { pid: reply.pid, cpu });
         if unwanted { self.ask_to_kill(id, ports) } else { Ok(()) }

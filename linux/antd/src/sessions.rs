@@ -83,7 +83,7 @@ impl Session {
     /// How it ended, judging by how its last proxy left.
     #[must_use]
     pub fn outcome(&self, departed: &Departed) -> Outcome {
-        if let Some(Notice::Ended { kind, number, text, .. }) = &departed.notice {
+        if let Some(Notice::Ended { kind, number, text }) = &departed.notice {
             return self.ended(*kind, *number, text);
         }
         match (departed.signal, &self.ending, &departed.notice) {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn end(kind: u64, number: u64) -> Option<Notice> {
-        Some(Notice::Ended { core: 0, kind, number, text: "t".into() })
+        Some(Notice::Ended { kind, number, text: "t".into() })
     }
 
     #[test]

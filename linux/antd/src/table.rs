@@ -37,10 +37,7 @@ pub enum OnRequest {
         proxy: ProxyId,
     },
     /// The process outlived its session: release its LCA, which ends it.
-    Release {
-        /// Index of its core.
-        core: u32,
-    },
+    Release,
     /// Nobody's. Drop it.
     Unknown,
 }
@@ -65,8 +62,6 @@ pub enum OnLeaving {
     Continues {
         /// The LCA to release.
         lca: StoreEntry,
-        /// Index of its core.
-        core: u32,
         /// Whose it is.
         session: SessionId,
     },
@@ -74,8 +69,6 @@ pub enum OnLeaving {
     Over {
         /// The LCA to release.
         lca: StoreEntry,
-        /// Index of its core.
-        core: u32,
         /// Whose it was.
         session: SessionId,
     },
@@ -84,7 +77,6 @@ pub enum OnLeaving {
 #[derive(Debug)]
 struct Tenant {
     session: SessionId,
-    core: u32,
     proxy: Option<ProxyId>,
 }
 
@@ -94,14 +86,14 @@ pub struct Table {
     tenants: HashMap<StoreEntry, Tenant>,
     serves: HashMap<ProxyId, StoreEntry>,
     /// Oldest first.
-    ghosts: VecDeque<(StoreEntry, u32)>,
+    ghosts: VecDeque<StoreEntry>,
 }
 
 impl Table {
-    /// `session` has the LCA `lca` on core `core` from now on.
-    pub fn admit(&mut self, lca: StoreEntry, core: u32, session: SessionId) {
-        self.ghosts.retain(|&(ghost, _)| ghost != lca);
-        let tenant = Tenant { session, core, proxy: None };
+    /// `session` has the LCA `lca` from now on.
+    pub fn admit(&mut self, lca: StoreEntry, session: SessionId) {
+        self.ghosts.retain(|&ghost| ghost != lca);
+        let tenant = Tenant { session, proxy: None };
         if let Some(Tenant { proxy: Some(proxy), .. }) = self.tenants.insert(lca, tenant) {
             // AnT gave an LCA away that Linux still serves. Its old proxy serves nobody now.
             self.serves.remove(&proxy);
@@ -114,10 +106,8 @@ impl Table {
         match self.tenants.get(&lca) {
             Some(&Tenant { proxy: Some(proxy), .. }) => OnRequest::Wake { proxy },
             Some(&Tenant { session, .. }) => OnRequest::NewProxy { session },
-            None => match self.ghosts.iter().find(|&&(ghost, _)| ghost == lca) {
-                Some(&(_, core)) => OnRequest::Release { core },
-                None => OnRequest::Unknown,
-            },
+            None if self.ghosts.contains(&lca) => OnRequest::Release,
+            None => OnRequest::Unknown,
         }
     }
 
@@ -137,27 +127,27 @@ impl Table {
     pub fn left(&mut self, proxy: ProxyId, how: Leaving) -> OnLeaving {
         let Some(lca) = self.serves.remove(&proxy) else { return OnLeaving::Idle };
         let tenant = self.tenants.get_mut(&lca).expect("who is served is in the table");
-        let (core, session) = (tenant.core, tenant.session);
+        let session = tenant.session;
         if how == Leaving::OneShot {
             tenant.proxy = None;
-            return OnLeaving::Continues { lca, core, session };
+            return OnLeaving::Continues { lca, session };
         }
         self.tenants.remove(&lca);
         if how == Leaving::Died {
-            self.remember(lca, core);
+            self.remember(lca);
         }
-        OnLeaving::Over { lca, core, session }
+        OnLeaving::Over { lca, session }
     }
 
     /// The session is over without a proxy's leaving: its LCA, if it is in the table.
-    pub fn drop_session(&mut self, session: SessionId) -> Option<(StoreEntry, u32)> {
+    pub fn drop_session(&mut self, session: SessionId) -> Option<StoreEntry> {
         let lca = *self.tenants.iter().find(|(_, tenant)| tenant.session == session)?.0;
         let tenant = self.tenants.remove(&lca)?;
         if let Some(proxy) = tenant.proxy {
             self.serves.remove(&proxy);
         }
-        self.remember(lca, tenant.core);
-        Some((lca, tenant.core))
+        self.remember(lca);
+        Some(lca)
     }
 
     /// The proxy that serves `lca` now.
@@ -172,11 +162,11 @@ impl Table {
         self.serves.len()
     }
 
-    fn remember(&mut self, lca: StoreEntry, core: u32) {
+    fn remember(&mut self, lca: StoreEntry) {
         if self.ghosts.len() == GHOSTS_MAX {
             self.ghosts.pop_front();
         }
-        self.ghosts.push_back((lca, core));
+        self.ghosts.push_back(lca);
     }
 }
 
@@ -193,11 +183,11 @@ mod tests {
     fn fork_for_the_unknown_wake_for_the_known() {
         let mut table = Table::default();
         assert_eq!(table.request(lca(1)), OnRequest::Unknown);
-        table.admit(lca(1), 2, SessionId(7));
+        table.admit(lca(1), SessionId(7));
         assert_eq!(table.request(lca(1)), OnRequest::NewProxy { session: SessionId(7) });
         table.assign(lca(1), ProxyId(3));
         assert_eq!(table.request(lca(1)), OnRequest::Wake { proxy: ProxyId(3) });
-        let continues = OnLeaving::Continues { lca: lca(1), core: 2, session: SessionId(7) };
+        let continues = OnLeaving::Continues { lca: lca(1), session: SessionId(7) };
         assert_eq!(table.left(ProxyId(3), Leaving::OneShot), continues);
         assert_eq!(table.request(lca(1)), OnRequest::NewProxy { session: SessionId(7) });
     }
@@ -205,26 +195,26 @@ mod tests {
     #[test]
     fn another_generation_is_another_lca() {
         let mut table = Table::default();
-        table.admit(lca(1), 0, SessionId(1));
+        table.admit(lca(1), SessionId(1));
         assert_eq!(table.request(StoreEntry::call(lca(1).raddr(), 2)), OnRequest::Unknown);
     }
 
     #[test]
     fn a_process_that_outlives_its_session_is_told_again() {
         let mut table = Table::default();
-        table.admit(lca(1), 1, SessionId(1));
+        table.admit(lca(1), SessionId(1));
         table.assign(lca(1), ProxyId(1));
-        let over = OnLeaving::Over { lca: lca(1), core: 1, session: SessionId(1) };
+        let over = OnLeaving::Over { lca: lca(1), session: SessionId(1) };
         assert_eq!(table.left(ProxyId(1), Leaving::Died), over);
-        assert_eq!(table.request(lca(1)), OnRequest::Release { core: 1 });
-        table.admit(lca(1), 1, SessionId(2));
+        assert_eq!(table.request(lca(1)), OnRequest::Release);
+        table.admit(lca(1), SessionId(2));
         assert_eq!(table.request(lca(1)), OnRequest::NewProxy { session: SessionId(2) });
     }
 
     #[test]
     fn after_its_end_a_process_is_forgotten() {
         let mut table = Table::default();
-        table.admit(lca(1), 1, SessionId(1));
+        table.admit(lca(1), SessionId(1));
         table.assign(lca(1), ProxyId(1));
         let _ = table.left(ProxyId(1), Leaving::Ended);
         assert_eq!(table.request(lca(1)), OnRequest::Unknown);
@@ -332,7 +322,7 @@ mod tests {
                 (Event::Spawn, State::Gone) => {
                     self.generations[n] += 1;
                     let session = SessionId(self.number());
-                    self.table.admit(self.lca(n), 0, session);
+                    self.table.admit(self.lca(n), session);
                     self.states[n] = State::Computes { proxy: None };
                 }
                 (Event::Call { one_shot }, _) => self.call(n, one_shot),
@@ -355,7 +345,7 @@ mod tests {
                 ) => {
                     self.reap(n, proxy, Leaving::Died);
                     let lca = self.lca(n);
-                    assert_eq!(self.table.request(lca), OnRequest::Release { core: 0 });
+                    assert_eq!(self.table.request(lca), OnRequest::Release);
                     self.states[n] = State::Gone;
                 }
                 (Event::Foreign, _) => {

@@ -36,7 +36,6 @@ pub fn serve(page: &LcaPage, own: Reserved, woken: u64) -> Served {
     let head = page.head();
     match decode(&head) {
         Ok(Decoded::End(end)) => Served::Ended(Notice::Ended {
-            core: core_of(&head),
             kind: end.kind,
             number: end.number,
             text: printable(&page.buffer(end.text)),
@@ -56,11 +55,7 @@ pub fn serve(page: &LcaPage, own: Reserved, woken: u64) -> Served {
 /// Where a call that makes no sense goes back to. If its flags do, they hold.
 fn malformed(head: &[u8; LCA_HEADER]) -> Served {
     let continues = word(head, offset_of!(Lca, cflag)) & CFLAG_CONTINUE != 0;
-    Served::Call { core: core_of(head), continues }
-}
-
-fn core_of(head: &[u8; LCA_HEADER]) -> u32 {
-    word(head, offset_of!(Lca, cid))
+    Served::Call { core: word(head, offset_of!(Lca, cid)), continues }
 }
 
 fn word(head: &[u8; LCA_HEADER], at: usize) -> u32 {

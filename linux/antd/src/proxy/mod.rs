@@ -90,7 +90,7 @@ fn serve(channel: &ProxyEnd, binder: &dyn Binder, parent: Pid) -> Result<(), Str
                 return Ok(());
             }
             Served::Call { core, continues: false } => {
-                channel.tell(&Notice::OneShot { core });
+                channel.tell(&Notice::OneShot);
                 return file.ret(core).map_err(|error| error.to_string());
             }
             Served::Call { core, continues: true } => {

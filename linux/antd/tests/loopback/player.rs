@@ -271,15 +271,18 @@ impl World {
         });
     }
 
-    /// Waits until Linux releases a process's LCA.
+    /// Waits until Linux releases a process's LCA: to core 0, wherever the process is.
     pub fn released(&mut self, process: Process) {
-        self.comes(process.core, process.lca.with_kind(KIND_RELEASED));
+        self.comes(0, process.lca.with_kind(KIND_RELEASED));
     }
 
-    /// Whether Linux has given anything of a process's back.
+    /// Whether Linux has given anything of a process's back: a result to its core, or a release.
     pub fn has_come(&mut self, process: Process) -> bool {
-        self.take(process.core);
-        self.seen[process.core as usize].iter().any(|entry| entry.raddr() == process.lca.raddr())
+        [0, process.core].into_iter().any(|core| {
+            self.take(core);
+            let mut seen = self.seen[core as usize].iter();
+            seen.any(|entry| entry.raddr() == process.lca.raddr())
+        })
     }
 
     fn take(&mut self, core: u32) {

@@ -14,6 +14,7 @@ use ant_abi::lca::{
     STEP_PROXY_DONE, STEP_PROXY_EXECUTES, STEP_PROXY_WAKES,
 };
 use ant_abi::log::LEVEL_ERROR;
+use ant_abi::store::STORE_ENTRIES;
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_RUNNING};
 use ant_abi::{Error, REVISION};
 use ant_core::calls::nr;
@@ -44,6 +45,7 @@ scenarios!(
     calls_of_one_process_share_a_proxy,
     one_shot_calls_get_a_proxy_each,
     an_lca_that_linux_still_uses_is_released_later,
+    a_release_that_finds_no_place_comes_later,
     preforked_proxies_are_used_and_replaced,
     pointers_in_the_buffer,
     a_traced_call_is_stamped,
@@ -223,6 +225,24 @@ fn an_lca_that_linux_still_uses_is_released_later() {
     std::thread::sleep(Duration::from_millis(100));
     assert!(!world.has_come(process));
     world.ant.set_references(false);
+    world.released(process);
+    world.end(process, END_EXITED, 0, "");
+    world.released(process);
+    assert_eq!(client.reply(), Reply::Over(Outcome::Exited { status: 0 }));
+}
+
+fn a_release_that_finds_no_place_comes_later() {
+    let (mut world, _other_client, other, _) = running("full");
+    let (client, process) = world.run(null().as_fd());
+    // Core 0 takes nothing, and gets a result for each place of its return store.
+    let other = Process { core: 0, ..other };
+    for _ in 0..STORE_ENTRIES {
+        world.submit(other, nr::GETPID, CFLAG_CONTINUE, no_arguments);
+        wait_for("a result", || (world.ant.read_lca(other.lca).retval != 0).then_some(()));
+    }
+    let _ = world.call(process, nr::GETPID, 0, no_arguments);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!world.has_come(process));
     world.released(process);
     world.end(process, END_EXITED, 0, "");
     world.released(process);
