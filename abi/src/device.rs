@@ -117,7 +117,8 @@ abi_struct! {
     pub struct CallRet {
         /// The LCA with its generation.
         pub lca: u64,
-        /// Core that it goes back to: `Lca::cid`.
+        /// `RET`: core that it goes back to, `Lca::cid`. `RELEASE`: 0, the m-kernel, which hands it
+        /// on.
         pub cid: u32,
         /// Zero.
         pub reserved: u32,

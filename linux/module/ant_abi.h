@@ -350,7 +350,8 @@ static_assert(sizeof(struct ant_call_get) == 8);
 struct ant_call_ret {
 	/* The LCA with its generation. */
 	__u64 lca;
-	/* Core that it goes back to: `Lca::cid`. */
+	/* `RET`: core that it goes back to, `Lca::cid`. `RELEASE`: 0, the m-kernel, which hands it
+	 * on. */
 	__u32 cid;
 	/* Zero. */
 	__u32 reserved;

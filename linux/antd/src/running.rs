@@ -631,6 +631,13 @@ impl Running {
         log: &mut LogBook,
         ports: &mut Ports<'_>,
     ) -> Result<(), String> {
+        ports.poller.remove(&self.init);
+        ports.poller.remove(self.partition.control());
+        log.drain(self.partition.shared());
+        self.proxies.end(ports.poller);
+        log.drain(self.partition.shared());
+        let stopped = self.partition.stop().map_err(|error| error.to_string());
+        // Only now is it true what they are told.
         let ids: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
         for want in self.init.abandon() {
             match want {
@@ -652,12 +659,7 @@ impl Running {
         for client in self.probe.take().into_iter().flat_map(|probe| probe.clients) {
             ports.send(Some(client), &Reply::Failed(reason.into()));
         }
-        ports.poller.remove(&self.init);
-        ports.poller.remove(self.partition.control());
-        log.drain(self.partition.shared());
-        self.proxies.end(ports.poller);
-        log.drain(self.partition.shared());
-        self.partition.stop().map_err(|error| error.to_string())
+        stopped
     }
 }
 
