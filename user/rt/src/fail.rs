@@ -48,6 +48,12 @@ pub fn halt() {
     unsafe { asm!("hlt") }
 }
 
+/// Uses the way into the kernel that AnT does not have.
+pub fn sysenter() {
+    // SAFETY: none; the process is meant to fault.
+    unsafe { asm!("sysenter") }
+}
+
 /// Uses floating point.
 pub fn float() {
     // SAFETY: none; the process is meant to fault.

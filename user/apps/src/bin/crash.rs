@@ -15,12 +15,14 @@ fn main(args: Args) -> i32 {
         "divide" => fail::divide_by_zero(),
         "opcode" => fail::invalid_opcode(),
         "privileged" => fail::halt(),
+        "sysenter" => fail::sysenter(),
         "float" => fail::float(),
         "stack" => drop(core::hint::black_box(fail::overflow_stack(0))),
         "panic" => panic!("asked for"),
         _ => {
             eprintln!(
-                "usage: crash [read|write|execute|kernel|divide|opcode|privileged|float|stack|panic]"
+                "usage: crash [read|write|execute|kernel|divide|opcode|privileged|sysenter|float|stack|\
+                 panic]"
             );
             return 2;
         }
