@@ -21,7 +21,6 @@ pub fn all() -> Vec<Group> {
         calls::group(),
         faults::group(),
         partition::group(),
-        partition::x2apic_group(),
         partition::two_cpus_group(),
     ]
 }

@@ -18,6 +18,7 @@ pub fn x2apic_group() -> Group {
         .machine(|machine| machine.apic = Apic::X2apic)
         .test("is_in_force", x2apic_is_in_force)
         .test("loads_and_unloads", loads_and_unloads)
+        .test("ant_comes_and_goes", super::partition::comes_and_goes)
 }
 
 fn loaded_at_boot(guest: &TestGuest) -> Result<()> {

@@ -3,7 +3,6 @@
 use crate::ant::{self, answers, expect};
 use crate::group::Group;
 use crate::guest::{LIMIT, TestGuest};
-use ant_vm::machine::Apic;
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 
@@ -28,12 +27,6 @@ pub fn group() -> Group {
         .test("linux_goes_on_with_its_cpus", linux_goes_on_with_its_cpus)
         .test("fragmented_memory", fragmented_memory)
         .test("twenty_times", twenty_times)
-}
-
-pub fn x2apic_group() -> Group {
-    Group::new("x2apic_partition")
-        .machine(|machine| machine.apic = Apic::X2apic)
-        .test("comes_and_goes", comes_and_goes)
 }
 
 pub fn two_cpus_group() -> Group {
@@ -300,7 +293,8 @@ fn twenty_times(guest: &TestGuest) -> Result<()> {
     ant::cpus_are_linuxs(guest)
 }
 
-fn comes_and_goes(guest: &TestGuest) -> Result<()> {
+/// For the group of another machine, too.
+pub fn comes_and_goes(guest: &TestGuest) -> Result<()> {
     for _ in 0..2 {
         ant::up(guest, ant::USUAL)?;
         ant::works_on(guest, &[1, 2, 3])?;

@@ -311,16 +311,14 @@ fn three_at_once_on_three_cores(guest: &TestGuest) -> Result<()> {
 
 fn two_share_a_core(guest: &TestGuest) -> Result<()> {
     up(guest)?;
-    let spins = ["3", "3"].map(|time| ant::start(guest, &format!("--cpu 2 -- spin {time}")));
-    ant::await_processes(guest, 1, "spin", "running")?;
+    let spins = [1, 2].map(|_| ant::start(guest, "--cpu 2 -- spin"));
+    ant::await_processes(guest, 1, "spin", "ready")?;
     answers(guest, &format!("antctl run --cpu 2 -- wc {LICENSES}/GPL-3"), 0, "35149")?;
     answers(guest, "antctl run --cpu 2 -- getpid 20", 0, "20 calls")?;
     let left = ant::processes(guest)?;
-    ensure!(left.len() == 2, "the others ended with them: {left:?}");
-    for spin in spins {
-        expect(&spin.wait(LIMIT)?, 0, "")?;
-    }
-    Ok(())
+    ensure!(left.len() == 2 && left.iter().all(|process| process.cpu == 2), "{left:?}");
+    drop(spins);
+    ant::await_idle(guest)
 }
 
 fn alone_without_timer_interrupts(guest: &TestGuest) -> Result<()> {
