@@ -93,12 +93,12 @@ impl Apt {
     fn add_backports(&self) -> Result<()> {
         // The mirror that is in use already is the one that can be reached.
         let sources = self.sources();
-        let mirror = sources
-            .split_whitespace()
-            .find(|word| {
-                word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian")
-            })
-            .unwrap_or("a-mirror");
+        let is_debian = |word: &&str| {
+            word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian")
+        };
+        let mirror = sources.split_whitespace().find(is_debian).with_context(|| {
+            format!("no mirror of Debian among apt's sources: add {}-backports there", self.release)
+        })?;
         let text = format!(
             "Types: deb\nURIs: {mirror}\nSuites: {}-backports\nComponents: main\n\
              Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",

@@ -21,7 +21,7 @@ const BARE_PACKAGES: &[&str] = &["ant-kernel", "ant-rt", "ant-init", "ant-apps"]
 /// Runs all checks; one that fails hides none of the others.
 pub fn run() -> Result<Tally> {
     setup::ensure(None)?;
-    setup::ensure_lints()?;
+    setup::ensure_check_tools()?;
     println!("== checks");
     let checks: &[Check] = &[
         ("formatting", formatting),

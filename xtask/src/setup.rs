@@ -69,8 +69,8 @@ pub fn ensure(kernel: Option<&str>) -> Result<()> {
     toolchain::find_bare().map(drop)
 }
 
-/// Installs `rustfmt` and `clippy` for the default cargo where rustup is not at work.
-pub fn ensure_lints() -> Result<()> {
+/// Installs what only `./ant check` needs: `clippy`, `rustfmt`, and the perl of the kernel's tools.
+pub fn ensure_check_tools() -> Result<()> {
     let has = |tool| {
         Command::new("cargo")
             .arg(tool)
@@ -80,7 +80,8 @@ pub fn ensure_lints() -> Result<()> {
             .status()
             .is_ok_and(|status| status.success())
     };
-    let mut wanted = Vec::new();
+    // W=1 has the kernel check the module's comments, by a perl script.
+    let mut wanted = vec!["perl"];
     if !has("clippy") || matches!(toolchain::find_bare()?, toolchain::Bare::FromSource { .. }) {
         wanted.push("rust-web-clippy");
     }
