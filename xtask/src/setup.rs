@@ -42,26 +42,21 @@ pub fn run(args: &Args) -> Result<()> {
 /// newest). Asks nothing; takes a few milliseconds when nothing is missing.
 pub fn ensure(kernel: Option<&str>) -> Result<()> {
     let apt = Apt::detect();
-    let mut missing = missing_packages(&apt, kernel);
-    let old_qemu = !qemu_is_new_enough();
-    if missing.is_empty() && !old_qemu {
+    let plain = missing_packages(&apt, kernel);
+    let newest = missing_newest(kernel);
+    if plain.is_empty() && newest.is_empty() {
         return Ok(());
     }
+    let names = [plain.clone(), newest.clone()].concat().join(" ");
     let Some(mut apt) = apt else {
-        if old_qemu {
-            missing.push(format!("qemu-system-x86 ({QEMU_MAJOR} or newer)"));
-        }
-        bail!("not a Debian: install what corresponds to {}", missing.join(", "));
+        bail!("not a Debian: install what corresponds to {names} (QEMU: {QEMU_MAJOR} or newer)");
     };
-    if old_qemu {
-        missing.push("qemu-system-x86".to_owned());
-    }
-    step::announced(&format!("installing {}", missing.join(" ")), || {
-        apt.update(old_qemu)?;
-        if old_qemu {
-            apt.install_newest(&["qemu-system-x86"])?;
+    step::announced(&format!("installing {names}"), || {
+        apt.update(!newest.is_empty())?;
+        if !newest.is_empty() {
+            apt.install_newest(&newest)?;
         }
-        apt.install(&missing)
+        if plain.is_empty() { Ok(()) } else { apt.install(&plain) }
     })?;
     if !qemu_is_new_enough() {
         bail!("QEMU {QEMU_MAJOR} or newer is needed; there is {:?}", qemu_version());
@@ -101,14 +96,8 @@ pub fn ensure_check_tools() -> Result<()> {
 
 fn missing_packages(apt: &Option<Apt>, kernel: Option<&str>) -> Vec<String> {
     let mut wanted: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
-    match kernel {
-        Some(version) if is_complete(version) => {}
-        Some(version) => {
-            wanted.push(format!("linux-image-{version}"));
-            wanted.push(format!("linux-headers-{version}"));
-        }
-        None if kernels::usual().is_ok_and(|version| is_complete(&version)) => {}
-        None => wanted.extend(KERNEL.iter().map(|name| (*name).to_owned())),
+    if kernel.is_none() && !kernels::usual().is_ok_and(|version| is_complete(&version)) {
+        wanted.extend(KERNEL.iter().map(|name| (*name).to_owned()));
     }
     if toolchain::find_bare().is_err() {
         wanted.extend(BARE_RUST.iter().map(|name| (*name).to_owned()));
@@ -118,6 +107,20 @@ fn missing_packages(apt: &Option<Apt>, kernel: Option<&str>) -> Vec<String> {
         // Without dpkg, what is on the PATH tells.
         None => wanted.into_iter().filter(|name| !is_there(name)).collect(),
     }
+}
+
+/// What is taken from the backports where the release itself has it too old: QEMU, and a kernel
+/// that was asked for by its version, with what its headers need.
+fn missing_newest(kernel: Option<&str>) -> Vec<String> {
+    let mut wanted = Vec::new();
+    if !qemu_is_new_enough() {
+        wanted.push("qemu-system-x86".to_owned());
+    }
+    if let Some(version) = kernel.filter(|version| !is_complete(version)) {
+        wanted.push(format!("linux-image-{version}"));
+        wanted.push(format!("linux-headers-{version}"));
+    }
+    wanted
 }
 
 /// True if a module for `version` can be built and `version` be booted.
