@@ -26,7 +26,7 @@ use crate::poller::{Poller, Source};
 use crate::protocol::{Outcome, Reply, Run};
 use crate::proxies::Proxies;
 use crate::proxy::Identity;
-use crate::sessions::{Ending, INIT, Session, Sessions, Stage};
+use crate::sessions::{Awaited, Ending, INIT, Session, Sessions, Stage};
 use crate::status::{Probe, process_list};
 use crate::sys;
 use crate::table::{Leaving, OnLeaving, OnRequest, ProxyId, SessionId, Table};
@@ -115,7 +115,10 @@ impl Running {
     /// How long nothing needs to be done if nothing happens.
     #[must_use]
     pub fn idle_time(&self) -> Duration {
-        let ends = |session: &Session| session.ending.as_ref().is_some_and(|e| e.limit.is_some());
+        let ends = |session: &Session| {
+            let limited = session.ending.as_ref().is_some_and(|ending| ending.limit.is_some());
+            limited || session.awaited.is_some()
+        };
         let now = Instant::now();
         let release =
             self.unreleased.iter().map(|one| one.next.saturating_duration_since(now)).min();
@@ -355,6 +358,11 @@ impl Running {
         }
         let lca = StoreEntry(reply.lca);
         session.stage = Stage::Exists { pid: reply.pid, core: reply.core, lca };
+        let doorbells = self.partition.shared().doorbells(reply.core);
+        session.awaited = Some(Awaited { doorbells, limit: Instant::now() + ANSWER_LIMIT });
+        if let Err(error) = self.partition.control().kick(reply.core) {
+            tracing::warn!("{error}");
+        }
         let (client, unwanted) = (session.client, session.ending.is_some());
         self.table.admit(lca, id);
         let cpu = self.partition.cpu_of(reply.core);
@@ -460,6 +468,7 @@ impl Running {
             command: command.join(" "),
             stage: Stage::Asked,
             ending: None,
+            awaited: None,
         });
         self.init.spawn(id, core, path_len, &words).map_err(|_| {
             self.sessions.remove(id);
@@ -555,7 +564,33 @@ impl Running {
         for id in late {
             self.give_up(id, ports);
         }
+        for id in self.on_hung_cores(now) {
+            let text = self.no_answer_of(id);
+            let client = self.sessions.get_mut(id).and_then(|session| session.client.take());
+            ports.send(client, &Reply::Failed(text.clone()));
+            self.end_session(id, libc::SIGKILL, &text, None, ports)?;
+        }
         Ok(())
+    }
+
+    /// The sessions whose core got their process and has given no sign of life since.
+    fn on_hung_cores(&mut self, now: Instant) -> Vec<SessionId> {
+        let mut hung = Vec::new();
+        for (id, session) in self.sessions.iter_mut() {
+            let (Some(awaited), Stage::Exists { core, .. }) = (&session.awaited, session.stage)
+            else {
+                continue;
+            };
+            let answered = self.partition.shared().doorbells(core) != awaited.doorbells;
+            let over = awaited.limit <= now;
+            if answered || over {
+                session.awaited = None;
+            }
+            if over && !answered {
+                hung.push(id);
+            }
+        }
+        hung
     }
 
     /// Tells everybody who waits for the end of a session that AnT does not answer. The session
@@ -700,5 +735,6 @@ fn init_session(socket: OwnedFd) -> Result<Session, Errno> {
         command: "init".into(),
         stage: Stage::Asked,
         ending: None,
+        awaited: None,
     })
 }

@@ -47,6 +47,15 @@ pub struct Ending {
     pub waiters: Vec<ClientId>,
 }
 
+/// A core was rung when it got a process. Until it has counted that, nobody knows whether it runs.
+#[derive(Debug)]
+pub struct Awaited {
+    /// Its doorbells before.
+    pub doorbells: u64,
+    /// When it is taken for hung.
+    pub limit: Instant,
+}
+
 /// One session.
 #[derive(Debug)]
 pub struct Session {
@@ -62,6 +71,8 @@ pub struct Session {
     pub stage: Stage,
     /// Whether it shall end.
     pub ending: Option<Ending>,
+    /// The sign of life that its core owes.
+    pub awaited: Option<Awaited>,
 }
 
 impl Session {
@@ -178,6 +189,11 @@ impl Sessions {
     }
 
     /// All, oldest first.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (SessionId, &mut Session)> {
+        self.all.iter_mut().map(|(id, session)| (*id, session))
+    }
+
+    /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         self.all.iter().map(|(&id, session)| (id, session))
     }
@@ -223,6 +239,7 @@ mod tests {
                 limit: None,
                 waiters: vec![],
             }),
+            awaited: None,
         }
     }
 

@@ -251,8 +251,10 @@ fn hang_of_a_p_kernel(guest: &TestGuest) -> Result<()> {
     hang(guest, 3)?;
     // The others go on, and whoever waits can cease to.
     ant::works_on(guest, &[1, 2])?;
-    let impatient = "timeout -s INT 3 antctl run --cpu 3 -- getpid";
+    let impatient = "timeout -s INT 1 antctl run --cpu 3 -- getpid";
     ensure!(matches!(guest.run_as("root", impatient, SOON)?.status, 125 | 130 | 143));
+    let text = "AnT does not answer (CPU 3); `antctl stop` brings the CPUs back";
+    expect(&guest.run_as("root", "antctl run --cpu 3 -- getpid", SOON)?, 125, text)?;
     answers(guest, "antctl stop", 0, "again")?;
     all_end(vec![spin], "AnT was stopped")?;
     is_as_before(guest)
