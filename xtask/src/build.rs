@@ -4,7 +4,8 @@ use crate::module::{self, Warnings};
 use crate::{bare, linux_programs, setup};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
-use std::fs;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -53,6 +54,7 @@ pub fn everything(version: &str) -> Result<()> {
 }
 
 fn build(parts: &[Part], version: &str) -> Result<()> {
+    let _alone = lock()?;
     for part in parts {
         match part {
             Part::Module => drop(module::build(version, Warnings::Default)?),
@@ -65,6 +67,18 @@ fn build(parts: &[Part], version: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until no other `./ant` of this tree builds; released when dropped.
+fn lock() -> Result<File> {
+    fs::create_dir_all(paths::out())?;
+    let path = paths::out().join(".build-lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {path:?}"))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        eprintln!("  ...   waiting for another build in this tree");
+        flock(&file, FlockOperation::LockExclusive)?;
+    }
+    Ok(file)
 }
 
 /// The programs that cargo's JSON `messages` name.
