@@ -5,7 +5,7 @@
 //! So the control channel needs nothing that an AP process does not have.
 
 use crate::lca::LCA_BUFFER;
-use crate::syscall::ProcessInfo;
+use crate::syscall::{NAME_LEN, ProcessInfo};
 
 /// Longest message; it must fit an LCA's buffer.
 pub const MESSAGE_MAX: usize = LCA_BUFFER;
@@ -24,6 +24,35 @@ pub const REQUEST_KILL: u32 = 2;
 pub const REQUEST_LIST: u32 = 3;
 /// Fail on purpose: `a` = `INJECT_*`, `b` = core index.
 pub const REQUEST_INJECT: u32 = 4;
+/// List the servers. The reply goes on with at most `SERVERS_MAX` `ServerInfo`s.
+pub const REQUEST_SERVERS: u32 = 5;
+/// End the server whose name follows (without NUL) and start it again.
+pub const REQUEST_RESTART: u32 = 6;
+/// Bytes of a program for `REQUEST_REPLACE`: what follows is its bytes from `a` on, of `b` in all;
+/// `a` = 0 begins a new program. At most `PROGRAM_MAX` bytes in all.
+pub const REQUEST_PROGRAM: u32 = 7;
+/// Put the program that was sent in the place of the server whose name follows (without NUL). The
+/// reply comes when the new one serves, or when the old one goes on because the new one failed to
+/// start.
+pub const REQUEST_REPLACE: u32 = 8;
+/// Give process `a` priority `b`.
+pub const REQUEST_PRIORITY: u32 = 9;
+/// Move process `a` to core `b`.
+pub const REQUEST_MOVE: u32 = 10;
+
+/// Largest program that can replace a server.
+pub const PROGRAM_MAX: usize = 1 << 20;
+/// Servers that one reply to `REQUEST_SERVERS` can carry.
+pub const SERVERS_MAX: usize = (MESSAGE_MAX - size_of::<Reply>()) / size_of::<ServerInfo>();
+
+/// `ServerInfo::state`: being started.
+pub const SERVER_STARTING: u32 = 0;
+/// `ServerInfo::state`: serves.
+pub const SERVER_SERVES: u32 = 1;
+/// `ServerInfo::state`: ended; about to be started again.
+pub const SERVER_WAITS: u32 = 2;
+/// `ServerInfo::state`: ended too often, or as its policy wants; not started again by itself.
+pub const SERVER_GIVEN_UP: u32 = 3;
 
 abi_struct! {
     /// Head of a message to `init`.
@@ -36,6 +65,26 @@ abi_struct! {
         pub a: u32,
         /// Second operand.
         pub b: u32,
+    }
+
+    /// One line of `server list`.
+    pub struct ServerInfo {
+        /// Its name, padded with NULs.
+        pub name: [u8; NAME_LEN],
+        /// Its process, 0 for none.
+        pub pid: u32,
+        /// One of `SERVER_*`.
+        pub state: u32,
+        /// Generation of its endpoint.
+        pub generation: u32,
+        /// How often it was started again after it had ended by itself.
+        pub restarts: u32,
+        /// Priority.
+        pub priority: u32,
+        /// Bytes of its program.
+        pub program: u32,
+        /// Why it last ended, for people, padded with NULs.
+        pub last_end: [u8; 56],
     }
 
     /// Head of a message from `init`.

@@ -73,8 +73,15 @@ abi_struct! {
         /// LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
         /// before it is ready, 0 elsewhere.
         pub init_lca: u64,
+        /// Interrupt lines that the module forwards to AnT and that came since AnT last looked: bit
+        /// `n` is line `n`. Set by the module, one bit at a time, and taken by the m-kernel.
+        pub interrupts: u64,
+        /// Odd while the kernel runs on this core, even while a process runs or the core sleeps;
+        /// raised at each change. A core whose number is odd and stays the same hangs. Written by
+        /// AnT.
+        pub passages: u64,
         /// Zero; rounds the page up.
-        pub reserved: [u64; 494],
+        pub reserved: [u64; 492],
     }
 
     /// All that belongs to one core; `CORE_BLOCK_SPAN` bytes.

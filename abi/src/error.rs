@@ -20,6 +20,8 @@ pub enum Error {
     TooLong = 7,
     /// Not a program of AnT.
     NotExecutable = 8,
+    /// Not a handle of the caller.
+    BadHandle = 9,
     /// Nothing there now, try again.
     Again = 11,
     /// No memory, or no free slot.
@@ -32,10 +34,18 @@ pub enum Error {
     NoDevice = 19,
     /// A value outside its range.
     Invalid = 22,
+    /// Nobody will ever receive there.
+    PeerGone = 32,
     /// No such system call.
     NoSystemCall = 38,
     /// A message that is not of the protocol.
     Protocol = 71,
+    /// Nobody waits for that reply.
+    NotWaiting = 74,
+    /// The server is another one by now.
+    PeerRestarted = 104,
+    /// The receiver has no room for another message.
+    QueueFull = 105,
     /// The other side did not answer in time.
     TimedOut = 110,
 }
@@ -50,14 +60,19 @@ impl Error {
         Error::Io,
         Error::TooLong,
         Error::NotExecutable,
+        Error::BadHandle,
         Error::Again,
         Error::NoMemory,
         Error::Fault,
         Error::Busy,
         Error::NoDevice,
         Error::Invalid,
+        Error::PeerGone,
         Error::NoSystemCall,
         Error::Protocol,
+        Error::NotWaiting,
+        Error::PeerRestarted,
+        Error::QueueFull,
         Error::TimedOut,
     ];
 

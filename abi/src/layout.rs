@@ -15,10 +15,16 @@ pub const STACK_TOP: u64 = 0x0000_5fff_ffff_0000;
 
 /// Start of the ICA: page `n` of a partition's ICA is at `ICA_START + n * 4096` in every process.
 pub const ICA_START: u64 = 0x0000_6000_0000_0000;
-/// Pages that the ICA can hold.
-pub const ICA_PAGES: u64 = 1 << 20;
+/// Pages that the ICA can hold: 16 MiB. Every process has the page tables for all of it, so that a
+/// page changes hands by writing an entry.
+pub const ICA_PAGES: u64 = 4096;
 /// End (exclusive) of the ICA.
 pub const ICA_END: u64 = ICA_START + ICA_PAGES * PAGE_SIZE as u64;
+
+/// Device memory at physical address `p` that was granted to a process is at `DEVICE_START + p`.
+pub const DEVICE_START: u64 = 0x0000_7000_0000_0000;
+/// End (exclusive) of granted device memory.
+pub const DEVICE_END: u64 = 0x0000_7fff_0000_0000;
 
 /// Where the kernel image is linked, and where `ant.ko` maps it for the first instruction.
 pub const IMAGE_VIRT: u64 = 0xffff_ffff_8000_0000;

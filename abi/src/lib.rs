@@ -2,7 +2,7 @@
 //!
 //! The boundaries: `ant.ko` and the AnT kernel (boot block, address stores, core control, log),
 //! AP process and proxy (the LCA), `/dev/ant` (ioctls), AP process and AnT kernel (AnT's system
-//! calls), `antd` and AnT's `init` (control messages).
+//! calls, IPC), `antd` and AnT's `init` (control messages).
 //!
 //! Types here are plain: fixed-size integers, explicit padding, no pointers. Reading raw bytes
 //! into them is safe for every bit pattern (`zerocopy`); what a value *means* is checked by whoever
@@ -21,6 +21,7 @@ pub mod control;
 pub mod core_block;
 pub mod device;
 mod error;
+pub mod ipc;
 pub mod layout;
 pub mod lca;
 pub mod log;
@@ -32,7 +33,7 @@ pub use error::Error;
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
 /// with a peer of another revision.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// Cores that one partition can have.
 pub const MAX_CORES: usize = 32;

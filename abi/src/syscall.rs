@@ -59,8 +59,21 @@ pub const STATE_READY: u32 = 2;
 pub const STATE_RUNNING: u32 = 3;
 /// `ProcessInfo::state`: waits for Linux.
 pub const STATE_IN_CALL: u32 = 4;
-/// `ProcessInfo::state`: over; Linux has yet to let go of its LCA.
+/// `ProcessInfo::state`: over; others have yet to let go of its pages.
 pub const STATE_ENDING: u32 = 5;
+/// `ProcessInfo::state`: waits for a message.
+pub const STATE_RECEIVING: u32 = 6;
+/// `ProcessInfo::state`: waits for a reply.
+pub const STATE_CALLING: u32 = 7;
+/// `ProcessInfo::state`: waits for the m-kernel.
+pub const STATE_ASKING: u32 = 8;
+/// `ProcessInfo::state`: sleeps.
+pub const STATE_SLEEPING: u32 = 9;
+
+/// `ProcessInfo::kind`: a program that somebody on Linux runs.
+pub const PROCESS_PROGRAM: u32 = 0;
+/// `ProcessInfo::kind`: an OS server.
+pub const PROCESS_SERVER: u32 = 1;
 
 abi_struct! {
     /// The LCA of a process. Filled by the kernel.
@@ -111,6 +124,10 @@ abi_struct! {
         pub state: u32,
         /// Pages of memory that it owns.
         pub pages: u32,
+        /// Its own priority.
+        pub priority: u32,
+        /// One of `PROCESS_*`: program or server.
+        pub kind: u32,
         /// Linux system calls it has made.
         pub calls: u64,
         /// Name of its program, padded with NULs.

@@ -7,7 +7,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define ANT_REVISION 1
+#define ANT_REVISION 2
 #define ANT_MAX_CORES 32
 #define ANT_REQUEST_STORE_OFFSET 4096
 #define ANT_RETURN_STORE_OFFSET 8192
@@ -181,8 +181,15 @@ struct ant_core_control {
 	/* LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
 	 * before it is ready, 0 elsewhere. */
 	__u64 init_lca;
+	/* Interrupt lines that the module forwards to AnT and that came since AnT last looked: bit
+	 * `n` is line `n`. Set by the module, one bit at a time, and taken by the m-kernel. */
+	__u64 interrupts;
+	/* Odd while the kernel runs on this core, even while a process runs or the core sleeps;
+	 * raised at each change. A core whose number is odd and stays the same hangs. Written by
+	 * AnT. */
+	__u64 passages;
 	/* Zero; rounds the page up. */
-	__u64 reserved[494];
+	__u64 reserved[492];
 };
 static_assert(sizeof(struct ant_core_control) == 4096);
 
