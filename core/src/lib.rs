@@ -3,6 +3,7 @@
 //! * [`ring`]: the address store, which carries entries between the two kernels.
 //! * [`log_ring`]: the kernel log of a core, written by AnT and read by Linux.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
+//! * [`ipc`]: calls, replies and messages between processes, as one core sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
 //! * [`pages`]: which pages of a partition are free.
 //! * [`sched`]: the run queue of one core.
@@ -19,6 +20,7 @@ extern crate std;
 
 mod atomic;
 pub mod calls;
+pub mod ipc;
 pub mod lca;
 pub mod log_ring;
 pub mod pages;

@@ -1,0 +1,812 @@
+//! The state of one core, and what changes it.
+
+use ant_abi::MAX_PROCESSES;
+use ant_abi::ipc::{NOTIFY_RETIRE, Span, Transfer};
+
+use super::message::{Message, Packet, Token};
+use super::queue::{Item, Queue, Sent};
+
+/// Who receives at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The process in slot `server`, which is core `core`'s.
+    Bound {
+        /// Index of the core.
+        core: u8,
+        /// Slot of the process.
+        server: u8,
+    },
+    /// Nobody now; somebody will.
+    Unbound,
+    /// Nobody ever again.
+    Closed,
+}
+
+/// The machine around a [`Station`]: processes, endpoints, other cores.
+pub trait Outside {
+    /// Who receives at an endpoint, and the endpoint's generation: raised whenever a receiver goes.
+    fn target(&self, endpoint: u8) -> (Target, u32);
+    /// Sends to another core; the order between two cores is kept.
+    fn post(&mut self, core: u8, packet: Packet);
+    /// The call of a client of this core is over.
+    fn ended(&mut self, client: u8, ending: Ending);
+    /// A server of this core, which waited in [`Station::receive`], gets this.
+    fn received(&mut self, server: u8, received: Received);
+    /// A process of this core runs with this priority from now on.
+    fn set_priority(&mut self, slot: u8, priority: u8);
+    /// Takes the notification bits that wait at an endpoint.
+    fn take_bits(&mut self, endpoint: u8) -> u64;
+    /// A message sent to an endpoint waits no more: it was received, or dropped.
+    fn send_left(&mut self, endpoint: u8);
+    /// Nobody will receive this message that was sent.
+    fn dropped(&mut self, message: &Message);
+    /// A server of this core must not reach these pages any more, which it had been lent.
+    fn loan_ends(&mut self, server: u8, span: Span);
+    /// Nothing is left of a process for which [`Station::leave`] said [`Gone::Later`].
+    fn gone(&mut self, slot: u8);
+}
+
+/// How a call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With the reply.
+    Reply(Message),
+    /// The server is another one by now, or will be.
+    Restarted {
+        /// Generation of the endpoint.
+        generation: u32,
+    },
+    /// Nobody will ever receive at the endpoint.
+    Closed,
+    /// Taken back in time.
+    TimedOut,
+}
+
+/// What a server gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Notification bits.
+    Notification(u64),
+    /// A request.
+    Call {
+        /// For the reply.
+        token: Token,
+        /// Badge of the client's handle.
+        badge: u16,
+        /// What it sent.
+        message: Message,
+    },
+    /// A message that nobody waits for.
+    Send {
+        /// Badge of the sender's handle.
+        badge: u16,
+        /// What it sent.
+        message: Message,
+    },
+}
+
+/// Where a request goes and with what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallOptions {
+    /// The endpoint.
+    pub endpoint: u8,
+    /// Generation for which the request is meant.
+    pub generation: u32,
+    /// It makes sense to any generation.
+    pub across_restarts: bool,
+    /// Badge of the handle.
+    pub badge: u16,
+}
+
+/// Why a message could not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounds {
+    /// The receiver is another one by now.
+    Restarted {
+        /// Generation of the endpoint.
+        generation: u32,
+    },
+    /// Nobody receives there at the moment.
+    Unbound,
+    /// Nobody will ever receive there.
+    Closed,
+}
+
+/// Whether a process is gone from a [`Station`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Gone {
+    /// Yes.
+    Now,
+    /// Another core has to forget it first; [`Outside::gone`] follows.
+    Later,
+}
+
+/// Nobody waits for that reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotWaiting;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Withdrawal {
+    TimedOut,
+    Leaving,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    options: CallOptions,
+    message: Message,
+}
+
+/// A process of this core as a client.
+#[derive(Clone, Copy, Debug)]
+enum Client {
+    Idle,
+    /// Nobody receives at the endpoint.
+    Waiting(Call),
+    /// With core `core`.
+    Sent {
+        sequence: u32,
+        core: u8,
+        call: Call,
+    },
+    /// Being taken back from another core.
+    Withdrawing {
+        sequence: u32,
+        why: Withdrawal,
+        endpoint: u8,
+    },
+}
+
+/// A process of this core.
+#[derive(Clone, Copy, Debug)]
+struct Local {
+    client: Client,
+    receiving: bool,
+    /// Where it receives.
+    endpoint: Option<u8>,
+    /// Another receives at its endpoint; it was not told yet.
+    retired: bool,
+    /// Its own priority.
+    base: u8,
+    /// The priority it runs with.
+    effective: u8,
+}
+
+impl Local {
+    const NOBODY: Self = Self {
+        client: Client::Idle,
+        receiving: false,
+        endpoint: None,
+        retired: false,
+        base: 0,
+        effective: 0,
+    };
+}
+
+/// A call to a server of this core, by the slot of its client, which may be another core's.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    core: u8,
+    sequence: u32,
+    server: u8,
+    badge: u16,
+    priority: u8,
+    /// The server has not received it yet.
+    queued: bool,
+    message: Message,
+}
+
+/// IPC of one core.
+#[derive(Debug)]
+pub struct Station {
+    core: u8,
+    sequence: u32,
+    locals: [Local; MAX_PROCESSES],
+    callers: [Option<Caller>; MAX_PROCESSES],
+    queue: Queue,
+}
+
+impl Station {
+    /// A core without processes.
+    #[must_use]
+    pub const fn new(core: u8) -> Self {
+        Self {
+            core,
+            sequence: 0,
+            locals: [Local::NOBODY; MAX_PROCESSES],
+            callers: [None; MAX_PROCESSES],
+            queue: Queue::new(),
+        }
+    }
+
+    /// A process comes to this core.
+    pub fn enter(&mut self, slot: u8, priority: u8, endpoint: Option<u8>) {
+        let local = Local { endpoint, base: priority, effective: priority, ..Local::NOBODY };
+        *self.local(slot) = local;
+    }
+
+    /// A process of this core receives at `endpoint` from now on.
+    pub fn bind(&mut self, slot: u8, endpoint: u8) {
+        let local = self.local(slot);
+        local.endpoint = Some(endpoint);
+        local.retired = false;
+    }
+
+    /// The priority that a process runs with.
+    #[must_use]
+    pub fn priority(&self, slot: u8) -> u8 {
+        self.locals[usize::from(slot)].effective
+    }
+
+    /// Where a process receives.
+    #[must_use]
+    pub fn endpoint(&self, slot: u8) -> Option<u8> {
+        self.locals[usize::from(slot)].endpoint
+    }
+
+    /// Whether a process has no call under way and has nobody's request: it can go to another core.
+    #[must_use]
+    pub fn is_quiet(&self, slot: u8) -> bool {
+        let idle = matches!(self.locals[usize::from(slot)].client, Client::Idle);
+        idle && !self.callers.iter().flatten().any(|caller| caller.server == slot)
+    }
+
+    /// A process calls and waits; [`Outside::ended`] follows, maybe before this returns.
+    pub fn call(
+        &mut self,
+        client: u8,
+        options: CallOptions,
+        message: Message,
+        outside: &mut impl Outside,
+    ) {
+        self.dispatch(client, Call { options, message }, outside);
+    }
+
+    /// Waits for a message. `None`: nothing yet; [`Outside::received`] follows.
+    pub fn receive(&mut self, server: u8, outside: &mut impl Outside) -> Option<Received> {
+        let local = self.local(server);
+        if core::mem::take(&mut local.retired) {
+            return Some(Received::Notification(NOTIFY_RETIRE));
+        }
+        if let Some(endpoint) = local.endpoint {
+            let bits = outside.take_bits(endpoint);
+            if bits != 0 {
+                return Some(Received::Notification(bits));
+            }
+        }
+        let received = match self.queue.first(server) {
+            Some(Item::Call(client)) => self.receive_call(client),
+            Some(Item::Send(place)) => self.queue.take_send(server, place).map(|sent| {
+                outside.send_left(sent.endpoint);
+                Received::Send { badge: sent.badge, message: sent.message }
+            }),
+            None => None,
+        };
+        self.local(server).receiving = received.is_none();
+        received
+    }
+
+    /// A server no longer waits for a message. Says whether it did.
+    pub fn stop_receiving(&mut self, server: u8) -> bool {
+        core::mem::take(&mut self.local(server).receiving)
+    }
+
+    /// A server replies.
+    ///
+    /// # Errors
+    ///
+    /// Nobody waits for this reply: it was given, or the client has taken its call back.
+    pub fn reply(
+        &mut self,
+        server: u8,
+        token: Token,
+        message: Message,
+        outside: &mut impl Outside,
+    ) -> Result<(), NotWaiting> {
+        let client = token.client();
+        let place = self.callers.get_mut(usize::from(client)).ok_or(NotWaiting)?;
+        let caller = place.as_ref().ok_or(NotWaiting)?;
+        let is_it = caller.server == server
+            && !caller.queued
+            && (caller.core, caller.sequence) == (token.core(), token.sequence());
+        if !is_it {
+            return Err(NotWaiting);
+        }
+        let Some(caller) = place.take() else { return Err(NotWaiting) };
+        self.served(&caller, outside);
+        if caller.core == self.core {
+            self.finish(client, caller.sequence, Ending::Reply(message), outside);
+        } else {
+            let packet = Packet::Reply { client, sequence: caller.sequence, message };
+            outside.post(caller.core, packet);
+        }
+        Ok(())
+    }
+
+    /// Sends a message that nobody waits for. The caller has made sure that there is room for it
+    /// (see [`Outside::send_left`]).
+    ///
+    /// # Errors
+    ///
+    /// It was not sent.
+    pub fn send(
+        &mut self,
+        priority: u8,
+        options: CallOptions,
+        message: Message,
+        outside: &mut impl Outside,
+    ) -> Result<(), Bounds> {
+        let CallOptions { endpoint, badge, .. } = options;
+        let (target, generation) = outside.target(endpoint);
+        match target {
+            Target::Closed => Err(Bounds::Closed),
+            _ if generation != options.generation && !options.across_restarts => {
+                Err(Bounds::Restarted { generation })
+            }
+            Target::Unbound => Err(Bounds::Unbound),
+            Target::Bound { core, server } => {
+                let sent = Sent { endpoint, badge, message };
+                self.forward(core, server, generation, priority, sent, outside);
+                Ok(())
+            }
+        }
+    }
+
+    /// Notification bits were raised at an endpoint.
+    pub fn notify(&mut self, endpoint: u8, outside: &mut impl Outside) {
+        let (target, _) = outside.target(endpoint);
+        let Target::Bound { core, server } = target else { return };
+        if core != self.core {
+            outside.post(core, Packet::Poke { endpoint });
+        } else if self.local(server).receiving {
+            let bits = outside.take_bits(endpoint);
+            if bits != 0 {
+                self.local(server).receiving = false;
+                outside.received(server, Received::Notification(bits));
+            }
+        }
+    }
+
+    /// The time of a client's call is over; [`Outside::ended`] follows, maybe before this returns.
+    pub fn time_out(&mut self, client: u8, outside: &mut impl Outside) {
+        let _ = self.withdraw(client, Withdrawal::TimedOut, outside);
+    }
+
+    /// A process of this core is over. Nobody is to be bound to its endpoint any more.
+    pub fn leave(&mut self, slot: u8, outside: &mut impl Outside) -> Gone {
+        self.local(slot).receiving = false;
+        self.bounce_queue(slot, outside);
+        for client in 0..MAX_PROCESSES as u8 {
+            let place = &mut self.callers[usize::from(client)];
+            if place.as_ref().is_some_and(|caller| caller.server == slot)
+                && let Some(caller) = place.take()
+            {
+                self.fail(client, &caller, outside);
+            }
+        }
+        let gone = self.withdraw(slot, Withdrawal::Leaving, outside);
+        if gone == Gone::Now {
+            *self.local(slot) = Local::NOBODY;
+        }
+        gone
+    }
+
+    /// Another receives at an endpoint, or somebody again, or nobody ever again.
+    pub fn rebound(&mut self, endpoint: u8, outside: &mut impl Outside) {
+        let (target, _) = outside.target(endpoint);
+        for slot in 0..MAX_PROCESSES as u8 {
+            let here = Target::Bound { core: self.core, server: slot };
+            let local = self.local(slot);
+            if local.endpoint == Some(endpoint) && target != here {
+                self.retire(slot, outside);
+            }
+            if let Client::Waiting(call) = self.local(slot).client
+                && call.options.endpoint == endpoint
+            {
+                self.dispatch(slot, call, outside);
+            }
+        }
+    }
+
+    /// Gives a process of this core another priority of its own.
+    pub fn set_base(&mut self, slot: u8, priority: u8, outside: &mut impl Outside) {
+        self.local(slot).base = priority;
+        self.settle(slot, outside);
+    }
+
+    /// Moves a process away: see [`Station::is_quiet`]. Whoever waits for it finds it where the
+    /// endpoint says it is.
+    pub fn move_away(&mut self, slot: u8, outside: &mut impl Outside) {
+        self.bounce_queue(slot, outside);
+        *self.local(slot) = Local::NOBODY;
+    }
+
+    /// Another core has sent this.
+    pub fn take(&mut self, from: u8, packet: Packet, outside: &mut impl Outside) {
+        match packet {
+            Packet::Call {
+                client,
+                sequence,
+                server,
+                endpoint,
+                generation,
+                badge,
+                priority,
+                message,
+            } => {
+                let here = Target::Bound { core: self.core, server };
+                if outside.target(endpoint) == (here, generation) {
+                    let caller = Caller {
+                        core: from,
+                        sequence,
+                        server,
+                        badge,
+                        priority,
+                        queued: true,
+                        message,
+                    };
+                    self.arrive(client, caller, outside);
+                } else {
+                    outside.post(from, Packet::Bounced { client, sequence });
+                }
+            }
+            Packet::Reply { client, sequence, message } => {
+                self.finish(client, sequence, Ending::Reply(message), outside);
+            }
+            Packet::Failed { client, sequence } => {
+                let ending = self.restarted(client, outside);
+                self.finish(client, sequence, ending, outside);
+            }
+            Packet::Bounced { client, sequence } => self.bounced(client, sequence, outside),
+            Packet::Cancel { client, sequence } => {
+                self.forget(client, from, sequence, outside);
+                outside.post(from, Packet::Cancelled { client, sequence });
+            }
+            Packet::Cancelled { client, sequence } => {
+                self.finish(client, sequence, Ending::TimedOut, outside);
+            }
+            Packet::Boost { client, sequence, priority } => {
+                self.boost(client, from, sequence, priority, outside);
+            }
+            Packet::Send { server: _, endpoint, generation: _, badge, priority, message } => {
+                self.resend(priority, Sent { endpoint, badge, message }, outside);
+            }
+            Packet::Poke { endpoint } => self.notify(endpoint, outside),
+        }
+    }
+
+    fn local(&mut self, slot: u8) -> &mut Local {
+        &mut self.locals[usize::from(slot)]
+    }
+
+    fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        self.sequence
+    }
+
+    /// Sends a call to whoever serves it now, or lets it wait, or ends it.
+    fn dispatch(&mut self, client: u8, mut call: Call, outside: &mut impl Outside) {
+        let CallOptions { endpoint, badge, across_restarts, .. } = call.options;
+        let (target, generation) = outside.target(endpoint);
+        if target != Target::Closed && generation != call.options.generation {
+            if !across_restarts {
+                self.local(client).client = Client::Idle;
+                outside.ended(client, Ending::Restarted { generation });
+                return;
+            }
+            call.options.generation = generation;
+        }
+        match target {
+            Target::Closed => {
+                self.local(client).client = Client::Idle;
+                outside.ended(client, Ending::Closed);
+            }
+            Target::Unbound => self.local(client).client = Client::Waiting(call),
+            Target::Bound { core, server } => {
+                let sequence = self.next_sequence();
+                let local = &mut self.locals[usize::from(client)];
+                local.client = Client::Sent { sequence, core, call };
+                let (priority, message) = (local.effective, call.message);
+                if core == self.core {
+                    let caller =
+                        Caller { core, sequence, server, badge, priority, queued: true, message };
+                    self.arrive(client, caller, outside);
+                } else {
+                    let packet = Packet::Call {
+                        client,
+                        sequence,
+                        server,
+                        endpoint,
+                        generation,
+                        badge,
+                        priority,
+                        message,
+                    };
+                    outside.post(core, packet);
+                }
+            }
+        }
+    }
+
+    /// A call comes to a server of this core.
+    fn arrive(&mut self, client: u8, caller: Caller, outside: &mut impl Outside) {
+        let Caller { server, priority, .. } = caller;
+        self.callers[usize::from(client)] = Some(caller);
+        self.raise(server, priority, outside);
+        if self.stop_receiving(server) {
+            if let Some(received) = self.serve(client) {
+                outside.received(server, received);
+            }
+        } else {
+            self.queue.add_call(server, client, priority);
+        }
+    }
+
+    fn receive_call(&mut self, client: u8) -> Option<Received> {
+        let server = self.callers[usize::from(client)].as_ref()?.server;
+        self.queue.remove_call(server, client);
+        self.serve(client)
+    }
+
+    /// The call is the server's from now on.
+    fn serve(&mut self, client: u8) -> Option<Received> {
+        let caller = self.callers[usize::from(client)].as_mut()?;
+        caller.queued = false;
+        let token = Token::new(client, caller.core, caller.sequence);
+        Some(Received::Call { token, badge: caller.badge, message: caller.message })
+    }
+
+    /// The server has no more to do with a call that it had.
+    fn served(&mut self, caller: &Caller, outside: &mut impl Outside) {
+        let span = caller.message.span;
+        if matches!(span.transfer(), Some(Transfer::LendRead | Transfer::LendWrite)) {
+            outside.loan_ends(caller.server, span);
+        }
+        self.lose(caller.server, caller.priority, outside);
+    }
+
+    /// A call of a client of this core is over.
+    fn finish(&mut self, client: u8, sequence: u32, ending: Ending, outside: &mut impl Outside) {
+        let local = self.local(client);
+        match local.client {
+            Client::Sent { sequence: its, .. } if its == sequence => {
+                local.client = Client::Idle;
+                outside.ended(client, ending);
+            }
+            Client::Withdrawing { sequence: its, why, .. } if its == sequence => match why {
+                Withdrawal::TimedOut => {
+                    local.client = Client::Idle;
+                    outside.ended(client, ending);
+                }
+                Withdrawal::Leaving => {
+                    *local = Local::NOBODY;
+                    outside.gone(client);
+                }
+            },
+            // Of a call that is over: its end and the wish to take it back have crossed.
+            _ => {}
+        }
+    }
+
+    fn restarted(&mut self, client: u8, outside: &impl Outside) -> Ending {
+        let endpoint = match self.local(client).client {
+            Client::Sent { call, .. } => call.options.endpoint,
+            Client::Withdrawing { endpoint, .. } => endpoint,
+            Client::Idle | Client::Waiting(_) => return Ending::Closed,
+        };
+        Ending::Restarted { generation: outside.target(endpoint).1 }
+    }
+
+    /// The server of a call that it had received has ended.
+    fn fail(&mut self, client: u8, caller: &Caller, outside: &mut impl Outside) {
+        self.served(caller, outside);
+        let sequence = caller.sequence;
+        if caller.core == self.core {
+            let ending = self.restarted(client, outside);
+            self.finish(client, sequence, ending, outside);
+        } else {
+            outside.post(caller.core, Packet::Failed { client, sequence });
+        }
+    }
+
+    /// A call of this core was not received where it had been sent to.
+    fn bounced(&mut self, client: u8, sequence: u32, outside: &mut impl Outside) {
+        match self.local(client).client {
+            Client::Sent { sequence: its, call, .. } if its == sequence => {
+                self.dispatch(client, call, outside);
+            }
+            // It was to be taken back: it is.
+            _ => self.finish(client, sequence, Ending::TimedOut, outside),
+        }
+    }
+
+    /// Sends all that waits at a server to whoever takes its place.
+    fn bounce_queue(&mut self, server: u8, outside: &mut impl Outside) {
+        // What comes back to the same list meanwhile does not: nobody is bound to this server.
+        while let Some(item) = self.queue.first(server) {
+            match item {
+                Item::Call(client) => {
+                    self.queue.remove_call(server, client);
+                    let Some(caller) = self.callers[usize::from(client)].take() else { continue };
+                    self.lose(server, caller.priority, outside);
+                    let sequence = caller.sequence;
+                    if caller.core == self.core {
+                        self.bounced(client, sequence, outside);
+                    } else {
+                        outside.post(caller.core, Packet::Bounced { client, sequence });
+                    }
+                }
+                Item::Send(place) => {
+                    let priority = self.queue.priority(item);
+                    if let Some(sent) = self.queue.take_send(server, place) {
+                        self.resend(priority, sent, outside);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Another serves in its place: what it has not received goes there, and it is told.
+    fn retire(&mut self, server: u8, outside: &mut impl Outside) {
+        self.local(server).endpoint = None;
+        self.bounce_queue(server, outside);
+        if self.stop_receiving(server) {
+            outside.received(server, Received::Notification(NOTIFY_RETIRE));
+        } else {
+            self.local(server).retired = true;
+        }
+    }
+
+    /// Puts a message where it belongs now, or drops it.
+    fn resend(&mut self, priority: u8, sent: Sent, outside: &mut impl Outside) {
+        match outside.target(sent.endpoint) {
+            (Target::Bound { core, server }, generation) => {
+                self.forward(core, server, generation, priority, sent, outside);
+            }
+            (Target::Unbound | Target::Closed, _) => drop_send(&sent, outside),
+        }
+    }
+
+    fn forward(
+        &mut self,
+        core: u8,
+        server: u8,
+        generation: u32,
+        priority: u8,
+        sent: Sent,
+        outside: &mut impl Outside,
+    ) {
+        let Sent { endpoint, badge, message } = sent;
+        if core != self.core {
+            let packet = Packet::Send { server, endpoint, generation, badge, priority, message };
+            outside.post(core, packet);
+        } else if self.stop_receiving(server) {
+            outside.send_left(endpoint);
+            outside.received(server, Received::Send { badge, message });
+        } else if let Err(sent) = self.queue.add_send(server, priority, sent) {
+            drop_send(&sent, outside);
+        }
+    }
+
+    /// Takes a client's call back.
+    fn withdraw(&mut self, client: u8, why: Withdrawal, outside: &mut impl Outside) -> Gone {
+        match self.locals[usize::from(client)].client {
+            Client::Idle => return Gone::Now,
+            Client::Waiting(_) => {}
+            Client::Sent { sequence, core, .. } if core == self.core => {
+                self.forget(client, core, sequence, outside);
+            }
+            Client::Sent { sequence, core, call } => {
+                let endpoint = call.options.endpoint;
+                self.local(client).client = Client::Withdrawing { sequence, why, endpoint };
+                outside.post(core, Packet::Cancel { client, sequence });
+                return Gone::Later;
+            }
+            Client::Withdrawing { sequence, endpoint, .. } => {
+                self.local(client).client = Client::Withdrawing { sequence, why, endpoint };
+                return Gone::Later;
+            }
+        }
+        self.local(client).client = Client::Idle;
+        if why == Withdrawal::TimedOut {
+            outside.ended(client, Ending::TimedOut);
+        }
+        Gone::Now
+    }
+
+    /// Forgets a call to a server of this core.
+    fn forget(&mut self, client: u8, core: u8, sequence: u32, outside: &mut impl Outside) {
+        let place = &mut self.callers[usize::from(client)];
+        let is_it = |caller: &Caller| (caller.core, caller.sequence) == (core, sequence);
+        if !place.as_ref().is_some_and(is_it) {
+            return;
+        }
+        let Some(caller) = place.take() else { return };
+        if caller.queued {
+            self.queue.remove_call(caller.server, client);
+            self.lose(caller.server, caller.priority, outside);
+        } else {
+            self.served(&caller, outside);
+        }
+    }
+
+    /// A call to a server of this core is worth more from now on.
+    fn boost(
+        &mut self,
+        client: u8,
+        core: u8,
+        sequence: u32,
+        priority: u8,
+        outside: &mut impl Outside,
+    ) {
+        let Some(caller) = self.callers[usize::from(client)].as_mut() else { return };
+        if (caller.core, caller.sequence) != (core, sequence) || caller.priority >= priority {
+            return;
+        }
+        caller.priority = priority;
+        let (server, queued) = (caller.server, caller.queued);
+        if queued {
+            self.queue.remove_call(server, client);
+            self.queue.add_call(server, client, priority);
+        }
+        self.raise(server, priority, outside);
+    }
+
+    /// A server has a caller of this priority; if it waits for another server itself, that one has,
+    /// too.
+    fn raise(&mut self, server: u8, priority: u8, outside: &mut impl Outside) {
+        let mut next = Some(server);
+        while let Some(slot) = next.take() {
+            let local = &mut self.locals[usize::from(slot)];
+            if local.effective >= priority {
+                return;
+            }
+            local.effective = priority;
+            outside.set_priority(slot, priority);
+            let Client::Sent { sequence, core, .. } = local.client else { return };
+            if core != self.core {
+                outside.post(core, Packet::Boost { client: slot, sequence, priority });
+                return;
+            }
+            let Some(caller) = self.callers[usize::from(slot)].as_mut() else { return };
+            if caller.priority >= priority {
+                return;
+            }
+            caller.priority = priority;
+            let (server, queued) = (caller.server, caller.queued);
+            if queued {
+                self.queue.remove_call(server, slot);
+                self.queue.add_call(server, slot, priority);
+            }
+            next = Some(server);
+        }
+    }
+
+    /// A server has lost a caller of this priority.
+    fn lose(&mut self, server: u8, priority: u8, outside: &mut impl Outside) {
+        let local = &self.locals[usize::from(server)];
+        if local.effective > local.base && priority == local.effective {
+            self.settle(server, outside);
+        }
+    }
+
+    /// Finds the priority of a process anew.
+    fn settle(&mut self, slot: u8, outside: &mut impl Outside) {
+        let callers = self.callers.iter().flatten().filter(|caller| caller.server == slot);
+        let highest = callers.map(|caller| caller.priority).max().unwrap_or(0);
+        let local = &mut self.locals[usize::from(slot)];
+        let priority = highest.max(local.base);
+        if priority > local.effective {
+            self.raise(slot, priority, outside);
+        } else if priority < local.effective {
+            local.effective = priority;
+            outside.set_priority(slot, priority);
+        }
+    }
+}
+
+fn drop_send(sent: &Sent, outside: &mut impl Outside) {
+    outside.send_left(sent.endpoint);
+    outside.dropped(&sent.message);
+}
