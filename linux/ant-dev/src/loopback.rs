@@ -412,6 +412,12 @@ impl Ant {
         self.memory.control_word(core, field).fetch_add(1, Ordering::Release);
     }
 
+    /// Says how often a core has entered or left its kernel.
+    pub fn set_passages(&self, core: u32, passages: u64) {
+        let field = offset_of!(CoreControl, passages);
+        self.memory.control_word(core, field).store(passages, Ordering::Release);
+    }
+
     /// Requests of a core that Linux refused.
     #[must_use]
     pub fn refused(&self, core: u32) -> u64 {
@@ -549,6 +555,8 @@ mod tests {
         ant.count_doorbell(1);
         assert_eq!((shared.doorbells(0), shared.doorbells(1)), (0, 1));
         assert_eq!(shared.control(1).doorbells, 1);
+        ant.set_passages(1, 3);
+        assert_eq!((shared.passages(0), shared.passages(1)), (0, 3));
     }
 
     #[test]

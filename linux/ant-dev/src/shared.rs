@@ -139,6 +139,16 @@ impl SharedArea {
         load(&self.mapping, core_offset(core) + offset_of!(CoreControl, doorbells))
     }
 
+    /// How often a core has entered or left its kernel: odd inside.
+    ///
+    /// # Panics
+    ///
+    /// `core` is not below `MAX_CORES`.
+    #[must_use]
+    pub fn passages(&self, core: u32) -> u64 {
+        load(&self.mapping, core_offset(core) + offset_of!(CoreControl, passages))
+    }
+
     /// The next item of a core's log, if there is one.
     ///
     /// # Panics

@@ -149,6 +149,7 @@ fn cores(cores: &[CoreStatus]) -> String {
     let mut table = Table::new(&headings);
     for core in cores {
         let state = match core.state.as_str() {
+            "ready" if core.hangs => ("hangs".into(), Look::Red),
             "ready" if core.answers => ("answers".into(), Look::Green),
             "ready" => ("no answer".into(), Look::Red),
             "panicked" => ("panicked".into(), Look::Red),

@@ -8,7 +8,7 @@
 //! * [`daemon`]: the loop. `clients`: who is connected. `operations`: what each request does.
 //! * `running`: a partition with all that lives with it: `partition` (cores, image), `table`
 //!   (raddr → proxy, pure logic), `proxies` (their processes), `sessions` (who ran what), `init`
-//!   (the control channel).
+//!   (the control channel), `hang` (cores that give no sign of life).
 //! * `proxy`: what runs in a proxy process; `channel`: how parent and proxy talk.
 //! * `log_book`: AnT's kernel log, kept.
 //!
@@ -20,6 +20,7 @@ mod channel;
 mod clients;
 pub mod cpu_list;
 pub mod daemon;
+mod hang;
 mod image;
 mod init;
 mod log_book;

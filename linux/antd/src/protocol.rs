@@ -291,6 +291,8 @@ pub struct CoreStatus {
     pub state: String,
     /// Whether it took a doorbell within a second.
     pub answers: bool,
+    /// Whether its kernel was entered and not left for seconds.
+    pub hangs: bool,
     /// Process that runs now.
     pub running_pid: Option<u32>,
     /// Processes that live there.

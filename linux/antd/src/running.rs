@@ -5,7 +5,7 @@
 //! [`Running::end_session`] and others); out go proxies, releases and replies.
 //!
 //! Deliberately absent: how a decision about an LCA is made (`table`), what clients may do
-//! (`operations`).
+//! (`operations`), which cores hang (`hang`).
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
@@ -19,6 +19,7 @@ use nix::sys::epoll::EpollFlags;
 
 use crate::channel::{Assignment, Notice};
 use crate::clients::{ClientId, Clients, Peer};
+use crate::hang::Watch;
 use crate::init::{self, ANSWER_LIMIT, Answer, InitChannel, Want};
 use crate::log_book::LogBook;
 use crate::partition::Partition;
@@ -53,7 +54,7 @@ pub struct Ports<'a> {
 }
 
 impl Ports<'_> {
-    fn send(&mut self, client: Option<ClientId>, reply: &Reply) {
+    pub(crate) fn send(&mut self, client: Option<ClientId>, reply: &Reply) {
         if let Some(client) = client {
             self.clients.send(client, reply, self.poller);
         }
@@ -70,6 +71,7 @@ pub struct Running {
     /// Why the control channel does not work any more.
     pub(crate) init_gone: Option<String>,
     pub(crate) probe: Option<Probe>,
+    pub(crate) watch: Watch,
     /// LCAs that could not be released yet; none twice.
     unreleased: Vec<Unreleased>,
 }
@@ -108,8 +110,9 @@ impl Running {
         poller.add(partition.control(), Source::Partition, wanted)?;
         let mut proxies = Proxies::new(partition.control().binder(), prefork);
         proxies.refill(poller);
+        let watch = Watch::new(partition.cpus.len(), Instant::now());
         let (init_gone, probe, unreleased) = (None, None, Vec::new());
-        Ok(Self { partition, table, proxies, sessions, init, init_gone, probe, unreleased })
+        Ok(Self { partition, table, proxies, sessions, init, init_gone, probe, watch, unreleased })
     }
 
     /// How long nothing needs to be done if nothing happens.
@@ -564,33 +567,7 @@ impl Running {
         for id in late {
             self.give_up(id, ports);
         }
-        for id in self.on_hung_cores(now) {
-            let text = self.no_answer_of(id);
-            let client = self.sessions.get_mut(id).and_then(|session| session.client.take());
-            ports.send(client, &Reply::Failed(text.clone()));
-            self.end_session(id, libc::SIGKILL, &text, None, ports)?;
-        }
-        Ok(())
-    }
-
-    /// The sessions whose core got their process and has given no sign of life since.
-    fn on_hung_cores(&mut self, now: Instant) -> Vec<SessionId> {
-        let mut hung = Vec::new();
-        for (id, session) in self.sessions.iter_mut() {
-            let (Some(awaited), Stage::Exists { core, .. }) = (&session.awaited, session.stage)
-            else {
-                continue;
-            };
-            let answered = self.partition.shared().doorbells(core) != awaited.doorbells;
-            let over = awaited.limit <= now;
-            if answered || over {
-                session.awaited = None;
-            }
-            if over && !answered {
-                hung.push(id);
-            }
-        }
-        hung
+        self.watch_cores(now, ports)
     }
 
     /// Tells everybody who waits for the end of a session that AnT does not answer. The session
@@ -699,7 +676,7 @@ impl Running {
 }
 
 /// That a core does not answer, and what to do.
-fn does_not_answer(cpu: u32) -> String {
+pub(crate) fn does_not_answer(cpu: u32) -> String {
     format!("AnT does not answer (CPU {cpu}); `antctl stop` brings the CPUs back")
 }
 

@@ -128,6 +128,7 @@ impl Running {
             role: role.into(),
             state,
             answers,
+            hangs: self.watch.hangs(core as u32),
             running_pid: Some(control.running_pid).filter(|&pid| pid != 0),
             processes: control.processes,
             calls: control.calls_sent,

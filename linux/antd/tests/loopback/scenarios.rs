@@ -64,6 +64,7 @@ scenarios!(
     a_refused_spawn_is_explained,
     processes_are_listed,
     status_finds_a_core_that_hangs,
+    a_core_that_hangs_ends_its_programs_only,
     an_init_that_does_not_answer,
     a_panic_ends_everything_and_is_remembered,
     stop_with_calls_under_way,
@@ -546,8 +547,16 @@ fn processes_are_listed() {
     assert_eq!((asked.head.kind, asked.head.a), (REQUEST_LIST, 0));
     let mut name = [0; NAME_LEN];
     name[..4].copy_from_slice(b"init");
-    let info =
-        |pid, core| ProcessInfo { pid, core, state: STATE_RUNNING, pages: 3, calls: 9, name };
+    let info = |pid, core| ProcessInfo {
+        pid,
+        core,
+        state: STATE_RUNNING,
+        pages: 3,
+        priority: 2,
+        kind: 0,
+        calls: 9,
+        name,
+    };
     let list = [info(1, 0), info(process.pid, 1)];
     let reply = InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() };
     world.init_answers(reply, list.as_bytes());
@@ -574,6 +583,42 @@ fn status_finds_a_core_that_hangs() {
     assert_eq!(answers, [true, false]);
     assert!(start.elapsed() < Duration::from_secs(3));
     assert!(done(world.ask(&Request::Stop)).contains("again"));
+}
+
+fn a_core_that_hangs_ends_its_programs_only() {
+    let (mut world, client, process, proxy) = running("stuck");
+    let healthy = world.client();
+    healthy.run(&world.dir, null().as_fd());
+    let (other, _) = world.init_spawns(0);
+    assert!(matches!(healthy.reply(), Reply::Started { cpu: 1, .. }));
+    let other_proxy = world.proxy_of(other);
+    (0..2).for_each(|core| world.ant.count_doorbell(core));
+    // Core 0 is in its kernel, too, but not for long at a time.
+    world.ant.set_passages(1, 77);
+    let start = Instant::now();
+    let mut passages = 1;
+    while !client.has_reply() {
+        world.ant.set_passages(0, passages);
+        passages += 2;
+        std::thread::sleep(Duration::from_millis(10));
+        assert!(start.elapsed() < Duration::from_secs(12), "not noticed");
+    }
+    assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
+    let Reply::Over(Outcome::Lost { text }) = client.reply() else { panic!() };
+    assert!(text.contains("CPU 2 hangs in AnT's kernel") && text.contains("antctl stop"), "{text}");
+    world.released(process);
+    assert!(has_gone(proxy));
+    assert_eq!(world.proxy_of(other), other_proxy);
+    assert!(!healthy.has_reply());
+    let partition = status(&world).partition.unwrap();
+    assert_eq!(partition.cores.iter().map(|core| core.hangs).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(partition.programs, 1);
+    // Who comes there now is told soon.
+    let late = world.client();
+    late.run(&world.dir, null().as_fd());
+    let _ = world.init_spawns(1);
+    assert!(matches!(late.reply(), Reply::Started { cpu: 2, .. }));
+    assert!(matches!(late.reply(), Reply::Over(Outcome::Lost { .. })));
 }
 
 fn an_init_that_does_not_answer() {
