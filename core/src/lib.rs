@@ -6,7 +6,7 @@
 //! * [`ipc`]: calls, replies and messages between processes, as one core sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
 //! * [`pages`]: which pages of a partition are free.
-//! * [`sched`]: the run queue of one core.
+//! * [`sched`]: the run queue of one core: fixed priorities, round robin.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
 //!

@@ -1,94 +1,191 @@
-//! The run queue of one core: round robin, tickless.
+//! The run queue of one core: fixed priorities, round robin within one priority, tickless.
 //!
-//! It knows processes by their slots (`u8`, below `MAX_PROCESSES`) and time by the number it is
-//! given, in whatever unit the slice is in. It holds the runnable ones only; whoever waits is
-//! nobody here.
+//! It knows processes by their slots (`u8`, below `MAX_PROCESSES`), priorities by their numbers
+//! (below `PRIORITIES`, the higher goes first) and time by the number it is given, in whatever unit
+//! the slice is in. It holds the runnable ones only; whoever waits is nobody here, and neither is
+//! its priority.
 //!
-//! Deliberately absent: clocks, timers, priorities, what a process is. Priorities will be one
-//! `Fifo` for each, in place of `waiting`.
+//! Every operation takes the same short time, however many are runnable: IPC goes through here on
+//! its way from one process to the other.
+//!
+//! Deliberately absent: clocks, timers, what a process is, priorities that change by themselves
+//! (a low one can wait for ever: who gives priorities sees to that).
+
+mod line;
 
 use ant_abi::MAX_PROCESSES;
+
+use line::Lines;
 
 /// Which process runs next.
 #[derive(Debug)]
 pub struct RunQueue {
     slice: u64,
-    current: Option<u8>,
-    /// When the slice of `current` is over.
+    current: Option<Running>,
+    /// When the slice of `current` is over. Stays when `current` leaves, for `switch_to`.
     slice_end: u64,
     /// Runnable, in the order in which they get the core. Never holds `current`, nobody twice.
-    waiting: Fifo,
+    waiting: Lines,
+    /// How long each in `waiting` may run when it gets the core.
+    turns: [Turn; MAX_PROCESSES],
+}
+
+/// Who has the core.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    id: u8,
+    priority: u8,
+}
+
+/// How long one that waits may run when it gets the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// A slice.
+    Whole,
+    /// What was left when the core was taken from it.
+    Rest(u64),
+    /// Until then: it has let another run in its slice.
+    Until(u64),
 }
 
 impl RunQueue {
-    /// An empty queue, where each may run for `slice` when others wait.
+    /// An empty queue, where each may run for `slice` when others of its priority wait.
     #[must_use]
     pub const fn new(slice: u64) -> Self {
-        Self { slice, current: None, slice_end: 0, waiting: Fifo::new() }
+        Self {
+            slice,
+            current: None,
+            slice_end: 0,
+            waiting: Lines::new(),
+            turns: [Turn::Whole; MAX_PROCESSES],
+        }
     }
 
-    /// Makes `id` runnable, behind all others. Nothing happens if it is already.
+    /// Makes `id` runnable, behind all others of `priority`. Nothing happens if it is already.
     ///
     /// # Panics
     ///
-    /// If `id` is not below `MAX_PROCESSES`.
-    pub fn add(&mut self, id: u8) {
-        assert!(usize::from(id) < MAX_PROCESSES, "no process has slot {id}");
-        if self.current != Some(id) && !self.waiting.contains(id) {
-            self.waiting.push(id);
+    /// If `id` is not below `MAX_PROCESSES` or `priority` not below `PRIORITIES`.
+    pub fn add(&mut self, id: u8, priority: u8) {
+        if !self.is_runnable(id) {
+            self.push_back(id, priority);
         }
     }
 
     /// Makes `id` not runnable, whether it has the core or waits for it. Says whether it was
     /// runnable.
     pub fn remove(&mut self, id: u8) -> bool {
-        if self.current == Some(id) {
+        if self.current() == Some(id) {
             self.current = None;
             return true;
         }
         self.waiting.remove(id)
     }
 
+    /// Gives `id` another priority, behind the others that have it, with a whole slice. If `id` has
+    /// the core, it keeps that until the next `pick` and what it has of its slice. Nothing happens
+    /// if it is not runnable.
+    ///
+    /// # Panics
+    ///
+    /// If `priority` is not below `PRIORITIES`.
+    pub fn set_priority(&mut self, id: u8, priority: u8) {
+        line::assert_priority(priority);
+        match &mut self.current {
+            Some(current) if current.id == id => current.priority = priority,
+            _ => {
+                if self.waiting.remove(id) {
+                    self.push_back(id, priority);
+                }
+            }
+        }
+    }
+
     /// Who has the core.
     #[must_use]
-    pub const fn current(&self) -> Option<u8> {
-        self.current
+    pub fn current(&self) -> Option<u8> {
+        self.current.map(|current| current.id)
+    }
+
+    /// Priority of the one that has the core.
+    #[must_use]
+    pub fn priority_of_current(&self) -> Option<u8> {
+        self.current.map(|current| current.priority)
     }
 
     /// Decides who has the core from `now` on.
     ///
-    /// The one that has it keeps it while its slice is not over or nobody else waits.
+    /// The one that has it keeps it, unless one of a higher priority is runnable, or its slice is
+    /// over and one of its own priority waits. If one of a higher priority takes the core from it,
+    /// it is the first of its priority to get it back, for the rest of its slice.
     pub fn pick(&mut self, now: u64) -> Option<u8> {
-        if self.current.is_some() && now < self.slice_end {
-            return self.current;
+        if let Some(current) = self.current {
+            if self.keeps_core(current, now) {
+                return Some(current.id);
+            }
+            self.put_back(current, now);
         }
-        if let Some(id) = self.current.take() {
-            self.waiting.push(id);
-        }
-        self.current = self.waiting.pop();
-        self.slice_end = now.saturating_add(self.slice);
-        self.current
+        self.current = self.waiting.pop().map(|(id, priority)| Running { id, priority });
+        let id = self.current()?;
+        self.slice_end = match self.turns[usize::from(id)] {
+            Turn::Whole => now.saturating_add(self.slice),
+            Turn::Rest(rest) => now.saturating_add(rest),
+            Turn::Until(end) => end,
+        };
+        Some(id)
     }
 
-    /// Sends the current one behind all others; nobody has the core until the next `pick`.
+    /// Makes `id`, which was not runnable, the current one at once, in the rest of the slice of the
+    /// one that had the core last. Says whether it did: if one of a higher priority is runnable
+    /// (with the core or without), this is [`RunQueue::add`].
+    ///
+    /// The one that had the core has left it (`block_current`, `remove`), or is then the first of
+    /// its priority to get it back: in the same slice, which goes on meanwhile, so that two who
+    /// pass the core to each other do not keep a third from it.
+    ///
+    /// Nothing happens if `id` is runnable already.
+    ///
+    /// # Panics
+    ///
+    /// If `id` is not below `MAX_PROCESSES` or `priority` not below `PRIORITIES`.
+    pub fn switch_to(&mut self, id: u8, priority: u8) -> bool {
+        line::assert_priority(priority);
+        if self.is_runnable(id) {
+            return self.current() == Some(id);
+        }
+        if self.waiting.highest().max(self.priority_of_current()) > Some(priority) {
+            self.push_back(id, priority);
+            return false;
+        }
+        if let Some(former) = self.current.replace(Running { id, priority }) {
+            self.push_front(former.id, former.priority, Turn::Until(self.slice_end));
+        }
+        true
+    }
+
+    /// Sends the current one behind all others of its priority; nobody has the core until the next
+    /// `pick`.
     pub fn yield_current(&mut self) {
-        if let Some(id) = self.current.take() {
-            self.waiting.push(id);
+        if let Some(Running { id, priority }) = self.current.take() {
+            self.push_back(id, priority);
         }
     }
 
     /// Makes the current one not runnable; says who it was.
-    pub const fn block_current(&mut self) -> Option<u8> {
-        self.current.take()
+    pub fn block_current(&mut self) -> Option<u8> {
+        self.current.take().map(|current| current.id)
     }
 
-    /// When the core must be taken from the current one: the end of its slice, if others wait.
+    /// When `pick` must be asked again: the end of the current one's slice, if others of its
+    /// priority wait.
     ///
     /// It can be in the past, when others came after a long time alone. `None` means that no timer
-    /// is needed: an interrupt would change nothing.
+    /// is needed: an interrupt would change nothing. (After an operation that made one of a higher
+    /// priority runnable, `pick` is due anyway.)
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
-        (self.current.is_some() && !self.waiting.is_empty()).then_some(self.slice_end)
+        let priority = self.priority_of_current()?;
+        self.waiting.has(priority).then_some(self.slice_end)
     }
 
     /// How many are runnable, the current one included.
@@ -100,67 +197,44 @@ impl RunQueue {
     /// Whether nobody is runnable: the core may halt.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Slots in the order in which they came; room for all there are.
-#[derive(Debug)]
-struct Fifo {
-    slots: [u8; MAX_PROCESSES],
-    first: usize,
-    len: usize,
-}
-
-impl Fifo {
-    const fn new() -> Self {
-        Self { slots: [0; MAX_PROCESSES], first: 0, len: 0 }
+        self.current.is_none() && self.waiting.highest().is_none()
     }
 
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    fn place(&self, n: usize) -> usize {
-        (self.first + n) % MAX_PROCESSES
-    }
-
-    fn position(&self, id: u8) -> Option<usize> {
-        (0..self.len).find(|&n| self.slots[self.place(n)] == id)
-    }
-
-    fn contains(&self, id: u8) -> bool {
-        self.position(id).is_some()
-    }
-
-    /// The caller makes sure that `id` is not there already, so there is room.
-    fn push(&mut self, id: u8) {
-        let place = self.place(self.len);
-        self.slots[place] = id;
-        self.len += 1;
-    }
-
-    fn pop(&mut self) -> Option<u8> {
-        if self.len == 0 {
-            return None;
+    /// Whether the current one goes on; with a new slice if it alone wanted the last one.
+    fn keeps_core(&mut self, current: Running, now: u64) -> bool {
+        let over = now >= self.slice_end;
+        match self.waiting.highest() {
+            Some(highest) if highest > current.priority => return false,
+            Some(highest) if highest == current.priority => return !over,
+            _ => {}
         }
-        let id = self.slots[self.first];
-        self.first = self.place(1);
-        self.len -= 1;
-        Some(id)
-    }
-
-    fn remove(&mut self, id: u8) -> bool {
-        let Some(position) = self.position(id) else { return false };
-        for n in position..self.len - 1 {
-            self.slots[self.place(n)] = self.slots[self.place(n + 1)];
+        if over {
+            self.slice_end = now.saturating_add(self.slice);
         }
-        self.len -= 1;
         true
+    }
+
+    /// Puts the one that loses the core where it waits for it.
+    fn put_back(&mut self, current: Running, now: u64) {
+        match self.slice_end.checked_sub(now) {
+            None | Some(0) => self.push_back(current.id, current.priority),
+            Some(rest) => self.push_front(current.id, current.priority, Turn::Rest(rest)),
+        }
+    }
+
+    fn is_runnable(&self, id: u8) -> bool {
+        line::assert_slot(id);
+        self.current() == Some(id) || self.waiting.contains(id)
+    }
+
+    fn push_back(&mut self, id: u8, priority: u8) {
+        self.turns[usize::from(id)] = Turn::Whole;
+        self.waiting.push_back(id, priority);
+    }
+
+    fn push_front(&mut self, id: u8, priority: u8, turn: Turn) {
+        self.turns[usize::from(id)] = turn;
+        self.waiting.push_front(id, priority);
     }
 }
 

@@ -1,13 +1,17 @@
-//! The run queue against a list, over histories.
+//! The run queue against plain lists, over histories.
 
 use std::collections::VecDeque;
 use std::vec::Vec;
 
+use ant_abi::ipc::PRIORITIES;
 use proptest::prelude::*;
 
 use super::*;
 
 const SLICE: u64 = 100;
+const LOW: u8 = 1;
+const MIDDLE: u8 = 2;
+const HIGH: u8 = 5;
 
 #[test]
 fn takes_turns() {
@@ -15,9 +19,10 @@ fn takes_turns() {
     assert_eq!(queue.pick(0), None);
     assert_eq!(queue.deadline(), None);
     for id in [3, 1, 2] {
-        queue.add(id);
+        queue.add(id, MIDDLE);
     }
     assert_eq!(queue.pick(10), Some(3));
+    assert_eq!(queue.priority_of_current(), Some(MIDDLE));
     assert_eq!(queue.deadline(), Some(110));
     assert_eq!(queue.pick(109), Some(3), "its slice is not over");
     assert_eq!(queue.pick(110), Some(1));
@@ -29,11 +34,11 @@ fn takes_turns() {
 #[test]
 fn one_alone_needs_no_timer() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(5);
+    queue.add(5, MIDDLE);
     assert_eq!(queue.pick(0), Some(5));
     assert_eq!(queue.deadline(), None);
     assert_eq!(queue.pick(1_000_000), Some(5));
-    queue.add(6);
+    queue.add(6, MIDDLE);
     assert_eq!(queue.deadline(), Some(1_000_100));
     assert_eq!(queue.block_current(), Some(5));
     assert_eq!(queue.current(), None);
@@ -42,89 +47,293 @@ fn one_alone_needs_no_timer() {
 }
 
 #[test]
+fn lower_priorities_need_no_timer() {
+    let mut queue = RunQueue::new(SLICE);
+    queue.add(5, MIDDLE);
+    queue.add(6, LOW);
+    queue.add(7, LOW);
+    assert_eq!(queue.pick(0), Some(5));
+    assert_eq!(queue.deadline(), None);
+    assert_eq!(queue.pick(10 * SLICE), Some(5), "a lower one never takes the core");
+    queue.block_current();
+    assert_eq!(queue.pick(10 * SLICE), Some(6));
+    assert_eq!(queue.deadline(), Some(11 * SLICE));
+}
+
+#[test]
 fn who_came_after_a_long_time_alone_gets_the_core_at_once() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(5);
+    queue.add(5, MIDDLE);
     queue.pick(0);
-    queue.add(6);
+    queue.add(6, MIDDLE);
     assert_eq!(queue.deadline(), Some(100));
     assert_eq!(queue.pick(5_000), Some(6));
 }
 
 #[test]
+fn who_lost_the_core_to_a_higher_one_keeps_the_rest_of_its_slice() {
+    let mut queue = RunQueue::new(SLICE);
+    queue.add(1, MIDDLE);
+    queue.add(2, MIDDLE);
+    assert_eq!(queue.pick(0), Some(1));
+    queue.add(3, HIGH);
+    assert_eq!(queue.pick(30), Some(3));
+    assert_eq!(queue.deadline(), None);
+    queue.block_current();
+    assert_eq!(queue.pick(1_000), Some(1));
+    assert_eq!(queue.deadline(), Some(1_070));
+    // A second time, after the slice is over: then it has had its turn.
+    queue.add(3, HIGH);
+    assert_eq!(queue.pick(1_070), Some(3));
+    queue.block_current();
+    assert_eq!(queue.pick(1_080), Some(2));
+    assert_eq!(queue.deadline(), Some(1_180), "a whole slice");
+}
+
+#[test]
+fn a_switch_takes_the_rest_of_the_slice() {
+    let mut queue = RunQueue::new(SLICE);
+    for id in [1, 2] {
+        queue.add(id, MIDDLE);
+    }
+    queue.pick(0);
+    queue.block_current();
+    assert!(queue.switch_to(9, HIGH), "a call");
+    assert_eq!((queue.current(), queue.priority_of_current()), (Some(9), Some(HIGH)));
+    assert_eq!(queue.deadline(), None);
+    queue.block_current();
+    assert!(queue.switch_to(1, MIDDLE), "the reply");
+    assert_eq!(queue.deadline(), Some(100));
+    assert_eq!(queue.pick(99), Some(1));
+    assert_eq!(queue.pick(100), Some(2));
+}
+
+#[test]
+fn a_switch_does_not_pass_a_higher_one() {
+    let mut queue = RunQueue::new(SLICE);
+    queue.add(1, MIDDLE);
+    queue.pick(0);
+    assert!(!queue.switch_to(2, LOW), "the current one is higher");
+    queue.add(3, HIGH);
+    queue.block_current();
+    assert!(!queue.switch_to(4, MIDDLE), "one that waits is higher");
+    assert_eq!(queue.current(), None);
+    assert_eq!(queue.len(), 3);
+    for id in [3, 4, 2] {
+        assert_eq!(queue.pick(0), Some(id));
+        queue.block_current();
+    }
+}
+
+#[test]
+fn who_switches_without_leaving_is_next_in_the_same_slice() {
+    let mut queue = RunQueue::new(SLICE);
+    queue.add(1, MIDDLE);
+    queue.add(2, MIDDLE);
+    queue.pick(0);
+    assert!(queue.switch_to(3, MIDDLE));
+    assert_eq!(queue.deadline(), Some(100));
+    queue.block_current();
+    assert_eq!(queue.pick(60), Some(1));
+    assert_eq!(queue.deadline(), Some(100));
+    assert!(queue.switch_to(3, MIDDLE));
+    assert_eq!(queue.pick(100), Some(1), "it is before the others");
+    assert_eq!(queue.deadline(), Some(100), "but its slice is over");
+    assert_eq!(queue.pick(100), Some(2));
+}
+
+#[test]
+fn a_switch_to_one_that_is_runnable_does_nothing() {
+    let mut queue = RunQueue::new(SLICE);
+    queue.add(1, MIDDLE);
+    queue.add(2, MIDDLE);
+    queue.pick(0);
+    assert!(!queue.switch_to(2, HIGH));
+    assert!(queue.switch_to(1, HIGH), "it has the core");
+    assert_eq!(queue.priority_of_current(), Some(MIDDLE));
+    assert_eq!(queue.len(), 2);
+}
+
+#[test]
+fn another_priority_counts_from_the_next_pick() {
+    let mut queue = RunQueue::new(SLICE);
+    for id in [1, 2, 3] {
+        queue.add(id, MIDDLE);
+    }
+    queue.pick(0);
+    queue.set_priority(1, LOW);
+    assert_eq!(queue.current(), Some(1));
+    assert_eq!(queue.pick(10), Some(2));
+    queue.set_priority(3, HIGH);
+    queue.set_priority(77, HIGH);
+    assert_eq!(queue.pick(20), Some(3));
+    assert_eq!(queue.len(), 3);
+}
+
+#[test]
 fn yielding_goes_behind_the_others() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(1);
-    queue.add(2);
+    queue.add(1, MIDDLE);
+    queue.add(2, MIDDLE);
+    queue.add(3, LOW);
     queue.pick(0);
     queue.yield_current();
-    assert_eq!(queue.len(), 2);
+    assert_eq!(queue.len(), 3);
     assert_eq!(queue.pick(1), Some(2));
     queue.block_current();
     queue.yield_current();
     assert_eq!(queue.pick(2), Some(1));
     queue.yield_current();
-    assert_eq!(queue.pick(3), Some(1), "nobody else is there");
+    assert_eq!(queue.pick(3), Some(1), "nobody else of its priority is there");
 }
 
 #[test]
 fn holds_every_slot() {
     let mut queue = RunQueue::new(SLICE);
-    (0..MAX_PROCESSES as u8).for_each(|id| queue.add(id));
-    (0..MAX_PROCESSES as u8).for_each(|id| queue.add(id));
+    (0..MAX_PROCESSES as u8).for_each(|id| queue.add(id, MIDDLE));
+    (0..MAX_PROCESSES as u8).for_each(|id| queue.add(id, HIGH));
     assert_eq!(queue.len(), MAX_PROCESSES);
     let order: Vec<_> = (0..MAX_PROCESSES as u64).map(|n| queue.pick(n * SLICE).unwrap()).collect();
     assert!(order.iter().enumerate().all(|(n, &id)| usize::from(id) == n));
     assert!(!queue.remove(200));
 }
 
+#[test]
+#[should_panic(expected = "no process has slot 128")]
+fn refuses_a_slot_that_there_is_not() {
+    RunQueue::new(SLICE).add(128, LOW);
+}
+
+#[test]
+#[should_panic(expected = "there is no priority 8")]
+fn refuses_a_priority_that_there_is_not() {
+    RunQueue::new(SLICE).add(1, 8);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
-    Add(u8),
+    Add(u8, u8),
     Remove(u8),
+    SetPriority(u8, u8),
     Pick(u64),
+    Switch(u8, u8),
     Yield,
     Block,
 }
 
+/// Few slots and priorities, so that they meet, and the highest ones.
+fn id() -> impl Strategy<Value = u8> {
+    prop_oneof![0..6_u8, 126..128_u8]
+}
+
+fn priority() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => 2..4_u8, 1 => Just(0_u8), 1 => Just(PRIORITIES as u8 - 1)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    // Few slots, so that they meet, and the highest ones.
-    let id = || prop_oneof![0..6_u8, 126..128_u8];
     prop_oneof![
-        3 => id().prop_map(Step::Add),
+        3 => (id(), priority()).prop_map(|(id, priority)| Step::Add(id, priority)),
         1 => id().prop_map(Step::Remove),
+        1 => (id(), priority()).prop_map(|(id, priority)| Step::SetPriority(id, priority)),
         4 => (0..2 * SLICE).prop_map(Step::Pick),
+        2 => (id(), priority()).prop_map(|(id, priority)| Step::Switch(id, priority)),
         1 => Just(Step::Yield),
-        1 => Just(Step::Block),
+        2 => Just(Step::Block),
     ]
 }
 
-/// The plain version: `line[0]` has the core if `running`.
+/// The plain version: everybody in one list, searched from end to end.
 #[derive(Default)]
 struct Model {
-    line: VecDeque<u8>,
-    running: bool,
-    since: u64,
+    /// Slot, priority, and when its slice ends if it began at a given time.
+    waiting: VecDeque<(u8, u8, Turn)>,
+    current: Option<(u8, u8)>,
+    end: u64,
 }
 
 impl Model {
-    fn current(&self) -> Option<u8> {
-        self.line.front().copied().filter(|_| self.running)
+    fn runnable(&self, id: u8) -> bool {
+        self.current.is_some_and(|current| current.0 == id)
+            || self.waiting.iter().any(|waiting| waiting.0 == id)
     }
 
-    fn stop(&mut self) -> Option<u8> {
-        std::mem::take(&mut self.running).then(|| self.line.pop_front().unwrap())
+    fn highest(&self) -> Option<u8> {
+        self.waiting.iter().map(|waiting| waiting.1).max()
     }
 
-    fn pick(&mut self, now: u64) {
-        if self.running && now < self.since + SLICE {
-            return;
+    fn len(&self) -> usize {
+        self.waiting.len() + usize::from(self.current.is_some())
+    }
+
+    fn add(&mut self, id: u8, priority: u8) {
+        if !self.runnable(id) {
+            self.waiting.push_back((id, priority, Turn::Whole));
         }
-        if let Some(id) = self.stop() {
-            self.line.push_back(id);
+    }
+
+    fn remove(&mut self, id: u8) -> bool {
+        let before = self.len();
+        self.current = self.current.filter(|current| current.0 != id);
+        self.waiting.retain(|waiting| waiting.0 != id);
+        self.len() < before
+    }
+
+    fn set_priority(&mut self, id: u8, priority: u8) {
+        if let Some(current) = self.current.as_mut().filter(|current| current.0 == id) {
+            current.1 = priority;
+        } else if self.remove(id) {
+            self.add(id, priority);
         }
-        self.running = !self.line.is_empty();
-        self.since = now;
+    }
+
+    fn pick(&mut self, now: u64) -> Option<u8> {
+        if let Some((id, priority)) = self.current {
+            let peers = self.waiting.iter().any(|waiting| waiting.1 == priority);
+            let higher = self.highest() > Some(priority);
+            let over = now >= self.end;
+            if over && !peers && !higher {
+                self.end = now + SLICE;
+            }
+            if !(higher || over && peers) {
+                return Some(id);
+            }
+            if over {
+                self.waiting.push_back((id, priority, Turn::Whole));
+            } else {
+                self.waiting.push_front((id, priority, Turn::Rest(self.end - now)));
+            }
+        }
+        let highest = self.highest();
+        let first = self.waiting.iter().position(|waiting| Some(waiting.1) == highest);
+        let next = first.and_then(|first| self.waiting.remove(first));
+        self.current = next.map(|(id, priority, _)| (id, priority));
+        self.end = match next?.2 {
+            Turn::Whole => now + SLICE,
+            Turn::Rest(rest) => now + rest,
+            Turn::Until(end) => end,
+        };
+        next.map(|next| next.0)
+    }
+
+    fn switch_to(&mut self, id: u8, priority: u8) -> bool {
+        if self.runnable(id) {
+            return self.current.is_some_and(|current| current.0 == id);
+        }
+        let highest = self.current.map(|current| current.1).max(self.highest());
+        if highest > Some(priority) {
+            self.add(id, priority);
+            return false;
+        }
+        if let Some((id, priority)) = self.current {
+            self.waiting.push_front((id, priority, Turn::Until(self.end)));
+        }
+        self.current = Some((id, priority));
+        true
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        let (_, priority) = self.current?;
+        self.waiting.iter().any(|waiting| waiting.1 == priority).then_some(self.end)
     }
 }
 
@@ -136,44 +345,51 @@ proptest! {
         let mut now = 0;
         for step in steps {
             match step {
-                Step::Add(id) => {
-                    queue.add(id);
-                    if !model.line.contains(&id) {
-                        model.line.push_back(id);
-                    }
+                Step::Add(id, priority) => {
+                    queue.add(id, priority);
+                    model.add(id, priority);
                 }
-                Step::Remove(id) => {
-                    prop_assert_eq!(queue.remove(id), model.line.contains(&id));
-                    model.running &= model.line.front() != Some(&id);
-                    model.line.retain(|&other| other != id);
+                Step::Remove(id) => prop_assert_eq!(queue.remove(id), model.remove(id)),
+                Step::SetPriority(id, priority) => {
+                    queue.set_priority(id, priority);
+                    model.set_priority(id, priority);
                 }
                 Step::Pick(later) => {
                     now += later;
-                    model.pick(now);
-                    prop_assert_eq!(queue.pick(now), model.current());
+                    prop_assert_eq!(queue.pick(now), model.pick(now));
+                }
+                Step::Switch(id, priority) => {
+                    prop_assert_eq!(
+                        queue.switch_to(id, priority),
+                        model.switch_to(id, priority)
+                    );
                 }
                 Step::Yield => {
                     queue.yield_current();
-                    if let Some(id) = model.stop() {
-                        model.line.push_back(id);
+                    if let Some((id, priority)) = model.current.take() {
+                        model.add(id, priority);
                     }
                 }
-                Step::Block => prop_assert_eq!(queue.block_current(), model.stop()),
+                Step::Block => {
+                    let blocked = model.current.take().map(|current| current.0);
+                    prop_assert_eq!(queue.block_current(), blocked);
+                }
             }
-            prop_assert_eq!(queue.current(), model.current());
-            prop_assert_eq!(queue.len(), model.line.len());
-            prop_assert_eq!(queue.is_empty(), model.line.is_empty());
-            // Tickless: a deadline exactly when somebody runs and somebody waits.
-            let others = model.running && model.line.len() > 1;
-            prop_assert_eq!(queue.deadline(), others.then_some(model.since + SLICE));
+            prop_assert_eq!(queue.current(), model.current.map(|current| current.0));
+            prop_assert_eq!(queue.priority_of_current(), model.current.map(|current| current.1));
+            prop_assert_eq!(queue.len(), model.len());
+            prop_assert_eq!(queue.is_empty(), model.len() == 0);
+            prop_assert_eq!(queue.deadline(), model.deadline());
         }
     }
 
-    /// Whoever is runnable gets the core before the others have had it twice.
+    /// Whoever is runnable gets the core before the others of its priority have had it twice.
     #[test]
-    fn nobody_starves(ids in prop::collection::btree_set(0..128_u8, 1..20), yields in any::<u64>()) {
+    fn nobody_starves(ids in prop::collection::btree_set(0..127_u8, 1..20), yields in any::<u64>()) {
         let mut queue = RunQueue::new(SLICE);
-        ids.iter().for_each(|&id| queue.add(id));
+        // One of a lower priority, which never gets it.
+        queue.add(127, LOW);
+        ids.iter().for_each(|&id| queue.add(id, MIDDLE));
         let mut now = 0;
         for _ in 0..3 {
             let mut ran = Vec::new();
@@ -187,6 +403,41 @@ proptest! {
             }
             ran.sort_unstable();
             prop_assert!(ran.iter().eq(&ids));
+        }
+    }
+
+    /// Two who pass the core to each other, whether they wait for each other or not, and are
+    /// interrupted by a higher one, do not keep a third from it for longer than their slices.
+    #[test]
+    fn switching_starves_nobody(
+        steps in prop::collection::vec((1..SLICE / 4, any::<bool>(), any::<bool>()), 100),
+    ) {
+        let mut queue = RunQueue::new(SLICE);
+        queue.add(0, MIDDLE);
+        queue.add(9, MIDDLE);
+        let mut now = 0;
+        // Of what is not the higher one's.
+        let mut waited = 0;
+        for (later, blocks, interrupted) in steps {
+            let current = queue.pick(now).unwrap();
+            if current == 9 {
+                queue.yield_current();
+                waited = 0;
+                continue;
+            }
+            waited += later;
+            now += later;
+            if blocks {
+                queue.block_current();
+            }
+            queue.switch_to(1 - current, MIDDLE);
+            if interrupted {
+                queue.add(50, HIGH);
+                prop_assert_eq!(queue.pick(now), Some(50));
+                now += SLICE;
+                queue.block_current();
+            }
+            prop_assert!(waited <= 3 * SLICE, "waited {}", waited);
         }
     }
 }
