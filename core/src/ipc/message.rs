@@ -10,7 +10,7 @@ pub struct Message {
     /// ICA pages.
     pub span: Span,
     /// A reference to an endpoint that goes along, in the form that [`super::Outside`]'s owner
-    /// gives it; 0 for none.
+    /// gives it, in 56 bits; 0 for none.
     pub handle: u64,
 }
 
@@ -63,7 +63,7 @@ pub enum Packet {
         /// The endpoint's generation then.
         generation: u32,
         /// Badge of the handle.
-        badge: u16,
+        badge: u32,
         /// The client's priority.
         priority: u8,
         /// What it sends.
@@ -124,7 +124,7 @@ pub enum Packet {
         /// The endpoint's generation then.
         generation: u32,
         /// Badge of the handle.
-        badge: u16,
+        badge: u32,
         /// The sender's priority.
         priority: u8,
         /// What it sends.
@@ -150,7 +150,11 @@ const POKE: u64 = 9;
 /// Kinds below this are [`Packet`]s; a ring may carry others beside them.
 pub(super) const KINDS: u64 = 16;
 
-/// First words of a packet: kind, client, server, endpoint, priority, badge; sequence, generation.
+/// Bits of `Message::handle` that a packet carries.
+const HANDLE_BITS: u32 = 56;
+
+/// First words of a packet: kind, client, server, endpoint, badge; sequence, generation. The
+/// priority is above the handle in the last.
 #[derive(Clone, Copy, Default)]
 struct Head {
     kind: u64,
@@ -158,7 +162,7 @@ struct Head {
     server: u8,
     endpoint: u8,
     priority: u8,
-    badge: u16,
+    badge: u32,
     sequence: u32,
     generation: u32,
 }
@@ -169,11 +173,11 @@ impl Head {
             | u64::from(self.client) << 8
             | u64::from(self.server) << 16
             | u64::from(self.endpoint) << 24
-            | u64::from(self.priority) << 32
-            | u64::from(self.badge) << 48;
+            | u64::from(self.badge) << 32;
         let second = u64::from(self.sequence) << 32 | u64::from(self.generation);
         let [a, b, c, d] = message.words;
-        [first, second, a, b, c, d, message.span.0, message.handle]
+        let last = message.handle | u64::from(self.priority) << HANDLE_BITS;
+        [first, second, a, b, c, d, message.span.0, last]
     }
 
     fn of(words: &[u64; 8]) -> Self {
@@ -182,8 +186,8 @@ impl Head {
             client: (words[0] >> 8) as u8,
             server: (words[0] >> 16) as u8,
             endpoint: (words[0] >> 24) as u8,
-            priority: (words[0] >> 32) as u8,
-            badge: (words[0] >> 48) as u16,
+            priority: (words[7] >> HANDLE_BITS) as u8,
+            badge: (words[0] >> 32) as u32,
             sequence: (words[1] >> 32) as u32,
             generation: words[1] as u32,
         }
@@ -247,7 +251,7 @@ impl Packet {
         let message = Message {
             words: [words[2], words[3], words[4], words[5]],
             span: Span(words[6]),
-            handle: words[7],
+            handle: words[7] & (1 << HANDLE_BITS) - 1,
         };
         Some(match kind {
             CALL => Packet::Call {

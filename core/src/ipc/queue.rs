@@ -12,7 +12,7 @@ const END: u8 = u8::MAX;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
     pub(super) endpoint: u8,
-    pub(super) badge: u16,
+    pub(super) badge: u32,
     pub(super) message: Message,
 }
 

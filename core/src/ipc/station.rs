@@ -38,10 +38,11 @@ pub trait Outside {
     fn take_bits(&mut self, endpoint: u8) -> u64;
     /// A message sent to an endpoint waits no more: it was received, or dropped.
     fn send_left(&mut self, endpoint: u8);
-    /// Nobody will receive this message that was sent.
+    /// Nobody will receive this message: one that was sent, or a reply to a client that is gone.
     fn dropped(&mut self, message: &Message);
-    /// A server of this core must not reach these pages any more, which it had been lent.
-    fn loan_ends(&mut self, server: u8, span: Span);
+    /// A server of this core must not reach these pages any more, which it had been lent. `revoked`:
+    /// it has not given them back by itself, and may touch them yet without having done wrong.
+    fn loan_ends(&mut self, server: u8, span: Span, revoked: bool);
     /// Nothing is left of a process for which [`Station::leave`] said [`Gone::Later`].
     fn gone(&mut self, slot: u8);
 }
@@ -72,14 +73,14 @@ pub enum Received {
         /// For the reply.
         token: Token,
         /// Badge of the client's handle.
-        badge: u16,
+        badge: u32,
         /// What it sent.
         message: Message,
     },
     /// A message that nobody waits for.
     Send {
         /// Badge of the sender's handle.
-        badge: u16,
+        badge: u32,
         /// What it sent.
         message: Message,
     },
@@ -95,7 +96,7 @@ pub struct CallOptions {
     /// It makes sense to any generation.
     pub across_restarts: bool,
     /// Badge of the handle.
-    pub badge: u16,
+    pub badge: u32,
 }
 
 /// Why a message could not be sent.
@@ -190,7 +191,7 @@ struct Caller {
     core: u8,
     sequence: u32,
     server: u8,
-    badge: u16,
+    badge: u32,
     priority: u8,
     /// The server has not received it yet.
     queued: bool,
@@ -314,7 +315,7 @@ impl Station {
             return Err(NotWaiting);
         }
         let Some(caller) = place.take() else { return Err(NotWaiting) };
-        self.served(&caller, outside);
+        self.served(&caller, false, outside);
         if caller.core == self.core {
             self.finish(client, caller.sequence, Ending::Reply(message), outside);
         } else {
@@ -558,10 +559,10 @@ impl Station {
     }
 
     /// The server has no more to do with a call that it had.
-    fn served(&mut self, caller: &Caller, outside: &mut impl Outside) {
+    fn served(&mut self, caller: &Caller, revoked: bool, outside: &mut impl Outside) {
         let span = caller.message.span;
         if matches!(span.transfer(), Some(Transfer::LendRead | Transfer::LendWrite)) {
-            outside.loan_ends(caller.server, span);
+            outside.loan_ends(caller.server, span, revoked);
         }
         self.lose(caller.server, caller.priority, outside);
     }
@@ -581,6 +582,9 @@ impl Station {
                 }
                 Withdrawal::Leaving => {
                     *local = Local::NOBODY;
+                    if let Ending::Reply(message) = ending {
+                        outside.dropped(&message);
+                    }
                     outside.gone(client);
                 }
             },
@@ -600,7 +604,7 @@ impl Station {
 
     /// The server of a call that it had received has ended.
     fn fail(&mut self, client: u8, caller: &Caller, outside: &mut impl Outside) {
-        self.served(caller, outside);
+        self.served(caller, false, outside);
         let sequence = caller.sequence;
         if caller.core == self.core {
             let ending = self.restarted(client, outside);
@@ -727,7 +731,7 @@ impl Station {
             self.queue.remove_call(caller.server, client);
             self.lose(caller.server, caller.priority, outside);
         } else {
-            self.served(&caller, outside);
+            self.served(&caller, true, outside);
         }
     }
 
