@@ -2,9 +2,11 @@
 //!
 //! * [`ring`]: the address store, which carries entries between the two kernels.
 //! * [`log_ring`]: the kernel log of a core, written by AnT and read by Linux.
+//! * [`attention`]: whether a core needs a doorbell, or looks into its rings by itself.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`ipc`]: calls, replies and messages between processes, as one core sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
+//! * [`packets`]: what one AnT core tells another.
 //! * [`pages`]: which pages of a partition are free.
 //! * [`sched`]: the run queue of one core: fixed priorities, round robin.
 //!
@@ -19,10 +21,12 @@
 extern crate std;
 
 mod atomic;
+pub mod attention;
 pub mod calls;
 pub mod ipc;
 pub mod lca;
 pub mod log_ring;
+pub mod packets;
 pub mod pages;
 pub mod ring;
 pub mod sched;

@@ -3,7 +3,9 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p ant-core --release --test loom`
 #![cfg(loom)]
 
+use ant_core::attention::Attention;
 use ant_core::log_ring::{Log, LogItem, LogReader, LogWriter, RECORDS};
+use ant_core::packets::{self, Packet, PacketRing};
 use ant_core::ring::{CAPACITY, Store};
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Mutex};
@@ -201,5 +203,158 @@ fn log_counts_what_was_lost() {
         let mut reader = LogReader::new();
         assert_eq!(reader.read(&log), Some(LogItem::Lost(last - RECORDS as u64)));
         assert_eq!(drain(&log, &mut reader, last - RECORDS as u64), last);
+    });
+}
+
+/// What the producer of these tests puts in as packet `n`.
+fn packet(n: u64) -> Packet {
+    [n; packets::PACKET_WORDS]
+}
+
+/// Packets while the ring is full and goes round: none lost, torn or twice, all in order.
+#[test]
+fn packets_arrive_whole_and_in_order() {
+    check(2, || {
+        let ring = Arc::new(PacketRing::new());
+        // All places but one are taken, and the counters have gone half round.
+        for n in 0..2 {
+            ring.push(&packet(n)).unwrap();
+            ring.pop().unwrap();
+        }
+        for n in 1..packets::CAPACITY as u64 {
+            ring.push(&packet(n)).unwrap();
+        }
+        let producer = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || {
+                for n in [4, 5] {
+                    while ring.push(&packet(n)).is_err() {
+                        thread::yield_now();
+                    }
+                }
+            })
+        };
+        for n in 1..=5 {
+            loop {
+                if let Some(got) = ring.pop() {
+                    assert_eq!(got, packet(n));
+                    break;
+                }
+                thread::yield_now();
+            }
+        }
+        producer.join().unwrap();
+        assert!(ring.is_empty());
+        assert_eq!(ring.pop(), None);
+    });
+}
+
+/// Whoever finds room for a packet knows that the consumer is done with what was there.
+#[test]
+fn room_for_a_packet_means_that_the_consumer_is_done() {
+    check(3, || {
+        let ring = Arc::new(PacketRing::new());
+        for n in 0..packets::CAPACITY as u64 {
+            ring.push(&packet(n)).unwrap();
+        }
+        let done = Arc::new(AtomicU32::new(0));
+        let consumer = {
+            let (ring, done) = (Arc::clone(&ring), Arc::clone(&done));
+            thread::spawn(move || {
+                done.store(1, Ordering::Relaxed);
+                ring.pop()
+            })
+        };
+        let producer = thread::spawn(move || {
+            // The second time with what was remembered of the first.
+            for _ in 0..2 {
+                if ring.push(&packet(9)).is_ok() {
+                    assert_eq!(done.load(Ordering::Relaxed), 1);
+                }
+            }
+        });
+        producer.join().unwrap();
+        assert_eq!(consumer.join().unwrap(), Some(packet(0)));
+    });
+}
+
+/// Room that the producer keeps in reserve: the limit holds whatever the consumer does meanwhile.
+#[test]
+fn packets_keep_room_in_reserve() {
+    check(3, || {
+        let ring = Arc::new(PacketRing::new());
+        ring.push(&packet(1)).unwrap();
+        let producer = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || {
+                let pushed = ring.push_if_below(&packet(2), 1).is_ok();
+                assert_eq!(ring.push_if_below(&packet(3), 3), Ok(()), "there are at most two");
+                pushed
+            })
+        };
+        assert_eq!(ring.pop(), Some(packet(1)));
+        if producer.join().unwrap() {
+            assert_eq!(ring.pop(), Some(packet(2)));
+        }
+        assert_eq!(ring.pop(), Some(packet(3)));
+        assert_eq!(ring.pop(), None);
+    });
+}
+
+/// A core that stops polling while another sends: it finds the packet or hears the doorbell.
+#[test]
+fn attention_loses_no_packet() {
+    check(4, || {
+        let shared = Arc::new((PacketRing::new(), Attention::new()));
+        shared.1.start_polling();
+        let sender = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                [1, 2].map(|n| {
+                    let (ring, attention) = &*shared;
+                    ring.push(&packet(n)).unwrap();
+                    attention.needs_doorbell()
+                })
+            })
+        };
+        let owner = thread::spawn(move || {
+            let (ring, attention) = &*shared;
+            let mut found = usize::from(ring.pop().is_some());
+            attention.stop_polling();
+            while ring.pop().is_some() {
+                found += 1;
+            }
+            found
+        });
+        let rang = sender.join().unwrap();
+        let found = owner.join().unwrap();
+        assert!(rang[found..].iter().all(|&rang| rang), "found {found}, rang {rang:?}");
+    });
+}
+
+/// The same when it polls again later: a sender that takes the second time for the first is
+/// answered by the second look.
+#[test]
+fn attention_loses_no_packet_when_polling_comes_and_goes() {
+    check(3, || {
+        let shared = Arc::new((PacketRing::new(), Attention::new()));
+        let sender = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (ring, attention) = &*shared;
+                ring.push(&packet(1)).unwrap();
+                attention.needs_doorbell()
+            })
+        };
+        let owner = thread::spawn(move || {
+            let (ring, attention) = &*shared;
+            (0..2).any(|_| {
+                attention.start_polling();
+                attention.stop_polling();
+                ring.pop().is_some()
+            })
+        });
+        let (rang, found) = (sender.join().unwrap(), owner.join().unwrap());
+        assert!(rang || found);
     });
 }
