@@ -1,16 +1,17 @@
-//! AnT's own system calls.
+//! AnT's own system calls that concern no other process.
 
 use ant_abi::Error;
+use ant_abi::ipc::{LINUX_CALL_ASYNC, SLEEP};
 use ant_abi::syscall::{
-    FAULT_INJECT, LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant, PROCESS_CREATE,
-    PROCESS_EXIT, PROCESS_KILL, PROCESS_LIST, PROCESS_START, PROCESS_YIELD, ProcessCreate,
-    ProcessInfo, SYSTEM_INFO, SystemInfo,
+    LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant, PROCESS_EXIT, PROCESS_YIELD,
+    SYSTEM_INFO, SystemInfo,
 };
 use zerocopy::FromZeros;
 
 use crate::raw::syscall;
 
-fn check(result: i64) -> Result<u64, Error> {
+/// The result of a system call, as Rust has it.
+pub(crate) fn check(result: i64) -> Result<u64, Error> {
     // The kernel has only the errors of the list; anything else would be a newer kernel's.
     u64::try_from(result).map_err(|_| Error::from_return(result).unwrap_or(Error::Invalid))
 }
@@ -59,36 +60,14 @@ pub fn linux_call(raddr: u64) -> Result<(), Error> {
     check(unsafe { syscall(LINUX_CALL, [raddr, 0, 0]) }).map(|_| ())
 }
 
-/// `init` only: makes a process; `strings` are its path, whose length with NUL is in `request`,
-/// and its arguments, each ended by NUL.
-pub fn process_create(request: &mut ProcessCreate, strings: &[u8]) -> Result<(), Error> {
-    let args = [&raw mut *request as u64, strings.as_ptr() as u64, strings.len() as u64];
-    // SAFETY: the kernel reads `strings` and reads and fills `request`.
-    check(unsafe { syscall(PROCESS_CREATE, args) }).map(|_| ())
+/// As [`linux_call`], without waiting; most programs want [`crate::linux::asynchronous`].
+pub fn linux_call_async(raddr: u64) -> Result<(), Error> {
+    // SAFETY: as in `linux_call`; who sends its LCA keeps off it until it is back.
+    check(unsafe { syscall(LINUX_CALL_ASYNC, [raddr, 0, 0]) }).map(|_| ())
 }
 
-/// `init` only: lets a process run.
-pub fn process_start(pid: u32) -> Result<(), Error> {
+/// Lets `us` microseconds pass.
+pub fn sleep_us(us: u64) {
     // SAFETY: passes no address.
-    check(unsafe { syscall(PROCESS_START, [u64::from(pid), 0, 0]) }).map(|_| ())
-}
-
-/// `init` only: ends a process as a signal would.
-pub fn process_kill(pid: u32, signal: u32) -> Result<(), Error> {
-    // SAFETY: passes no address.
-    check(unsafe { syscall(PROCESS_KILL, [u64::from(pid), u64::from(signal), 0]) }).map(|_| ())
-}
-
-/// `init` only: the processes from id `from_pid` on, as many as `out` holds.
-pub fn process_list(out: &mut [ProcessInfo], from_pid: u32) -> Result<&[ProcessInfo], Error> {
-    let args = [out.as_mut_ptr() as u64, size_of_val(out) as u64, u64::from(from_pid)];
-    // SAFETY: the kernel fills at most the bytes of `out`.
-    let bytes = check(unsafe { syscall(PROCESS_LIST, args) })?;
-    Ok(&out[..bytes as usize / size_of::<ProcessInfo>()])
-}
-
-/// `init` only: fails on purpose.
-pub fn fault_inject(kind: u32, core: u32) -> Result<(), Error> {
-    // SAFETY: passes no address; what it breaks is AnT as a whole, on purpose.
-    check(unsafe { syscall(FAULT_INJECT, [u64::from(kind), u64::from(core), 0]) }).map(|_| ())
+    unsafe { syscall(SLEEP, [us, 0, 0]) };
 }

@@ -1,8 +1,11 @@
-//! Printing to standard output and standard error.
+//! Printing to standard output, standard error and the kernel log.
 
 use core::fmt;
 
-use crate::linux;
+use ant_abi::syscall::LOG_WRITE_MAX;
+use arrayvec::ArrayString;
+
+use crate::{ant, linux};
 
 /// A descriptor that text can be written to; collects a line before it asks Linux.
 #[derive(Debug)]
@@ -41,6 +44,31 @@ impl fmt::Write for Writer {
 pub fn print(fd: i32, args: fmt::Arguments<'_>) -> bool {
     let mut writer = Writer::new(fd);
     fmt::write(&mut writer, args).and_then(|()| writer.flush()).is_ok()
+}
+
+/// Writes a line into the kernel log, cut where that cuts.
+pub fn log(args: fmt::Arguments<'_>) {
+    let mut line = Cut(ArrayString::new());
+    // What does not fit is left out; that is no error.
+    let _ = fmt::write(&mut line, args);
+    ant::log_write(&line.0);
+}
+
+/// Takes as much text as fits a line of the log.
+struct Cut(ArrayString<LOG_WRITE_MAX>);
+
+impl fmt::Write for Cut {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = text.floor_char_boundary(self.0.remaining_capacity());
+        self.0.push_str(&text[..room]);
+        if room == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// Writes a line into the kernel log, which needs no Linux.
+#[macro_export]
+macro_rules! log {
+    ($($arg:tt)*) => { $crate::io::log(format_args!($($arg)*)) };
 }
 
 /// Prints a line to standard output; `false` if it did not get there.

@@ -1,16 +1,27 @@
 //! Run-time library of AnT programs: the way in, AnT's system calls, Linux's system calls.
 //!
-//! A program is `#![no_std] #![no_main]`, calls [`program!`] with its main function, and asks
-//! Linux for whatever it needs through [`linux`]. This crate is the only one that issues AnT's
-//! system calls. A program has one thread.
+//! A program is `#![no_std] #![no_main]`, calls [`program!`] with its main function, asks Linux for
+//! whatever it needs through [`linux`] and other processes of AnT through [`ipc`]. An OS server is a
+//! program that runs a [`server::Service`]. This crate is the only one that issues AnT's system
+//! calls. A program has one thread.
+//!
+//! * [`ipc`]: messages, handles, endpoints; [`ica`]: the pages that go with them.
+//! * [`server`]: the loop of an OS server.
+//! * [`device`]: the I/O ports and device memory that were granted.
+//! * [`ant`]: AnT's other system calls; [`linux`], [`io`]: Linux's.
 #![no_std]
 
 pub mod ant;
 mod args;
+pub mod device;
 pub mod fail;
+pub mod ica;
+pub mod init_calls;
 pub mod io;
+pub mod ipc;
 pub mod linux;
 mod raw;
+pub mod server;
 mod start;
 pub mod time;
 

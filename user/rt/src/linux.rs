@@ -1,6 +1,9 @@
 //! Linux's system calls, carried to Linux by `linux_call`.
 //!
 //! [`call`] takes any that the table of `ant-core` knows; the rest are what programs ask for most.
+//! [`asynchronous`] has calls that the program does not wait for.
+
+pub mod asynchronous;
 
 use core::ffi::CStr;
 use core::fmt;
@@ -81,6 +84,7 @@ pub const O_TRUNC: i32 = 0o1000;
 /// # Safety
 /// Arguments that the table calls addresses must be valid for what the call does with them.
 pub unsafe fn call(number: u64, args: [u64; 6], cflag: u32) -> Result<u64> {
+    raw::find_lca()?;
     let plan = raw::with_lca(|lca| {
         lca.cflag = cflag;
         encode(number, args, &OwnMemory, lca)
@@ -236,6 +240,7 @@ pub fn getpid_once() -> Result<u32> {
 
 /// `getpid`, and when and where each step of it was taken; see `ant_abi::lca::STEP_*`.
 pub fn getpid_traced() -> Result<[Stamp; STEPS]> {
+    raw::find_lca()?;
     raw::with_lca(|lca| lca.stamps = [Stamp::new_zeroed(); STEPS]);
     // SAFETY: no address.
     unsafe { call(nr::GETPID, [0; 6], CFLAG_CONTINUE | CFLAG_TRACE) }?;
@@ -245,6 +250,7 @@ pub fn getpid_traced() -> Result<[Stamp; STEPS]> {
 /// Sends the LCA as `fill` leaves it, to see what becomes of a request that nothing has checked;
 /// what the proxy answers.
 pub fn call_unchecked(fill: impl FnOnce(&mut Lca)) -> core::result::Result<i64, Error> {
+    raw::find_lca()?;
     raw::with_lca(|lca| {
         *lca = Lca::new_zeroed();
         lca.cflag = CFLAG_CONTINUE;

@@ -1,10 +1,13 @@
-//! The `syscall` instruction and the process's own memory as the marshalling sees it. All the
-//! unsafe code of this crate but its first instructions.
+//! The `syscall` instruction, and memory that the kernel has mapped: the LCA, pages of the ICA, and
+//! the process's own as the marshalling sees it.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ant_abi::Error;
+use ant_abi::PAGE_SIZE;
+use ant_abi::ipc::{IPC_WORDS, Span};
+use ant_abi::layout::ICA_START;
 use ant_abi::lca::Lca;
 use ant_core::lca::Memory;
 
@@ -31,15 +34,108 @@ pub unsafe fn syscall(number: u64, args: [u64; 3]) -> i64 {
     result
 }
 
-/// Where the LCA is mapped; 0 before the program starts. Written once by `set_lca`.
-static LCA: AtomicU64 = AtomicU64::new(0);
-/// Real address of the LCA. Written once by `set_lca`.
-static LCA_RADDR: AtomicU64 = AtomicU64::new(0);
+/// The registers of an IPC system call: in, what is sent; out, what has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Registers {
+    /// `rdi`, `rsi`, `rdx`.
+    pub operands: [u64; 3],
+    /// `r10`, `r8`, `r9`, `r12`.
+    pub words: [u64; IPC_WORDS],
+    /// `r13`.
+    pub span: u64,
+    /// `r14`.
+    pub handle: u64,
+}
 
-/// Remembers where the LCA is.
-pub fn set_lca(virt: u64, raddr: u64) {
-    LCA.store(virt, Ordering::Relaxed);
-    LCA_RADDR.store(raddr, Ordering::Relaxed);
+/// Issues an IPC system call.
+///
+/// # Safety
+/// The span's pages must be the caller's to give in that way; batches: see `syscall`.
+pub unsafe fn exchange(number: u64, registers: &mut Registers) -> i64 {
+    let Registers { operands, words, span, handle } = registers;
+    let result;
+    // SAFETY: the kernel preserves all other registers but rcx and r11; the rest is the caller's
+    // promise.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as i64 => result,
+            inlateout("rdi") operands[0],
+            inlateout("rsi") operands[1],
+            inlateout("rdx") operands[2],
+            inlateout("r10") words[0],
+            inlateout("r8") words[1],
+            inlateout("r9") words[2],
+            inlateout("r12") words[3],
+            inlateout("r13") *span,
+            inlateout("r14") *handle,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// Where the pages of a span begin, and how many bytes they are.
+fn ica_range(span: Span) -> (u64, usize) {
+    (ICA_START + u64::from(span.first()) * PAGE_SIZE as u64, span.count() as usize * PAGE_SIZE)
+}
+
+/// The pages of a span, which nobody else can write.
+///
+/// # Safety
+/// For `'a`, the pages are mapped and only read.
+pub unsafe fn ica_bytes<'a>(span: Span) -> &'a [u8] {
+    let (start, len) = ica_range(span);
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(start as *const u8, len) }
+}
+
+/// The pages of a span, which nobody else has.
+///
+/// # Safety
+/// For `'a`, the pages are mapped, writable, and the caller's alone.
+pub unsafe fn ica_bytes_mut<'a>(span: Span) -> &'a mut [u8] {
+    let (start, len) = ica_range(span);
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts_mut(start as *mut u8, len) }
+}
+
+/// The pages of a span, which others may write meanwhile.
+///
+/// # Safety
+/// For `'a`, the pages are mapped, and this process has no slice of them.
+pub unsafe fn ica_words<'a>(span: Span) -> &'a [AtomicU64] {
+    let (start, len) = ica_range(span);
+    // SAFETY: the caller's promise; a page is aligned, and atomics may change at any time.
+    unsafe { core::slice::from_raw_parts(start as *const AtomicU64, len / 8) }
+}
+
+/// Where the LCA is mapped; 0 before the first call of Linux. Written once by `find_lca`.
+static LCA: AtomicU64 = AtomicU64::new(0);
+/// Real address of the LCA. Written once by `find_lca`.
+static LCA_RADDR: AtomicU64 = AtomicU64::new(0);
+/// Whether Linux has the LCA, so that it is not the process's to touch. The process has one
+/// thread: the orders of these three need no pairing.
+static LCA_IS_AWAY: AtomicBool = AtomicBool::new(false);
+
+/// Asks the kernel for the LCA, the first time. An OS server has none.
+pub fn find_lca() -> Result<(), Error> {
+    if LCA_IS_AWAY.load(Ordering::Relaxed) {
+        return Err(Error::Busy);
+    }
+    if LCA.load(Ordering::Relaxed) == 0 {
+        let grant = crate::ant::lca_get()?;
+        LCA.store(grant.virt, Ordering::Relaxed);
+        LCA_RADDR.store(grant.raddr, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Notes that Linux has the LCA, or that it is back.
+pub fn set_lca_away(away: bool) {
+    LCA_IS_AWAY.store(away, Ordering::Relaxed);
 }
 
 /// Real address of the process's LCA.
@@ -47,10 +143,11 @@ pub fn lca_raddr() -> u64 {
     LCA_RADDR.load(Ordering::Relaxed)
 }
 
-/// The process's LCA. `work` must not make a system call of Linux itself.
+/// The process's LCA, after [`find_lca`]. `work` must not make a system call of Linux itself.
 pub fn with_lca<R>(work: impl FnOnce(&mut Lca) -> R) -> R {
     let lca = LCA.load(Ordering::Relaxed) as *mut Lca;
-    assert!(!lca.is_null(), "a system call of Linux before the program has started");
+    let away = LCA_IS_AWAY.load(Ordering::Relaxed);
+    assert!(!lca.is_null() && !away, "the LCA is not the process's to touch");
     // SAFETY: the kernel mapped the page for the life of the process; every bit pattern is a valid
     // `Lca`; the process has one thread, and no call is under way while it runs.
     work(unsafe { &mut *lca })

@@ -3,7 +3,7 @@
 use core::arch::naked_asm;
 use core::panic::PanicInfo;
 
-use crate::{Args, ant, eprintln, raw};
+use crate::{Args, ant, eprintln, log};
 
 /// Marks the file as a program of AnT, and of which ABI revision: an ELF note.
 #[repr(C)]
@@ -32,15 +32,11 @@ unsafe extern "C" fn _start() -> ! {
     naked_asm!("mov rdi, rsp", "and rsp, -16", "xor ebp, ebp", "call {main}", "ud2", main = sym ant_main)
 }
 
-/// Prepares the process and runs `main`.
+/// Runs `main`.
 ///
 /// # Safety
 /// `stack` is the stack pointer that the process began with.
 pub unsafe fn run(stack: *const u64, main: fn(Args) -> i32) -> ! {
-    match ant::lca_get() {
-        Ok(grant) => raw::set_lca(grant.virt, grant.raddr),
-        Err(_) => ant::process_exit(PANIC_STATUS),
-    }
     // SAFETY: the caller's promise; the kernel has laid the stack out.
     let args = unsafe { Args::new(stack) };
     ant::process_exit(main(args))
@@ -51,6 +47,9 @@ const PANIC_STATUS: i32 = 101;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    eprintln!("{info}");
+    // An OS server has no standard error; `init` may be waiting for Linux.
+    if !eprintln!("{info}") {
+        log!("{info}");
+    }
     ant::process_exit(PANIC_STATUS)
 }

@@ -7,7 +7,7 @@ use ant_abi::Error;
 use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, LCA_BUFFER, Relocation};
 use ant_abi::syscall::ProcessCreate;
 use ant_core::calls::nr;
-use ant_rt::{Args, ant, eprintln, linux, println};
+use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
 
 ant_rt::program!(main);
 
@@ -79,10 +79,10 @@ fn unknown() -> bool {
 fn privileged() -> bool {
     let mut request = ProcessCreate { core: 0, path_len: 2, pid: 0, placed: 0, lca: 0 };
     let results: [Result<(), Error>; 4] = [
-        ant::process_create(&mut request, b"x\0x\0"),
-        ant::process_start(1),
-        ant::process_kill(1, 9),
-        ant::fault_inject(0, 0),
+        init_calls::process_create(&mut request, b"x\0x\0"),
+        init_calls::process_start(1),
+        init_calls::process_kill(1, 9),
+        init_calls::fault_inject(0, 0),
     ];
     results.iter().all(|result| println!("privileged: {result:?}"))
 }

@@ -11,7 +11,7 @@ use ant_abi::control::{
     Request,
 };
 use ant_abi::syscall::{ProcessCreate, ProcessInfo};
-use ant_rt::{Args, ant, linux};
+use ant_rt::{Args, ant, init_calls, linux};
 use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -38,12 +38,12 @@ fn serve(message: &[u8]) {
     let mut list = ArrayVec::<ProcessInfo, LIST_MAX>::new();
     let result = match request.kind {
         REQUEST_SPAWN => spawn(&request, rest, &mut reply),
-        REQUEST_KILL => ant::process_kill(request.a, request.b),
+        REQUEST_KILL => init_calls::process_kill(request.a, request.b),
         REQUEST_LIST => fill_list(&mut list, request.a),
         // Answered first: a core that panics or hangs answers nothing.
         REQUEST_INJECT => {
             send(&reply, &[]);
-            let result = ant::fault_inject(request.a, request.b);
+            let result = init_calls::fault_inject(request.a, request.b);
             if result.is_err() {
                 ant::log_write("init: the partition was not booted for failing on purpose");
             }
@@ -63,7 +63,7 @@ fn spawn(request: &Request, strings: &[u8], reply: &mut Reply) -> Result<(), Err
     let mut create = ProcessCreate::new_zeroed();
     create.core = request.a;
     create.path_len = request.b;
-    ant::process_create(&mut create, strings)?;
+    init_calls::process_create(&mut create, strings)?;
     reply.pid = create.pid;
     reply.core = create.placed;
     reply.lca = create.lca;
@@ -71,14 +71,14 @@ fn spawn(request: &Request, strings: &[u8], reply: &mut Reply) -> Result<(), Err
 }
 
 fn start(pid: u32) {
-    if ant::process_start(pid).is_err() {
+    if init_calls::process_start(pid).is_err() {
         ant::log_write("init: a new process could not be started");
     }
 }
 
 fn fill_list(list: &mut ArrayVec<ProcessInfo, LIST_MAX>, from: u32) -> Result<(), Error> {
     let mut lines = [ProcessInfo::new_zeroed(); LIST_MAX];
-    list.extend(ant::process_list(&mut lines, from)?.iter().copied());
+    list.extend(init_calls::process_list(&mut lines, from)?.iter().copied());
     Ok(())
 }
 

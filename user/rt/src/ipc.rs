@@ -1,0 +1,207 @@
+//! Messages between processes of AnT: the calls of `ant_abi::ipc`, typed.
+//!
+//! A client calls through a [`Handle`]; who receives has an endpoint, answers a [`Request`] with
+//! [`reply`] and consumes its [`Token`] by that. Waiting can always be limited. The loop of an OS
+//! server is in [`crate::server`].
+
+mod batch;
+mod message;
+
+use core::fmt;
+
+use ant_abi::Error;
+use ant_abi::ipc::{
+    CALL_ACROSS_RESTARTS, ENDPOINT_OPEN, FOREVER, HANDLE_CLOSE, IPC_CALL, IPC_NOTIFY, IPC_RECEIVE,
+    IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION,
+};
+
+use crate::ant::check;
+use crate::raw::{self, Registers};
+
+pub use batch::Batch;
+pub use message::{Message, Received, Reply, Request, Token};
+
+/// Where messages can be sent: a number of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle(u64);
+
+impl Handle {
+    /// The name service.
+    pub const NAME: Handle = Handle(1);
+    /// `init`, in OS servers.
+    pub const INIT: Handle = Handle(2);
+    /// The server's own endpoint, in OS servers.
+    pub const OWN: Handle = Handle(3);
+
+    /// The handle with this number; 0 is none.
+    pub const fn new(number: u64) -> Option<Self> {
+        if number == 0 { None } else { Some(Self(number)) }
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// How long to wait at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout(u64);
+
+impl Timeout {
+    /// As long as it takes.
+    pub const FOREVER: Timeout = Timeout(FOREVER);
+    /// Not at all.
+    pub const NOW: Timeout = Timeout(0);
+
+    /// So many microseconds.
+    pub const fn us(us: u64) -> Self {
+        Self(us)
+    }
+
+    /// So many milliseconds.
+    pub const fn ms(ms: u64) -> Self {
+        Self(ms.saturating_mul(1000))
+    }
+}
+
+/// What becomes of a call whose server ends before it has received it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRestart {
+    /// It fails: the request makes sense to that one server only.
+    Fail,
+    /// It waits for the server's next generation.
+    Wait,
+}
+
+/// Why a call has no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// The server is another one by now; the handle works again.
+    PeerRestarted {
+        /// The server's generation.
+        generation: u32,
+    },
+    /// Nobody will ever receive there.
+    PeerGone,
+    /// The server did not answer in time; the request was taken back.
+    TimedOut,
+    /// The kernel did not take it: a mistake of the caller's, or no memory.
+    Refused(Error),
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::PeerRestarted { .. } => Error::PeerRestarted,
+            CallError::PeerGone => Error::PeerGone,
+            CallError::TimedOut => Error::TimedOut,
+            CallError::Refused(error) => error,
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerRestarted { generation } => {
+                write!(f, "the server was restarted (generation {generation})")
+            }
+            Self::PeerGone => f.write_str("the server is gone"),
+            Self::TimedOut => f.write_str("the server did not answer in time"),
+            Self::Refused(error) => write!(f, "refused: {error:?}"),
+        }
+    }
+}
+
+/// Sends the message and waits for the reply. Pages to hand over that are still in the message
+/// after an error did not go.
+pub fn call(
+    handle: Handle,
+    message: &mut Message<'_>,
+    timeout: Timeout,
+    on_restart: OnRestart,
+) -> Result<Reply, CallError> {
+    let options = if on_restart == OnRestart::Wait { CALL_ACROSS_RESTARTS } else { 0 };
+    let operands = [handle.0, timeout.0, options];
+    let (result, registers) = exchange(IPC_CALL, operands, message);
+    match result {
+        Ok(()) => Ok(Reply::new(&registers)),
+        Err(Error::PeerRestarted) => {
+            Err(CallError::PeerRestarted { generation: registers.operands[1] as u32 })
+        }
+        Err(Error::PeerGone) => Err(CallError::PeerGone),
+        Err(Error::TimedOut) => Err(CallError::TimedOut),
+        Err(error) => Err(CallError::Refused(error)),
+    }
+}
+
+/// Puts the message into the queue of an endpoint and goes on; nothing can be lent.
+pub fn send(handle: Handle, message: &mut Message<'_>) -> Result<(), Error> {
+    exchange(IPC_SEND, [handle.0, 0, 0], message).0
+}
+
+/// Raises notification bits at an endpoint. No bits only tell whether it still is one.
+pub fn notify(handle: Handle, bits: u64) -> Result<(), Error> {
+    exchange(IPC_NOTIFY, [handle.0, bits, 0], &mut Message::default()).0
+}
+
+/// Waits for whatever comes to this process's endpoint.
+pub fn receive(timeout: Timeout) -> Result<Received, Error> {
+    let (result, registers) = exchange(IPC_RECEIVE, [0, timeout.0, 0], &mut Message::default());
+    result.map(|()| received(&registers))
+}
+
+/// Replies to a request.
+pub fn reply(token: Token, message: &mut Message<'_>) -> Result<(), Error> {
+    exchange(IPC_REPLY, [token.number(), 0, 0], message).0
+}
+
+/// Replies, if there is a request to reply to, and waits for what comes next. That nobody waits for
+/// the reply any more is no error.
+pub fn reply_receive(
+    token: Option<Token>,
+    message: &mut Message<'_>,
+    timeout: Timeout,
+) -> Result<Received, Error> {
+    let token = token.map_or(0, Token::number);
+    let (result, registers) = exchange(IPC_REPLY_RECEIVE, [token, timeout.0, 0], message);
+    result.map(|()| received(&registers))
+}
+
+/// Makes this process's endpoint; a handle to it, to give to others.
+pub fn open_endpoint() -> Result<Handle, Error> {
+    // SAFETY: passes no address.
+    check(unsafe { raw::syscall(ENDPOINT_OPEN, [0; 3]) }).map(Handle)
+}
+
+/// Closes a handle.
+pub fn close(handle: Handle) -> Result<(), Error> {
+    // SAFETY: passes no address.
+    check(unsafe { raw::syscall(HANDLE_CLOSE, [handle.0, 0, 0]) }).map(drop)
+}
+
+/// Makes the call with the message, and settles whose its pages are: after an error the kernel
+/// leaves those that did not go in the span.
+fn exchange(
+    number: u64,
+    operands: [u64; 3],
+    message: &mut Message<'_>,
+) -> (Result<(), Error>, Registers) {
+    let mut registers = message.registers(operands);
+    // SAFETY: the pages are the message's, so this process's to give.
+    let result = check(unsafe { raw::exchange(number, &mut registers) }).map(drop);
+    if result.is_ok() || registers.span == 0 {
+        message.sent();
+    }
+    (result, registers)
+}
+
+fn received(registers: &Registers) -> Received {
+    let [kind, token, badge] = registers.operands;
+    match kind {
+        RECEIVED_NOTIFICATION => Received::Notification(registers.words[0]),
+        RECEIVED_CALL => Received::Call(Request::new(badge, registers, Some(Token::new(token)))),
+        _ => Received::Send(Request::new(badge, registers, None)),
+    }
+}

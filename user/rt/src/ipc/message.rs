@@ -1,0 +1,175 @@
+//! What is sent and what has come.
+
+use ant_abi::Error;
+use ant_abi::ipc::{IPC_WORDS, Span};
+
+use super::Handle;
+use crate::ica::{Arrived, LentPages, Pages, Parcel, SharedPages};
+use crate::raw::Registers;
+
+/// A message to send.
+#[derive(Debug, Default)]
+pub struct Message<'a> {
+    /// The words.
+    pub words: [u64; IPC_WORDS],
+    /// Pages that go with it.
+    pub pages: Option<Parcel<'a>>,
+    /// A handle that the receiver gets a copy of.
+    pub handle: Option<Handle>,
+}
+
+impl<'a> Message<'a> {
+    /// Words alone.
+    pub fn new(words: [u64; IPC_WORDS]) -> Self {
+        Self { words, ..Self::default() }
+    }
+
+    /// A reply of one number or an error, as every interface has it: in the first word.
+    pub fn result(result: Result<u64, Error>) -> Self {
+        Self::new([result.unwrap_or_else(|error| error.to_return() as u64), 0, 0, 0])
+    }
+
+    /// With pages.
+    pub fn with_pages(self, pages: Parcel<'a>) -> Self {
+        Self { pages: Some(pages), ..self }
+    }
+
+    /// With a handle.
+    pub fn with_handle(self, handle: Handle) -> Self {
+        Self { handle: Some(handle), ..self }
+    }
+
+    pub(super) fn registers(&self, operands: [u64; 3]) -> Registers {
+        let span = self.pages.as_ref().map_or(Span::NONE, Parcel::span).0;
+        let handle = self.handle.map_or(0, Handle::number);
+        Registers { operands, words: self.words, span, handle }
+    }
+
+    /// Its pages have gone.
+    pub(super) fn sent(&mut self) {
+        if let Some(pages) = self.pages.take() {
+            pages.sent();
+        }
+    }
+}
+
+/// A reply that has come.
+#[derive(Debug)]
+pub struct Reply {
+    /// The words.
+    pub words: [u64; IPC_WORDS],
+    /// A handle that came with it.
+    pub handle: Option<Handle>,
+    pages: Option<Arrived>,
+}
+
+impl Reply {
+    pub(super) fn new(registers: &Registers) -> Self {
+        let pages = Arrived::new(Span(registers.span));
+        Self { words: registers.words, handle: Handle::new(registers.handle), pages }
+    }
+
+    /// The number or the error in the first word, see [`Message::result`].
+    pub fn result(&self) -> Result<u64, Error> {
+        crate::ant::check(self.words[0] as i64)
+    }
+
+    /// The pages that were handed over with it.
+    pub fn take_pages(&mut self) -> Option<Pages> {
+        take_pages(&mut self.pages)
+    }
+
+    /// The pages that were shared with it.
+    pub fn take_shared(&mut self) -> Option<SharedPages> {
+        take_shared(&mut self.pages)
+    }
+}
+
+/// What came to the endpoint.
+#[derive(Debug)]
+pub enum Received {
+    /// These notification bits were raised since the last ones.
+    Notification(u64),
+    /// A request; its sender waits for the reply.
+    Call(Request),
+    /// A message that nobody waits for.
+    Send(Request),
+}
+
+/// A request that has come. Pages handed over or shared with it that nobody takes are freed with it.
+#[derive(Debug)]
+pub struct Request {
+    /// The words.
+    pub words: [u64; IPC_WORDS],
+    /// Badge of the handle that it came through, as `init` or nobody (0) has set it.
+    pub badge: u64,
+    /// A handle that came with it.
+    pub handle: Option<Handle>,
+    pages: Option<Arrived>,
+    token: Option<Token>,
+}
+
+impl Request {
+    pub(super) fn new(badge: u64, registers: &Registers, token: Option<Token>) -> Self {
+        let Reply { words, handle, pages } = Reply::new(registers);
+        Self { words, badge, handle, pages, token }
+    }
+
+    /// The pages that were handed over with it.
+    pub fn take_pages(&mut self) -> Option<Pages> {
+        take_pages(&mut self.pages)
+    }
+
+    /// The pages that were shared with it.
+    pub fn take_shared(&mut self) -> Option<SharedPages> {
+        take_shared(&mut self.pages)
+    }
+
+    /// The pages that are lent until the reply.
+    pub fn lent(&mut self) -> Option<&mut LentPages> {
+        match &mut self.pages {
+            Some(Arrived::Lent(pages)) => Some(pages),
+            _ => None,
+        }
+    }
+
+    /// Done with it, but for the reply; `None` if nobody waits for one.
+    pub fn into_token(self) -> Option<Token> {
+        self.token
+    }
+}
+
+/// Right to reply to one request, once.
+#[derive(Debug)]
+#[must_use = "somebody waits for the reply"]
+pub struct Token(u64);
+
+impl Token {
+    pub(crate) fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+fn take_pages(pages: &mut Option<Arrived>) -> Option<Pages> {
+    match pages.take() {
+        Some(Arrived::Owned(taken)) => Some(taken),
+        other => {
+            *pages = other;
+            None
+        }
+    }
+}
+
+fn take_shared(pages: &mut Option<Arrived>) -> Option<SharedPages> {
+    match pages.take() {
+        Some(Arrived::Shared(taken)) => Some(taken),
+        other => {
+            *pages = other;
+            None
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Calls of Linux that the program does not wait for (`LINUX_CALL_ASYNC`).
+//!
+//! One at a time: the LCA is Linux's until notification bit `NOTIFY_LINUX` has come and
+//! [`Call::finish`] has taken the result. Meanwhile every other call of Linux is `Busy`.
+
+use ant_abi::lca::{CFLAG_CONTINUE, Lca};
+use ant_core::calls::nr;
+use ant_core::lca::Builder;
+
+use super::{Errno, Error, Result};
+use crate::raw;
+
+/// A call that Linux has; the program needs an endpoint.
+#[derive(Debug)]
+#[must_use = "the LCA stays Linux's until it is finished"]
+pub struct Call {
+    /// Where in the LCA's buffer the data will be.
+    offset: usize,
+    /// Bytes of it, if it is a `read`.
+    len: usize,
+}
+
+impl Call {
+    /// `read` of at most `len` bytes from `fd`.
+    pub fn read(fd: i32, len: usize) -> Result<Self> {
+        raw::find_lca()?;
+        let offset = raw::with_lca(|lca| {
+            let mut builder = begin(lca, nr::READ);
+            builder.value(fd as u64);
+            let offset = builder.output(len)?;
+            builder.value(len as u64);
+            builder.finish();
+            Ok::<_, Error>(offset)
+        })?;
+        send()?;
+        Ok(Self { offset, len })
+    }
+
+    /// `write` of `data`, which must fit an LCA, to `fd`.
+    pub fn write(fd: i32, data: &[u8]) -> Result<Self> {
+        raw::find_lca()?;
+        raw::with_lca(|lca| {
+            let mut builder = begin(lca, nr::WRITE);
+            builder.value(fd as u64);
+            builder.input(data)?;
+            builder.value(data.len() as u64);
+            builder.finish();
+            Ok::<_, Error>(())
+        })?;
+        send()?;
+        Ok(Self { offset: 0, len: 0 })
+    }
+
+    /// Takes the result, after `NOTIFY_LINUX`; what was read goes to `out`. How many bytes were read
+    /// or written.
+    pub fn finish(self, out: &mut [u8]) -> Result<usize> {
+        raw::set_lca_away(false);
+        raw::with_lca(|lca| {
+            let count = usize::try_from(lca.retval).map_err(|_| Errno(-lca.retval as i32))?;
+            let read = count.min(self.len).min(out.len());
+            out[..read].copy_from_slice(&lca.buffer[self.offset..self.offset + read]);
+            Ok(count)
+        })
+    }
+}
+
+fn begin(lca: &mut Lca, number: u64) -> Builder<'_> {
+    lca.cflag = CFLAG_CONTINUE;
+    Builder::new(lca, number)
+}
+
+fn send() -> Result<()> {
+    crate::ant::linux_call_async(raw::lca_raddr())?;
+    raw::set_lca_away(true);
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! What every OS server is made of: an author writes a [`Service`], [`run`] does the rest.
+//!
+//! It tells `init` that the server is ready, receives, replies, shows `init` that the server lives,
+//! and ends it when another takes its place.
+
+use ant_abi::Error;
+use ant_abi::ipc::{NOTIFY_RETIRE, REQUEST_ALIVE};
+use ant_api_init::{self as api, Welcome};
+
+use crate::ica::SharedPages;
+use crate::ipc::{self, Handle, Message, OnRestart, Received, Reply, Request, Timeout};
+use crate::log;
+
+/// What a server does.
+pub trait Service {
+    /// Serves a request; returns the reply.
+    fn call(&mut self, request: &mut Request) -> Message<'_>;
+
+    /// Takes a message that nobody waits for.
+    fn sent(&mut self, _message: &mut Request) {}
+
+    /// Takes notification bits: interrupts that were granted, or what others have raised.
+    fn notified(&mut self, _bits: u64) {}
+}
+
+/// What a server begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// Generation of its endpoint: 1, or more if there was another before it.
+    pub generation: u32,
+    /// Its state pages, as its predecessor has left them; zeroed in the beginning.
+    pub state: Option<SharedPages>,
+    welcome: Welcome,
+}
+
+impl Start {
+    /// The handles that its predecessor has had kept, and their slots.
+    pub fn kept(&self) -> impl Iterator<Item = (u32, Handle)> {
+        self.welcome.kept().filter_map(|(slot, number)| Some((slot, Handle::new(number)?)))
+    }
+}
+
+/// Runs the service that `make` makes, until another server takes its place; the exit status.
+pub fn run<S: Service>(make: impl FnOnce(Start) -> Result<S, Error>) -> i32 {
+    match start(make) {
+        Ok(()) => 0,
+        Err(error) => {
+            log!("ends: {error:?}");
+            1
+        }
+    }
+}
+
+/// Has `init` keep a handle for the server's next generation.
+pub fn keep(slot: u32, handle: Handle) -> Result<(), Error> {
+    let mut message = Message::new(api::Request::Keep(slot).encode()).with_handle(handle);
+    ask_init(&mut message)?.result().map(drop)
+}
+
+/// Has `init` let go of a handle that it keeps.
+pub fn forget(slot: u32) -> Result<(), Error> {
+    ask_init(&mut Message::new(api::Request::Forget(slot).encode()))?.result().map(drop)
+}
+
+fn start<S: Service>(make: impl FnOnce(Start) -> Result<S, Error>) -> Result<(), Error> {
+    let mut reply = ask_init(&mut Message::new(api::Request::Ready.encode()))?;
+    reply.result()?;
+    let welcome = Welcome::decode(reply.words);
+    let state = reply.take_shared();
+    let mut service = make(Start { generation: welcome.generation, state, welcome })?;
+    serve(&mut service, welcome.alive)
+}
+
+/// Serves until `init` wants the server to end.
+fn serve(service: &mut impl Service, alive: u64) -> Result<(), Error> {
+    let mut received = ipc::receive(Timeout::FOREVER)?;
+    loop {
+        received = match received {
+            Received::Call(request) => answer(service, request)?,
+            Received::Send(mut message) => {
+                if message.words[0] == REQUEST_ALIVE {
+                    ipc::notify(Handle::INIT, alive)?;
+                } else {
+                    service.sent(&mut message);
+                }
+                ipc::receive(Timeout::FOREVER)?
+            }
+            Received::Notification(bits) => {
+                service.notified(bits & !NOTIFY_RETIRE);
+                if bits & NOTIFY_RETIRE != 0 && shall_retire()? {
+                    return Ok(());
+                }
+                ipc::receive(Timeout::FOREVER)?
+            }
+        }
+    }
+}
+
+/// Replies to a request; what comes next.
+fn answer(service: &mut impl Service, mut request: Request) -> Result<Received, Error> {
+    let mut message = if request.words[0] == REQUEST_ALIVE {
+        Message::default()
+    } else {
+        service.call(&mut request)
+    };
+    let token = request.into_token();
+    ipc::reply_receive(token, &mut message, Timeout::FOREVER)
+}
+
+/// Asks `init`, because anybody with a handle can raise the notification.
+fn shall_retire() -> Result<bool, Error> {
+    let reply = ask_init(&mut Message::new(api::Request::Retire.encode()))?;
+    reply.result().map(|answer| answer == 1)
+}
+
+fn ask_init(message: &mut Message<'_>) -> Result<Reply, Error> {
+    Ok(ipc::call(Handle::INIT, message, Timeout::FOREVER, OnRestart::Fail)?)
+}
