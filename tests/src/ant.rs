@@ -81,6 +81,8 @@ pub struct Process {
     pub pid: u32,
     /// Linux's number of the CPU.
     pub cpu: u32,
+    /// `program` or `server`.
+    pub kind: String,
     /// What it does.
     pub state: String,
     /// Who runs it.
@@ -91,24 +93,27 @@ pub struct Process {
     pub command: String,
 }
 
-/// What `antctl ps` lists, `init` left out.
+/// The programs that `antctl ps` lists: no servers, and not `init`.
 pub fn processes(guest: &TestGuest) -> Result<Vec<Process>> {
     let table = guest.succeed("antctl ps")?;
     let all: Vec<Process> =
         table.lines().skip(1).map(process).collect::<Option<_>>().context("not a table")?;
     ensure!(all.iter().any(|process| process.command == "init"), "init is missing: {table}");
-    Ok(all.into_iter().filter(|process| process.command != "init").collect())
+    let is_program = |process: &Process| process.kind == "program" && process.command != "init";
+    Ok(all.into_iter().filter(is_program).collect())
 }
 
 fn process(line: &str) -> Option<Process> {
     // Two blanks lie between columns.
     let mut cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
-    let (pid, cpu, state) = (cells.next()?, cells.next()?, cells.next()?);
+    let (pid, cpu, kind, state) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
+    let (_priority, _restarts) = (cells.next()?, cells.next()?);
     let (_calls, _memory, user) = (cells.next()?, cells.next()?, cells.next()?);
     let (proxy, command) = (cells.next()?, cells.next()?);
     Some(Process {
         pid: pid.parse().ok()?,
         cpu: cpu.parse().ok()?,
+        kind: kind.into(),
         state: state.into(),
         user: user.into(),
         proxy: proxy.parse().unwrap_or(0),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use ant_abi::ipc::PRIORITIES;
 use antd::cpu_list::{ParseError, parse_cpus, parse_memory};
 use antd::protocol::IMAGE;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -16,6 +17,7 @@ Examples:
   antctl run -- wc /etc/services                  run a program there
   antctl run --cpu 2 -- cp a.txt b.txt            the same, on CPU 2
   antctl ps; antctl status; antctl log            look at it
+  antctl server list                              AnT's OS servers
   sudo antctl stop                                give everything back to Linux";
 
 /// AnT on some of this machine's CPUs, beside Linux.
@@ -64,6 +66,31 @@ pub enum Command {
         /// Number of the process, as `antctl ps` shows it
         pid: u32,
     },
+    /// Give a process of AnT another priority
+    ///
+    /// Of one's own; root can do it to others', too, and to servers.
+    Priority {
+        /// Number of the process, as `antctl ps` shows it
+        pid: u32,
+        /// The priority: 0, the lowest, to 7
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(..PRIORITIES as i64))]
+        priority: u32,
+    },
+    /// Move a process of AnT to another CPU
+    ///
+    /// Of one's own; root can do it to others', too, and to servers.
+    Move {
+        /// Number of the process, as `antctl ps` shows it
+        pid: u32,
+        /// The CPU, by Linux's number
+        cpu: u32,
+    },
+    /// List, restart or replace AnT's OS servers
+    Server {
+        /// What to do
+        #[command(subcommand)]
+        command: ServerCommand,
+    },
     /// Stop AnT and give its CPUs and memory back to Linux (root)
     ///
     /// Works whatever state AnT is in. Programs that run there end.
@@ -88,6 +115,35 @@ pub enum Command {
         /// Which CPU: Linux's number
         #[arg(long)]
         cpu: u32,
+    },
+}
+
+/// `antctl server`.
+#[derive(Debug, Subcommand)]
+pub enum ServerCommand {
+    /// List the servers: which process serves, how often it had to be started again, and why
+    List,
+    /// End a server and start it again (root)
+    ///
+    /// Who waits for it is told that it is another one by now.
+    Restart {
+        /// Its name, as `antctl server list` shows it
+        name: String,
+    },
+    /// Put another program in the place of a server, while AnT runs (root)
+    ///
+    /// If the new one does not begin to serve, the old one goes on. The file is read once, by you;
+    /// the next boot begins with the server of the kernel image again.
+    #[command(after_help = "\
+Exit status: 0 if the new one serves, 1 if not.
+
+Example:
+  sudo antctl server replace serial target/serial")]
+    Replace {
+        /// The server's name, as `antctl server list` shows it
+        name: String,
+        /// The new program: an ELF file, linked for AnT, of at most 1 MiB
+        file: PathBuf,
     },
 }
 
@@ -207,5 +263,12 @@ mod tests {
         assert_eq!((boot.memory, boot.prefork, boot.allow_inject), (256 << 20, 0, false));
         assert_eq!(boot.image.to_str(), Some(IMAGE));
         assert!(Arguments::try_parse_from(["antctl", "boot", "--cpus", "3-1"]).is_err());
+    }
+
+    #[test]
+    fn priorities_have_a_range() {
+        let parse = |n: &str| Arguments::try_parse_from(["antctl", "priority", "12", n]);
+        assert!(matches!(parse("7").unwrap().command, Command::Priority { pid: 12, priority: 7 }));
+        assert!(parse("8").is_err() && parse("-1").is_err() && parse("high").is_err());
     }
 }

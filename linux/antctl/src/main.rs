@@ -1,7 +1,8 @@
 //! `antctl`: the command people type. It talks to `antd` and never opens the device.
 //!
 //! * [`arguments`]: what can be typed. * `connect`: reaching `antd`, starting it if need be.
-//! * `run`: running a program. * `find`: where a program is. * `show`: tables for people.
+//! * `run`: running a program. * `find`: where a program is. * `servers`: OS servers.
+//! * `show`: tables for people.
 //! * `doctor`: whether this machine can do it. * `bench`: measuring. * `output`: colours, pipes.
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ mod doctor;
 mod find;
 mod output;
 mod run;
+mod servers;
 mod show;
 
 use std::io;
@@ -39,6 +41,11 @@ fn main() -> ExitCode {
         Command::Status { json } => status(json),
         Command::Log { follow } => log(follow),
         Command::Kill { signal, pid } => kill(pid, &signal),
+        Command::Priority { pid, priority } => {
+            ask(&Request::Priority { pid, priority }).and_then(done)
+        }
+        Command::Move { pid, cpu } => ask(&Request::Move { pid, cpu }).and_then(done),
+        Command::Server { command } => servers::server(&command),
         Command::Stop => stop(),
         Command::Doctor => doctor::doctor(),
         Command::Bench(arguments) => measure(&arguments.what),

@@ -5,14 +5,26 @@ use std::fmt::Write;
 use std::fs;
 
 use antd::cpu_list::memory_in_words;
-use antd::protocol::{CoreStatus, Level, LogLine, PartitionStatus, Process, Status};
+use antd::protocol::{CoreStatus, Level, LogLine, PartitionStatus, Process, Server, Status};
 
 use crate::output::{Look, Table, cell, paint};
 
 /// AnT's processes.
 pub fn processes(processes: &[Process]) -> String {
     let users = users();
-    let headings = [">PID", ">CPU", "STATE", ">CALLS", ">MEMORY", "USER", ">PROXY", "COMMAND"];
+    let headings = [
+        ">PID",
+        ">CPU",
+        "KIND",
+        "STATE",
+        ">PRIO",
+        ">RESTARTS",
+        ">CALLS",
+        ">MEMORY",
+        "USER",
+        ">PROXY",
+        "COMMAND",
+    ];
     let mut table = Table::new(&headings);
     for process in processes {
         let user = match process.uid {
@@ -22,11 +34,14 @@ pub fn processes(processes: &[Process]) -> String {
         table.row(vec![
             cell(process.pid),
             cell(process.cpu),
+            cell(&process.kind),
             (process.state.clone(), state_look(&process.state)),
+            cell(process.priority),
+            cell(or_none(process.restarts)),
             cell(process.calls),
             cell(memory_in_words(process.memory)),
             cell(user),
-            cell(process.proxy.map_or_else(|| "-".into(), |pid| pid.to_string())),
+            cell(or_none(process.proxy)),
             cell(&process.command),
         ]);
     }
@@ -39,6 +54,37 @@ fn state_look(state: &str) -> Look {
         "ending" => Look::Yellow,
         _ => Look::Plain,
     }
+}
+
+/// AnT's OS servers.
+pub fn servers(servers: &[Server]) -> String {
+    let headings =
+        ["NAME", "STATE", ">PID", ">CPU", ">PRIO", ">GENERATION", ">RESTARTS", "LAST END"];
+    let mut table = Table::new(&headings);
+    for server in servers {
+        let look = match server.state.as_str() {
+            "serves" => Look::Green,
+            "given up" => Look::Red,
+            _ => Look::Yellow,
+        };
+        let last_end = if server.last_end.is_empty() { "-" } else { &server.last_end };
+        table.row(vec![
+            cell(&server.name),
+            (server.state.clone(), look),
+            cell(or_none(server.pid)),
+            cell(or_none(server.cpu)),
+            cell(server.priority),
+            cell(server.generation),
+            cell(server.restarts),
+            cell(last_end),
+        ]);
+    }
+    table.render()
+}
+
+/// A number, or a dash for none.
+fn or_none(number: Option<impl ToString>) -> String {
+    number.map_or_else(|| "-".into(), |number| number.to_string())
 }
 
 /// Names of users, without the C library's resolver: a static program has none.
@@ -159,7 +205,7 @@ fn cores(cores: &[CoreStatus]) -> String {
             cell(core.cpu),
             cell(&core.role),
             state,
-            cell(core.running_pid.map_or_else(|| "-".into(), |pid| pid.to_string())),
+            cell(or_none(core.running_pid)),
             cell(core.processes),
             cell(core.calls),
             cell(core.doorbells),
@@ -216,7 +262,10 @@ mod tests {
             Process {
                 pid: 1,
                 cpu: 1,
+                kind: "server".into(),
                 state: "in call".into(),
+                priority: 6,
+                restarts: Some(0),
                 calls: 12,
                 memory: 65536,
                 uid: None,
@@ -226,7 +275,10 @@ mod tests {
             Process {
                 pid: 14,
                 cpu: 3,
+                kind: "program".into(),
                 state: "running".into(),
+                priority: 2,
+                restarts: None,
                 calls: 0,
                 memory: 2 << 20,
                 uid: Some(4_000_000_000),
@@ -237,9 +289,35 @@ mod tests {
         let text = processes(&list);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines[0].starts_with("PID  CPU  STATE"), "{text}");
+        assert!(lines[0].starts_with("PID  CPU  KIND     STATE    PRIO  RESTARTS"), "{text}");
+        assert!(lines[2].starts_with(" 14    3  program  running     2         -"), "{text}");
         assert!(lines[2].ends_with("/usr/lib/ant/apps/spin 5"), "{text}");
         assert!(lines[2].contains("4000000000") && lines[2].contains("2 MiB"), "{text}");
+    }
+
+    #[test]
+    fn servers_are_a_table() {
+        let server = |name: &str, state: &str, pid, last_end: &str| Server {
+            name: name.into(),
+            state: state.into(),
+            pid,
+            cpu: pid.map(|_| 1),
+            priority: 5,
+            generation: 2,
+            restarts: 1,
+            program: 4096,
+            last_end: last_end.into(),
+        };
+        let list = [
+            server("serial", "serves", Some(3), "page fault at 0x10"),
+            server("watch", "given up", None, ""),
+        ];
+        let expected = "\
+NAME    STATE     PID  CPU  PRIO  GENERATION  RESTARTS  LAST END
+serial  serves      3    1     5           2         1  page fault at 0x10
+watch   given up    -    -     5           2         1  -
+";
+        assert_eq!(servers(&list), expected);
     }
 
     #[test]

@@ -6,20 +6,24 @@ use std::time::{Duration, Instant};
 
 use ant_abi::Error;
 use ant_abi::control::{
-    LIST_MAX, REQUEST_INJECT, REQUEST_KILL, REQUEST_LIST, REQUEST_SPAWN, Reply, Request,
-    SPAWN_BYTES,
+    REQUEST_INJECT, REQUEST_KILL, REQUEST_LIST, REQUEST_MOVE, REQUEST_PRIORITY, REQUEST_PROGRAM,
+    REQUEST_REPLACE, REQUEST_RESTART, REQUEST_SERVERS, REQUEST_SPAWN, Reply, Request, SPAWN_BYTES,
 };
-use ant_abi::syscall::{ANY_CORE, ProcessInfo};
+use ant_abi::syscall::ANY_CORE;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::clients::ClientId;
+use crate::orders::Order;
 use crate::socket;
+use crate::survey::{Survey, Upload};
 use crate::table::SessionId;
 
 /// How long `init` may take to answer.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// How long it may take if a server has to start first.
+pub const SERVER_LIMIT: Duration = Duration::from_secs(10);
 /// Requests that may be under way.
 const PENDING_MAX: usize = 256;
 
@@ -30,12 +34,14 @@ pub enum Want {
     Spawn(SessionId),
     /// The end of a session's process.
     KillSession(SessionId),
-    /// The end of a process of AnT's own.
-    KillPid(ClientId),
-    /// A list of processes, of which these are known already.
-    List(ClientId, Vec<ProcessInfo>),
-    /// A failure.
-    Inject(ClientId),
+    /// That an order is done.
+    Order(ClientId, Order),
+    /// Some of the processes.
+    Processes(Survey),
+    /// The servers.
+    Servers(Survey),
+    /// That a piece of a program has arrived.
+    Program(ClientId, Upload),
 }
 
 #[derive(Debug)]
@@ -54,8 +60,8 @@ pub struct Answer {
     pub late: bool,
     /// The answer's head.
     pub reply: Reply,
-    /// What follows the head of an answer to a list request.
-    pub processes: Vec<ProcessInfo>,
+    /// What follows the head.
+    pub rest: Vec<u8>,
 }
 
 /// The daemon's end.
@@ -103,23 +109,63 @@ impl InitChannel {
         self.ask(want, REQUEST_KILL, pid, signal.cast_unsigned(), &[])
     }
 
-    /// Asks for the list of processes that comes after `known`.
+    /// Asks for the processes that come after those that the survey has.
     ///
     /// # Errors
     ///
     /// `init` does not take requests.
-    pub fn list(&mut self, client: ClientId, known: Vec<ProcessInfo>) -> Result<(), Errno> {
-        let from = known.last().map_or(0, |last| last.pid.saturating_add(1));
-        self.ask(Want::List(client, known), REQUEST_LIST, from, 0, &[])
+    pub fn list(&mut self, survey: Survey) -> Result<(), Errno> {
+        let from = survey.processes.last().map_or(0, |last| last.pid.saturating_add(1));
+        self.ask(Want::Processes(survey), REQUEST_LIST, from, 0, &[])
     }
 
-    /// Asks for a failure.
+    /// Asks for the servers.
     ///
     /// # Errors
     ///
     /// `init` does not take requests.
-    pub fn inject(&mut self, client: ClientId, injection: u32, core: u32) -> Result<(), Errno> {
-        self.ask(Want::Inject(client), REQUEST_INJECT, injection, core, &[])
+    pub fn servers(&mut self, survey: Survey) -> Result<(), Errno> {
+        self.ask(Want::Servers(survey), REQUEST_SERVERS, 0, 0, &[])
+    }
+
+    /// Sends the piece of a program that begins at `from`.
+    ///
+    /// # Errors
+    ///
+    /// `init` does not take requests.
+    pub fn program(
+        &mut self,
+        client: ClientId,
+        upload: Upload,
+        from: u32,
+        piece: &[u8],
+    ) -> Result<(), Errno> {
+        let len = upload.len();
+        self.ask(Want::Program(client, upload), REQUEST_PROGRAM, from, len, piece)
+    }
+
+    /// Gives an order.
+    ///
+    /// # Errors
+    ///
+    /// `init` does not take requests.
+    pub fn order(&mut self, client: ClientId, order: Order) -> Result<(), Errno> {
+        let (kind, a, b, name) = match &order {
+            Order::Kill { pid, signal } => (REQUEST_KILL, *pid, signal.cast_unsigned(), ""),
+            Order::Inject { how, core } => (REQUEST_INJECT, *how, *core, ""),
+            Order::Priority { pid, priority } => (REQUEST_PRIORITY, *pid, *priority, ""),
+            Order::Move { pid, core, .. } => (REQUEST_MOVE, *pid, *core, ""),
+            Order::Restart { server } => (REQUEST_RESTART, 0, 0, server.as_str()),
+            Order::Replace { server } => (REQUEST_REPLACE, 0, 0, server.as_str()),
+        };
+        let name = name.as_bytes().to_vec();
+        self.ask(Want::Order(client, order), kind, a, b, &name)
+    }
+
+    /// Whether a server is being replaced: its program is on the way, or to be used.
+    #[must_use]
+    pub fn replaces(&self) -> bool {
+        self.pending.values().any(|pending| pending.want.replaces())
     }
 
     fn ask(&mut self, want: Want, kind: u32, a: u32, b: u32, more: &[u8]) -> Result<(), Errno> {
@@ -129,7 +175,11 @@ impl InitChannel {
         self.next = self.next.wrapping_add(1);
         let request = Request { kind, ticket: self.next, a, b };
         socket::send(&self.socket, &[request.as_bytes(), more].concat(), &[])?;
-        let limit = Some(Instant::now() + ANSWER_LIMIT);
+        let limit = match want {
+            Want::Order(_, Order::Restart { .. } | Order::Replace { .. }) => SERVER_LIMIT,
+            _ => ANSWER_LIMIT,
+        };
+        let limit = Some(Instant::now() + limit);
         self.pending.insert(self.next, Pending { want, limit });
         Ok(())
     }
@@ -146,10 +196,7 @@ impl InitChannel {
                 tracing::warn!("init answered ticket {}, which nobody has", reply.ticket);
                 continue;
             };
-            let whole = rest.chunks_exact(size_of::<ProcessInfo>()).take(LIST_MAX);
-            let processes =
-                whole.filter_map(|bytes| ProcessInfo::read_from_bytes(bytes).ok()).collect();
-            return Some(Answer { want, late: limit.is_none(), reply, processes });
+            return Some(Answer { want, late: limit.is_none(), reply, rest: rest.to_vec() });
         }
     }
 
@@ -261,7 +308,7 @@ mod tests {
     fn a_late_process_is_known_to_be_late() {
         let (mut channel, init) = InitChannel::new().unwrap();
         channel.spawn(SessionId(1), None, 3, b"/a\0").unwrap();
-        channel.inject(ClientId(2), 0, 0).unwrap();
+        channel.order(ClientId(2), Order::Inject { how: 0, core: 0 }).unwrap();
         let later = Instant::now() + ANSWER_LIMIT * 2;
         assert_eq!(channel.expired(later).len(), 2);
         assert!(!channel.awaits());

@@ -3,12 +3,14 @@
 //! One thread, one event loop ([`daemon`]) over the socket, the partition, the control channel to
 //! AnT's `init`, and the proxies. From the outside in:
 //!
-//! * [`protocol`]: messages with `antctl`; the only part that `antctl` uses. [`cpu_list`]: how
-//!   people write CPUs and memory.
-//! * [`daemon`]: the loop. `clients`: who is connected. `operations`: what each request does.
+//! * What `antctl` uses, too: [`protocol`], their messages; [`cpu_list`], how people write CPUs and
+//!   memory; [`program`], what shall replace a server.
+//! * [`daemon`]: the loop. `clients`: who is connected. `operations`: what each request does;
+//!   `orders`: those that AnT's `init` carries out.
 //! * `running`: a partition with all that lives with it: `partition` (cores, image), `table`
 //!   (raddr → proxy, pure logic), `proxies` (their processes), `sessions` (who ran what), `init`
-//!   (the control channel), `hang` (cores that give no sign of life).
+//!   (the control channel), `hang` (cores that give no sign of life), `survey` (what AnT
+//!   consists of).
 //! * `proxy`: what runs in a proxy process; `channel`: how parent and proxy talk.
 //! * `log_book`: AnT's kernel log, kept.
 //!
@@ -25,8 +27,10 @@ mod image;
 mod init;
 mod log_book;
 mod operations;
+mod orders;
 mod partition;
 mod poller;
+pub mod program;
 pub mod protocol;
 mod proxies;
 mod proxy;
@@ -34,6 +38,7 @@ mod running;
 mod sessions;
 mod socket;
 mod status;
+mod survey;
 #[allow(unsafe_code)]
 mod sys;
 mod table;

@@ -1,18 +1,18 @@
-//! What each request of a client does, and who may ask for it.
+//! What each request of a client does, and who may ask for it; `orders` has those that `init`
+//! carries out.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use ant_abi::REVISION;
-use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, INJECT_PANIC};
 
 use crate::clients::{ClientId, Peer};
 use crate::daemon::Daemon;
-use crate::init::Want;
 use crate::partition::Partition;
-use crate::protocol::{Boot, Injection, LogLine, PartitionStatus, Reply, Request, Run, Status};
-use crate::running::{Collapse, Running};
+use crate::protocol::{Boot, LogLine, PartitionStatus, Reply, Request, Run, Status};
+use crate::running::{Collapse, Ports, Running};
 use crate::sessions::signal_name;
+use crate::survey::Purpose;
 
 /// Bytes of text in one packet of log lines.
 const LOG_PACKET: usize = 32 << 10;
@@ -37,22 +37,48 @@ impl Daemon {
             Request::Boot(boot) => self.boot(client, &peer, &boot),
             Request::Run(run) => self.run_program(client, &peer, &run, descriptors),
             Request::End { signal } => return self.end_program(client, signal),
-            Request::Ps => self.list(client),
+            Request::Ps => self.list(client, Purpose::Processes),
+            Request::Servers => self.list(client, Purpose::Servers),
             Request::Status => self.status(client),
             Request::Log { follow } => self.log(client, follow),
             Request::Kill { pid, signal } => return self.kill(client, &peer, pid, signal),
+            Request::Priority { pid, priority } => self.priority(client, &peer, pid, priority),
+            Request::Move { pid, cpu } => self.move_process(client, &peer, pid, cpu),
+            Request::RestartServer { name } => self.restart_server(client, &peer, name),
+            Request::ReplaceServer { name } => {
+                self.replace_server(client, &peer, name, descriptors);
+            }
             Request::Stop => self.stop_partition(client, &peer),
             Request::Inject { injection, cpu } => self.inject(client, &peer, injection, cpu),
         }
         Ok(())
     }
 
-    fn fail(&mut self, client: ClientId, text: impl Into<String>) {
+    pub(crate) fn fail(&mut self, client: ClientId, text: impl Into<String>) {
         self.reply(client, &Reply::Failed(text.into()));
     }
 
+    /// Tells a client what was refused, if something was.
+    pub(crate) fn fail_if(&mut self, client: ClientId, refused: Option<String>) {
+        if let Some(text) = refused {
+            self.fail(client, text);
+        }
+    }
+
+    /// The partition that runs, and what it needs of the daemon; if none does, the client is told.
+    pub(crate) fn running_or_fail(
+        &mut self,
+        client: ClientId,
+    ) -> Option<(&mut Running, Ports<'_>)> {
+        if self.running.is_none() {
+            let text = self.not_running();
+            self.fail(client, text);
+        }
+        self.running_and_ports()
+    }
+
     /// Whether the peer is root; if not, it is told.
-    fn is_root(&mut self, client: ClientId, peer: &Peer, what: &str) -> bool {
+    pub(crate) fn is_root(&mut self, client: ClientId, peer: &Peer, what: &str) -> bool {
         if !peer.is_root() {
             self.fail(client, format!("only root can {what}: use sudo"));
         }
@@ -96,14 +122,8 @@ impl Daemon {
         let Ok(descriptors) = <[OwnedFd; 4]>::try_from(descriptors) else {
             return self.fail(client, "a run request needs four descriptors");
         };
-        match self.running_and_ports() {
-            Some((running, mut ports)) => {
-                running.run(client, peer, run, descriptors, &mut ports);
-            }
-            None => {
-                let text = self.not_running();
-                self.fail(client, text);
-            }
+        if let Some((running, mut ports)) = self.running_or_fail(client) {
+            running.run(client, peer, run, descriptors, &mut ports);
         }
     }
 
@@ -113,17 +133,10 @@ impl Daemon {
         running.end_session(id, signal, &signal_name(signal), None, &mut ports)
     }
 
-    fn list(&mut self, client: ClientId) {
-        let refused = match &mut self.running {
-            None => Some(self.not_running()),
-            Some(running) if running.init_gone.is_some() => Some(running.no_answer()),
-            Some(running) => {
-                running.init.list(client, Vec::new()).err().map(|_| running.no_answer())
-            }
-        };
-        if let Some(text) = refused {
-            self.fail(client, text);
-        }
+    fn list(&mut self, client: ClientId, purpose: Purpose) {
+        let Some((running, _)) = self.running_or_fail(client) else { return };
+        let refused = running.survey(client, purpose).err();
+        self.fail_if(client, refused);
     }
 
     fn status(&mut self, client: ClientId) {
@@ -192,45 +205,6 @@ impl Daemon {
         }
     }
 
-    fn kill(
-        &mut self,
-        client: ClientId,
-        peer: &Peer,
-        pid: u32,
-        signal: i32,
-    ) -> Result<(), Collapse> {
-        if !(1..=64).contains(&signal) {
-            self.fail(client, format!("there is no signal {signal}"));
-            return Ok(());
-        }
-        let Some((running, mut ports)) = self.running_and_ports() else {
-            let text = self.not_running();
-            self.fail(client, text);
-            return Ok(());
-        };
-        let session = running.sessions.of_pid(pid);
-        let owner = session.and_then(|id| running.sessions.get(id)).map(|s| s.identity.uid);
-        let refused = match (session, owner) {
-            (Some(id), Some(owner)) if peer.is_root() || owner == peer.uid => {
-                let text = format!("killed by `antctl kill` of user {}", peer.uid);
-                return running.end_session(id, signal, &text, Some(client), &mut ports);
-            }
-            (Some(_), _) => "it is another user's: use sudo".into(),
-            (None, _) if running.init_gone.is_some() => running.no_answer(),
-            // Not a session's: root may ask init, which refuses what must not be. Nobody else
-            // learns what there is.
-            (None, _) if peer.is_root() => {
-                match running.init.kill(Want::KillPid(client), pid, signal) {
-                    Ok(()) => return Ok(()),
-                    Err(_) => running.no_answer(),
-                }
-            }
-            (None, _) => format!("you have no process {pid} on AnT: `antctl ps` lists them"),
-        };
-        self.fail(client, refused);
-        Ok(())
-    }
-
     fn stop_partition(&mut self, client: ClientId, peer: &Peer) {
         if !self.is_root(client, peer, "stop AnT") {
             return;
@@ -254,7 +228,7 @@ impl Daemon {
         let Some(running) = self.running.take() else { return Ok("everything".into()) };
         let cpus = crate::cpu_list::cpus_in_words(&running.partition.cpus);
         let memory = crate::cpu_list::memory_in_words(running.partition.memory);
-        let mut ports = crate::running::Ports { poller: &self.poller, clients: &mut self.clients };
+        let mut ports = Ports { poller: &self.poller, clients: &mut self.clients };
         let stopped = running.stop(reason, &mut self.log_book, &mut ports);
         tracing::info!("AnT ended: {reason}");
         self.feed_followers();
@@ -266,33 +240,6 @@ impl Daemon {
                     "AnT ended, but not everything went back to Linux: {text}; see `dmesg`"
                 ))
             }
-        }
-    }
-
-    fn inject(&mut self, client: ClientId, peer: &Peer, injection: Injection, cpu: u32) {
-        if !self.is_root(client, peer, "make AnT fail") {
-            return;
-        }
-        let number = match injection {
-            Injection::Panic => INJECT_PANIC,
-            Injection::Hang => INJECT_HANG,
-            Injection::BadRaddr => INJECT_BAD_RADDR,
-        };
-        let refused = match &mut self.running {
-            None => Some(self.not_running()),
-            Some(running) if !running.partition.allow_inject => {
-                Some("AnT was not booted for that: `antctl boot --allow-inject …`".into())
-            }
-            Some(running) => match running.core_of(cpu) {
-                Err(text) => Some(text),
-                Ok(core) => {
-                    let asked = running.init.inject(client, number, core);
-                    asked.err().map(|_| running.no_answer())
-                }
-            },
-        };
-        if let Some(text) = refused {
-            self.fail(client, text);
         }
     }
 

@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::socket as packets;
 
 /// Revision of these messages.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Directory of the socket, the log and the lock.
 pub const RUN_DIR: &str = "/run/ant";
 /// The daemon's socket.
@@ -55,6 +55,33 @@ pub enum Request {
         pid: u32,
         /// Linux's number of the signal.
         signal: i32,
+    },
+    /// Which OS servers there are.
+    Servers,
+    /// End a server and start it again. Root only.
+    RestartServer {
+        /// Its name.
+        name: String,
+    },
+    /// Put another program in a server's place. Comes with a sealed memory file that holds it
+    /// ([`crate::program`]). Root only.
+    ReplaceServer {
+        /// The server's name.
+        name: String,
+    },
+    /// Give a process another priority.
+    Priority {
+        /// AnT's number of the process.
+        pid: u32,
+        /// 0 is the lowest.
+        priority: u32,
+    },
+    /// Move a process to another CPU.
+    Move {
+        /// AnT's number of the process.
+        pid: u32,
+        /// Linux's number of the CPU.
+        cpu: u32,
     },
     /// Stop AnT; cores and memory go back to Linux. Root only.
     Stop,
@@ -122,6 +149,8 @@ pub enum Reply {
     Over(Outcome),
     /// Processes.
     Processes(Vec<Process>),
+    /// OS servers.
+    Servers(Vec<Server>),
     /// How things are.
     Status(Box<Status>),
     /// Some of AnT's log; more may follow.
@@ -218,8 +247,14 @@ pub struct Process {
     pub pid: u32,
     /// Linux's number of its CPU.
     pub cpu: u32,
+    /// `program` or `server`.
+    pub kind: String,
     /// What it does.
     pub state: String,
+    /// Its own priority.
+    pub priority: u32,
+    /// How often it was started again after it had ended by itself; a server only.
+    pub restarts: Option<u32>,
     /// Linux system calls made.
     pub calls: u64,
     /// Bytes of memory.
@@ -230,6 +265,29 @@ pub struct Process {
     pub proxy: Option<i32>,
     /// Program and arguments.
     pub command: String,
+}
+
+/// One OS server of AnT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// `starting`, `serves`, `waits` to be started again, `given up`.
+    pub state: String,
+    /// AnT's number of its process, if it has one.
+    pub pid: Option<u32>,
+    /// Linux's number of that one's CPU.
+    pub cpu: Option<u32>,
+    /// Priority.
+    pub priority: u32,
+    /// Which process serves by now: the first, the second, …
+    pub generation: u32,
+    /// How often it was started again after it had ended by itself.
+    pub restarts: u32,
+    /// Bytes of its program.
+    pub program: u64,
+    /// Why it last ended; empty if it never has.
+    pub last_end: String,
 }
 
 /// How things are.
@@ -483,6 +541,11 @@ mod tests {
             Request::Status,
             Request::Log { follow: true },
             Request::Kill { pid: 7, signal: 15 },
+            Request::Servers,
+            Request::RestartServer { name: "serial".into() },
+            Request::ReplaceServer { name: "serial".into() },
+            Request::Priority { pid: 7, priority: 3 },
+            Request::Move { pid: 7, cpu: 2 },
             Request::Stop,
             Request::Inject { injection: Injection::Hang, cpu: 3 },
         ];

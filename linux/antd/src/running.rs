@@ -5,7 +5,7 @@
 //! [`Running::end_session`] and others); out go proxies, releases and replies.
 //!
 //! Deliberately absent: how a decision about an LCA is made (`table`), what clients may do
-//! (`operations`), which cores hang (`hang`).
+//! (`operations`, `orders`), which cores hang (`hang`), what AnT consists of (`survey`).
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
@@ -22,13 +22,14 @@ use crate::clients::{ClientId, Clients, Peer};
 use crate::hang::Watch;
 use crate::init::{self, ANSWER_LIMIT, Answer, InitChannel, Want};
 use crate::log_book::LogBook;
+use crate::orders::Order;
 use crate::partition::Partition;
 use crate::poller::{Poller, Source};
 use crate::protocol::{Outcome, Reply, Run};
 use crate::proxies::Proxies;
 use crate::proxy::Identity;
 use crate::sessions::{Awaited, Ending, INIT, Session, Sessions, Stage};
-use crate::status::{Probe, process_list};
+use crate::status::Probe;
 use crate::sys;
 use crate::table::{Leaving, OnLeaving, OnRequest, ProxyId, SessionId, Table};
 
@@ -323,20 +324,15 @@ impl Running {
     /// AnT cannot go on.
     pub fn init_answers(&mut self, ports: &mut Ports<'_>) -> Result<(), Collapse> {
         while let Some(answer) = self.init.answer() {
-            let Answer { want, late, reply, processes } = answer;
+            let Answer { want, late, reply, rest } = answer;
             match want {
                 Want::Spawn(session) => self.spawned(session, late, &reply, ports)?,
                 Want::KillSession(session) => self.kill_answered(session, reply.result, ports)?,
-                Want::KillPid(client) => {
-                    let said = done_or(reply.result, "ended");
-                    ports.send(Some(client), &said);
-                }
-                Want::Inject(client) => {
-                    let said = done_or(reply.result, "done");
-                    ports.send(Some(client), &said);
-                }
-                Want::List(client, known) => {
-                    self.listed(client, known, reply.result, processes, ports);
+                Want::Order(client, order) => self.ordered(client, &order, reply.result, ports),
+                Want::Processes(survey) => self.processes_came(survey, reply.result, &rest, ports),
+                Want::Servers(survey) => self.servers_came(survey, reply.result, &rest, ports),
+                Want::Program(client, upload) => {
+                    self.piece_came(client, upload, reply.result, ports);
                 }
             }
         }
@@ -397,32 +393,6 @@ impl Running {
             .map_or(Outcome::Lost { text: "AnT has no such process".into() }, Ending::outcome);
         let _ = self.table.drop_session(id);
         self.finish(id, &outcome, ports)
-    }
-
-    fn listed(
-        &mut self,
-        client: ClientId,
-        mut known: Vec<ant_abi::syscall::ProcessInfo>,
-        result: i32,
-        fresh: Vec<ant_abi::syscall::ProcessInfo>,
-        ports: &mut Ports<'_>,
-    ) {
-        if result != 0 {
-            ports.send(Some(client), &Reply::Failed(init::refusal(result)));
-            return;
-        }
-        let more = fresh.len() == ant_abi::control::LIST_MAX;
-        // Ids rise, or the list would have no end.
-        let rises =
-            fresh.first().zip(known.last()).is_none_or(|(first, last)| first.pid > last.pid);
-        known.extend(fresh);
-        if more && rises && known.len() <= ant_abi::MAX_PROCESSES * 2 {
-            if self.init.list(client, known).is_err() {
-                ports.send(Some(client), &Reply::Failed(self.no_answer()));
-            }
-            return;
-        }
-        ports.send(Some(client), &Reply::Processes(process_list(self, &known)));
     }
 
     /// Runs a program for a client.
@@ -603,14 +573,12 @@ impl Running {
                 ports.send(client, &Reply::Failed(text));
             }
             Want::KillSession(id) => self.give_up(id, ports),
-            Want::KillPid(client) | Want::List(client, _) => {
-                ports.send(Some(client), &Reply::Failed(text));
-            }
             // Who makes AnT fail must not expect an answer.
-            Want::Inject(client) => {
+            Want::Order(client, Order::Inject { .. }) => {
                 let text = format!("done, it seems: {text}");
                 ports.send(Some(client), &Reply::Done(text));
             }
+            want => ports.send(want.client(), &Reply::Failed(text)),
         }
     }
 
@@ -652,13 +620,11 @@ impl Running {
         // Only now is it true what they are told.
         let ids: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
         for want in self.init.abandon() {
-            match want {
-                Want::Spawn(_) | Want::KillSession(_) => {}
-                Want::KillPid(client) | Want::List(client, _) => {
-                    ports.send(Some(client), &Reply::Failed(reason.into()));
-                }
-                Want::Inject(client) => ports.send(Some(client), &Reply::Done(reason.into())),
-            }
+            let reply = match want {
+                Want::Order(_, Order::Inject { .. }) => Reply::Done(reason.into()),
+                _ => Reply::Failed(reason.into()),
+            };
+            ports.send(want.client(), &reply);
         }
         for id in ids {
             let Some(session) = self.sessions.remove(id) else { continue };
@@ -678,10 +644,6 @@ impl Running {
 /// That a core does not answer, and what to do.
 pub(crate) fn does_not_answer(cpu: u32) -> String {
     format!("AnT does not answer (CPU {cpu}); `antctl stop` brings the CPUs back")
-}
-
-fn done_or(result: i32, done: &str) -> Reply {
-    if result == 0 { Reply::Done(done.into()) } else { Reply::Failed(init::refusal(result)) }
 }
 
 /// An outcome for the daemon's own log.

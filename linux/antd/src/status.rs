@@ -2,18 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS, ServerInfo};
 use ant_abi::core_block::CoreControl;
 use ant_abi::syscall::{
-    ProcessInfo, STATE_CREATED, STATE_ENDING, STATE_IN_CALL, STATE_LOADING, STATE_READY,
-    STATE_RUNNING,
+    PROCESS_PROGRAM, PROCESS_SERVER, ProcessInfo, STATE_ASKING, STATE_CALLING, STATE_CREATED,
+    STATE_ENDING, STATE_IN_CALL, STATE_LOADING, STATE_READY, STATE_RECEIVING, STATE_RUNNING,
+    STATE_SLEEPING,
 };
 use ant_dev::{CoreState, Role};
 
 use crate::channel::printable;
 use crate::clients::ClientId;
 use crate::partition::pages;
-use crate::protocol::{CoreStatus, PartitionStatus, Process};
+use crate::protocol::{CoreStatus, PartitionStatus, Process, Server};
 use crate::running::Running;
+use crate::survey::name_of;
 use crate::sys;
 
 /// Longest command line that is shown.
@@ -146,11 +149,16 @@ impl Running {
 }
 
 /// AnT's processes, with what Linux's side knows of them.
-pub fn process_list(running: &Running, infos: &[ProcessInfo]) -> Vec<Process> {
-    infos.iter().map(|info| process(running, info)).collect()
+pub fn process_list(
+    running: &Running,
+    infos: &[ProcessInfo],
+    servers: &[ServerInfo],
+) -> Vec<Process> {
+    let server = |pid| servers.iter().find(|server| server.pid == pid);
+    infos.iter().map(|info| process(running, info, server(info.pid))).collect()
 }
 
-fn process(running: &Running, info: &ProcessInfo) -> Process {
+fn process(running: &Running, info: &ProcessInfo, server: Option<&ServerInfo>) -> Process {
     let session = running.sessions.of_pid(info.pid).and_then(|id| running.sessions.get(id));
     let proxy = session
         .and_then(|session| session.lca())
@@ -164,7 +172,10 @@ fn process(running: &Running, info: &ProcessInfo) -> Process {
     Process {
         pid: info.pid,
         cpu: running.partition.cpu_of(info.core),
+        kind: kind_name(info.kind),
         state: state_name(info.state),
+        priority: info.priority,
+        restarts: server.map(|server| server.restarts),
         calls: info.calls,
         memory: pages(info.pages.into()),
         uid: session.map(|session| session.identity.uid),
@@ -181,6 +192,52 @@ fn state_name(state: u32) -> String {
         STATE_RUNNING => "running".into(),
         STATE_IN_CALL => "in call".into(),
         STATE_ENDING => "ending".into(),
+        STATE_RECEIVING => "receiving".into(),
+        STATE_CALLING => "calling".into(),
+        STATE_ASKING => "asking".into(),
+        STATE_SLEEPING => "sleeping".into(),
         other => format!("{other}?"),
+    }
+}
+
+fn kind_name(kind: u32) -> String {
+    match kind {
+        PROCESS_PROGRAM => "program".into(),
+        PROCESS_SERVER => "server".into(),
+        other => format!("{other}?"),
+    }
+}
+
+/// AnT's servers, with the CPUs of their processes.
+pub fn server_list(
+    running: &Running,
+    infos: &[ProcessInfo],
+    servers: &[ServerInfo],
+) -> Vec<Server> {
+    let cpu = |pid| {
+        let info = infos.iter().find(|info| info.pid == pid)?;
+        Some(running.partition.cpu_of(info.core))
+    };
+    servers.iter().map(|info| server(info, cpu(info.pid))).collect()
+}
+
+fn server(info: &ServerInfo, cpu: Option<u32>) -> Server {
+    let state = match info.state {
+        SERVER_STARTING => "starting".into(),
+        SERVER_SERVES => "serves".into(),
+        SERVER_WAITS => "waits".into(),
+        SERVER_GIVEN_UP => "given up".into(),
+        other => format!("{other}?"),
+    };
+    Server {
+        name: name_of(info),
+        state,
+        pid: Some(info.pid).filter(|&pid| pid != 0),
+        cpu,
+        priority: info.priority,
+        generation: info.generation,
+        restarts: info.restarts,
+        program: info.program.into(),
+        last_end: printable(&info.last_end),
     }
 }

@@ -4,7 +4,16 @@
 //! One scenario after another, each with a daemon of its own. There are no threads, for the daemon
 //! is forked from here.
 
+/// Lists the scenarios of a module.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        /// All of them.
+        pub const ALL: &[(&str, fn())] = &[$((stringify!($name), $name)),*];
+    };
+}
+
 mod image;
+mod orders;
 mod player;
 mod scenarios;
 
@@ -19,6 +28,6 @@ fn main() {
             Ok(())
         })
     };
-    let trials = scenarios::ALL.iter().map(trial).collect();
+    let trials = scenarios::ALL.iter().chain(orders::ALL).map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use ant_abi::control::{REQUEST_KILL, REQUEST_LIST, REQUEST_SPAWN, Reply as InitReply};
+use ant_abi::control::{REQUEST_KILL, REQUEST_SPAWN, Reply as InitReply};
 use ant_abi::core_block::{CORE_PANICKED, ROLE_P_KERNEL};
 use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::lca::{
@@ -15,7 +15,6 @@ use ant_abi::lca::{
 };
 use ant_abi::log::LEVEL_ERROR;
 use ant_abi::store::STORE_ENTRIES;
-use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_RUNNING};
 use ant_abi::{Error, REVISION};
 use ant_core::calls::nr;
 use ant_core::log_ring::LogWriter;
@@ -28,15 +27,6 @@ use crate::image::image;
 use crate::player::{
     Client, MEMORY, Process, World, fork_child, has_gone, no_arguments, odd_argument, wait_for,
 };
-
-type Scenario = (&'static str, fn());
-
-macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
-        /// All of them.
-        pub const ALL: &[Scenario] = &[$((stringify!($name), $name)),*];
-    };
-}
 
 scenarios!(
     boot_twice_and_stop,
@@ -62,7 +52,6 @@ scenarios!(
     kill_by_number,
     a_foreign_request_is_dropped,
     a_refused_spawn_is_explained,
-    processes_are_listed,
     status_finds_a_core_that_hangs,
     a_core_that_hangs_ends_its_programs_only,
     an_init_that_does_not_answer,
@@ -84,14 +73,15 @@ fn pipe() -> (PipeReader, PipeWriter) {
 }
 
 /// A world with one program that has made a call, so it has a proxy.
-fn running(name: &str) -> (World, Client, Process, Pid) {
+pub fn running(name: &str) -> (World, Client, Process, Pid) {
     let mut world = World::booted(name, 0);
     let (client, process) = world.run(null().as_fd());
     let proxy = world.proxy_of(process);
     (world, client, process, proxy)
 }
 
-fn done(reply: Reply) -> String {
+/// What was done.
+pub fn done(reply: Reply) -> String {
     match reply {
         Reply::Done(text) => text,
         other => panic!("{other:?}"),
@@ -539,37 +529,6 @@ fn a_refused_spawn_is_explained() {
     assert_eq!(status(&world).partition.unwrap().programs, 0);
 }
 
-fn processes_are_listed() {
-    let (mut world, _client, process, proxy) = running("ps");
-    let client = world.client();
-    client.send(&Request::Ps);
-    let asked = world.init_asked();
-    assert_eq!((asked.head.kind, asked.head.a), (REQUEST_LIST, 0));
-    let mut name = [0; NAME_LEN];
-    name[..4].copy_from_slice(b"init");
-    let info = |pid, core| ProcessInfo {
-        pid,
-        core,
-        state: STATE_RUNNING,
-        pages: 3,
-        priority: 2,
-        kind: 0,
-        calls: 9,
-        name,
-    };
-    let list = [info(1, 0), info(process.pid, 1)];
-    let reply = InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() };
-    world.init_answers(reply, list.as_bytes());
-    let Reply::Processes(processes) = client.reply() else { panic!() };
-    assert_eq!(processes.len(), 2);
-    assert_eq!((processes[0].command.as_str(), processes[0].uid), ("init", None));
-    assert!(processes[0].proxy.is_some());
-    assert_eq!(processes[1].command, "/usr/lib/ant/apps/wc -l");
-    assert_eq!((processes[1].cpu, processes[1].memory, processes[1].calls), (2, 12288, 9));
-    assert_eq!(processes[1].proxy, Some(proxy.as_raw()));
-    assert_eq!(processes[1].uid, Some(Uid::current().as_raw()));
-}
-
 fn status_finds_a_core_that_hangs() {
     let world = World::booted("hang", 0);
     let client = world.client();
@@ -816,6 +775,11 @@ fn only_root_may_boot_and_stop() {
         assert!(ask(Request::Stop).contains("only root"));
         assert!(ask(Request::Kill { pid, signal: 9 }).contains("another user's"));
         assert!(ask(Request::Kill { pid: 1, signal: 9 }).contains("no process 1"));
+        assert!(ask(Request::Priority { pid, priority: 1 }).contains("another user's"));
+        assert!(ask(Request::Move { pid, cpu: 1 }).contains("another user's"));
+        assert!(ask(Request::Priority { pid: 40, priority: 1 }).contains("no process 40"));
+        assert!(ask(Request::RestartServer { name: "serial".into() }).contains("only root"));
+        assert!(ask(Request::ReplaceServer { name: "serial".into() }).contains("only root"));
         0
     });
     let status = nix::sys::wait::waitpid(child, None).unwrap();
