@@ -65,6 +65,9 @@ impl Timeout {
     }
 }
 
+/// How often [`ask`] calls: a request that ends every server that gets it must come to an end.
+const ASKS: u32 = 3;
+
 /// What becomes of a call whose server ends before it has received it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRestart {
@@ -134,6 +137,24 @@ pub fn call(
         Err(Error::TimedOut) => Err(CallError::TimedOut),
         Err(error) => Err(CallError::Refused(error)),
     }
+}
+
+/// As [`call`], of a server whose every generation understands the request, and which may get it
+/// twice: the caller need not notice a restart.
+pub fn ask(
+    handle: Handle,
+    message: &mut Message<'_>,
+    timeout: Timeout,
+) -> Result<Reply, CallError> {
+    let had_pages = message.pages.is_some();
+    for _ in 1..ASKS {
+        match call(handle, message, timeout, OnRestart::Wait) {
+            // Pages that the last one has had are gone with it.
+            Err(CallError::PeerRestarted { .. }) if message.pages.is_some() == had_pages => {}
+            result => return result,
+        }
+    }
+    call(handle, message, timeout, OnRestart::Wait)
 }
 
 /// Puts the message into the queue of an endpoint and goes on; nothing can be lent.

@@ -35,7 +35,7 @@ pub struct Start {
 
 impl Start {
     /// The handles that its predecessor has had kept, and their slots.
-    pub fn kept(&self) -> impl Iterator<Item = (u32, Handle)> {
+    pub fn kept(&self) -> impl Iterator<Item = (u32, Handle)> + use<> {
         self.welcome.kept().filter_map(|(slot, number)| Some((slot, Handle::new(number)?)))
     }
 }

@@ -53,25 +53,29 @@ impl<'a> Message<'a> {
     }
 }
 
-/// A reply that has come.
+/// A reply that has come. What came with it and nobody takes is closed or freed with it.
 #[derive(Debug)]
 pub struct Reply {
     /// The words.
     pub words: [u64; IPC_WORDS],
-    /// A handle that came with it.
-    pub handle: Option<Handle>,
+    handle: Option<Gift>,
     pages: Option<Arrived>,
 }
 
 impl Reply {
     pub(super) fn new(registers: &Registers) -> Self {
         let pages = Arrived::new(Span(registers.span));
-        Self { words: registers.words, handle: Handle::new(registers.handle), pages }
+        Self { words: registers.words, handle: Handle::new(registers.handle).map(Gift), pages }
     }
 
     /// The number or the error in the first word, see [`Message::result`].
     pub fn result(&self) -> Result<u64, Error> {
         crate::ant::check(self.words[0] as i64)
+    }
+
+    /// The handle that came with it.
+    pub fn take_handle(&mut self) -> Option<Handle> {
+        self.handle.take().map(Gift::keep)
     }
 
     /// The pages that were handed over with it.
@@ -96,15 +100,14 @@ pub enum Received {
     Send(Request),
 }
 
-/// A request that has come. Pages handed over or shared with it that nobody takes are freed with it.
+/// A request that has come. What came with it and nobody takes is closed or freed with it.
 #[derive(Debug)]
 pub struct Request {
     /// The words.
     pub words: [u64; IPC_WORDS],
     /// Badge of the handle that it came through, as `init` or nobody (0) has set it.
     pub badge: u64,
-    /// A handle that came with it.
-    pub handle: Option<Handle>,
+    handle: Option<Gift>,
     pages: Option<Arrived>,
     token: Option<Token>,
 }
@@ -113,6 +116,11 @@ impl Request {
     pub(super) fn new(badge: u64, registers: &Registers, token: Option<Token>) -> Self {
         let Reply { words, handle, pages } = Reply::new(registers);
         Self { words, badge, handle, pages, token }
+    }
+
+    /// The handle that came with it.
+    pub fn take_handle(&mut self) -> Option<Handle> {
+        self.handle.take().map(Gift::keep)
     }
 
     /// The pages that were handed over with it.
@@ -151,6 +159,25 @@ impl Token {
 
     pub(super) fn number(self) -> u64 {
         self.0
+    }
+}
+
+/// A handle that came with a message; closed unless somebody takes it.
+#[derive(Debug)]
+struct Gift(Handle);
+
+impl Gift {
+    fn keep(self) -> Handle {
+        let handle = self.0;
+        core::mem::forget(self);
+        handle
+    }
+}
+
+impl Drop for Gift {
+    fn drop(&mut self) {
+        // The kernel gave it to this process: it can be closed.
+        let _ = super::close(self.0);
     }
 }
 

@@ -1,0 +1,90 @@
+//! The interface of the name service: a name of at most 24 bytes stands for a handle.
+//!
+//! [`Request`] is the one description of what goes over, for both sides; the functions for clients,
+//! which go through handle 1, are [`register`], [`lookup`], [`wait_for`] and [`list`].
+//!
+//! A name is its owner's (badge of its handle) until the owner's endpoint is gone. The requests
+//! mean the same to every generation of the service, so clients need not notice its restarts.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(target_os = "none")]
+mod client;
+mod name;
+
+use ant_abi::Error;
+use ant_abi::ipc::IPC_WORDS;
+
+#[cfg(target_os = "none")]
+pub use client::{list, lookup, register, wait_for};
+pub use name::{NAME_MAX, Name};
+
+const REGISTER: u64 = 1;
+const LOOKUP: u64 = 2;
+const LIST: u64 = 3;
+
+/// A request to the name service. The reply's first word is 0 or an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Let this name stand for the handle that comes with it. `Busy`: it is another's.
+    Register(Name),
+    /// The reply comes with a handle. `NoEntry`: there is no such name.
+    Lookup(Name),
+    /// The reply's other words are name number so much. `NoEntry`: there are not so many.
+    List(u32),
+}
+
+impl Request {
+    /// As words of a message.
+    #[must_use]
+    pub fn encode(self) -> [u64; IPC_WORDS] {
+        match self {
+            Self::Register(name) => with_name(REGISTER, name),
+            Self::Lookup(name) => with_name(LOOKUP, name),
+            Self::List(index) => [LIST, index.into(), 0, 0],
+        }
+    }
+
+    /// From words that anybody may have sent.
+    pub fn decode(words: [u64; IPC_WORDS]) -> Result<Self, Error> {
+        match words[0] {
+            REGISTER => name_in(words).map(Self::Register),
+            LOOKUP => name_in(words).map(Self::Lookup),
+            LIST => u32::try_from(words[1]).map(Self::List).map_err(|_| Error::NoEntry),
+            _ => Err(Error::Protocol),
+        }
+    }
+}
+
+/// Words of a message with a name: a first one, then the name's.
+#[must_use]
+pub fn with_name(first: u64, name: Name) -> [u64; IPC_WORDS] {
+    let [a, b, c] = name.to_words();
+    [first, a, b, c]
+}
+
+/// The name in words of a message.
+pub fn name_in(words: [u64; IPC_WORDS]) -> Result<Name, Error> {
+    let [_, a, b, c] = words;
+    Name::from_words([a, b, c])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_comes_back_from_its_words() {
+        let name = Name::new("serial").unwrap();
+        for request in [Request::Register(name), Request::Lookup(name), Request::List(7)] {
+            assert_eq!(Request::decode(request.encode()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        assert_eq!(Request::decode([9, 0, 0, 0]), Err(Error::Protocol));
+        assert_eq!(Request::decode([LOOKUP, 0, 0, 0]), Err(Error::Invalid));
+        assert_eq!(Request::decode([LIST, u64::MAX, 0, 0]), Err(Error::NoEntry));
+    }
+}

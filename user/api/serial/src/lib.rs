@@ -1,0 +1,134 @@
+//! The interface of a serial line, registered as `serial`.
+//!
+//! [`Request`] is the one description of what goes over, for both sides; the functions for clients
+//! are [`write`] and [`read`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(target_os = "none")]
+mod client;
+
+use ant_abi::Error;
+use ant_abi::ipc::IPC_WORDS;
+
+#[cfg(target_os = "none")]
+pub use client::{read, write};
+
+/// The name it is registered by.
+pub const NAME: &str = "serial";
+
+const WRITE: u64 = 1;
+const WRITE_LENT: u64 = 2;
+const READ: u64 = 3;
+
+/// Bytes that a message can carry in its words.
+pub const INLINE_MAX: usize = 24;
+
+/// At most 24 bytes, in the words of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inline {
+    len: usize,
+    bytes: [u8; INLINE_MAX],
+}
+
+impl Inline {
+    /// The first bytes of `data`, as many as fit.
+    #[must_use]
+    pub fn first_of(data: &[u8]) -> Self {
+        let len = data.len().min(INLINE_MAX);
+        let mut bytes = [0; INLINE_MAX];
+        bytes[..len].copy_from_slice(&data[..len]);
+        Self { len, bytes }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn encode(self, first: u64) -> [u64; IPC_WORDS] {
+        let [a, b, c]: [u64; 3] = zerocopy::transmute!(self.bytes);
+        [first, a, b, c]
+    }
+
+    fn decode(len: u64, words: [u64; IPC_WORDS]) -> Result<Self, Error> {
+        let len = usize::try_from(len).ok().filter(|&len| len <= INLINE_MAX);
+        let [_, a, b, c] = words;
+        Ok(Self { len: len.ok_or(Error::TooLong)?, bytes: zerocopy::transmute!([a, b, c]) })
+    }
+}
+
+/// A request to the server of a serial line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Write these bytes. The reply's first word is 0 or an error.
+    Write(Inline),
+    /// Write so many bytes of the pages that are lent with it. The reply as of `Write`.
+    WriteLent(usize),
+    /// The reply is what has come, at most 24 bytes: see [`encode_read`].
+    Read,
+}
+
+impl Request {
+    /// As words of a message.
+    #[must_use]
+    pub fn encode(self) -> [u64; IPC_WORDS] {
+        match self {
+            Self::Write(inline) => inline.encode(WRITE | (inline.len as u64) << 8),
+            Self::WriteLent(len) => [WRITE_LENT, len as u64, 0, 0],
+            Self::Read => [READ, 0, 0, 0],
+        }
+    }
+
+    /// From words that anybody may have sent.
+    pub fn decode(words: [u64; IPC_WORDS]) -> Result<Self, Error> {
+        match words[0] & 0xff {
+            WRITE => Inline::decode(words[0] >> 8, words).map(Self::Write),
+            WRITE_LENT => {
+                usize::try_from(words[1]).map(Self::WriteLent).map_err(|_| Error::TooLong)
+            }
+            READ => Ok(Self::Read),
+            _ => Err(Error::Protocol),
+        }
+    }
+}
+
+/// The reply to `Read`: the number of bytes, then the bytes.
+#[must_use]
+pub fn encode_read(data: Inline) -> [u64; IPC_WORDS] {
+    data.encode(data.len as u64)
+}
+
+/// What the reply to `Read` has.
+pub fn decode_read(words: [u64; IPC_WORDS]) -> Result<Inline, Error> {
+    Inline::decode(words[0], words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_comes_back_from_its_words() {
+        let write = Request::Write(Inline::first_of(b"hello"));
+        for request in [write, Request::WriteLent(5000), Request::Read] {
+            assert_eq!(Request::decode(request.encode()), Ok(request));
+        }
+    }
+
+    #[test]
+    fn what_is_read_comes_back_from_its_words() {
+        for data in [&b""[..], b"x", b"123456789012345678901234"] {
+            let words = encode_read(Inline::first_of(data));
+            assert_eq!(decode_read(words).unwrap().as_slice(), data);
+        }
+    }
+
+    #[test]
+    fn more_bytes_than_there_are_words_for_are_refused() {
+        assert_eq!(Request::decode([WRITE | 25 << 8, 0, 0, 0]), Err(Error::TooLong));
+        assert_eq!(decode_read([u64::MAX, 0, 0, 0]), Err(Error::TooLong));
+        assert_eq!(Request::decode([0, 0, 0, 0]), Err(Error::Protocol));
+    }
+}

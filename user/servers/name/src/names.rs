@@ -1,0 +1,113 @@
+//! The table of names, and how it survives its server.
+
+use ant_abi::Error;
+use ant_api_init::KEPT_MAX;
+use ant_api_name::Name;
+use ant_rt::ipc::{self, Handle};
+use ant_rt::server::{self, Start};
+
+use crate::state::State;
+
+/// Names that there can be: as many as `init` can keep handles.
+const NAMES: usize = KEPT_MAX as usize;
+
+/// A name and what it stands for.
+#[derive(Clone, Copy)]
+struct Entry {
+    name: Name,
+    /// Badge of who has registered it.
+    owner: u64,
+    handle: Handle,
+}
+
+impl Entry {
+    /// Whether its endpoint is gone for good.
+    fn is_dead(&self) -> bool {
+        ipc::notify(self.handle, 0) == Err(Error::PeerGone)
+    }
+}
+
+/// All names; each has a slot here, in the state page, and with `init`.
+pub struct Names {
+    entries: [Option<Entry>; NAMES],
+    state: State,
+}
+
+impl Names {
+    /// What the predecessor has left. A name counts if both the state page and `init` have it.
+    pub fn restore(start: Start) -> Result<Self, Error> {
+        let mut entries = [None; NAMES];
+        let kept = start.kept();
+        let state = State::new(start.state.ok_or(Error::NoMemory)?);
+        for (slot, handle) in kept {
+            let slot = slot as usize;
+            match state.get(slot) {
+                Some((name, owner)) => entries[slot] = Some(Entry { name, owner, handle }),
+                None => ipc::close(handle)?,
+            }
+        }
+        Ok(Self { entries, state })
+    }
+
+    /// Lets a name stand for a handle. `Busy`: it is another's; `NoMemory`: there is no room.
+    pub fn register(&mut self, name: Name, owner: u64, handle: Handle) -> Result<(), Error> {
+        let slot = self.slot_for(name, owner).and_then(|slot| {
+            self.remove(slot);
+            server::keep(slot as u32, handle)?;
+            Ok(slot)
+        });
+        let Ok(slot) = slot else {
+            let _ = ipc::close(handle);
+            return slot.map(drop);
+        };
+        self.state.set(slot, name, owner);
+        self.entries[slot] = Some(Entry { name, owner, handle });
+        Ok(())
+    }
+
+    /// What a name stands for.
+    pub fn lookup(&mut self, name: Name) -> Option<Handle> {
+        let slot = self.find(name)?;
+        if self.entries[slot]?.is_dead() {
+            self.remove(slot);
+        }
+        self.entries[slot].map(|entry| entry.handle)
+    }
+
+    /// Name number `index`.
+    pub fn name(&self, index: usize) -> Option<Name> {
+        self.entries.iter().flatten().nth(index).map(|entry| entry.name)
+    }
+
+    fn find(&self, name: Name) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.is_some_and(|entry| entry.name == name))
+    }
+
+    fn slot_for(&mut self, name: Name, owner: u64) -> Result<usize, Error> {
+        if let Some(slot) = self.find(name) {
+            let free =
+                self.entries[slot].is_none_or(|entry| entry.owner == owner || entry.is_dead());
+            return if free { Ok(slot) } else { Err(Error::Busy) };
+        }
+        if self.entries.iter().all(Option::is_some) {
+            self.remove_dead();
+        }
+        self.entries.iter().position(Option::is_none).ok_or(Error::NoMemory)
+    }
+
+    fn remove_dead(&mut self) {
+        for slot in 0..NAMES {
+            if self.entries[slot].is_some_and(|entry| entry.is_dead()) {
+                self.remove(slot);
+            }
+        }
+    }
+
+    fn remove(&mut self, slot: usize) {
+        let Some(entry) = self.entries[slot].take() else { return };
+        self.state.clear(slot);
+        // What cannot be let go of is taken over by the next name in this slot.
+        let _ = server::forget(slot as u32);
+        let _ = ipc::close(entry.handle);
+    }
+}
