@@ -15,6 +15,7 @@
 //! Deliberately absent: registers, page tables, handles, clocks. They are behind [`Outside`].
 
 mod message;
+mod priorities;
 mod queue;
 mod station;
 

@@ -38,10 +38,12 @@ impl Token {
         self.0 as u8
     }
 
+    #[cfg(test)]
     pub(super) const fn core(self) -> u8 {
         (self.0 >> 8) as u8
     }
 
+    #[cfg(test)]
     pub(super) const fn sequence(self) -> u32 {
         (self.0 >> 16) as u32
     }
@@ -251,7 +253,7 @@ impl Packet {
         let message = Message {
             words: [words[2], words[3], words[4], words[5]],
             span: Span(words[6]),
-            handle: words[7] & (1 << HANDLE_BITS) - 1,
+            handle: words[7] & ((1 << HANDLE_BITS) - 1),
         };
         Some(match kind {
             CALL => Packet::Call {

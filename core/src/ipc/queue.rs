@@ -57,13 +57,14 @@ impl Queue {
         }
     }
 
-    /// What is first for `server`, and its priority.
+    /// What is first for `server`.
     pub(super) fn first(&self, server: u8) -> Option<Item> {
         let first = self.lists[usize::from(server)].first;
         (first != END).then(|| item(first))
     }
 
     /// What follows `after` for the same server.
+    #[cfg(test)]
     pub(super) fn after(&self, after: Item) -> Option<Item> {
         let next = self.nodes[usize::from(node(after))].next;
         (next != END).then(|| item(next))

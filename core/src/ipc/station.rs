@@ -4,7 +4,13 @@ use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::{NOTIFY_RETIRE, Span, Transfer};
 
 use super::message::{Message, Packet, Token};
+use super::priorities::Priorities;
 use super::queue::{Item, Queue, Sent};
+
+#[cfg(test)]
+mod inspect;
+#[cfg(test)]
+pub(super) use inspect::Held;
 
 /// Who receives at an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +38,8 @@ pub trait Outside {
     fn ended(&mut self, client: u8, ending: Ending);
     /// A server of this core, which waited in [`Station::receive`], gets this.
     fn received(&mut self, server: u8, received: Received);
-    /// A process of this core runs with this priority from now on.
+    /// A process of this core runs with this priority from now on. It may not have come yet: see
+    /// [`Station::enter`].
     fn set_priority(&mut self, slot: u8, priority: u8);
     /// Takes the notification bits that wait at an endpoint.
     fn take_bits(&mut self, endpoint: u8) -> u64;
@@ -172,6 +179,8 @@ struct Local {
     base: u8,
     /// The priority it runs with.
     effective: u8,
+    /// Those of its callers.
+    callers: Priorities,
 }
 
 impl Local {
@@ -182,6 +191,7 @@ impl Local {
         retired: false,
         base: 0,
         effective: 0,
+        callers: Priorities::NONE,
     };
 }
 
@@ -221,10 +231,13 @@ impl Station {
         }
     }
 
-    /// A process comes to this core.
+    /// A process comes to this core. Callers may have come before it, who found it through an
+    /// endpoint: it runs with [`Station::priority`].
     pub fn enter(&mut self, slot: u8, priority: u8, endpoint: Option<u8>) {
-        let local = Local { endpoint, base: priority, effective: priority, ..Local::NOBODY };
-        *self.local(slot) = local;
+        let local = self.local(slot);
+        let callers = local.callers;
+        let effective = callers.highest().max(priority);
+        *local = Local { endpoint, base: priority, effective, callers, ..Local::NOBODY };
     }
 
     /// A process of this core receives at `endpoint` from now on.
@@ -246,11 +259,15 @@ impl Station {
         self.locals[usize::from(slot)].endpoint
     }
 
-    /// Whether a process has no call under way and has nobody's request: it can go to another core.
+    /// Whether a process has no call under way, has received nobody's request, and knows whether
+    /// it serves: it can go to another core.
     #[must_use]
     pub fn is_quiet(&self, slot: u8) -> bool {
-        let idle = matches!(self.locals[usize::from(slot)].client, Client::Idle);
-        idle && !self.callers.iter().flatten().any(|caller| caller.server == slot)
+        let local = &self.locals[usize::from(slot)];
+        let mut callers = self.callers.iter().flatten();
+        matches!(local.client, Client::Idle)
+            && !local.retired
+            && !callers.any(|caller| caller.server == slot && !caller.queued)
     }
 
     /// A process calls and waits; [`Outside::ended`] follows, maybe before this returns.
@@ -310,7 +327,7 @@ impl Station {
         let caller = place.as_ref().ok_or(NotWaiting)?;
         let is_it = caller.server == server
             && !caller.queued
-            && (caller.core, caller.sequence) == (token.core(), token.sequence());
+            && Token::new(client, caller.core, caller.sequence) == token;
         if !is_it {
             return Err(NotWaiting);
         }
@@ -377,6 +394,8 @@ impl Station {
     /// A process of this core is over. Nobody is to be bound to its endpoint any more.
     pub fn leave(&mut self, slot: u8, outside: &mut impl Outside) -> Gone {
         self.local(slot).receiving = false;
+        // First of all, as it may be its own server.
+        let gone = self.withdraw(slot, Withdrawal::Leaving, outside);
         self.bounce_queue(slot, outside);
         for client in 0..MAX_PROCESSES as u8 {
             let place = &mut self.callers[usize::from(client)];
@@ -386,7 +405,6 @@ impl Station {
                 self.fail(client, &caller, outside);
             }
         }
-        let gone = self.withdraw(slot, Withdrawal::Leaving, outside);
         if gone == Gone::Now {
             *self.local(slot) = Local::NOBODY;
         }
@@ -417,7 +435,7 @@ impl Station {
     }
 
     /// Moves a process away: see [`Station::is_quiet`]. Whoever waits for it finds it where the
-    /// endpoint says it is.
+    /// endpoint says it is, which is not here any more.
     pub fn move_away(&mut self, slot: u8, outside: &mut impl Outside) {
         self.bounce_queue(slot, outside);
         *self.local(slot) = Local::NOBODY;
@@ -534,6 +552,7 @@ impl Station {
     fn arrive(&mut self, client: u8, caller: Caller, outside: &mut impl Outside) {
         let Caller { server, priority, .. } = caller;
         self.callers[usize::from(client)] = Some(caller);
+        self.local(server).callers.add(priority);
         self.raise(server, priority, outside);
         if self.stop_receiving(server) {
             if let Some(received) = self.serve(client) {
@@ -593,13 +612,17 @@ impl Station {
         }
     }
 
+    /// How a call ends whose server has ended.
     fn restarted(&mut self, client: u8, outside: &impl Outside) -> Ending {
         let endpoint = match self.local(client).client {
             Client::Sent { call, .. } => call.options.endpoint,
             Client::Withdrawing { endpoint, .. } => endpoint,
             Client::Idle | Client::Waiting(_) => return Ending::Closed,
         };
-        Ending::Restarted { generation: outside.target(endpoint).1 }
+        match outside.target(endpoint) {
+            (Target::Closed, _) => Ending::Closed,
+            (_, generation) => Ending::Restarted { generation },
+        }
     }
 
     /// The server of a call that it had received has ended.
@@ -707,8 +730,11 @@ impl Station {
                 outside.post(core, Packet::Cancel { client, sequence });
                 return Gone::Later;
             }
-            Client::Withdrawing { sequence, endpoint, .. } => {
-                self.local(client).client = Client::Withdrawing { sequence, why, endpoint };
+            Client::Withdrawing { why: ref mut its, .. } => {
+                // Who leaves has no more time to wait for.
+                if *its == Withdrawal::TimedOut {
+                    *its = why;
+                }
                 return Gone::Later;
             }
         }
@@ -744,17 +770,12 @@ impl Station {
         priority: u8,
         outside: &mut impl Outside,
     ) {
-        let Some(caller) = self.callers[usize::from(client)].as_mut() else { return };
-        if (caller.core, caller.sequence) != (core, sequence) || caller.priority >= priority {
-            return;
+        let Some(caller) = &self.callers[usize::from(client)] else { return };
+        if (caller.core, caller.sequence) == (core, sequence)
+            && let Some(server) = self.promote(client, priority)
+        {
+            self.raise(server, priority, outside);
         }
-        caller.priority = priority;
-        let (server, queued) = (caller.server, caller.queued);
-        if queued {
-            self.queue.remove_call(server, client);
-            self.queue.add_call(server, client, priority);
-        }
-        self.raise(server, priority, outside);
     }
 
     /// A server has a caller of this priority; if it waits for another server itself, that one has,
@@ -773,23 +794,32 @@ impl Station {
                 outside.post(core, Packet::Boost { client: slot, sequence, priority });
                 return;
             }
-            let Some(caller) = self.callers[usize::from(slot)].as_mut() else { return };
-            if caller.priority >= priority {
-                return;
-            }
-            caller.priority = priority;
-            let (server, queued) = (caller.server, caller.queued);
-            if queued {
-                self.queue.remove_call(server, slot);
-                self.queue.add_call(server, slot, priority);
-            }
-            next = Some(server);
+            next = self.promote(slot, priority);
         }
+    }
+
+    /// Gives a call to a server of this core a higher priority; says who the server is.
+    fn promote(&mut self, client: u8, priority: u8) -> Option<u8> {
+        let caller = self.callers[usize::from(client)].as_mut()?;
+        let (server, queued, before) = (caller.server, caller.queued, caller.priority);
+        if before >= priority {
+            return None;
+        }
+        caller.priority = priority;
+        if queued {
+            self.queue.remove_call(server, client);
+            self.queue.add_call(server, client, priority);
+        }
+        let callers = &mut self.local(server).callers;
+        callers.remove(before);
+        callers.add(priority);
+        Some(server)
     }
 
     /// A server has lost a caller of this priority.
     fn lose(&mut self, server: u8, priority: u8, outside: &mut impl Outside) {
-        let local = &self.locals[usize::from(server)];
+        let local = self.local(server);
+        local.callers.remove(priority);
         if local.effective > local.base && priority == local.effective {
             self.settle(server, outside);
         }
@@ -797,10 +827,8 @@ impl Station {
 
     /// Finds the priority of a process anew.
     fn settle(&mut self, slot: u8, outside: &mut impl Outside) {
-        let callers = self.callers.iter().flatten().filter(|caller| caller.server == slot);
-        let highest = callers.map(|caller| caller.priority).max().unwrap_or(0);
-        let local = &mut self.locals[usize::from(slot)];
-        let priority = highest.max(local.base);
+        let local = self.local(slot);
+        let priority = local.callers.highest().max(local.base);
         if priority > local.effective {
             self.raise(slot, priority, outside);
         } else if priority < local.effective {
