@@ -38,7 +38,7 @@ pub trait Outside {
     fn ended(&mut self, client: u8, ending: Ending);
     /// A server of this core, which waited in [`Station::receive`], gets this.
     fn received(&mut self, server: u8, received: Received);
-    /// A process of this core runs with this priority from now on. It may not have come yet: see
+    /// A process of this core runs with this priority from now on. It may be between two cores: see
     /// [`Station::enter`].
     fn set_priority(&mut self, slot: u8, priority: u8);
     /// Takes the notification bits that wait at an endpoint.
@@ -232,6 +232,11 @@ impl Station {
     }
 
     /// A process comes to this core. Callers may have come before it, who found it through an
+    /// Says which core this is; nobody has entered yet.
+    pub fn begin_on(&mut self, core: u8) {
+        self.core = core;
+    }
+
     /// endpoint: it runs with [`Station::priority`].
     pub fn enter(&mut self, slot: u8, priority: u8, endpoint: Option<u8>) {
         let local = self.local(slot);
@@ -465,7 +470,7 @@ impl Station {
                         queued: true,
                         message,
                     };
-                    self.arrive(client, caller, outside);
+                    self.arrive(client, endpoint, caller, outside);
                 } else {
                     outside.post(from, Packet::Bounced { client, sequence });
                 }
@@ -530,7 +535,7 @@ impl Station {
                 if core == self.core {
                     let caller =
                         Caller { core, sequence, server, badge, priority, queued: true, message };
-                    self.arrive(client, caller, outside);
+                    self.arrive(client, endpoint, caller, outside);
                 } else {
                     let packet = Packet::Call {
                         client,
@@ -549,10 +554,13 @@ impl Station {
     }
 
     /// A call comes to a server of this core.
-    fn arrive(&mut self, client: u8, caller: Caller, outside: &mut impl Outside) {
+    fn arrive(&mut self, client: u8, endpoint: u8, caller: Caller, outside: &mut impl Outside) {
         let Caller { server, priority, .. } = caller;
         self.callers[usize::from(client)] = Some(caller);
-        self.local(server).callers.add(priority);
+        let local = self.local(server);
+        // It may not have been told yet, and never be if another is bound before.
+        local.endpoint = Some(endpoint);
+        local.callers.add(priority);
         self.raise(server, priority, outside);
         if self.stop_receiving(server) {
             if let Some(received) = self.serve(client) {
@@ -708,7 +716,10 @@ impl Station {
         if core != self.core {
             let packet = Packet::Send { server, endpoint, generation, badge, priority, message };
             outside.post(core, packet);
-        } else if self.stop_receiving(server) {
+            return;
+        }
+        self.local(server).endpoint = Some(endpoint);
+        if self.stop_receiving(server) {
             outside.send_left(endpoint);
             outside.received(server, Received::Send { badge, message });
         } else if let Err(sent) = self.queue.add_send(server, priority, sent) {
