@@ -35,6 +35,8 @@ use crate::table::{Leaving, OnLeaving, OnRequest, ProxyId, SessionId, Table};
 
 /// Most requests that can wait: one of each process.
 const REQUESTS_MAX: usize = ant_abi::MAX_PROCESSES;
+/// LCAs that cannot be released yet, beyond which a request that is nobody's is not answered.
+const UNRELEASED_MAX: usize = 2 * REQUESTS_MAX;
 /// Longest wait between two looks at the cores and their logs.
 const TICK: Duration = Duration::from_secs(1);
 /// The same while somebody waits for an answer.
@@ -194,9 +196,21 @@ impl Running {
             OnRequest::Wake { proxy } => self.proxies.wake(proxy),
             OnRequest::NewProxy { session } => return self.give_proxy(lca, session, ports),
             OnRequest::Release => self.release(lca),
-            OnRequest::Unknown => tracing::warn!("dropped a request of {:#x}: nobody's", lca.0),
+            OnRequest::Unknown => self.refuse(lca),
         }
         Ok(())
+    }
+
+    /// A request that is nobody's. If AnT has a process that waits for an answer, the release ends
+    /// it, so that it does not wait for ever.
+    fn refuse(&mut self, lca: StoreEntry) {
+        if self.unreleased.len() < UNRELEASED_MAX {
+            tracing::warn!("a request of {:#x}, which is nobody's: released", lca.0);
+            self.release(lca);
+        } else {
+            // An AnT that makes LCAs up must not fill our memory.
+            tracing::warn!("a request of {:#x}, which is nobody's: dropped", lca.0);
+        }
     }
 
     fn give_proxy(

@@ -38,7 +38,7 @@ pub enum OnRequest {
     },
     /// The process outlived its session: release its LCA, which ends it.
     Release,
-    /// Nobody's. Drop it.
+    /// Nobody's: whoever waits for an answer gets a release.
     Unknown,
 }
 

@@ -50,7 +50,7 @@ scenarios!(
     ctrl_c_before_the_process_exists,
     hanging_up_ends_the_program,
     kill_by_number,
-    a_foreign_request_is_dropped,
+    a_foreign_request_ends_whoever_waits,
     a_refused_spawn_is_explained,
     status_finds_a_core_that_hangs,
     a_core_that_hangs_ends_its_programs_only,
@@ -507,15 +507,17 @@ fn kill_by_number() {
     assert!(text.contains("no signal 99"), "{text}");
 }
 
-fn a_foreign_request_is_dropped() {
+fn a_foreign_request_ends_whoever_waits() {
     let (mut world, _client, process, proxy) = running("foreign");
     let foreign = Process { pid: 99, core: 1, lca: world.ant.lca(77, 3) };
     world.submit(foreign, nr::GETPID, CFLAG_CONTINUE, no_arguments);
     // An old generation of a page that is in use.
     let late = Process { lca: world.ant.lca(1, 6), ..process };
     world.ant.request(1, late.lca);
+    world.released(foreign);
+    world.released(late);
     assert_eq!(world.proxy_of(process), proxy);
-    assert!(!world.has_come(foreign));
+    assert!(!world.has_come(foreign), "once");
 }
 
 fn a_refused_spawn_is_explained() {
