@@ -1,11 +1,11 @@
-//! What a backend offers: the files of `/dev/ant`, one trait for each thing a file can be.
+//! What a backend offers: partitions, their control files, and the way to proxy files.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ant_abi::device::ModuleInfo;
 use ant_abi::store::StoreEntry;
 
-use crate::{CreateError, LcaPage, OpenError, OperationError, SharedArea};
+use crate::{CreateError, OpenError, OperationError, ProxyFile, SharedArea};
 
 /// What a partition shall be made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,32 +106,5 @@ pub trait Binder {
     /// # Errors
     ///
     /// The partition has stopped, or the LCA is not of it.
-    fn bind(&self, lca: StoreEntry) -> Result<Box<dyn ProxyFile>, OperationError>;
-}
-
-/// A proxy file: it may map one LCA and give its calls back.
-pub trait ProxyFile {
-    /// The descriptor.
-    fn descriptor(&self) -> BorrowedFd<'_>;
-
-    /// Gives the file a descriptor of at least `least` in place of the one it has.
-    ///
-    /// # Errors
-    ///
-    /// Too many open files.
-    fn raise(&mut self, least: i32) -> Result<(), OperationError>;
-
-    /// Maps the LCA.
-    ///
-    /// # Errors
-    ///
-    /// The partition has stopped.
-    fn map(&self) -> Result<LcaPage, OperationError>;
-
-    /// Gives the result in the LCA back to core `core`.
-    ///
-    /// # Errors
-    ///
-    /// No such core, or the partition has stopped.
-    fn ret(&self, core: u32) -> Result<(), OperationError>;
+    fn bind(&self, lca: StoreEntry) -> Result<ProxyFile, OperationError>;
 }

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 use ant_abi::device as abi;
 use ant_abi::store::StoreEntry;
-use ant_abi::{MAX_CORES, PAGE_SIZE, REVISION};
+use ant_abi::{MAX_CORES, REVISION};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
 use zerocopy::FromZeros;
 
+use crate::proxy_file::Way;
 use crate::raw::{Access, Mapping, ioctl, ioctl_none};
 use crate::{
-    Binder, ControlFile, CreateError, Device, Failure, LcaPage, OpenError, OperationError,
-    PartitionRequest, ProxyFile, SharedArea,
+    Binder, ControlFile, CreateError, Device, Failure, OpenError, OperationError, PartitionRequest,
+    ProxyFile, SharedArea,
 };
 
 /// Where the device is.
@@ -153,7 +153,7 @@ impl Binder for DeviceBinder {
         None
     }
 
-    fn bind(&self, lca: StoreEntry) -> Result<Box<dyn ProxyFile>, OperationError> {
+    fn bind(&self, lca: StoreEntry) -> Result<ProxyFile, OperationError> {
         let failed = |errno| OperationError::new(format!("binding {:#x}", lca.0), errno);
         let file = open(&self.path).map_err(|error| match error {
             OpenError::NotLoaded => failed(Errno::ENODEV),
@@ -162,43 +162,22 @@ impl Binder for DeviceBinder {
         })?;
         let mut bind = abi::ProxyBind { partition: self.partition, reserved: 0, lca: lca.0 };
         ioctl(&file, &abi::BIND, &mut bind).map_err(failed)?;
-        Ok(Box::new(Proxy { file: file.into(), lca }))
+        Ok(ProxyFile::new(file.into(), lca, ByDevice))
     }
 }
 
-/// A proxy file.
+/// The way of a proxy file of the device: everything goes through the file itself.
 #[derive(Debug)]
-struct Proxy {
-    file: OwnedFd,
-    lca: StoreEntry,
-}
+struct ByDevice;
 
-impl ProxyFile for Proxy {
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+impl Way for ByDevice {
+    fn offset(&self, lca: StoreEntry) -> u64 {
+        lca.raddr()
     }
 
-    fn raise(&mut self, least: i32) -> Result<(), OperationError> {
-        self.file = duplicate_above(&self.file, least)?;
-        Ok(())
+    fn ret(&self, file: &OwnedFd, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
+        let mut ret = abi::CallRet { lca: lca.0, cid: core, reserved: 0 };
+        ioctl(file, &abi::RET, &mut ret)
+            .map_err(|errno| OperationError::new(format!("returning {:#x}", lca.0), errno))
     }
-
-    fn map(&self) -> Result<LcaPage, OperationError> {
-        Mapping::new(&self.file, self.lca.raddr(), PAGE_SIZE, Access::ReadWrite)
-            .map(LcaPage::new)
-            .map_err(|errno| OperationError::new(format!("mapping {:#x}", self.lca.0), errno))
-    }
-
-    fn ret(&self, core: u32) -> Result<(), OperationError> {
-        let mut ret = abi::CallRet { lca: self.lca.0, cid: core, reserved: 0 };
-        ioctl(&self.file, &abi::RET, &mut ret)
-            .map_err(|errno| OperationError::new(format!("returning {:#x}", self.lca.0), errno))
-    }
-}
-
-/// A duplicate of `file` with a number of at least `least`, not inherited by programs.
-pub(crate) fn duplicate_above(file: &OwnedFd, least: i32) -> Result<OwnedFd, OperationError> {
-    let number = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(least))
-        .map_err(|errno| OperationError::new("moving a descriptor up", errno))?;
-    Ok(crate::raw::own(number))
 }

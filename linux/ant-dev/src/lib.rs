@@ -17,6 +17,7 @@
 mod backend;
 mod error;
 mod lca_page;
+mod proxy_file;
 #[allow(unsafe_code)]
 mod raw;
 mod shared;
@@ -24,7 +25,8 @@ mod shared;
 pub mod device;
 pub mod loopback;
 
-pub use backend::{Binder, ControlFile, Device, PartitionRequest, ProxyFile};
+pub use backend::{Binder, ControlFile, Device, PartitionRequest};
 pub use error::{CreateError, Failure, OpenError, OperationError};
 pub use lca_page::LcaPage;
+pub use proxy_file::ProxyFile;
 pub use shared::{CoreState, Role, SharedArea};

@@ -27,12 +27,12 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::device::duplicate_above;
+use crate::proxy_file::{Way, duplicate_above};
 use crate::raw::{Access, Mapping};
 use crate::shared::core_offset;
 use crate::{
-    Binder, ControlFile, CreateError, Device, Failure, LcaPage, OpenError, OperationError,
-    PartitionRequest, ProxyFile, SharedArea,
+    Binder, ControlFile, CreateError, Device, Failure, OpenError, OperationError, PartitionRequest,
+    ProxyFile, SharedArea,
 };
 
 /// Where the partition's memory begins, as its two sides call it.
@@ -310,7 +310,7 @@ impl ControlFile for Control {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LoopbackBinder {
     memory: Rc<Memory>,
 }
@@ -320,42 +320,23 @@ impl Binder for LoopbackBinder {
         Some(self.memory.file.as_fd())
     }
 
-    fn bind(&self, lca: StoreEntry) -> Result<Box<dyn ProxyFile>, OperationError> {
+    fn bind(&self, lca: StoreEntry) -> Result<ProxyFile, OperationError> {
         if self.memory.offset_of(lca).is_none() {
             return Err(OperationError::new(format!("binding {:#x}", lca.0), Errno::EINVAL));
         }
         let file = duplicate_above(&self.memory.file, 0)?;
-        Ok(Box::new(Proxy { memory: self.memory.clone(), file, lca }))
+        Ok(ProxyFile::new(file, lca, self.clone()))
     }
 }
 
-/// A proxy file: one more descriptor of the memory file.
-#[derive(Debug)]
-struct Proxy {
-    memory: Rc<Memory>,
-    file: OwnedFd,
-    lca: StoreEntry,
-}
-
-impl ProxyFile for Proxy {
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+/// The way of a proxy file: one more descriptor of the memory file.
+impl Way for LoopbackBinder {
+    fn offset(&self, lca: StoreEntry) -> u64 {
+        self.memory.offset_of(lca).expect("checked by bind")
     }
 
-    fn raise(&mut self, least: i32) -> Result<(), OperationError> {
-        self.file = duplicate_above(&self.file, least)?;
-        Ok(())
-    }
-
-    fn map(&self) -> Result<LcaPage, OperationError> {
-        let offset = self.memory.offset_of(self.lca).expect("checked by bind");
-        Mapping::new(&self.file, offset, PAGE_SIZE, Access::ReadWrite)
-            .map(LcaPage::new)
-            .map_err(|errno| OperationError::new("mapping an LCA", errno))
-    }
-
-    fn ret(&self, core: u32) -> Result<(), OperationError> {
-        self.memory.give(&self.file, self.lca, core, "returning")
+    fn ret(&self, file: &OwnedFd, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
+        self.memory.give(file, lca, core, "returning")
     }
 }
 
