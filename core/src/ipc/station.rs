@@ -231,12 +231,12 @@ impl Station {
         }
     }
 
-    /// A process comes to this core. Callers may have come before it, who found it through an
     /// Says which core this is; nobody has entered yet.
     pub fn begin_on(&mut self, core: u8) {
         self.core = core;
     }
 
+    /// A process comes to this core. Callers may have come before it, who found it through an
     /// endpoint: it runs with [`Station::priority`].
     pub fn enter(&mut self, slot: u8, priority: u8, endpoint: Option<u8>) {
         let local = self.local(slot);
