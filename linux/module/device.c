@@ -138,46 +138,44 @@ static long ioctl_bind(struct ant_file *file, struct file *filp, void __user *ar
 	return err;
 }
 
-static int load(struct ant_partition *part, const struct ant_image_load *req)
+/* What an ioctl that runs under the partition's lock gets. */
+union locked_request {
+	struct ant_image_load load;
+	struct ant_core_start start;
+};
+
+static int load(struct ant_partition *part, const union locked_request *req)
 {
-	if (part->stopped)
-		return -ENODEV;
+	const struct ant_image_load *what = &req->load;
+
 	if (part->loaded)
 		return -EBUSY;
-	if (req->len > ANT_SHARED_OFFSET || req->offset > ANT_SHARED_OFFSET - req->len)
+	if (what->len > ANT_SHARED_OFFSET || what->offset > ANT_SHARED_OFFSET - what->len)
 		return -EINVAL;
-	if (copy_from_user(phys_to_virt(part->image + req->offset), u64_to_user_ptr(req->source),
-			   req->len))
+	if (copy_from_user(phys_to_virt(part->image + what->offset), u64_to_user_ptr(what->source),
+			   what->len))
 		return -EFAULT;
 	return 0;
 }
 
-static long ioctl_load(struct ant_partition *part, void __user *arg)
+static int start(struct ant_partition *part, const union locked_request *req)
 {
-	struct ant_image_load req;
-	int err;
-
-	if (copy_from_user(&req, arg, sizeof(req)))
-		return -EFAULT;
-	err = mutex_lock_killable(&part->lock);
-	if (err)
-		return err;
-	err = load(part, &req);
-	mutex_unlock(&part->lock);
-	return err;
+	return ant_core_start(part, &req->start);
 }
 
-static long ioctl_start(struct ant_partition *part, void __user *arg)
+/* Under the lock the partition does not stop. */
+static long ioctl_locked(struct ant_partition *part, unsigned int request, void __user *arg,
+			 int (*run)(struct ant_partition *part, const union locked_request *req))
 {
-	struct ant_core_start req;
+	union locked_request req;
 	int err;
 
-	if (copy_from_user(&req, arg, sizeof(req)))
+	if (copy_from_user(&req, arg, _IOC_SIZE(request)))
 		return -EFAULT;
 	err = mutex_lock_killable(&part->lock);
 	if (err)
 		return err;
-	err = part->stopped ? -ENODEV : ant_core_start(part, &req);
+	err = part->stopped ? -ENODEV : run(part, &req);
 	mutex_unlock(&part->lock);
 	return err;
 }
@@ -187,9 +185,9 @@ static long control_ioctl(struct ant_file *file, struct file *filp, unsigned int
 {
 	switch (request) {
 	case ANT_LOAD:
-		return ioctl_load(file->part, arg);
+		return ioctl_locked(file->part, request, arg, load);
 	case ANT_START:
-		return ioctl_start(file->part, arg);
+		return ioctl_locked(file->part, request, arg, start);
 	case ANT_STOP:
 		return ant_partition_stop(file->part);
 	case ANT_KICK:
