@@ -4,6 +4,7 @@
 //! * [`log_ring`]: the kernel log of a core, written by AnT and read by Linux.
 //! * [`attention`]: whether a core needs a doorbell, or looks into its rings by itself.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
+//! * [`ica`]: who has the pages that processes hand to each other.
 //! * [`ipc`]: calls, replies and messages between processes, as one core sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
 //! * [`packets`]: what one AnT core tells another.
@@ -23,6 +24,7 @@ extern crate std;
 mod atomic;
 pub mod attention;
 pub mod calls;
+pub mod ica;
 pub mod ipc;
 pub mod lca;
 pub mod log_ring;

@@ -1,0 +1,109 @@
+//! One page of the ICA in one word: `sharers << 52 | frame | kind << 8 | slot`.
+
+use ant_abi::{MAX_PROCESSES, PAGE_SIZE};
+
+/// Bits of the frame's physical address.
+const FRAME: u64 = 0x000f_ffff_ffff_f000;
+const KIND_SHIFT: u32 = 8;
+const SHARERS_SHIFT: u32 = 52;
+/// The most that the field for the number of sharers can hold.
+pub(super) const SHARERS_FIELD_MAX: u16 = 0xfff;
+/// Slot of a giver that has ended.
+const NOBODY: u8 = u8::MAX;
+
+const _: () = assert!(MAX_PROCESSES <= NOBODY as usize);
+const _: () = assert!(FRAME.trailing_zeros() == PAGE_SIZE.trailing_zeros());
+
+/// What a borrower may do with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read; the owner reads too.
+    Read,
+    /// Read and write; the owner may not touch it.
+    Write,
+}
+
+/// Who has a page of the ICA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody.
+    Free,
+    /// Its number is taken, but there is no frame.
+    Reserved,
+    /// The process with this slot.
+    Owned {
+        /// Slot.
+        owner: u8,
+    },
+    /// The process with this slot, which has lent it with a message.
+    Lent {
+        /// Slot.
+        owner: u8,
+        /// What the borrower may do.
+        access: Access,
+    },
+    /// A message that was not received yet.
+    InTransit {
+        /// Slot of the process that handed it over; `None` if that has ended.
+        giver: Option<u8>,
+    },
+    /// So many processes and messages.
+    Shared {
+        /// How many.
+        sharers: u16,
+    },
+}
+
+/// One page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry(pub(super) u64);
+
+/// Whether an entry can hold this physical address.
+pub(super) fn is_frame(phys: u64) -> bool {
+    phys & !FRAME == 0
+}
+
+impl Entry {
+    /// A page in this state; `frame` is 0 for one that has none.
+    pub(super) fn new(state: State, frame: u64) -> Self {
+        let (kind, slot, sharers) = match state {
+            State::Free => (0, 0, 0),
+            State::Reserved => (1, 0, 0),
+            State::Owned { owner } => (2, owner, 0),
+            State::Lent { owner, access: Access::Read } => (3, owner, 0),
+            State::Lent { owner, access: Access::Write } => (4, owner, 0),
+            State::InTransit { giver } => (5, giver.unwrap_or(NOBODY), 0),
+            State::Shared { sharers } => (6, 0, sharers),
+        };
+        Self(u64::from(sharers) << SHARERS_SHIFT | frame | kind << KIND_SHIFT | u64::from(slot))
+    }
+
+    pub(super) fn state(self) -> State {
+        let slot = self.0 as u8;
+        match self.0 >> KIND_SHIFT & 0xf {
+            0 => State::Free,
+            1 => State::Reserved,
+            2 => State::Owned { owner: slot },
+            3 => State::Lent { owner: slot, access: Access::Read },
+            4 => State::Lent { owner: slot, access: Access::Write },
+            5 => State::InTransit { giver: (slot != NOBODY).then_some(slot) },
+            6 => State::Shared { sharers: (self.0 >> SHARERS_SHIFT) as u16 },
+            kind => unreachable!("an entry of the ICA has kind {kind}"),
+        }
+    }
+
+    /// Physical address of the frame; 0 is one too.
+    pub(super) fn frame(self) -> Option<u64> {
+        has_frame(self.state()).then_some(self.0 & FRAME)
+    }
+
+    /// The same page in another state.
+    pub(super) fn become_state(self, state: State) -> Self {
+        let frame = if has_frame(state) { self.0 & FRAME } else { 0 };
+        Self::new(state, frame)
+    }
+}
+
+fn has_frame(state: State) -> bool {
+    !matches!(state, State::Free | State::Reserved)
+}

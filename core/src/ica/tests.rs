@@ -1,0 +1,615 @@
+//! The table against a plain one, over histories in which most of what is asked is nonsense, and
+//! over histories of processes that hand each other pages.
+
+use std::collections::BTreeSet;
+use std::vec::Vec;
+use std::{format, vec};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PAGES: usize = 10;
+const PAGE: u64 = 4096;
+type Table = IcaTable<PAGES>;
+
+const MODES: [Transfer; 4] =
+    [Transfer::HandOver, Transfer::LendRead, Transfer::LendWrite, Transfer::Share];
+
+fn span(first: u32, count: u32, transfer: Transfer) -> Span {
+    Span::new(first, count, transfer)
+}
+
+/// A table whose first `count` pages are owned by process 1.
+fn owned(count: u32) -> Table {
+    let table = Table::new();
+    assert_eq!(table.alloc(count), Some(0));
+    for page in 0..count {
+        table.set_frame(page, u64::from(page + 1) * PAGE, 1).unwrap();
+    }
+    table
+}
+
+#[test]
+fn zeros_are_a_table_of_free_pages() {
+    let table = Table::new();
+    assert!(table.entries.iter().all(|entry| entry.load(Ordering::Relaxed) == 0));
+    assert_eq!(table.state(0), Some(State::Free));
+    assert_eq!(table.state(PAGES as u32), None);
+    assert_eq!(size_of::<IcaTable>(), 8 * (ICA_PAGES as usize + 1));
+}
+
+#[test]
+fn finds_room_behind_what_it_found_last() {
+    let table = Table::new();
+    assert_eq!(table.alloc(0), None);
+    assert_eq!(table.alloc(PAGES as u32 + 1), None);
+    assert_eq!(table.alloc(4), Some(0));
+    assert_eq!(table.alloc(4), Some(4));
+    table.forget(1).unwrap();
+    assert_eq!(table.alloc(1), Some(8));
+    assert_eq!(table.alloc(2), None, "they would not be neighbours");
+    assert_eq!(table.alloc(1), Some(9));
+    assert_eq!(table.alloc(1), Some(1));
+    assert_eq!(table.alloc(1), None);
+    assert_eq!(table.forget(1), Ok(()));
+    assert_eq!(table.forget(1), Err(Error::Fault), "it is free");
+}
+
+#[test]
+fn a_frame_is_the_address_of_a_page() {
+    let table = Table::new();
+    table.alloc(1).unwrap();
+    for phys in [1, PAGE + 8, 1 << 52, u64::MAX] {
+        assert_eq!(table.set_frame(0, phys, 1), Err(Error::Invalid));
+    }
+    assert_eq!(table.set_frame(0, PAGE, 128), Err(Error::Invalid));
+    assert_eq!(table.set_frame(1, PAGE, 1), Err(Error::Fault), "it is not reserved");
+    assert_eq!(table.frame(0), None);
+    assert_eq!(table.set_frame(0, (1 << 52) - PAGE, 127), Ok(()));
+    assert_eq!(table.frame(0), Some((1 << 52) - PAGE));
+    assert_eq!(table.state(0), Some(State::Owned { owner: 127 }));
+    assert_eq!(table.set_frame(0, PAGE, 1), Err(Error::Fault), "it has one");
+}
+
+#[test]
+fn pages_are_handed_over() {
+    let table = owned(3);
+    let handed = span(0, 2, Transfer::HandOver);
+    assert_eq!(table.begin_transfer(2, handed), Err(Error::Fault), "they are not its own");
+    table.begin_transfer(1, handed).unwrap();
+    assert_eq!(table.begin_transfer(1, handed), Err(Error::Fault), "they are gone");
+    assert_eq!(table.release(0, 1), Err(Error::Fault));
+    table.complete_hand_over(handed, 2).unwrap();
+    assert_eq!(table.complete_hand_over(handed, 3), Err(Error::Fault));
+    assert_eq!(table.state(1), Some(State::Owned { owner: 2 }));
+    assert_eq!(table.release(1, 2), Ok(Some(2 * PAGE)));
+    assert_eq!(table.release(1, 2), Err(Error::Fault));
+    assert_eq!(table.state(1), Some(State::Reserved));
+}
+
+#[test]
+fn what_was_not_received_comes_back() {
+    for mode in [Transfer::HandOver, Transfer::LendRead, Transfer::LendWrite] {
+        let table = owned(2);
+        table.begin_transfer(1, span(0, 2, mode)).unwrap();
+        assert_eq!(table.undo_transfer(2, span(0, 2, mode)), Err(Error::Fault), "not its own");
+        table.undo_transfer(1, span(0, 2, mode)).unwrap();
+        assert_eq!(table.state(1), Some(State::Owned { owner: 1 }));
+    }
+}
+
+#[test]
+fn nobody_gets_back_what_one_handed_over_who_has_ended() {
+    let table = owned(2);
+    let handed = span(0, 2, Transfer::HandOver);
+    table.begin_transfer(1, handed).unwrap();
+    assert_eq!(table.orphan(0, 2), Err(Error::Fault));
+    table.orphan(0, 1).unwrap();
+    assert_eq!(table.undo_transfer(1, handed), Err(Error::Fault), "the slot has another process");
+    assert_eq!(table.state(1), Some(State::InTransit { giver: Some(1) }), "nothing changed");
+    assert_eq!(table.discard(0), Ok(PAGE));
+    table.complete_hand_over(span(1, 1, Transfer::HandOver), 3).unwrap();
+    assert_eq!(table.orphan(1, 1), Err(Error::Fault), "it was received");
+}
+
+#[test]
+fn a_lent_page_stays_its_owners() {
+    let table = owned(1);
+    let lent = span(0, 1, Transfer::LendWrite);
+    table.begin_transfer(1, lent).unwrap();
+    assert_eq!(table.state(0), Some(State::Lent { owner: 1, access: Access::Write }));
+    assert_eq!(table.begin_transfer(1, lent), Err(Error::Fault));
+    assert_eq!(table.release(0, 1), Err(Error::Fault), "somebody uses it");
+    assert_eq!(table.end_loan(2, lent), Err(Error::Fault));
+    assert_eq!(table.end_loan(1, span(0, 1, Transfer::LendRead)), Err(Error::Fault));
+    assert_eq!(table.end_loan(1, span(0, 1, Transfer::HandOver)), Err(Error::Invalid));
+    table.end_loan(1, lent).unwrap();
+    assert_eq!(table.release(0, 1), Ok(Some(PAGE)));
+}
+
+#[test]
+fn the_last_who_shares_returns_the_frame() {
+    let table = owned(2);
+    table.begin_transfer(1, span(0, 1, Transfer::Share)).unwrap();
+    // One page is shared already, the other is not.
+    let both = span(0, 2, Transfer::Share);
+    assert_eq!(table.begin_transfer(1, both), Err(Error::Fault));
+    assert_eq!(table.begin_share(1, span(0, 2, Transfer::HandOver)), Err(Error::Invalid));
+    table.begin_share(1, both).unwrap();
+    assert_eq!(table.state(0), Some(State::Shared { sharers: 3 }));
+    assert_eq!(table.state(1), Some(State::Shared { sharers: 2 }));
+    assert_eq!(table.undo_transfer(1, both), Err(Error::Invalid));
+    assert_eq!(table.release(0, 1), Ok(None));
+    assert_eq!(table.release(0, 2), Ok(None));
+    assert_eq!(table.frame(0), Some(PAGE));
+    assert_eq!(table.release(0, 3), Ok(Some(PAGE)));
+    assert_eq!(table.release(0, 3), Err(Error::Fault));
+    assert_eq!(table.frame(0), None);
+}
+
+#[test]
+fn not_more_share_than_can_be_counted() {
+    let table = owned(2);
+    for _ in 1..SHARERS_MAX {
+        table.begin_share(1, span(1, 1, Transfer::Share)).unwrap();
+    }
+    assert_eq!(table.state(1), Some(State::Shared { sharers: SHARERS_MAX }));
+    assert_eq!(table.begin_share(1, span(0, 2, Transfer::Share)), Err(Error::Busy));
+    assert_eq!(table.state(0), Some(State::Owned { owner: 1 }), "nothing changed");
+    for _ in 1..SHARERS_MAX {
+        assert_eq!(table.release(1, 1), Ok(None));
+    }
+    assert_eq!(table.release(1, 1), Ok(Some(2 * PAGE)));
+}
+
+#[test]
+fn spans_that_say_nothing_or_lead_out() {
+    let table = owned(PAGES as u32);
+    assert_eq!(table.begin_transfer(1, Span::NONE), Err(Error::Invalid));
+    assert_eq!(table.begin_transfer(1, Span(7 << 48 | 1 << 24)), Err(Error::Invalid));
+    for mode in MODES {
+        assert_eq!(table.begin_transfer(1, span(0, 0, mode)), Err(Error::Invalid));
+        for (first, count) in [(0, 11), (10, 1), (9, 2), (0xff_ffff, 0xff_ffff)] {
+            assert_eq!(table.begin_transfer(1, span(first, count, mode)), Err(Error::Fault));
+        }
+    }
+    assert_eq!(table.complete_hand_over(span(0, 1, Transfer::HandOver), 128), Err(Error::Invalid));
+    for page in [10, u32::MAX] {
+        assert_eq!(table.release(page, 1), Err(Error::Fault));
+        assert_eq!(table.discard(page), Err(Error::Fault));
+        assert_eq!(table.set_frame(page, PAGE, 1), Err(Error::Fault));
+        assert_eq!(table.frame(page), None);
+    }
+}
+
+#[test]
+fn says_what_must_be_seen_to_when_a_process_ends() {
+    let table = owned(6);
+    table.begin_transfer(1, span(0, 1, Transfer::HandOver)).unwrap();
+    table.begin_transfer(1, span(1, 1, Transfer::LendRead)).unwrap();
+    table.begin_transfer(1, span(2, 1, Transfer::Share)).unwrap();
+    table.begin_transfer(1, span(3, 1, Transfer::HandOver)).unwrap();
+    table.complete_hand_over(span(3, 1, Transfer::HandOver), 2).unwrap();
+    table.release(4, 1).unwrap();
+    let pages: Vec<_> = table.pages_of(1).collect();
+    let expected = [
+        (0, State::InTransit { giver: Some(1) }),
+        (1, State::Lent { owner: 1, access: Access::Read }),
+        (5, State::Owned { owner: 1 }),
+    ];
+    assert_eq!(pages, expected);
+    assert_eq!(table.pages_of(2).count(), 1);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Alloc(u32),
+    SetFrame(u32, u8),
+    Forget(u32),
+    BeginTransfer(u8, Span),
+    BeginShare(u8, Span),
+    Complete(Span, u8),
+    Undo(u8, Span),
+    EndLoan(u8, Span),
+    Release(u32, u8),
+    Orphan(u32, u8),
+    Discard(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // One page more than there is; few processes, so that they meet.
+    let page = || 0..=PAGES as u32;
+    let slot = || 0..2_u8;
+    let any_span = || {
+        let count = prop_oneof![6 => Just(1_u32), 3 => Just(2), 1 => 0..12_u32];
+        (page(), count, prop::sample::select(&MODES[..]))
+            .prop_map(|(first, count, mode)| span(first, count, mode))
+    };
+    prop_oneof![
+        2 => (0..4_u32).prop_map(Step::Alloc),
+        6 => (page(), slot()).prop_map(|(page, slot)| Step::SetFrame(page, slot)),
+        2 => page().prop_map(Step::Forget),
+        8 => (slot(), any_span()).prop_map(|(slot, span)| Step::BeginTransfer(slot, span)),
+        3 => (slot(), any_span()).prop_map(|(slot, span)| Step::BeginShare(slot, span)),
+        4 => (any_span(), slot()).prop_map(|(span, slot)| Step::Complete(span, slot)),
+        3 => (slot(), any_span()).prop_map(|(slot, span)| Step::Undo(slot, span)),
+        3 => (slot(), any_span()).prop_map(|(slot, span)| Step::EndLoan(slot, span)),
+        4 => (page(), slot()).prop_map(|(page, slot)| Step::Release(page, slot)),
+        1 => (page(), slot()).prop_map(|(page, slot)| Step::Orphan(page, slot)),
+        2 => page().prop_map(Step::Discard),
+    ]
+}
+
+/// The plain version: a step is tried on a copy, which is kept only if all went well.
+#[derive(Clone)]
+struct Model {
+    /// State, and the frame it had last.
+    pages: Vec<(State, u64)>,
+}
+
+impl Model {
+    /// Changes one page; its frame if it has none any more.
+    fn one(&mut self, page: u32, rule: &dyn Fn(State) -> Option<State>) -> Option<Option<u64>> {
+        let (state, frame) = self.pages.get_mut(page as usize)?;
+        let before = *state;
+        *state = rule(before)?;
+        let had = !matches!(before, State::Free | State::Reserved);
+        Some((*state == State::Reserved && had).then_some(*frame))
+    }
+
+    fn all(&mut self, span: Span, rule: &dyn Fn(State) -> Option<State>) -> bool {
+        let mut copy = self.clone();
+        let pages = span.first()..span.first() + span.count();
+        let done = span.count() > 0 && { pages }.all(|page| copy.one(page, rule).is_some());
+        if done {
+            *self = copy;
+        }
+        done
+    }
+
+    fn begin(&mut self, slot: u8, span: Span, shared_too: bool) -> bool {
+        self.all(span, &|state| match (state, span.transfer()?) {
+            (State::Owned { owner }, mode) if owner == slot => Some(match mode {
+                Transfer::HandOver => State::InTransit { giver: Some(slot) },
+                Transfer::LendRead => State::Lent { owner, access: Access::Read },
+                Transfer::LendWrite => State::Lent { owner, access: Access::Write },
+                Transfer::Share => State::Shared { sharers: 2 },
+            }),
+            (State::Shared { sharers }, Transfer::Share) if shared_too => {
+                Some(State::Shared { sharers: sharers + 1 })
+            }
+            _ => None,
+        })
+    }
+
+    fn back(&mut self, slot: u8, span: Span, handed_over_too: bool) -> bool {
+        self.all(span, &|state| match (state, span.transfer()?) {
+            (State::Lent { owner, access: Access::Read }, Transfer::LendRead)
+            | (State::Lent { owner, access: Access::Write }, Transfer::LendWrite)
+                if owner == slot =>
+            {
+                Some(State::Owned { owner })
+            }
+            (State::InTransit { giver: Some(owner) }, Transfer::HandOver)
+                if handed_over_too && owner == slot =>
+            {
+                Some(State::Owned { owner })
+            }
+            _ => None,
+        })
+    }
+
+    fn release(&mut self, page: u32, slot: u8) -> Option<Option<u64>> {
+        self.one(page, &|state| match state {
+            State::Owned { owner } if owner == slot => Some(State::Reserved),
+            State::Shared { sharers: 1 } => Some(State::Reserved),
+            State::Shared { sharers } => Some(State::Shared { sharers: sharers - 1 }),
+            _ => None,
+        })
+    }
+}
+
+/// Frames that nobody has.
+struct Frames(BTreeSet<u64>);
+
+impl Frames {
+    fn give_back(&mut self, frame: u64) {
+        assert!(self.0.insert(frame), "frame {frame:#x} was returned twice");
+    }
+}
+
+/// Does one step on both; whether it went well.
+fn step_both(
+    step: &Step,
+    table: &Table,
+    model: &mut Model,
+    frames: &mut Frames,
+) -> Result<bool, TestCaseError> {
+    let (was, expected) = match *step {
+        Step::Alloc(count) => {
+            let first = table.alloc(count);
+            let free = |page: usize| model.pages[page].0 == State::Free;
+            let fits = |first: usize| (first..first + count as usize).all(free);
+            let possible = count > 0 && (0..=PAGES - count as usize).any(fits);
+            if let Some(first) = first {
+                prop_assert!(count > 0 && fits(first as usize));
+                model.all(span(first, count, Transfer::HandOver), &|_| Some(State::Reserved));
+            }
+            (first.is_some(), possible)
+        }
+        Step::SetFrame(page, owner) => {
+            let Some(&frame) = frames.0.first() else { return Ok(false) };
+            let expected = model
+                .one(page, &|state| (state == State::Reserved).then_some(State::Owned { owner }));
+            if expected.is_some() {
+                model.pages[page as usize].1 = frame;
+                frames.0.remove(&frame);
+            }
+            (table.set_frame(page, frame, owner).is_ok(), expected.is_some())
+        }
+        Step::Forget(page) => {
+            let rule = |state| (state == State::Reserved).then_some(State::Free);
+            (table.forget(page).is_ok(), model.one(page, &rule).is_some())
+        }
+        Step::BeginTransfer(slot, span) => {
+            (table.begin_transfer(slot, span).is_ok(), model.begin(slot, span, false))
+        }
+        Step::BeginShare(slot, span) => {
+            let expected =
+                span.transfer() == Some(Transfer::Share) && model.begin(slot, span, true);
+            (table.begin_share(slot, span).is_ok(), expected)
+        }
+        Step::Complete(span, to) => {
+            let expected = model.all(span, &|state| {
+                let handed_over = span.transfer() == Some(Transfer::HandOver);
+                let in_transit = matches!(state, State::InTransit { .. });
+                (handed_over && in_transit).then_some(State::Owned { owner: to })
+            });
+            (table.complete_hand_over(span, to).is_ok(), expected)
+        }
+        Step::Undo(slot, span) => {
+            (table.undo_transfer(slot, span).is_ok(), model.back(slot, span, true))
+        }
+        Step::EndLoan(slot, span) => {
+            (table.end_loan(slot, span).is_ok(), model.back(slot, span, false))
+        }
+        Step::Release(page, slot) => {
+            let returned = table.release(page, slot);
+            prop_assert_eq!(returned.ok(), model.release(page, slot));
+            if let Ok(Some(frame)) = returned {
+                frames.give_back(frame);
+            }
+            return Ok(returned.is_ok());
+        }
+        Step::Orphan(page, giver) => {
+            let own = State::InTransit { giver: Some(giver) };
+            let rule = |state| (state == own).then_some(State::InTransit { giver: None });
+            (table.orphan(page, giver).is_ok(), model.one(page, &rule).is_some())
+        }
+        Step::Discard(page) => {
+            let returned = table.discard(page);
+            let rule = |state| match state {
+                State::InTransit { .. } => Some(State::Reserved),
+                _ => None,
+            };
+            prop_assert_eq!(returned.ok(), model.one(page, &rule).flatten());
+            if let Ok(frame) = returned {
+                frames.give_back(frame);
+            }
+            return Ok(returned.is_ok());
+        }
+    };
+    prop_assert_eq!(was, expected);
+    Ok(was)
+}
+
+/// Every frame is with nobody or with exactly one page, and no page has lost its own.
+fn check_frames(table: &Table, frames: &Frames, total: usize) {
+    let held: Vec<_> = (0..PAGES as u32).filter_map(|page| table.frame(page)).collect();
+    let all: BTreeSet<_> = held.iter().chain(&frames.0).collect();
+    assert_eq!(all.len(), total, "a frame is lost");
+    assert_eq!(held.len() + frames.0.len(), total, "a frame is in two places");
+}
+
+proptest! {
+    #[test]
+    fn behaves_like_a_plain_table(steps in prop::collection::vec(step(), 0..300)) {
+        let table = Table::new();
+        let mut model = Model { pages: vec![(State::Free, 0); PAGES] };
+        let mut frames = Frames((1..=8).map(|n| n * PAGE).collect());
+        for step in steps {
+            let text = format!("{step:?}");
+            step_both(&step, &table, &mut model, &mut frames)?;
+            for page in 0..PAGES as u32 {
+                let (state, frame) = model.pages[page as usize];
+                prop_assert_eq!(table.state(page), Some(state), "page {} after {}", page, text);
+                let none = matches!(state, State::Free | State::Reserved);
+                prop_assert_eq!(table.frame(page), (!none).then_some(frame));
+            }
+            check_frames(&table, &frames, 8);
+        }
+    }
+}
+
+/// A message that waits for its receiver.
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    from: u8,
+    span: Span,
+}
+
+/// Processes that hand each other pages, as the kernel lets them.
+struct Processes {
+    table: Table,
+    frames: Frames,
+    /// Who has which page mapped.
+    mapped: [BTreeSet<u32>; 3],
+    messages: Vec<Message>,
+    /// Received and lent: who borrows what.
+    loans: Vec<(Message, u8)>,
+}
+
+impl Processes {
+    fn alloc(&mut self, slot: u8, count: u32) {
+        if self.frames.0.len() < count as usize {
+            return;
+        }
+        let Some(first) = self.table.alloc(count) else { return };
+        for page in first..first + count {
+            let frame = self.frames.0.pop_first().unwrap();
+            self.table.set_frame(page, frame, slot).unwrap();
+            self.mapped[usize::from(slot)].insert(page);
+        }
+    }
+
+    /// Lets go of one page, and frees it if that was the last.
+    fn release(&mut self, page: u32, by: u8) {
+        if let Some(frame) = self.table.release(page, by).unwrap() {
+            self.frames.give_back(frame);
+            self.table.forget(page).unwrap();
+        }
+    }
+
+    fn send(&mut self, from: u8, span: Span) {
+        let pages = span.first()..span.first() + span.count();
+        let mapped = &mut self.mapped[usize::from(from)];
+        let sent = match span.transfer() {
+            // The kernel looks into the page tables first.
+            Some(Transfer::Share) if pages.clone().all(|page| mapped.contains(&page)) => {
+                self.table.begin_share(from, span)
+            }
+            Some(Transfer::Share) => return,
+            _ => self.table.begin_transfer(from, span),
+        };
+        if sent.is_err() {
+            return;
+        }
+        if matches!(span.transfer(), Some(Transfer::HandOver | Transfer::LendWrite)) {
+            for page in pages {
+                assert!(mapped.remove(&page), "it sent what it did not have");
+            }
+        }
+        self.messages.push(Message { from, span });
+    }
+
+    fn receive(&mut self, message: Message, to: u8) {
+        let Message { span, .. } = message;
+        match span.transfer().unwrap() {
+            Transfer::HandOver => self.table.complete_hand_over(span, to).unwrap(),
+            Transfer::LendRead | Transfer::LendWrite => self.loans.push((message, to)),
+            Transfer::Share => {}
+        }
+        for page in span.first()..span.first() + span.count() {
+            let new = self.mapped[usize::from(to)].insert(page);
+            if !new && span.transfer() == Some(Transfer::Share) {
+                // It shared it already.
+                self.release(page, to);
+            }
+        }
+    }
+
+    fn take_back(&mut self, message: Message) {
+        let Message { from, span } = message;
+        let pages = span.first()..span.first() + span.count();
+        if span.transfer() == Some(Transfer::Share) {
+            pages.for_each(|page| self.release(page, from));
+        } else {
+            self.table.undo_transfer(from, span).unwrap();
+            self.mapped[usize::from(from)].extend(pages);
+        }
+    }
+
+    fn reply(&mut self, loan: Message, borrower: u8) {
+        let pages = loan.span.first()..loan.span.first() + loan.span.count();
+        self.mapped[usize::from(borrower)].retain(|page| !pages.contains(page));
+        self.table.end_loan(loan.from, loan.span).unwrap();
+        self.mapped[usize::from(loan.from)].extend(pages);
+    }
+
+    /// Does step `what` (any number) with these.
+    fn step(&mut self, what: u8, slot: u8, page: u32, count: u32, mode: Transfer) {
+        let pick = |len: usize| page as usize % len;
+        match what {
+            0 => self.alloc(slot, count),
+            1..=3 => self.send(slot, span(page, count, mode)),
+            4 if !self.messages.is_empty() => {
+                let message = self.messages.remove(pick(self.messages.len()));
+                // Nobody sends to itself.
+                self.receive(message, if slot == message.from { (slot + 1) % 3 } else { slot });
+            }
+            5 if !self.messages.is_empty() => {
+                let message = self.messages.remove(pick(self.messages.len()));
+                self.take_back(message);
+            }
+            6 if !self.loans.is_empty() => {
+                let (loan, borrower) = self.loans.remove(pick(self.loans.len()));
+                self.reply(loan, borrower);
+            }
+            7 => {
+                let lent = matches!(self.table.state(page), Some(State::Lent { .. }));
+                if !lent && self.mapped[usize::from(slot)].remove(&page) {
+                    self.release(page, slot);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A page is writable in one address space only, unless it is shared.
+    fn check(&self) {
+        for page in 0..PAGES as u32 {
+            let having = (0..3_u8).filter(|&slot| self.mapped[usize::from(slot)].contains(&page));
+            let having: Vec<_> = having.collect();
+            match self.table.state(page).unwrap() {
+                State::Free | State::Reserved | State::InTransit { .. } => {
+                    assert!(having.is_empty(), "page {page} is nobody's, but mapped");
+                }
+                State::Owned { owner } => assert_eq!(having, [owner]),
+                State::Lent { access: Access::Write, .. } => assert!(having.len() <= 1),
+                State::Lent { owner, access: Access::Read } => {
+                    assert!(having.contains(&owner) && having.len() <= 2);
+                }
+                State::Shared { sharers } => assert!(having.len() <= usize::from(sharers)),
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Whatever processes hand to each other: a page that nobody shares is in one place, and in the
+    /// end all frames are back.
+    #[test]
+    fn nothing_is_lost_between_processes(
+        steps in prop::collection::vec(
+            (0..8_u8, 0..3_u8, 0..PAGES as u32, 1..4_u32, prop::sample::select(&MODES[..])),
+            0..300,
+        ),
+    ) {
+        let mut processes = Processes {
+            table: Table::new(),
+            frames: Frames((1..=8).map(|n| n * PAGE).collect()),
+            mapped: Default::default(),
+            messages: Vec::new(),
+            loans: Vec::new(),
+        };
+        for (what, slot, page, count, mode) in steps {
+            processes.step(what, slot, page, count, mode);
+            processes.check();
+            check_frames(&processes.table, &processes.frames, 8);
+        }
+        while let Some(message) = processes.messages.pop() {
+            processes.take_back(message);
+        }
+        while let Some((loan, borrower)) = processes.loans.pop() {
+            processes.reply(loan, borrower);
+        }
+        for slot in 0..3 {
+            for page in core::mem::take(&mut processes.mapped[usize::from(slot)]) {
+                processes.release(page, slot);
+            }
+        }
+        prop_assert_eq!(processes.frames.0.len(), 8);
+        prop_assert!((0..PAGES as u32).all(|page| processes.table.state(page) == Some(State::Free)));
+    }
+}
