@@ -1,0 +1,248 @@
+//! The requests of `antd`.
+//!
+//! They come by a delegated `read` from descriptor 0, replies go by `write` to descriptor 1: a packet
+//! socket that this process's proxy has inherited. One request at a time, and without waiting for
+//! Linux: a notification says that a call has returned.
+
+use ant_abi::Error;
+use ant_abi::control::{
+    LIST_MAX, MESSAGE_MAX, REQUEST_INJECT, REQUEST_KILL, REQUEST_LIST, REQUEST_MOVE,
+    REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE, REQUEST_RESTART, REQUEST_SERVERS,
+    REQUEST_SPAWN, Reply, Request, ServerInfo,
+};
+use ant_abi::syscall::{ProcessCreate, ProcessInfo};
+use ant_rt::linux::asynchronous::Call;
+use ant_rt::{init_calls, log};
+use arrayvec::ArrayVec;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+use crate::program::Upload;
+use crate::servers::{SIGKILL, Servers};
+
+/// A channel that has failed is tried again; if it stays so, the partition is about to end.
+const RETRY_US: u64 = 100_000;
+/// Badges of programs' handles to the name service: this bit, and the process id.
+const BADGE_PROGRAM: u64 = 1 << 31;
+
+/// The channel and what is under way on it.
+pub struct Control {
+    state: State,
+    /// The program that `REQUEST_PROGRAM`s have brought so far.
+    upload: Option<Upload>,
+}
+
+enum State {
+    /// Nothing is under way; the next request is to be read.
+    Idle { at: u64 },
+    /// The next request is being read.
+    Reads(Call),
+    /// A reply is being written.
+    Writes(Call, Then),
+    /// A server is being replaced; the reply to request `ticket` follows.
+    Replaces { ticket: u32 },
+}
+
+/// What follows when the reply has been written.
+#[derive(Clone, Copy)]
+enum Then {
+    Nothing,
+    /// Let a process run: the daemon knows now whose requests will come.
+    Start {
+        pid: u32,
+    },
+    /// Fail on purpose: a core that panics or hangs answers nothing.
+    Inject {
+        kind: u32,
+        core: u32,
+    },
+}
+
+/// A reply being made.
+struct Answer {
+    reply: Reply,
+    rest: ArrayVec<u8, MESSAGE_MAX>,
+    then: Then,
+}
+
+impl Control {
+    /// About to read the first request.
+    pub fn new(now: u64) -> Self {
+        Self { state: State::Idle { at: now }, upload: None }
+    }
+
+    /// When something is due; `u64::MAX` for never.
+    pub fn deadline(&self) -> u64 {
+        if let State::Idle { at } = self.state { at } else { u64::MAX }
+    }
+
+    /// Does what is due.
+    pub fn advance(&mut self, servers: &mut Servers, now: u64) {
+        match self.state {
+            State::Idle { at } if at <= now => match Call::read(0, MESSAGE_MAX) {
+                Ok(call) => self.state = State::Reads(call),
+                Err(_) => self.state = State::Idle { at: now + RETRY_US },
+            },
+            State::Replaces { ticket } => {
+                if let Some(result) = servers.replaced() {
+                    self.write(Answer::new(ticket), result, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The call that is under way has returned.
+    pub fn linux_returned(&mut self, servers: &mut Servers, now: u64) {
+        match core::mem::replace(&mut self.state, State::Idle { at: now }) {
+            State::Reads(call) => {
+                let mut message = [0; MESSAGE_MAX];
+                match call.finish(&mut message) {
+                    Ok(len) if len > 0 => self.serve(&message[..len], servers, now),
+                    _ => self.state = State::Idle { at: now + RETRY_US },
+                }
+            }
+            State::Writes(call, then) => {
+                if call.finish(&mut []).is_err() {
+                    log!("init: a reply did not reach the daemon");
+                }
+                then.follow();
+            }
+            other => self.state = other,
+        }
+    }
+
+    fn serve(&mut self, message: &[u8], servers: &mut Servers, now: u64) {
+        let Ok((request, rest)) = Request::read_from_prefix(message) else {
+            return log!("init: a request too short to answer");
+        };
+        let mut answer = Answer::new(request.ticket);
+        let result = match request.kind {
+            REQUEST_SPAWN => spawn(&request, rest, servers, &mut answer),
+            REQUEST_KILL => init_calls::process_kill(request.a, request.b),
+            REQUEST_LIST => list_processes(request.a, &mut answer),
+            REQUEST_INJECT => {
+                answer.then = Then::Inject { kind: request.a, core: request.b };
+                Ok(())
+            }
+            REQUEST_SERVERS => list_servers(servers, &mut answer),
+            REQUEST_RESTART => name(rest).and_then(|name| servers.restart(name, now)),
+            REQUEST_PROGRAM => self.take_program(&request, rest),
+            REQUEST_REPLACE => match self.replace(rest, servers, now) {
+                Ok(()) => return self.state = State::Replaces { ticket: request.ticket },
+                Err(error) => Err(error),
+            },
+            REQUEST_PRIORITY => set_priority(&request, servers),
+            REQUEST_MOVE => move_process(&request, servers),
+            _ => Err(Error::Protocol),
+        };
+        self.write(answer, result, now);
+    }
+
+    /// Begins to write a reply.
+    fn write(&mut self, mut answer: Answer, result: Result<(), Error>, now: u64) {
+        answer.reply.result = result.map_or_else(|error| -(error as i32), |()| 0);
+        let mut message = ArrayVec::<u8, MESSAGE_MAX>::new();
+        message.extend(answer.reply.as_bytes().iter().copied());
+        message.extend(answer.rest.iter().copied());
+        match Call::write(1, &message) {
+            Ok(call) => self.state = State::Writes(call, answer.then),
+            Err(error) => {
+                log!("init: a reply cannot be written: {error}");
+                self.state = State::Idle { at: now + RETRY_US };
+            }
+        }
+    }
+
+    fn take_program(&mut self, request: &Request, bytes: &[u8]) -> Result<(), Error> {
+        let (at, len) = (request.a as usize, request.b as usize);
+        if at == 0 {
+            // The old one first: there may not be room for both.
+            self.upload = None;
+            self.upload = Some(Upload::new(len)?);
+        }
+        let upload = self.upload.as_mut().ok_or(Error::Protocol)?;
+        upload.add(at, len, bytes).inspect_err(|_| self.upload = None)
+    }
+
+    fn replace(&mut self, rest: &[u8], servers: &mut Servers, now: u64) -> Result<(), Error> {
+        let program = self.upload.take().ok_or(Error::Protocol)?.finish()?;
+        servers.replace(name(rest)?, program, now)
+    }
+}
+
+impl Answer {
+    fn new(ticket: u32) -> Self {
+        let mut reply = Reply::new_zeroed();
+        reply.ticket = ticket;
+        Self { reply, rest: ArrayVec::new(), then: Then::Nothing }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.rest.try_extend_from_slice(bytes).map_err(|_| Error::TooLong)
+    }
+}
+
+impl Then {
+    fn follow(self) {
+        match self {
+            Self::Nothing => {}
+            Self::Start { pid } => {
+                if init_calls::process_start(pid).is_err() {
+                    log!("init: a new process could not be started");
+                }
+            }
+            Self::Inject { kind, core } => {
+                if init_calls::fault_inject(kind, core).is_err() {
+                    log!("init: the partition was not booted for failing on purpose");
+                }
+            }
+        }
+    }
+}
+
+fn spawn(
+    request: &Request,
+    strings: &[u8],
+    servers: &Servers,
+    answer: &mut Answer,
+) -> Result<(), Error> {
+    let mut create = ProcessCreate::new_zeroed();
+    create.core = request.a;
+    create.path_len = request.b;
+    init_calls::process_create(&mut create, strings)?;
+    let badge = BADGE_PROGRAM | u64::from(create.pid);
+    if let Err(error) = init_calls::handle_grant(create.pid, servers.name_service(), badge) {
+        let _ = init_calls::process_kill(create.pid, SIGKILL);
+        return Err(error);
+    }
+    answer.reply.pid = create.pid;
+    answer.reply.core = create.placed;
+    answer.reply.lca = create.lca;
+    answer.then = Then::Start { pid: create.pid };
+    Ok(())
+}
+
+fn list_processes(from: u32, answer: &mut Answer) -> Result<(), Error> {
+    let mut lines = [ProcessInfo::new_zeroed(); LIST_MAX];
+    answer.append(init_calls::process_list(&mut lines, from)?.as_bytes())
+}
+
+fn list_servers(servers: &Servers, answer: &mut Answer) -> Result<(), Error> {
+    servers.info().try_for_each(|info: ServerInfo| answer.append(info.as_bytes()))
+}
+
+fn set_priority(request: &Request, servers: &mut Servers) -> Result<(), Error> {
+    init_calls::process_priority(request.a, request.b)?;
+    servers.set_priority(request.a, request.b);
+    Ok(())
+}
+
+fn move_process(request: &Request, servers: &mut Servers) -> Result<(), Error> {
+    init_calls::process_move(request.a, request.b)?;
+    servers.set_core(request.a, request.b);
+    Ok(())
+}
+
+fn name(bytes: &[u8]) -> Result<&str, Error> {
+    str::from_utf8(bytes).map_err(|_| Error::NoEntry)
+}
