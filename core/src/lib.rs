@@ -4,11 +4,13 @@
 //! * [`log_ring`]: the kernel log of a core, written by AnT and read by Linux.
 //! * [`attention`]: whether a core needs a doorbell, or looks into its rings by itself.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
+//! * [`deadlines`]: which process of a core times out when.
 //! * [`ica`]: who has the pages that processes hand to each other.
 //! * [`ipc`]: calls, replies and messages between processes, as one core sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
 //! * [`packets`]: what one AnT core tells another.
 //! * [`pages`]: which pages of a partition are free.
+//! * [`restart`]: whether a server that has ended is started again.
 //! * [`sched`]: the run queue of one core: fixed priorities, round robin.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
@@ -24,11 +26,13 @@ extern crate std;
 mod atomic;
 pub mod attention;
 pub mod calls;
+pub mod deadlines;
 pub mod ica;
 pub mod ipc;
 pub mod lca;
 pub mod log_ring;
 pub mod packets;
 pub mod pages;
+pub mod restart;
 pub mod ring;
 pub mod sched;
