@@ -24,5 +24,8 @@ pub use station::{
     Bounds, CallOptions, Ending, Gone, NotWaiting, Outside, Received, Station, Target,
 };
 
+/// Messages of [`Station::send`] that can wait on one core.
+pub const STATION_SENDS: usize = queue::SENDS - 1;
+
 #[cfg(test)]
 mod tests;
