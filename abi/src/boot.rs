@@ -13,6 +13,13 @@ pub const MAX_EXTENTS: usize = 1024;
 /// `BootBlock::flags`: AnT may be told to fail on purpose (tests, trials of recovery).
 pub const BOOT_ALLOW_INJECT: u32 = 1 << 0;
 
+/// `BootBlock::flags`: COM2 and its interrupt line 3 are AnT's. Set by `DEVICE_TAKE` only.
+pub const BOOT_COM2: u32 = 1 << 1;
+
+/// `BootBlock::flags`: a core without work looks for some all the time instead of sleeping: messages
+/// between cores need no interrupt, and the core takes all the power it can.
+pub const BOOT_IDLE_POLL: u32 = 1 << 2;
+
 abi_struct! {
     /// Head of the kernel image, at `IMAGE_VIRT`. Filled at link time; checked by `antd`.
     pub struct ImageHeader {
@@ -72,4 +79,4 @@ abi_struct! {
 
 const _: () = assert!(size_of::<BootBlock>() as u64 <= BOOT_BLOCK_SPAN);
 
-abi_constants!(BOOT_MAGIC, MAX_EXTENTS, BOOT_ALLOW_INJECT);
+abi_constants!(BOOT_MAGIC, MAX_EXTENTS, BOOT_ALLOW_INJECT, BOOT_COM2);

@@ -125,9 +125,11 @@ fn product(archive: &mut Archive) -> io::Result<()> {
     if let Ok(kernel) = fs::read(bare.join("ant-kernel")) {
         archive.file("/usr/lib/ant/ant-kernel", 0o644, &kernel);
     }
-    for path in sorted_files(&bare.join("apps"))? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        archive.file(&format!("/usr/lib/ant/apps/{name}"), 0o755, &fs::read(&path)?);
+    for kind in ["apps", "servers"] {
+        for path in sorted_files(&bare.join(kind))? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("/usr/lib/ant/{kind}/{name}"), 0o755, &fs::read(&path)?);
+        }
     }
     Ok(())
 }

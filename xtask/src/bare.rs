@@ -1,4 +1,5 @@
-//! Builds what runs on AnT: `ant-init` and the apps, then the kernel, which embeds `ant-init`.
+//! Builds what runs on AnT: apps and OS servers, `ant-init`, which embeds the servers, and the
+//! kernel, which embeds `ant-init`.
 
 use crate::toolchain::{self, Bare};
 use crate::{build, step};
@@ -15,18 +16,34 @@ use std::process::Command;
 const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=static \
      -Ccode-model=kernel -Cforce-frame-pointers=yes -Clink-arg=-zmax-page-size=4096";
 
-/// Builds `ant-init` and the apps into `target/ant/bare`.
+/// Packages whose programs people run.
+const APPS: &[&str] = &["ant-apps"];
+/// OS servers, and the one to copy from.
+const SERVERS: &[&str] = &["ant-name", "ant-serial", "ant-template"];
+
+/// Builds the apps, the OS servers and `ant-init`, which embeds the servers that its manifest names,
+/// into `target/ant/bare`.
 pub fn build_programs() -> Result<()> {
     let out = paths::bare_programs();
+    let servers = out.join("servers");
+    build_all("AnT programs", APPS, &out.join("apps"))?;
+    build_all("AnT servers", SERVERS, &servers)?;
     let mut cargo = cargo(&toolchain::find_bare()?);
-    cargo.args(["-p", "ant-init", "-p", "ant-apps"]);
-    let messages = step::run("AnT programs", &mut cargo)?;
-    let programs = build::executables(&messages);
-    remove_others(&out.join("apps"), &programs);
+    cargo.args(["-p", "ant-init"]).env("ANT_SERVERS_DIR", servers);
+    for program in build::executables(&step::run("AnT init", &mut cargo)?) {
+        build::install_stripped(&program, &out, &["--strip-all"])?;
+    }
+    Ok(())
+}
+
+/// Builds all programs of `packages` into `dir`, where nothing else is then.
+fn build_all(step: &str, packages: &[&str], dir: &Path) -> Result<()> {
+    let mut cargo = cargo(&toolchain::find_bare()?);
+    packages.iter().for_each(|package| drop(cargo.args(["-p", package])));
+    let programs = build::executables(&step::run(step, &mut cargo)?);
+    remove_others(dir, &programs);
     for program in programs {
-        let is_init = program.file_name().is_some_and(|name| name == "ant-init");
-        let dir = if is_init { out.clone() } else { out.join("apps") };
-        build::install_stripped(&program, &dir, &["--strip-all"])?;
+        build::install_stripped(&program, dir, &["--strip-all"])?;
     }
     Ok(())
 }

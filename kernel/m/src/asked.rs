@@ -1,0 +1,41 @@
+//! What processes of any core ask the m-kernel for: ICA pages, endpoints. A p-kernel asks by
+//! message, for its process, and makes the answer the process's own (`ant_p::syscalls`).
+
+use ant_abi::Error;
+use ant_abi::ipc::{ENDPOINT_OPEN, ICA_ALLOC};
+use ant_core::ipc::Target;
+use ant_p::mailbox::{self, Message};
+use ant_p::{endpoints, log, shared};
+
+use crate::{MKernel, ica};
+
+impl MKernel {
+    /// Core `from` asks for its process in `slot`.
+    pub(crate) fn asked(&mut self, from: usize, slot: u8, number: u64, args: [u64; 3]) {
+        let result = self.grant(from, slot, number, args);
+        if mailbox::send(0, from, Message::Answer { slot, result }).is_err() {
+            log::error!("CPU {} takes no messages", shared::linux_cpu(from));
+        }
+    }
+
+    /// Serves one of `ant_p::syscalls::is_asked`'s calls for the process in `slot` of core `core`.
+    pub(crate) fn grant(&mut self, core: usize, slot: u8, number: u64, args: [u64; 3]) -> i64 {
+        let result = match number {
+            ICA_ALLOC => ica::alloc(args[0], slot, &mut self.memory).map(i64::from),
+            ENDPOINT_OPEN => open(core, slot),
+            _ => Err(Error::NoSystemCall),
+        };
+        self.memory.publish();
+        result.unwrap_or_else(Error::to_return)
+    }
+}
+
+fn open(core: usize, slot: u8) -> Result<i64, Error> {
+    let here = Target::Bound { core: core as u8, server: slot };
+    let taken = (0..ant_abi::ipc::ENDPOINTS as u8).any(|one| endpoints::state(one).target == here);
+    if taken {
+        return Err(Error::Busy);
+    }
+    let (endpoint, _) = endpoints::create(here).ok_or(Error::NoMemory)?;
+    Ok(i64::from(endpoint))
+}

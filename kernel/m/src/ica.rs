@@ -1,0 +1,96 @@
+//! The frames of ICA pages: only the m-kernel has memory to give and takes it back.
+
+use ant_abi::Error;
+use ant_abi::MAX_PROCESSES;
+use ant_abi::ipc::{Span, Transfer};
+use ant_abi::layout::ICA_PAGES;
+use ant_core::ica::State;
+use ant_p::arch::paging::{AddressSpace, Pages};
+use ant_p::ica::{TABLE, pages};
+
+use crate::memory::MemoryManager;
+
+/// Takes the first pages for the LCAs, which Linux has a part in.
+pub fn reserve_lcas() {
+    assert_eq!(TABLE.alloc(MAX_PROCESSES as u32), Some(0), "the ICA is empty");
+}
+
+/// Makes `count` fresh pages the process's in `slot`; the number of the first.
+pub fn alloc(count: u64, slot: u8, memory: &mut MemoryManager) -> Result<u32, Error> {
+    let count = u32::try_from(count).ok().filter(|&count| u64::from(count) <= ICA_PAGES);
+    let count = count.filter(|&count| count > 0).ok_or(Error::Invalid)?;
+    if memory.free_pages() < u64::from(count) {
+        return Err(Error::NoMemory);
+    }
+    let first = TABLE.alloc(count).ok_or(Error::NoMemory)?;
+    for page in first..first + count {
+        let frame = memory.alloc().expect("so many pages are free");
+        TABLE.set_frame(page, frame, slot).expect("a reserved page takes a frame");
+    }
+    Ok(first)
+}
+
+/// Takes pages back from the process in `slot`, which has them unmapped.
+pub fn free(first: u32, count: u32, slot: u8, memory: &mut MemoryManager) {
+    for page in first..first.saturating_add(count) {
+        if let Ok(Some(frame)) = TABLE.release(page, slot) {
+            give_back(page, frame, memory);
+        }
+    }
+}
+
+/// Takes the pages of a message back that nobody receives.
+pub fn drop_span(span: Span, memory: &mut MemoryManager) {
+    for page in pages(span) {
+        let frame = match span.transfer() {
+            Some(Transfer::HandOver) => TABLE.discard(page).ok(),
+            // Any slot will do for one that shares.
+            Some(Transfer::Share) => TABLE.release(page, 0).ok().flatten(),
+            _ => None,
+        };
+        if let Some(frame) = frame {
+            give_back(page, frame, memory);
+        }
+    }
+}
+
+/// Takes all pages of a process back that is over. Nobody has any of them on loan.
+pub fn release_all(slot: u8, space: &AddressSpace, memory: &mut MemoryManager) {
+    for (page, state) in TABLE.pages_of(slot) {
+        let frame = match state {
+            State::InTransit { .. } => TABLE.discard(page).ok(),
+            State::Lent { owner, access } => {
+                let transfer = match access {
+                    ant_core::ica::Access::Read => Transfer::LendRead,
+                    ant_core::ica::Access::Write => Transfer::LendWrite,
+                };
+                let _ = TABLE.end_loan(owner, Span::new(page, 1, transfer));
+                TABLE.release(page, slot).ok().flatten()
+            }
+            _ => TABLE.release(page, slot).ok().flatten(),
+        };
+        if let Some(frame) = frame {
+            give_back(page, frame, memory);
+        }
+    }
+    for page in MAX_PROCESSES as u32..ICA_PAGES as u32 {
+        let frame = space.ica_frame(page);
+        // What it was lent, and what stood in for it, is not shared, or not with this frame.
+        let shared = matches!(TABLE.state(page), Some(State::Shared { .. }));
+        if shared && frame.is_some() && frame == TABLE.frame(page) {
+            free(page, 1, slot, memory);
+        }
+    }
+}
+
+/// Ends the part in shared pages of a call that was under way when its process ended.
+pub fn end_share(span: Span, memory: &mut MemoryManager) {
+    if span.transfer() == Some(Transfer::Share) {
+        drop_span(span, memory);
+    }
+}
+
+fn give_back(page: u32, frame: u64, memory: &mut MemoryManager) {
+    memory.free(frame);
+    TABLE.forget(page).expect("a page without a frame is reserved");
+}

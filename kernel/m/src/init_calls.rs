@@ -1,0 +1,290 @@
+//! The system calls of `init`: creating, starting, ending and listing processes.
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::Error;
+use ant_abi::boot::BOOT_ALLOW_INJECT;
+use ant_abi::ipc::{
+    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, HANDLE_GRANT,
+    PRIORITIES, PROCESS_ENDED, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
+};
+use ant_abi::lca::LCA_BUFFER;
+use ant_abi::syscall::{
+    FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
+    ProcessCreate, ProcessInfo, STATE_CREATED,
+};
+use ant_core::ipc::Target;
+use ant_p::handles::Handle;
+use ant_p::linux::call;
+use ant_p::mailbox::{self, Message};
+use ant_p::process::Public;
+use ant_p::{Core, devices, endpoints, log, moving, process, shared, user_memory};
+
+use super::MKernel;
+use crate::loader::InProcess;
+use crate::processes;
+
+/// Highest signal number of Linux.
+const MAX_SIGNAL: u64 = 64;
+
+/// Serves a call of `init`, which is process `slot`.
+pub fn serve(
+    m: &mut MKernel,
+    core: &mut Core,
+    slot: u8,
+    number: u64,
+    args: [u64; 3],
+) -> Option<i64> {
+    let result = match number {
+        PROCESS_CREATE => create(m, core, slot, args).map(|()| 0),
+        PROCESS_START => start(m, core, args[0]).map(|()| 0),
+        PROCESS_KILL => kill(core, args[0], args[1]).map(|()| 0),
+        PROCESS_LIST => list(core, slot, args),
+        PROCESS_PRIORITY => priority(core, args[0], args[1]).map(|()| 0),
+        PROCESS_MOVE => move_process(core, args[0], args[1]).map(|()| 0),
+        PROCESS_ENDED => ended(m, core, slot, args[0]).map(|()| 0),
+        SERVER_CREATE => create_server(m, core, slot, args),
+        ENDPOINT_CREATE => create_endpoint(core, slot),
+        ENDPOINT_BIND => bind(m, core, slot, args[0], args[1]),
+        ENDPOINT_CLOSE => close(m, core, slot, args[0]).map(|()| 0),
+        HANDLE_GRANT => grant_handle(core, slot, args),
+        DEVICE_GRANT => grant_device(m, core, slot, args[0], args[1]).map(|()| 0),
+        FAULT_INJECT => inject(m, core, args[0], args[1]).map(|()| 0),
+        _ => return None,
+    };
+    Some(result.unwrap_or_else(Error::to_return))
+}
+
+fn create(
+    m: &mut MKernel,
+    core: &mut Core,
+    slot: u8,
+    [to, from, len]: [u64; 3],
+) -> Result<(), Error> {
+    let init = core.local.caller(slot)?;
+    let mut request: ProcessCreate = user_memory::read_value(&init.space, to)?;
+    let mut strings = [0; LCA_BUFFER];
+    let len = usize::try_from(len).ok().filter(|&len| len <= LCA_BUFFER).ok_or(Error::TooLong)?;
+    let strings = &mut strings[..len];
+    user_memory::read(&init.space, from, strings)?;
+    let path_len = request.path_len as usize;
+    let process = m.processes.create(request.core, strings, path_len, &mut m.memory)?;
+    m.memory.publish();
+    request.pid = process.pid;
+    request.placed = process.home as u32;
+    request.lca = process.lca_entry().map_or(0, |entry| entry.0);
+    let init = core.local.caller(slot)?;
+    if let Err(error) = user_memory::write_value(&init.space, to, &request) {
+        m.processes.destroy(process, &mut m.memory);
+        return Err(error);
+    }
+    // It is loaded here, whatever core it will run on: only the m-kernel has memory to give.
+    core.adopt(process);
+    Ok(())
+}
+
+fn create_server(
+    m: &mut MKernel,
+    core: &mut Core,
+    slot: u8,
+    [at, start, len]: [u64; 3],
+) -> Result<i64, Error> {
+    let space = &core.local.caller(slot)?.space;
+    let request: ServerCreate = user_memory::read_value(space, at)?;
+    let mut source = InProcess { space, start, len };
+    let created = m.processes.create_server(&request, &mut source, &mut m.memory);
+    m.memory.publish();
+    let server = created.map_err(|failure| {
+        if !failure.text.is_empty() {
+            log::warning!("a server cannot be loaded: {}", failure.text);
+        }
+        Error::from_return(-(failure.errno as i64)).unwrap_or(Error::NotExecutable)
+    })?;
+    let pid = server.pid;
+    core.adopt(server);
+    Ok(i64::from(pid))
+}
+
+/// A process that was made and not started yet; it is this core's.
+fn unstarted(core: &mut Core, pid: u64) -> Result<u8, Error> {
+    let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
+    let slot = core.local.find_pid(pid).ok_or(Error::NoProcess)?;
+    let state = core.local.caller(slot)?.public().state.load(Ordering::Relaxed);
+    (state == STATE_CREATED).then_some(slot).ok_or(Error::Busy)
+}
+
+fn start(m: &mut MKernel, core: &mut Core, pid: u64) -> Result<(), Error> {
+    let slot = unstarted(core, pid)?;
+    match core.local.caller(slot)?.lca {
+        Some(_) => call::request_for_loader(core, slot),
+        None => m.place(core, slot),
+    }
+    Ok(())
+}
+
+/// The process with an id, as everyone sees it.
+fn find(pid: u64) -> Result<&'static Public, Error> {
+    let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
+    process::find(|public| public.pid.load(Ordering::Relaxed) == pid).ok_or(Error::NoProcess)
+}
+
+fn priority(core: &mut Core, pid: u64, priority: u64) -> Result<(), Error> {
+    let priority = u8::try_from(priority).ok().filter(|&one| usize::from(one) < PRIORITIES);
+    let priority = priority.ok_or(Error::Invalid)?;
+    let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
+    let pid = pid as u32;
+    if home == core.index() {
+        core.set_priority(pid, priority);
+        return Ok(());
+    }
+    mailbox::send(core.index(), home, Message::Priority { pid, priority }).map_err(|_| Error::Again)
+}
+
+fn move_process(core: &mut Core, pid: u64, to: u64) -> Result<(), Error> {
+    let to = u8::try_from(to).ok().filter(|&to| usize::from(to) < shared::core_count());
+    let to = to.ok_or(Error::NoDevice)?;
+    let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
+    let pid = pid as u32;
+    if home == usize::from(to) {
+        return Ok(());
+    }
+    if let Some(slot) = core.local.find_pid(pid) {
+        moving::can_go(core, slot)?;
+        moving::hand_over(core, slot, usize::from(to));
+        return Ok(());
+    }
+    mailbox::send(core.index(), home, Message::Move { pid, core: to }).map_err(|_| Error::Again)
+}
+
+fn ended(m: &mut MKernel, core: &mut Core, slot: u8, to: u64) -> Result<(), Error> {
+    let end = m.endings.take().ok_or(Error::Again)?;
+    user_memory::write_value(&core.local.caller(slot)?.space, to, &end)
+}
+
+fn create_endpoint(core: &mut Core, slot: u8) -> Result<i64, Error> {
+    let (endpoint, state) = endpoints::create(Target::Unbound).ok_or(Error::NoMemory)?;
+    let handle = Handle { endpoint, incarnation: state.incarnation, generation: 0, badge: 0 };
+    let number = core.local.caller(slot)?.handles.add(handle);
+    number.map(|number| number as i64).ok_or_else(|| {
+        endpoints::free(endpoint);
+        Error::NoMemory
+    })
+}
+
+fn bind(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, pid: u64) -> Result<i64, Error> {
+    let handle = core.local.caller(slot)?.handles.get(number)?;
+    handle.state()?;
+    let target = match pid {
+        0 => Target::Unbound,
+        pid => {
+            let server = find(pid)?;
+            let slot = process::slot_of(server);
+            // Not started yet, it is still here, wherever it will run.
+            let core = core.local.find_pid(pid as u32).map_or_else(
+                || server.core.load(Ordering::Relaxed) as u8,
+                |_| core.index() as u8,
+            );
+            Target::Bound { core, server: slot }
+        }
+    };
+    let generation = endpoints::bind(handle.endpoint, target).ok_or(Error::PeerGone)?;
+    m.tell_rebound(core, handle.endpoint);
+    Ok(i64::from(generation))
+}
+
+fn close(m: &mut MKernel, core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {
+    let handle = core.local.caller(slot)?.handles.get(number)?;
+    handle.state()?;
+    let _ = endpoints::bind(handle.endpoint, Target::Closed);
+    m.tell_rebound(core, handle.endpoint);
+    Ok(())
+}
+
+fn grant_handle(core: &mut Core, slot: u8, [pid, number, badge]: [u64; 3]) -> Result<i64, Error> {
+    let handle = core.local.caller(slot)?.handles.get(number)?;
+    let badge = u32::try_from(badge).map_err(|_| Error::Invalid)?;
+    let to = unstarted(core, pid)?;
+    let given = core.local.caller(to)?.handles.add(Handle { badge, generation: 0, ..handle });
+    given.map(|number| number as i64).ok_or(Error::NoMemory)
+}
+
+fn grant_device(
+    m: &mut MKernel,
+    core: &mut Core,
+    slot: u8,
+    pid: u64,
+    at: u64,
+) -> Result<(), Error> {
+    let grant: DeviceGrant = user_memory::read_value(&core.local.caller(slot)?.space, at)?;
+    devices::check(&grant)?;
+    let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
+    let Some(server) = core.local.find_pid(pid as u32) else {
+        if grant.kind == ant_abi::ipc::GRANT_MEMORY {
+            // Its page tables are another core's by now.
+            return Err(Error::Busy);
+        }
+        let message = Message::Grant { pid: pid as u32, grant };
+        return mailbox::send(core.index(), home, message).map_err(|_| Error::Again);
+    };
+    let process = core.local.caller(server)?;
+    processes::map_device(process, &grant, &mut m.memory)?;
+    let endpoint = process.endpoint;
+    process.grants.add(&grant, endpoint)
+}
+
+fn kill(core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
+    let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
+    if !(1..=MAX_SIGNAL).contains(&signal) {
+        return Err(Error::Invalid);
+    }
+    let signal = signal as u8;
+    if let Some(slot) = core.local.find_pid(pid) {
+        if core.local.process(slot).is_some_and(|process| process.is_init) {
+            return Err(Error::NotPermitted);
+        }
+        core.kill(slot, signal);
+        return Ok(());
+    }
+    let public = process::find(|public| public.pid.load(Ordering::Relaxed) == pid);
+    let public = public.ok_or(Error::NoProcess)?;
+    if public.kill_sent.swap(true, Ordering::Relaxed) {
+        // The first message does it.
+        return Ok(());
+    }
+    let home = public.core.load(Ordering::Relaxed) as usize;
+    mailbox::send(core.index(), home, Message::Kill { pid, signal }).map_err(|_| {
+        public.kill_sent.store(false, Ordering::Relaxed);
+        Error::Again
+    })
+}
+
+fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64, Error> {
+    let init = core.local.caller(slot)?;
+    let size = size_of::<ProcessInfo>() as u64;
+    let mut next = u32::try_from(from_pid).map_err(|_| Error::Invalid)?;
+    let mut written = 0;
+    while written + size <= len {
+        let Some(info) = process::next_from(next) else { break };
+        user_memory::write_value(&init.space, to.wrapping_add(written), &info)?;
+        written += size;
+        next = info.pid + 1;
+    }
+    Ok(written as i64)
+}
+
+fn inject(m: &mut MKernel, core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {
+    if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
+        return Err(Error::NotPermitted);
+    }
+    let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
+    if target >= shared::core_count() {
+        return Err(Error::NoDevice);
+    }
+    let kind = u32::try_from(kind).ok().filter(|&kind| kind <= INJECT_BAD_RADDR);
+    let message = Message::Inject(kind.ok_or(Error::Invalid)?);
+    if target == core.index() {
+        core.obey(target, message, m);
+        return Ok(());
+    }
+    mailbox::send(core.index(), target, message).map_err(|_| Error::Again)
+}

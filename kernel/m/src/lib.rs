@@ -1,0 +1,211 @@
+//! What only the m-kernel has (paper 2.1.1): the memory manager, process creation and placement,
+//! and the system calls through which `init` uses them.
+//!
+//! It runs on the first core, which also does all that a p-kernel does.
+//!
+//! - `memory`: the pages of the partition; `ica`: those of the ICA.
+//! - `processes`, `loader`, `program`: making and destroying processes, reading their programs.
+//! - `init_calls`: what `init` may do; `asked`: what processes of any core ask for.
+#![no_std]
+
+mod asked;
+mod endings;
+mod ica;
+mod init_calls;
+mod loader;
+mod memory;
+mod processes;
+mod program;
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::Error;
+use ant_abi::ipc::{NOTIFY_ENDED, Span};
+use ant_abi::lca::END_LOAD_FAILED;
+use ant_abi::store::StoreEntry;
+use ant_abi::syscall::PROCESS_SERVER;
+use ant_p::arch::{paging, percore, trap};
+use ant_p::linux::call;
+use ant_p::mailbox::{self, Message};
+use ant_p::process::{self, Ending, Owned, Waiting};
+use ant_p::{Core, Role, devices, end, ipc, log, moving, shared, station, syscalls};
+use endings::Endings;
+use loader::Progress;
+use memory::MemoryManager;
+use processes::Processes;
+
+/// `init`, built before the kernel.
+static INIT: &[u8] = include_bytes!(env!("ANT_INIT_ELF"));
+
+/// The m-kernel, from its first Rust code on.
+pub fn start() -> ! {
+    trap::fill();
+    ant_p::init_traps();
+    ant_p::announce(0);
+    if let Err(what) = shared::check_boot() {
+        panic!("{what}");
+    }
+    let boot = shared::boot();
+    let extents = &boot.extents[..boot.extent_count as usize];
+    paging::build_kernel_half(extents);
+    let timer = ant_p::init_apic();
+    let mut memory = MemoryManager::new(extents);
+    place_cores(&mut memory);
+    ica::reserve_lcas();
+    let mut m_kernel =
+        MKernel { memory, processes: Processes::new(), endings: Endings::new(), init: 0 };
+    let mut core = Core::new(0, timer, station::of(0));
+    m_kernel.start_init(&mut core);
+    log::info!(
+        "AnT {} runs: {} cores, {} MiB; the m-kernel is on CPU {}",
+        env!("CARGO_PKG_VERSION"),
+        shared::core_count(),
+        m_kernel.memory.total_mib(),
+        shared::linux_cpu(0),
+    );
+    ant_p::work(core, m_kernel)
+}
+
+/// Gives every core what it needs before it starts.
+fn place_cores(memory: &mut MemoryManager) {
+    let rings = memory.alloc_for_ever(mailbox::bytes());
+    // SAFETY: here and below: fresh, zeroed pages in the direct map, given away for ever.
+    unsafe { mailbox::place(rings) };
+    for core in 0..shared::core_count() {
+        let place = memory.alloc_for_ever(station::SIZE);
+        // SAFETY: as above.
+        unsafe { station::place(core, place) };
+        if core > 0 {
+            let area = memory.alloc_for_ever(percore::AREA_SIZE);
+            // SAFETY: as above.
+            unsafe { percore::prepare(core, area) };
+        }
+    }
+}
+
+/// The role of the first core.
+struct MKernel {
+    memory: MemoryManager,
+    processes: Processes,
+    /// Servers that have ended, for `init`.
+    endings: Endings,
+    /// Slot of `init`.
+    init: u8,
+}
+
+impl MKernel {
+    fn start_init(&mut self, core: &mut Core) {
+        let mut init = match self.processes.create_init(INIT, &mut self.memory) {
+            Ok(init) => init,
+            Err(failure) => panic!("init: {}", failure.text),
+        };
+        init.waiting = Waiting::No;
+        let lca = init.lca_entry().map_or(0, |entry| entry.0);
+        shared::control(0).init_lca().store(lca, Ordering::Release);
+        self.init = init.slot();
+        core.adopt(init);
+    }
+
+    /// A process is loaded: it goes to the core it was made for.
+    fn place(&mut self, core: &mut Core, slot: u8) {
+        let Some(process) = core.local.process(slot) else { return };
+        let (pid, home) = (process.pid, process.home);
+        let cpu = shared::linux_cpu(home);
+        if home == core.index() {
+            log::info!("process {pid} starts on CPU {cpu}");
+            core.local.wake(slot);
+            return;
+        }
+        process.waiting = Waiting::No;
+        moving::hand_over(core, slot, home);
+        if core.local.process(slot).is_some() {
+            // Its core has long stopped taking messages.
+            let text = format_args!("CPU {cpu} does not answer AnT");
+            end::end(core, slot, Ending::new(END_LOAD_FAILED, Error::TimedOut as u64, text));
+        }
+    }
+
+    /// Tells every core that an endpoint has another receiver, or none.
+    fn tell_rebound(&mut self, core: &mut Core, endpoint: u8) {
+        core.rebound(endpoint);
+        for other in 1..shared::core_count() {
+            if mailbox::send(0, other, Message::Rebound { endpoint }).is_err() {
+                log::error!("CPU {} takes no messages", shared::linux_cpu(other));
+            }
+        }
+    }
+}
+
+impl Role for MKernel {
+    fn look(&mut self, core: &mut Core) {
+        for endpoint in devices::take_interrupts() {
+            core.notify(endpoint);
+        }
+    }
+
+    fn message(&mut self, core: &mut Core, from: usize, message: Message) {
+        match message {
+            Message::Ask { slot, number, args } => self.asked(from, slot, number, args),
+            Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
+            Message::Dropped(span) => ica::drop_span(span, &mut self.memory),
+            Message::Reap(process) => self.reap(core, process),
+            _ => log::error!("CPU {} has sent nonsense", shared::linux_cpu(from)),
+        }
+    }
+
+    fn syscall(&mut self, core: &mut Core, slot: u8, number: u64, args: [u64; 3]) {
+        if syscalls::is_asked(number) {
+            let result = self.grant(0, slot, number, args);
+            let result = syscalls::take_answer(core, slot, number, args[0], result);
+            return syscalls::set_result(core, slot, result);
+        }
+        let is_init = core.local.process(slot).is_some_and(|process| process.is_init);
+        let served = is_init.then(|| init_calls::serve(self, core, slot, number, args)).flatten();
+        let result = served.unwrap_or(syscalls::refusal(number).to_return());
+        syscalls::set_result(core, slot, result);
+    }
+
+    /// A proxy may die while its process moves from here to its own core. The message comes after
+    /// the process.
+    fn released_elsewhere(&mut self, lca: StoreEntry) {
+        let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca.0);
+        let Some(owner) = owner else {
+            log::warning!("a release for nobody: {:#x}", lca.0);
+            return;
+        };
+        let pid = owner.pid.load(Ordering::Relaxed);
+        let home = owner.core.load(Ordering::Relaxed) as usize;
+        if home == 0 || mailbox::send(0, home, Message::Released { pid }).is_err() {
+            log::error!("CPU {} takes no messages", shared::linux_cpu(home));
+        }
+    }
+
+    fn loading_returned(&mut self, core: &mut Core, slot: u8) {
+        let Some(process) = core.local.process(slot) else { return };
+        match self.processes.load_on(process, &mut self.memory) {
+            Progress::Call => call::request_for_loader(core, slot),
+            Progress::Done => self.place(core, slot),
+            Progress::Failed(failure) => {
+                let text = format_args!("{}", failure.text);
+                end::end(core, slot, Ending::new(END_LOAD_FAILED, failure.errno, text));
+            }
+        }
+        self.memory.publish();
+    }
+
+    fn freed(&mut self, slot: u8, pid: u32, span: Span) {
+        // If it has ended since, all its pages have come back then.
+        if process::pid_in(slot) == pid {
+            ica::free(span.first(), span.count(), slot, &mut self.memory);
+            self.memory.publish();
+        }
+    }
+
+    fn reap(&mut self, core: &mut Core, process: Owned) {
+        if process.public().kind.load(Ordering::Relaxed) == PROCESS_SERVER {
+            self.endings.add(&process);
+            ipc::notify_own(core, self.init, NOTIFY_ENDED);
+        }
+        self.processes.destroy(process, &mut self.memory);
+    }
+}

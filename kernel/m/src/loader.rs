@@ -1,0 +1,378 @@
+//! Loading a program: the m-kernel reads the file through the new process's own proxy, so Linux
+//! checks the rights of the user who runs it, in their directory.
+//!
+//! A state machine from one returned call to the next; the kernel waits for nothing.
+
+use ant_abi::layout::STACK_TOP;
+use ant_abi::lca::{CFLAG_CONTINUE, LCA_BUFFER, Lca};
+use ant_abi::{Error, PAGE_SIZE};
+use ant_core::calls::nr;
+use ant_core::lca::Builder;
+use arrayvec::ArrayVec;
+use core::ops::Range;
+
+use ant_p::arch::context::Context;
+use ant_p::arch::paging::{Access, AddressSpace, MapError, Pages, direct};
+use ant_p::linux::lca::LcaPage;
+use ant_p::process::Process;
+use ant_p::user_memory::{self, fill};
+
+use crate::program::{Program, Segment};
+
+/// Linux: `AT_FDCWD`, `O_CLOEXEC` (and `O_RDONLY`, which is 0).
+const AT_FDCWD: u64 = -100i64 as u64;
+const O_CLOEXEC: u64 = 0o2000000;
+
+/// Pages of a process's stack.
+const STACK_PAGES: u64 = 16;
+/// Arguments that a program can get; more than fit the string area.
+const MAX_ARGS: usize = 256;
+
+/// Path and arguments of a new process, each ended by NUL, in a page of the kernel's. The path is
+/// the program's argument 0.
+#[derive(Debug)]
+pub struct Strings {
+    /// The page.
+    phys: u64,
+    path_len: usize,
+    len: usize,
+}
+
+impl Strings {
+    /// Keeps strings in the (fresh) page at `phys`. The path, with its NUL, is the first
+    /// `path_len` bytes.
+    pub fn new(phys: u64, bytes: &[u8], path_len: usize) -> Result<Self, Error> {
+        let path_end = bytes.iter().position(|&byte| byte == 0);
+        if path_len < 2 || path_end != Some(path_len - 1) || bytes.last() != Some(&0) {
+            return Err(Error::Invalid);
+        }
+        let count = bytes.iter().filter(|&&byte| byte == 0).count();
+        if bytes.len() > LCA_BUFFER || count > MAX_ARGS {
+            return Err(Error::TooLong);
+        }
+        // SAFETY: the page is the caller's to give, and LCA_BUFFER is less than a page.
+        unsafe { direct(phys).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(Self { phys, path_len, len: bytes.len() })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: written by `new`, nobody else's.
+        unsafe { core::slice::from_raw_parts(direct(self.phys), self.len) }
+    }
+
+    fn path(&self) -> &[u8] {
+        &self.bytes()[..self.path_len]
+    }
+
+    /// Gives the page back.
+    pub fn free(self, pages: &mut impl Pages) {
+        pages.free(self.phys);
+    }
+}
+
+/// Which call is with Linux.
+#[derive(Debug)]
+enum Step {
+    Open,
+    Head,
+    /// Bytes of segment `index` from `done` on.
+    Segment {
+        index: usize,
+        done: u64,
+    },
+    Close,
+}
+
+/// A program that is being loaded.
+#[derive(Debug)]
+pub struct Loader {
+    strings: Strings,
+    step: Step,
+    fd: u64,
+    /// Where in the LCA's buffer the call under way leaves its bytes, and how many at the most.
+    output: Range<usize>,
+    program: Option<Program>,
+}
+
+/// Where loading stands.
+#[derive(Debug)]
+pub enum Progress {
+    /// The next call is in the LCA.
+    Call,
+    /// The process can run.
+    Done,
+    /// It cannot; why.
+    Failed(Failure),
+}
+
+/// Why a program was not loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// Linux's number of the error.
+    pub errno: u64,
+    /// What was wrong, for people; empty when the number says it all.
+    pub text: &'static str,
+}
+
+impl Failure {
+    fn format(text: &'static str) -> Self {
+        Self { errno: Error::NotExecutable as u64, text }
+    }
+}
+
+impl From<MapError> for Failure {
+    fn from(error: MapError) -> Self {
+        match error {
+            MapError::NoMemory => {
+                Self { errno: Error::NoMemory as u64, text: "AnT has no memory left" }
+            }
+            MapError::Taken => Self::format("two of its segments share a page"),
+        }
+    }
+}
+
+impl Loader {
+    /// A loader whose first call, the `openat`, is now in `lca`.
+    pub fn begin(strings: Strings, lca: &mut Lca) -> Self {
+        let mut builder = start_call(lca, nr::OPENAT);
+        builder.value(AT_FDCWD);
+        builder.input(strings.path()).expect("a path fits the buffer");
+        builder.value(O_CLOEXEC);
+        builder.finish();
+        Self { strings, step: Step::Open, fd: 0, output: 0..0, program: None }
+    }
+
+    /// Goes on after the call under way has returned.
+    pub fn advance(&mut self, process: &mut Process, pages: &mut impl Pages) -> Progress {
+        self.take_result(process, pages).unwrap_or_else(Progress::Failed)
+    }
+
+    /// Gives back what the loader itself took.
+    pub fn free(self, pages: &mut impl Pages) {
+        self.strings.free(pages);
+    }
+
+    fn take_result(
+        &mut self,
+        process: &mut Process,
+        pages: &mut impl Pages,
+    ) -> Result<Progress, Failure> {
+        let retval = lca(process).retval();
+        let result = u64::try_from(retval)
+            .map_err(|_| Failure { errno: retval.unsigned_abs(), text: "" })?;
+        match self.step {
+            Step::Open => {
+                self.fd = result;
+                self.step = Step::Head;
+                self.read(process, 0, LCA_BUFFER);
+                Ok(Progress::Call)
+            }
+            Step::Head => {
+                let mut head = [0; LCA_BUFFER];
+                let head = &mut head[..bounded(result, self.output.len())?];
+                lca(process).copy_buffer(self.output.start, head);
+                let program = Program::parse(head).map_err(Failure::format)?;
+                for segment in &program.segments {
+                    map_segment(process, segment, pages)?;
+                }
+                self.program = Some(program);
+                Ok(self.next_piece(process, 0, 0))
+            }
+            Step::Segment { index, done } => {
+                let mut piece = [0; LCA_BUFFER];
+                let piece = &mut piece[..bounded(result, self.output.len())?];
+                if piece.is_empty() {
+                    return Err(Failure::format(CUT_SHORT));
+                }
+                lca(process).copy_buffer(self.output.start, piece);
+                let start = self.segment(index).map_or(0, |segment| segment.virt);
+                fill(&process.space, start + done, piece)
+                    .map_err(|_| Failure::format("a segment lies outside its pages"))?;
+                Ok(self.next_piece(process, index, done + piece.len() as u64))
+            }
+            Step::Close => {
+                let entry = self.program.as_ref().map_or(0, |program| program.entry);
+                enter(process, entry, self.strings.bytes(), pages)?;
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    fn segment(&self, index: usize) -> Option<&Segment> {
+        self.program.as_ref().and_then(|program| program.segments.get(index))
+    }
+
+    /// Asks for what is to be read next: more of segment `index`, or of the next that has bytes.
+    fn next_piece(&mut self, process: &mut Process, mut index: usize, mut done: u64) -> Progress {
+        while let Some(segment) = self.segment(index) {
+            let left = segment.file_size - done;
+            if left > 0 {
+                let offset = segment.offset + done;
+                let len = left.min(LCA_BUFFER as u64) as usize;
+                self.step = Step::Segment { index, done };
+                self.read(process, offset, len);
+                return Progress::Call;
+            }
+            index += 1;
+            done = 0;
+        }
+        self.step = Step::Close;
+        let mut builder = start_call(lca(process).contents(), nr::CLOSE);
+        builder.value(self.fd);
+        builder.finish();
+        Progress::Call
+    }
+
+    fn read(&mut self, process: &mut Process, offset: u64, len: usize) {
+        let mut builder = start_call(lca(process).contents(), nr::PREAD64);
+        builder.value(self.fd);
+        let start = builder.output(len).expect("an empty buffer has room");
+        self.output = start..start + len;
+        builder.value(len as u64);
+        builder.value(offset);
+        builder.finish();
+    }
+}
+
+/// Where the bytes of a program come from that needs no proxy.
+pub trait Source {
+    /// How many there are.
+    fn len(&self) -> u64;
+    /// Copies those from `offset` on.
+    fn read(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Failure>;
+}
+
+/// A program in the kernel's image.
+pub struct InMemory<'a>(pub &'a [u8]);
+
+impl Source for InMemory<'_> {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Failure> {
+        let start = offset as usize;
+        let bytes = self.0.get(start..start + out.len()).ok_or(Failure::format(CUT_SHORT))?;
+        out.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A program in the memory of a process, `init`.
+pub struct InProcess<'a> {
+    /// The process's memory.
+    pub space: &'a AddressSpace,
+    /// Where it begins.
+    pub start: u64,
+    /// How long it is.
+    pub len: u64,
+}
+
+impl Source for InProcess<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Failure> {
+        let end = offset.checked_add(out.len() as u64).filter(|&end| end <= self.len);
+        end.ok_or(Failure::format(CUT_SHORT))?;
+        user_memory::read(self.space, self.start.wrapping_add(offset), out)
+            .map_err(|error| Failure { errno: error as u64, text: "" })
+    }
+}
+
+const CUT_SHORT: &str = "it is cut short";
+
+/// Loads a program whose bytes are at hand.
+pub fn load_from(
+    process: &mut Process,
+    source: &mut impl Source,
+    args: &[u8],
+    pages: &mut impl Pages,
+) -> Result<(), Failure> {
+    let mut buffer = [0; LCA_BUFFER];
+    let head = &mut buffer[..source.len().min(LCA_BUFFER as u64) as usize];
+    source.read(0, head)?;
+    let program = Program::parse(head).map_err(Failure::format)?;
+    for segment in &program.segments {
+        map_segment(process, segment, pages)?;
+        for done in (0..segment.file_size).step_by(LCA_BUFFER) {
+            let piece = &mut buffer[..(segment.file_size - done).min(LCA_BUFFER as u64) as usize];
+            source.read(segment.offset + done, piece)?;
+            fill(&process.space, segment.virt + done, piece).expect("just mapped");
+        }
+    }
+    enter(process, program.entry, args, pages)
+}
+
+fn lca(process: &mut Process) -> &mut LcaPage {
+    process.lca.as_mut().expect("a process that is loaded through its proxy has an LCA")
+}
+
+fn start_call(lca: &mut Lca, number: u64) -> Builder<'_> {
+    lca.cflag = CFLAG_CONTINUE;
+    Builder::new(lca, number)
+}
+
+/// What Linux says it has read, if it can be true.
+fn bounded(result: u64, limit: usize) -> Result<usize, Failure> {
+    let read = usize::try_from(result).ok().filter(|&read| read <= limit);
+    read.ok_or(Failure { errno: Error::Protocol as u64, text: "Linux returned nonsense" })
+}
+
+fn map_segment(
+    process: &mut Process,
+    segment: &Segment,
+    pages: &mut impl Pages,
+) -> Result<(), Failure> {
+    for virt in segment.pages() {
+        map_fresh(process, virt, segment.access, pages)?;
+    }
+    Ok(())
+}
+
+fn map_fresh(
+    process: &mut Process,
+    virt: u64,
+    access: Access,
+    pages: &mut impl Pages,
+) -> Result<(), Failure> {
+    let phys = pages.alloc().ok_or(MapError::NoMemory)?;
+    process.space.map(virt, phys, access, pages).map_err(|error| {
+        pages.free(phys);
+        error.into()
+    })
+}
+
+/// Gives the process its stack, with its arguments laid out as Linux does (argc, argv, environment,
+/// auxiliary vector), and sets its first instruction.
+fn enter(
+    process: &mut Process,
+    entry: u64,
+    args: &[u8],
+    pages: &mut impl Pages,
+) -> Result<(), Failure> {
+    for page in 1..=STACK_PAGES {
+        let virt = STACK_TOP - page * PAGE_SIZE as u64;
+        map_fresh(process, virt, Access::ReadWrite, pages)?;
+    }
+    let strings = (STACK_TOP - args.len() as u64) & !15;
+    let mut words = ArrayVec::<u64, { MAX_ARGS + 6 }>::new();
+    let mut at = strings;
+    words.push(0);
+    for argument in args.split_inclusive(|&byte| byte == 0) {
+        words.push(at);
+        at += argument.len() as u64;
+    }
+    words[0] = words.len() as u64 - 1;
+    // Ends of argv and of the (empty) environment, and AT_NULL.
+    words.extend([0, 0, 0, 0]);
+    let stack = (strings - size_of_val(words.as_slice()) as u64) & !15;
+    let fits = "the stack has room for all arguments";
+    fill(&process.space, strings, args).expect(fits);
+    for (word, at) in words.iter().zip((stack..).step_by(8)) {
+        fill(&process.space, at, &word.to_le_bytes()).expect(fits);
+    }
+    process.context = Context::new(entry, stack);
+    Ok(())
+}

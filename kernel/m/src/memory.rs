@@ -1,0 +1,87 @@
+//! The memory manager: the pages of the partition.
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::PAGE_SIZE;
+use ant_abi::boot::Extent;
+use ant_abi::layout::IMAGE_SPAN;
+use ant_core::pages::PageAllocator;
+
+use ant_p::arch::paging::{Pages, direct};
+use ant_p::shared;
+
+/// All pages of the partition but the image's.
+pub struct MemoryManager {
+    pages: PageAllocator<'static>,
+}
+
+impl MemoryManager {
+    /// Manages `extents`, whose first begins with the image; all are in the direct map.
+    pub fn new(extents: &[Extent]) -> Self {
+        let image = Extent { start: shared::boot().image_phys, len: IMAGE_SPAN };
+        let words = PageAllocator::storage_words(extents);
+        let bytes = (words * size_of::<u64>()).next_multiple_of(PAGE_SIZE) as u64;
+        let storage = place_storage(extents, image, bytes);
+        // SAFETY: partition memory that nobody else uses: it is reserved below. The module zeroed
+        // it.
+        let bitmap = unsafe { core::slice::from_raw_parts_mut(direct(storage).cast(), words) };
+        let mut pages = PageAllocator::new(extents, bitmap);
+        pages.reserve(image.start, image.len);
+        pages.reserve(storage, bytes);
+        let manager = Self { pages };
+        manager.publish();
+        manager
+    }
+
+    /// Zeroed, contiguous memory that is never given back.
+    pub fn alloc_for_ever(&mut self, bytes: usize) -> *mut u8 {
+        let count = bytes.div_ceil(PAGE_SIZE);
+        let phys = self.pages.alloc_contiguous(count).expect("a fresh partition has memory");
+        zero(phys, count);
+        direct(phys)
+    }
+
+    /// Pages that are free now.
+    pub fn free_pages(&self) -> u64 {
+        self.pages.free_pages()
+    }
+
+    /// Size of the partition without the image.
+    pub fn total_mib(&self) -> u64 {
+        (self.pages.total_pages() * PAGE_SIZE as u64) >> 20
+    }
+
+    /// Tells Linux how much is left.
+    pub fn publish(&self) {
+        let control = shared::control(0);
+        control.total_pages().store(self.pages.total_pages(), Ordering::Relaxed);
+        control.free_pages().store(self.pages.free_pages(), Ordering::Relaxed);
+    }
+}
+
+impl Pages for MemoryManager {
+    fn alloc(&mut self) -> Option<u64> {
+        let phys = self.pages.alloc()?;
+        zero(phys, 1);
+        Some(phys)
+    }
+
+    fn free(&mut self, phys: u64) {
+        self.pages.free(phys).expect("only pages that were handed out come back");
+    }
+}
+
+fn zero(phys: u64, count: usize) {
+    // SAFETY: free pages of the partition, in the direct map.
+    unsafe { direct(phys).write_bytes(0, count * PAGE_SIZE) }
+}
+
+/// Room for the allocator's own book-keeping: behind the image, or in another extent.
+fn place_storage(extents: &[Extent], image: Extent, bytes: u64) -> u64 {
+    let free = extents.iter().map(|extent| match extent.start == image.start {
+        true => Extent { start: extent.start + image.len, len: extent.len - image.len },
+        false => *extent,
+    });
+    let place = { free }.find(|extent| extent.len >= bytes);
+    place.expect("some extent holds the page bitmap").start
+}

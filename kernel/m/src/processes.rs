@@ -1,0 +1,245 @@
+//! Making, placing and destroying processes.
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate};
+use ant_abi::layout::{DEVICE_END, DEVICE_START, ICA_START};
+use ant_abi::syscall::{ANY_CORE, PROCESS_PROGRAM, PROCESS_SERVER};
+use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE};
+use ant_p::arch::context::Context;
+use ant_p::arch::paging::{Access, AddressSpace, Pages};
+use ant_p::devices::Grants;
+use ant_p::handles::Handles;
+use ant_p::linux::lca::LcaPage;
+use ant_p::process::{self, Asked, Calling, LcaState, Owned, Process, Waiting};
+use ant_p::{endpoints, shared};
+
+use crate::ica;
+use crate::loader::{self, Failure, Loader, Progress, Source, Strings};
+use crate::memory::MemoryManager;
+
+/// Hands out ids and generations, and knows who is being loaded.
+pub struct Processes {
+    last_pid: u32,
+    /// By slot.
+    loaders: [Option<Loader>; MAX_PROCESSES],
+}
+
+/// What a new process is to be.
+struct Plan {
+    home: usize,
+    kind: u32,
+    priority: u8,
+    has_lca: bool,
+}
+
+impl Processes {
+    /// Nobody yet.
+    pub fn new() -> Self {
+        Self { last_pid: 0, loaders: [const { None }; MAX_PROCESSES] }
+    }
+
+    /// A program that will run on core `core` (or any), and the first call of its loader is in its
+    /// LCA. `strings` are path and arguments, each ended by NUL.
+    pub fn create(
+        &mut self,
+        core: u32,
+        strings: &[u8],
+        path_len: usize,
+        memory: &mut MemoryManager,
+    ) -> Result<Owned, Error> {
+        let plan = Plan {
+            home: place(core)?,
+            kind: PROCESS_PROGRAM,
+            priority: PRIORITY_USUAL,
+            has_lca: true,
+        };
+        let page = memory.alloc().ok_or(Error::NoMemory)?;
+        let kept = Strings::new(page, strings, path_len).inspect_err(|_| memory.free(page))?;
+        let mut process = match self.create_empty(&plan, memory) {
+            Ok(process) => process,
+            Err(error) => {
+                kept.free(memory);
+                return Err(error);
+            }
+        };
+        process.public().set_name(&strings[..path_len - 1]);
+        let slot = usize::from(process.slot());
+        self.loaders[slot] = process.lca.as_mut().map(|lca| Loader::begin(kept, lca.contents()));
+        Ok(process)
+    }
+
+    /// The first process, from the kernel's own image.
+    pub fn create_init(
+        &mut self,
+        file: &[u8],
+        memory: &mut MemoryManager,
+    ) -> Result<Owned, Failure> {
+        let plan = Plan {
+            home: 0,
+            kind: PROCESS_SERVER,
+            priority: ant_abi::ipc::PRIORITIES as u8 - 1,
+            has_lca: true,
+        };
+        let no_memory = |error: Error| Failure { errno: error as u64, text: "no memory for it" };
+        let mut process = self.create_empty(&plan, memory).map_err(no_memory)?;
+        process.is_init = true;
+        process.public().set_name(b"init");
+        loader::load_from(&mut process, &mut loader::InMemory(file), b"init\0", memory)?;
+        Ok(process)
+    }
+
+    /// A server, whose program `source` has. It can run.
+    pub fn create_server(
+        &mut self,
+        request: &ServerCreate,
+        source: &mut impl Source,
+        memory: &mut MemoryManager,
+    ) -> Result<Owned, Failure> {
+        let refused = |error: Error| Failure { errno: error as u64, text: "" };
+        let priority = u8::try_from(request.priority)
+            .ok()
+            .filter(|&priority| usize::from(priority) < ant_abi::ipc::PRIORITIES);
+        let priority = priority.ok_or(refused(Error::Invalid))?;
+        let home = place(request.core).map_err(refused)?;
+        let plan = Plan { home, kind: PROCESS_SERVER, priority, has_lca: false };
+        let mut process = self.create_empty(&plan, memory).map_err(refused)?;
+        let len = request.name.iter().position(|&byte| byte == 0).unwrap_or(request.name.len() - 1);
+        let mut name = [0; ant_abi::syscall::NAME_LEN + 1];
+        name[..len].copy_from_slice(&request.name[..len]);
+        process.public().set_name(&request.name[..len]);
+        let loaded = loader::load_from(&mut process, source, &name[..=len], memory);
+        match loaded {
+            Ok(()) => Ok(process),
+            Err(failure) => {
+                self.destroy(process, memory);
+                Err(failure)
+            }
+        }
+    }
+
+    /// A process with an address space, but no program.
+    fn create_empty(&mut self, plan: &Plan, memory: &mut MemoryManager) -> Result<Owned, Error> {
+        let slot = process::free_slot().ok_or(Error::NoMemory)?;
+        let free_before = memory.free_pages();
+        let mut space = AddressSpace::new(memory).ok_or(Error::NoMemory)?;
+        let pages = memory.alloc().zip(memory.alloc());
+        let Some((scratch, lca)) = pages else {
+            space.free(memory);
+            return Err(Error::NoMemory);
+        };
+        self.last_pid += 1;
+        let pid = self.last_pid;
+        let lca = if plan.has_lca {
+            // An ICA page has the same address in every process; the first ones are the LCAs.
+            space.map_ica(u32::from(slot), lca, Access::ReadWrite);
+            let virt = ICA_START + u64::from(slot) * PAGE_SIZE as u64;
+            Some(LcaPage::new(lca, pid as u16, virt))
+        } else {
+            memory.free(lca);
+            None
+        };
+        let process = Process {
+            context: Context::default(),
+            pid,
+            space,
+            lca,
+            lca_state: LcaState::Idle,
+            linux_notifies: false,
+            waiting: Waiting::Start,
+            timed: false,
+            ending: None,
+            ipc_over: false,
+            linux_over: false,
+            home: plan.home,
+            base: plan.priority,
+            priority: plan.priority,
+            is_init: false,
+            handles: Handles::new(),
+            endpoint: None,
+            owns_endpoint: false,
+            calling: Calling::default(),
+            asked: Asked::default(),
+            used_ica: false,
+            scratch,
+            grants: Grants::default(),
+        };
+        let owned = Owned::create(slot, process, plan.kind);
+        let pages = (free_before - memory.free_pages()) as u32;
+        owned.public().pages.store(pages, Ordering::Relaxed);
+        Ok(owned)
+    }
+
+    /// Goes on loading a program after a call of its loader has returned.
+    pub fn load_on(&mut self, process: &mut Owned, memory: &mut MemoryManager) -> Progress {
+        let place = usize::from(process.slot());
+        let Some(mut loader) = self.loaders[place].take() else { return Progress::Call };
+        let free_before = memory.free_pages();
+        let progress = loader.advance(process, memory);
+        process.public().add_pages(free_before - memory.free_pages());
+        if matches!(progress, Progress::Call) {
+            self.loaders[place] = Some(loader);
+        } else {
+            loader.free(memory);
+        }
+        progress
+    }
+
+    /// Takes back all that a process has. Nobody else has to do with it any more.
+    pub fn destroy(&mut self, owned: Owned, memory: &mut MemoryManager) {
+        let slot = owned.slot();
+        if let Some(loader) = self.loaders[usize::from(slot)].take() {
+            loader.free(memory);
+        }
+        let process = owned.remove();
+        if process.used_ica {
+            ica::release_all(slot, &process.space, memory);
+            ica::end_share(process.calling.span, memory);
+        }
+        if let Some(endpoint) = process.endpoint.filter(|_| process.owns_endpoint) {
+            endpoints::free(endpoint);
+        }
+        if let Some(lca) = process.lca {
+            memory.free(lca.entry().raddr());
+        }
+        memory.free(process.scratch);
+        process.space.free(memory);
+        memory.publish();
+    }
+}
+
+/// Maps the device memory of a grant into a process that was not started.
+pub fn map_device(
+    process: &mut Process,
+    grant: &DeviceGrant,
+    memory: &mut MemoryManager,
+) -> Result<(), Error> {
+    if grant.kind != GRANT_MEMORY {
+        return Ok(());
+    }
+    if grant.start + grant.len > DEVICE_END - DEVICE_START {
+        return Err(Error::Invalid);
+    }
+    let is_memory = |extent: &ant_abi::boot::Extent| {
+        grant.start < extent.start + extent.len && extent.start < grant.start + grant.len
+    };
+    let boot = shared::boot();
+    if boot.extents[..boot.extent_count as usize].iter().any(is_memory) {
+        return Err(Error::NotPermitted);
+    }
+    for phys in (grant.start..grant.start + grant.len).step_by(PAGE_SIZE) {
+        process.space.map_device(phys, memory).map_err(|_| Error::NoMemory)?;
+    }
+    Ok(())
+}
+
+/// The core a process shall run on: the one asked for, or the one with the fewest processes, a
+/// p-kernel's rather than the m-kernel's.
+fn place(core: u32) -> Result<usize, Error> {
+    let cores = shared::core_count();
+    if core != ANY_CORE {
+        return usize::try_from(core).ok().filter(|&core| core < cores).ok_or(Error::NoDevice);
+    }
+    let load = |&core: &usize| (process::count_on(core), core == 0);
+    Ok((0..cores).min_by_key(load).unwrap_or(0))
+}

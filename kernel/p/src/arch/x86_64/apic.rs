@@ -1,0 +1,174 @@
+//! The local APIC, in whichever mode Linux left it: xAPIC or x2APIC (SDM vol. 3, chapter 11).
+
+use core::sync::atomic::{AtomicBool, Ordering, fence};
+
+use ant_abi::core_block::{ROUTE_APIC_SHIFT, ROUTE_NONE};
+use ant_abi::layout::DOORBELL_VECTOR;
+use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
+
+use super::paging::{self, APIC_VIRT};
+use super::trap::{SPURIOUS_VECTOR, TIMER_VECTOR};
+use super::{clock, percore};
+use crate::shared;
+
+/// Registers, as offsets of the xAPIC page; MSR = 0x800 + offset / 16.
+const TASK_PRIORITY: u32 = 0x80;
+const EOI: u32 = 0xb0;
+const SPURIOUS: u32 = 0xf0;
+const ICR_LOW: u32 = 0x300;
+const ICR_HIGH: u32 = 0x310;
+const LVT_TIMER: u32 = 0x320;
+const TIMER_INITIAL: u32 = 0x380;
+const TIMER_CURRENT: u32 = 0x390;
+const TIMER_DIVIDE: u32 = 0x3e0;
+
+const SOFTWARE_ENABLE: u32 = 1 << 8;
+const LVT_MASKED: u32 = 1 << 16;
+const ICR_ASSERT: u32 = 1 << 14;
+const ICR_NMI: u32 = 4 << 8;
+const ICR_PENDING: u32 = 1 << 12;
+const DIVIDE_BY_16: u32 = 0b0011;
+/// Time over which the timer is compared with the time-stamp counter.
+const CALIBRATION_US: u64 = 1000;
+
+/// Whether the APICs are in x2APIC mode; the same on every core. Written by each core's `init`.
+static X2APIC: AtomicBool = AtomicBool::new(false);
+
+fn x2apic() -> bool {
+    X2APIC.load(Ordering::Relaxed)
+}
+
+fn write(register: u32, value: u32) {
+    if x2apic() {
+        // SAFETY: an architectural register of this core's own APIC.
+        unsafe { Msr::new(0x800 + register / 16).write(u64::from(value)) }
+    } else {
+        // SAFETY: the APIC's page is mapped uncached at this address.
+        unsafe { ((APIC_VIRT + u64::from(register)) as *mut u32).write_volatile(value) }
+    }
+}
+
+fn read(register: u32) -> u32 {
+    if x2apic() {
+        // SAFETY: as in `write`.
+        unsafe { Msr::new(0x800 + register / 16).read() as u32 }
+    } else {
+        // SAFETY: as in `write`.
+        unsafe { ((APIC_VIRT + u64::from(register)) as *const u32).read_volatile() }
+    }
+}
+
+/// Whether the APIC can be reached yet: an xAPIC's page is in the kernel's own tables only.
+pub fn is_reachable() -> bool {
+    note_mode() || paging::kernel_half_exists()
+}
+
+/// Finds out the mode, without which no register can be reached.
+fn note_mode() -> bool {
+    let x2apic = ApicBase::read().1.contains(ApicBaseFlags::X2APIC_ENABLE);
+    X2APIC.store(x2apic, Ordering::Relaxed);
+    x2apic
+}
+
+/// Switches this core's APIC on; INIT has left it off, with every local vector masked.
+pub fn init() {
+    note_mode();
+    write(TASK_PRIORITY, 0);
+    write(SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
+    write(TIMER_DIVIDE, DIVIDE_BY_16);
+    write(LVT_TIMER, LVT_MASKED | u32::from(TIMER_VECTOR));
+}
+
+/// Acknowledges the interrupt that is being handled.
+pub fn end_of_interrupt() {
+    write(EOI, 0);
+}
+
+/// Rings Linux for core `core`, which is the caller's. Does nothing while there is no route.
+pub fn ring_linux(core: usize) {
+    // What was put into the request store must be visible before the route is read. Pairs with the
+    // module, which publishes a new route, then looks into the store: one of the two sees the other.
+    fence(Ordering::SeqCst);
+    let route = shared::control(core).route().load(Ordering::Acquire);
+    // Linux is trusted not to route us into a core of its choice that cannot take it, but a vector
+    // below 32 would be an exception.
+    if route == ROUTE_NONE || (route as u8) < 32 {
+        return;
+    }
+    send((route >> ROUTE_APIC_SHIFT) as u32, ICR_ASSERT | u32::from(route as u8));
+}
+
+/// Rings the doorbell of another core of the partition.
+pub fn ring_core(core: usize) {
+    send(shared::boot().cores[core].apic_id, ICR_ASSERT | DOORBELL_VECTOR as u32);
+}
+
+/// Sends an NMI to another core of the partition.
+pub fn send_nmi(core: usize) {
+    send(shared::boot().cores[core].apic_id, ICR_ASSERT | ICR_NMI);
+}
+
+/// Sends an interrupt to the core with a physical APIC id. What was stored in shared memory before
+/// is visible to whoever takes it.
+fn send(apic_id: u32, command: u32) {
+    fence(Ordering::SeqCst);
+    if x2apic() {
+        // A write to an x2APIC register is not ordered behind earlier stores by itself, nor by the
+        // fence above alone (SDM vol. 3, 11.12.3).
+        // SAFETY: `lfence` has no other effect; the register is this core's own APIC's.
+        unsafe {
+            core::arch::x86_64::_mm_lfence();
+            Msr::new(0x800 + ICR_LOW / 16).write(u64::from(apic_id) << 32 | u64::from(command));
+        }
+    } else {
+        while read(ICR_LOW) & ICR_PENDING != 0 {
+            core::hint::spin_loop();
+        }
+        write(ICR_HIGH, apic_id << 24);
+        write(ICR_LOW, command);
+    }
+}
+
+/// The timer's rate against the time-stamp counter.
+#[derive(Clone, Copy)]
+pub struct Timer {
+    /// Timer counts in `CALIBRATION_US`.
+    counts: u64,
+}
+
+impl Timer {
+    /// Measures the timer of this core; takes a millisecond.
+    pub fn calibrate() -> Self {
+        write(TIMER_INITIAL, u32::MAX);
+        let end = clock::now() + clock::cycles(CALIBRATION_US);
+        while clock::now() < end {
+            core::hint::spin_loop();
+        }
+        let counts = u64::from(u32::MAX - read(TIMER_CURRENT));
+        write(TIMER_INITIAL, 0);
+        Self { counts: counts.max(1) }
+    }
+
+    /// Asks for one interrupt at `deadline`, or for none.
+    pub fn set(self, deadline: Option<u64>) {
+        let Some(deadline) = deadline else {
+            write(LVT_TIMER, LVT_MASKED | u32::from(TIMER_VECTOR));
+            write(TIMER_INITIAL, 0);
+            return;
+        };
+        let cycles = deadline.saturating_sub(clock::now());
+        let counts = u128::from(cycles) * u128::from(self.counts)
+            / u128::from(clock::cycles(CALIBRATION_US).max(1));
+        write(LVT_TIMER, u32::from(TIMER_VECTOR));
+        // Rather late than early.
+        write(TIMER_INITIAL, u32::try_from(counts + 1).unwrap_or(u32::MAX));
+    }
+}
+
+/// Whether the core at hand is the one that Linux says it is; a mistake here would send interrupts
+/// to cores of others.
+pub fn id_matches() -> bool {
+    const ID: u32 = 0x20;
+    let id = if x2apic() { read(ID) } else { read(ID) >> 24 };
+    id == shared::boot().cores[percore::index()].apic_id
+}

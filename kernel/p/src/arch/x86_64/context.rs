@@ -1,0 +1,138 @@
+//! The registers of a process that is not running, and the way into and out of ring 3.
+
+use core::arch::naked_asm;
+use core::mem::offset_of;
+
+use ant_abi::ipc::IPC_WORDS;
+use ant_abi::layout::PROCESS_END;
+use x86_64::registers::rflags::RFlags;
+
+use super::trap::pop_registers_and_return;
+use super::{percore, segments};
+
+/// Everything a process has in registers. A trap from ring 3 saves straight into it: its end is
+/// the trap stack.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(16))]
+pub struct Context {
+    pad: u64,
+    /// Kernel stack pointer of the `run` that is under way.
+    kernel_rsp: u64,
+    r15: u64,
+    r14: u64,
+    r13: u64,
+    r12: u64,
+    rbp: u64,
+    rbx: u64,
+    r11: u64,
+    r10: u64,
+    r9: u64,
+    r8: u64,
+    rsi: u64,
+    rdi: u64,
+    rdx: u64,
+    rcx: u64,
+    rax: u64,
+    /// What ended the last `run`: an exception or interrupt vector, or `VECTOR_SYSCALL`.
+    pub vector: u64,
+    /// Error code of the exception, 0 if it has none.
+    pub error: u64,
+    /// Where the process goes on.
+    pub rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+/// `Context::vector` of a system call.
+pub const VECTOR_SYSCALL: u64 = 256;
+
+const KERNEL_RSP: usize = offset_of!(Context, kernel_rsp);
+const FIRST: usize = offset_of!(Context, r15);
+
+impl Context {
+    /// A process that begins at `entry` with stack pointer `stack`.
+    pub fn new(entry: u64, stack: u64) -> Self {
+        debug_assert!(entry < PROCESS_END);
+        Self {
+            rip: entry,
+            rsp: stack,
+            cs: u64::from(segments::USER_CODE.0),
+            ss: u64::from(segments::USER_DATA.0),
+            rflags: RFlags::INTERRUPT_FLAG.bits(),
+            ..Self::default()
+        }
+    }
+
+    /// Number and arguments of the system call that ended the last run.
+    pub fn syscall(&self) -> (u64, [u64; 3]) {
+        (self.rax, [self.rdi, self.rsi, self.rdx])
+    }
+
+    /// Sets the result of the system call.
+    pub fn set_result(&mut self, result: i64) {
+        self.rax = result as u64;
+    }
+
+    /// The message that a system call of IPC sends (`ant_abi::ipc`): words, span, handle.
+    pub fn message(&self) -> ([u64; IPC_WORDS], u64, u64) {
+        ([self.r10, self.r8, self.r9, self.r12], self.r13, self.r14)
+    }
+
+    /// Sets the message that a system call of IPC returns.
+    pub fn set_message(&mut self, words: [u64; IPC_WORDS], span: u64, handle: u64) {
+        [self.r10, self.r8, self.r9, self.r12] = words;
+        self.set_span(span);
+        self.r14 = handle;
+    }
+
+    /// Sets the span that a system call of IPC returns.
+    pub fn set_span(&mut self, span: u64) {
+        self.r13 = span;
+    }
+
+    /// Sets what was received, from whom, and the token for the reply.
+    pub fn set_received(&mut self, kind: u64, token: u64, badge: u64) {
+        self.rdi = kind;
+        self.rsi = token;
+        self.rdx = badge;
+    }
+
+    /// Sets the generation that goes with `PeerRestarted`.
+    pub fn set_generation(&mut self, generation: u32) {
+        self.rsi = u64::from(generation);
+    }
+
+    /// Lets the process issue the system call that ended the last run once more.
+    pub fn repeat_syscall(&mut self) {
+        const SYSCALL_LEN: u64 = 2;
+        self.rip -= SYSCALL_LEN;
+    }
+
+    /// Lets the process run in ring 3 until the next trap, interrupt or system call.
+    pub fn run(&mut self) {
+        percore::set_context(self);
+        // SAFETY: the context belongs to this core now, its selectors are ring 3's, its page
+        // tables are loaded (caller: `core`), and traps come back through `trap`.
+        unsafe { enter(self) }
+    }
+}
+
+/// Saves the kernel's registers, loads the user's, goes to ring 3. `trap::leave` undoes it.
+#[unsafe(naked)]
+unsafe extern "C" fn enter(context: *mut Context) {
+    naked_asm!(
+        "push rbx",
+        "push rbp",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov [rdi + {kernel_rsp}], rsp",
+        "lea rsp, [rdi + {first}]",
+        pop_registers_and_return!(),
+        kernel_rsp = const KERNEL_RSP,
+        first = const FIRST,
+    )
+}

@@ -1,0 +1,394 @@
+//! Page tables: the kernel's half, and the address spaces of processes.
+//!
+//! The kernel's half is the same in every address space and never changes after boot: the image
+//! (text read-only in one large page, data in another) and the *direct map*, where all memory of
+//! the partition is, physical = virtual + constant (paper 2.1.2).
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ant_abi::boot::Extent;
+use ant_abi::layout::{
+    DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE,
+    SHARED_OFFSET,
+};
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::mapper::{
+    MapToError, MappedPageTable, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
+    TranslateResult,
+};
+use x86_64::structures::paging::page_table::PageTableEntry;
+use x86_64::structures::paging::{
+    FrameAllocator, Page, PageSize, PageTable, PageTableFlags as Flags, PhysFrame, Size2MiB,
+    Size4KiB,
+};
+use x86_64::{PhysAddr, VirtAddr};
+
+use super::cpu::UNCACHED;
+use crate::shared;
+
+/// Start of the direct map.
+const DIRECT_VIRT: u64 = 0xffff_8000_0000_0000;
+/// Where the local APIC's page is mapped.
+pub const APIC_VIRT: u64 = 0xffff_ffff_ffe0_0000;
+const APIC_PHYS: u64 = 0xfee0_0000;
+/// First entry of the top table that is the kernel's.
+const KERNEL_HALF: usize = 256;
+
+/// Real address of the kernel's top table. Written by the m-kernel before any other core starts.
+pub(super) static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// Where a real address of the partition is mapped.
+pub fn direct(phys: u64) -> *mut u8 {
+    (DIRECT_VIRT + phys) as *mut u8
+}
+
+/// Tables that are needed before there is a memory manager: one for each GiB that holds memory of
+/// the partition, and seven more.
+const EARLY_TABLES: usize = 96;
+
+#[repr(C, align(4096))]
+struct EarlyPool([PageTable; EARLY_TABLES]);
+
+static mut EARLY_POOL: EarlyPool = EarlyPool([const { PageTable::new() }; EARLY_TABLES]);
+
+/// Hands out tables of `EARLY_POOL`.
+struct EarlyTables {
+    used: usize,
+}
+
+// SAFETY: every table is handed out once.
+unsafe impl FrameAllocator<Size4KiB> for EarlyTables {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        let index = self.used;
+        (index < EARLY_TABLES).then(|| {
+            self.used += 1;
+            let virt = &raw const EARLY_POOL as u64 + (index * size_of::<PageTable>()) as u64;
+            frame(virt - IMAGE_VIRT + shared::boot().image_phys)
+        })
+    }
+}
+
+/// Finds early tables through the mapping of the image.
+struct ThroughImage;
+
+// SAFETY: all early tables lie in the image, which is mapped at `IMAGE_VIRT`.
+unsafe impl PageTableFrameMapping for ThroughImage {
+    fn frame_to_pointer(&self, frame: PhysFrame) -> *mut PageTable {
+        (frame.start_address().as_u64() - shared::boot().image_phys + IMAGE_VIRT) as *mut PageTable
+    }
+}
+
+// The linker script has these as numbers.
+const _: () = assert!(IMAGE_VIRT + IMAGE_DATA == 0xffff_ffff_8020_0000);
+const _: () = assert!(IMAGE_VIRT + SHARED_OFFSET == 0xffff_ffff_802f_0000);
+
+/// Builds the kernel's half and changes to it. The m-kernel, once, before anything else.
+pub fn build_kernel_half(extents: &[Extent]) {
+    const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::NO_EXECUTE);
+    let image = shared::boot().image_phys;
+    let mut tables = EarlyTables { used: 0 };
+    let root = tables.allocate_frame().expect("the pool is not empty");
+    // SAFETY: the first early table, zeroed, used by nobody else.
+    let top = unsafe { &mut *ThroughImage.frame_to_pointer(root) };
+    // SAFETY: `ThroughImage` finds every table that `tables` hands out.
+    let mut map = unsafe { MappedPageTable::new(top, ThroughImage) };
+
+    map_one::<Size2MiB>(&mut map, &mut tables, IMAGE_VIRT, image, Flags::PRESENT);
+    let data = IMAGE_DATA;
+    map_one::<Size2MiB>(&mut map, &mut tables, IMAGE_VIRT + data, image + data, DATA);
+    map_one::<Size4KiB>(&mut map, &mut tables, APIC_VIRT, APIC_PHYS, DATA | UNCACHED);
+    for extent in extents {
+        assert!(
+            extent.start % LARGE_PAGE == 0 && extent.len % LARGE_PAGE == 0,
+            "extent {:#x}+{:#x} is not of large pages",
+            extent.start,
+            extent.len
+        );
+        for phys in (extent.start..extent.start + extent.len).step_by(LARGE_PAGE as usize) {
+            // The text has no second, writable mapping.
+            if phys != image {
+                map_one::<Size2MiB>(&mut map, &mut tables, DIRECT_VIRT + phys, phys, DATA);
+            }
+        }
+    }
+    KERNEL_ROOT.store(root.start_address().as_u64(), Ordering::Release);
+    load_kernel();
+}
+
+fn map_one<S: PageSize + core::fmt::Debug>(
+    map: &mut MappedPageTable<'_, ThroughImage>,
+    tables: &mut EarlyTables,
+    virt: u64,
+    phys: u64,
+    flags: Flags,
+) where
+    for<'a> MappedPageTable<'a, ThroughImage>: Mapper<S>,
+{
+    let page = Page::<S>::containing_address(VirtAddr::new(virt));
+    let target = PhysFrame::<S>::containing_address(PhysAddr::new(phys));
+    let parents = Flags::PRESENT | Flags::WRITABLE;
+    // SAFETY: the page is not in use yet: the tables are not loaded.
+    let flush = unsafe { map.map_to_with_table_flags(page, target, flags, parents, tables) };
+    match flush {
+        Ok(flush) => flush.ignore(),
+        Err(error) => panic!("the partition's memory is spread too wide to map: {error:?}"),
+    }
+}
+
+/// Whether the m-kernel has built the kernel's half.
+pub fn kernel_half_exists() -> bool {
+    KERNEL_ROOT.load(Ordering::Acquire) != 0
+}
+
+/// Loads the kernel's own tables: no process is mapped.
+pub fn load_kernel() {
+    load(KERNEL_ROOT.load(Ordering::Acquire));
+}
+
+fn load(root: u64) {
+    // SAFETY: every root has the kernel's half; the page tables of a process are only freed by
+    // `AddressSpace::free`, when no core has them loaded.
+    unsafe { Cr3::write(frame(root), Cr3Flags::empty()) }
+}
+
+fn frame(phys: u64) -> PhysFrame {
+    PhysFrame::containing_address(PhysAddr::new(phys))
+}
+
+/// Where an address space gets its pages from and gives them back to: the memory manager.
+pub trait Pages {
+    /// A zeroed page.
+    fn alloc(&mut self) -> Option<u64>;
+    /// Takes a page back.
+    fn free(&mut self, phys: u64);
+}
+
+struct TableSource<'a, P: Pages>(&'a mut P);
+
+// SAFETY: `Pages` hands out unused, zeroed pages.
+unsafe impl<P: Pages> FrameAllocator<Size4KiB> for TableSource<'_, P> {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        self.0.alloc().map(frame)
+    }
+}
+
+/// What a process may do with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Read and write.
+    ReadWrite,
+    /// Read and execute.
+    ReadExecute,
+}
+
+impl Access {
+    fn flags(self) -> Flags {
+        let flags = Flags::PRESENT | Flags::USER_ACCESSIBLE;
+        match self {
+            Access::Read => flags | Flags::NO_EXECUTE,
+            Access::ReadWrite => flags | Flags::NO_EXECUTE | Flags::WRITABLE,
+            Access::ReadExecute => flags,
+        }
+    }
+}
+
+/// No page left for a page table, or the address is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// No memory.
+    NoMemory,
+    /// Something is mapped there already.
+    Taken,
+}
+
+/// First entry of the top table whose pages are not the address space's own: from the ICA on.
+const FOREIGN_PAGES: usize = (ICA_START >> 39) as usize;
+/// Entries of a page table.
+const ENTRIES: u64 = 512;
+/// Pages that are flushed one by one; for more, the whole TLB is.
+const FLUSH_ONE_BY_ONE: u32 = 32;
+
+/// The page tables of a process.
+///
+/// Those for the ICA exist from the beginning, so that a page changes hands by writing an entry.
+#[derive(Debug)]
+pub struct AddressSpace {
+    root: u64,
+    /// The table that leads to the ICA's lowest tables.
+    ica: u64,
+}
+
+impl AddressSpace {
+    /// An address space with the kernel's half and nothing else.
+    pub fn new(pages: &mut impl Pages) -> Option<Self> {
+        let root = pages.alloc()?;
+        let kernel = table(KERNEL_ROOT.load(Ordering::Acquire));
+        // SAFETY: both are top tables; the new one is nobody else's, the kernel's no longer
+        // changes.
+        unsafe {
+            for entry in KERNEL_HALF..512 {
+                (&mut *table(root))[entry] = (&*kernel)[entry].clone();
+            }
+        }
+        let Some(ica) = build_ica(root, pages) else {
+            free_table(root, 4, KERNEL_HALF, true, pages);
+            return None;
+        };
+        Some(Self { root, ica })
+    }
+
+    fn mapper(&self) -> OffsetPageTable<'_> {
+        // SAFETY: the tables belong to this address space, and all its pages are in the direct
+        // map.
+        unsafe { OffsetPageTable::new(&mut *table(self.root), VirtAddr::new(DIRECT_VIRT)) }
+    }
+
+    /// Maps one page of the process region. The page then belongs to the address space.
+    pub fn map(
+        &mut self,
+        virt: u64,
+        phys: u64,
+        access: Access,
+        pages: &mut impl Pages,
+    ) -> Result<(), MapError> {
+        assert!(virt < ant_abi::layout::PROCESS_END);
+        self.map_flags(virt, phys, access.flags(), pages)
+    }
+
+    /// Maps one page of device memory at its place.
+    pub fn map_device(&mut self, phys: u64, pages: &mut impl Pages) -> Result<(), MapError> {
+        let virt = DEVICE_START + phys;
+        assert!((DEVICE_START..DEVICE_END).contains(&virt));
+        self.map_flags(virt, phys, Access::ReadWrite.flags() | UNCACHED, pages)
+    }
+
+    fn map_flags(
+        &mut self,
+        virt: u64,
+        phys: u64,
+        flags: Flags,
+        pages: &mut impl Pages,
+    ) -> Result<(), MapError> {
+        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(virt));
+        let parents = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
+        let mut source = TableSource(pages);
+        // SAFETY: a page of the lower half, which is the process's; the frame is its own or a
+        // device's that it was granted.
+        let mapped = unsafe {
+            let mut mapper = self.mapper();
+            mapper
+                .map_to_with_table_flags(page, frame(phys), flags, parents, &mut source)
+                .map(|flush| flush.ignore())
+        };
+        mapped.map_err(|error| match error {
+            MapToError::FrameAllocationFailed => MapError::NoMemory,
+            MapToError::ParentEntryHugePage | MapToError::PageAlreadyMapped(_) => MapError::Taken,
+        })
+    }
+
+    /// Where the byte at `virt` is, if the process itself may access it so.
+    pub fn translate(&self, virt: u64, access: Access) -> Option<u64> {
+        let virt = VirtAddr::try_new(virt).ok()?;
+        let TranslateResult::Mapped { frame, offset, flags } = self.mapper().translate(virt) else {
+            return None;
+        };
+        let needed = access.flags() & (Flags::USER_ACCESSIBLE | Flags::WRITABLE);
+        flags.contains(needed).then(|| frame.start_address().as_u64() + offset)
+    }
+
+    /// Maps page `page` of the ICA, in place of what was there. Who lost access by it must be
+    /// flushed.
+    pub fn map_ica(&mut self, page: u32, phys: u64, access: Access) {
+        // SAFETY: an entry of this address space's own tables.
+        unsafe { (*self.ica_entry(page)).set_frame(frame(phys), access.flags()) }
+    }
+
+    /// Takes page `page` of the ICA out. It must be flushed.
+    pub fn unmap_ica(&mut self, page: u32) {
+        // SAFETY: as in `map_ica`.
+        unsafe { (*self.ica_entry(page)).set_unused() }
+    }
+
+    /// The real address of page `page` of the ICA, if the process has it.
+    pub fn ica_frame(&self, page: u32) -> Option<u64> {
+        // SAFETY: as in `map_ica`.
+        let entry = unsafe { (*self.ica_entry(page)).clone() };
+        (!entry.is_unused()).then(|| entry.addr().as_u64())
+    }
+
+    fn ica_entry(&self, page: u32) -> *mut PageTableEntry {
+        let page = u64::from(page);
+        assert!(page < ICA_PAGES);
+        // SAFETY: `build_ica` has made the tables for all pages of the ICA.
+        unsafe {
+            let lowest = (&*table(self.ica))[(page / ENTRIES) as usize].addr().as_u64();
+            table(lowest).cast::<PageTableEntry>().add((page % ENTRIES) as usize)
+        }
+    }
+
+    /// Loads these tables on this core.
+    pub fn load(&self) {
+        load(self.root);
+    }
+
+    /// Gives back every table, and every page of the process region. No core has the tables
+    /// loaded.
+    pub fn free(self, pages: &mut impl Pages) {
+        free_table(self.root, 4, KERNEL_HALF, true, pages);
+    }
+}
+
+/// Forgets what this core remembers of `count` ICA pages from `first` on.
+pub fn flush_ica(first: u32, count: u32) {
+    if count > FLUSH_ONE_BY_ONE {
+        x86_64::instructions::tlb::flush_all();
+        return;
+    }
+    for page in first..first + count {
+        let virt = ICA_START + u64::from(page) * ant_abi::PAGE_SIZE as u64;
+        x86_64::instructions::tlb::flush(VirtAddr::new(virt));
+    }
+}
+
+/// Makes the tables of the ICA under the top table `root`; gives the one that leads to the lowest.
+fn build_ica(root: u64, pages: &mut impl Pages) -> Option<u64> {
+    let third = add_table(root, FOREIGN_PAGES, pages)?;
+    let second = add_table(third, 0, pages)?;
+    for index in 0..ICA_PAGES / ENTRIES {
+        add_table(second, index as usize, pages)?;
+    }
+    Some(second)
+}
+
+fn add_table(parent: u64, index: usize, pages: &mut impl Pages) -> Option<u64> {
+    let phys = pages.alloc()?;
+    let flags = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
+    // SAFETY: the parent is a table of an address space that is being made.
+    unsafe { (&mut *table(parent))[index].set_frame(frame(phys), flags) };
+    Some(phys)
+}
+
+fn table(phys: u64) -> *mut PageTable {
+    direct(phys).cast()
+}
+
+/// Frees what the first `entries` entries of a table lead to, then the table. `level` 1 is the
+/// lowest; the pages it leads to are freed if they are the address space's own.
+fn free_table(phys: u64, level: u8, entries: usize, own_pages: bool, pages: &mut impl Pages) {
+    for index in 0..entries {
+        // SAFETY: a table of an address space that nobody uses any more.
+        let entry = unsafe { (&*table(phys))[index].clone() };
+        if entry.is_unused() {
+            continue;
+        }
+        let own_pages = own_pages && !(level == 4 && index >= FOREIGN_PAGES);
+        match level {
+            1 if own_pages => pages.free(entry.addr().as_u64()),
+            1 => {}
+            _ => free_table(entry.addr().as_u64(), level - 1, 512, own_pages, pages),
+        }
+    }
+    pages.free(phys);
+}

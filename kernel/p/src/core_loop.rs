@@ -1,0 +1,281 @@
+//! One core: the loop from one event to the next.
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::boot::BOOT_IDLE_POLL;
+use ant_abi::ipc::Span;
+use ant_abi::lca::{END_FAULTED, END_KILLED};
+use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
+use ant_abi::{Error, store};
+use ant_core::ipc::Station;
+
+use crate::arch::apic::{self, Timer};
+use crate::arch::context::VECTOR_SYSCALL;
+use crate::arch::{clock, cpu, trap};
+use crate::locals::{Locals, Passages};
+use crate::mailbox::{self, Message};
+use crate::process::{Ending, Owned, Waiting};
+use crate::{endpoints, end, linux, log, moving, shared, syscalls};
+
+/// What differs between m-kernel and p-kernel.
+pub trait Role: Sized {
+    /// Looks for work that came from outside the core, but for messages and returns.
+    fn look(&mut self, core: &mut Core);
+    /// Takes a message that only one of the two understands.
+    fn message(&mut self, core: &mut Core, from: usize, message: Message);
+    /// Serves a system call that not every core can.
+    fn syscall(&mut self, core: &mut Core, slot: u8, number: u64, args: [u64; 3]);
+    /// Linux has let go of an LCA whose process is not this core's.
+    fn released_elsewhere(&mut self, lca: store::StoreEntry);
+    /// A call that the loader of process `slot` made has returned.
+    fn loading_returned(&mut self, core: &mut Core, slot: u8);
+    /// Takes ICA pages back that the process in `slot` gives back, and has unmapped.
+    fn freed(&mut self, slot: u8, pid: u32, span: Span);
+    /// Takes the memory of a process back that is over.
+    fn reap(&mut self, core: &mut Core, process: Owned);
+}
+
+/// The state of one core. Only that core has it.
+pub struct Core {
+    /// IPC.
+    pub station: &'static mut Station,
+    /// Its processes.
+    pub local: Locals,
+    passages: Passages,
+    /// An interrupt came: something may have come from outside.
+    stirred: bool,
+}
+
+impl Core {
+    /// A core without processes. `station` is its own, and empty.
+    pub fn new(index: usize, timer: Timer, station: &'static mut Station) -> Self {
+        Self {
+            station,
+            local: Locals::new(index, timer),
+            passages: Passages::new(index),
+            stirred: true,
+        }
+    }
+
+    /// Index within the partition.
+    pub fn index(&self) -> usize {
+        self.local.index()
+    }
+
+    /// Makes a process this core's. Callers may have come before it.
+    pub fn adopt(&mut self, mut process: Owned) {
+        let (slot, endpoint) = (process.slot(), process.endpoint);
+        self.station.enter(slot, process.base, endpoint);
+        process.priority = self.station.priority(slot);
+        self.local.insert(process);
+        if let Some(endpoint) = endpoint {
+            self.station.rebound(endpoint, &mut self.local);
+        }
+    }
+
+    /// Works for ever.
+    pub fn run(&mut self, role: &mut impl Role) -> ! {
+        loop {
+            if core::mem::take(&mut self.stirred) {
+                self.look_around(role);
+            }
+            self.expire();
+            while let Some(slot) = self.local.over.pop() {
+                let process = self.local.remove(slot);
+                role.reap(self, process);
+            }
+            match self.local.queue.pick(clock::now()) {
+                Some(slot) => self.run_process(slot, role),
+                None => self.idle(),
+            }
+        }
+    }
+
+    /// Takes all that has come from other cores and from Linux.
+    fn look_around(&mut self, role: &mut impl Role) {
+        role.look(self);
+        for from in 0..shared::core_count() {
+            while let Some(message) = mailbox::receive(from, self.index()) {
+                self.obey(from, message, role);
+            }
+        }
+        linux::call::take_returns(self, role);
+    }
+
+    /// Does what another core asks for.
+    pub fn obey(&mut self, from: usize, message: Message, role: &mut impl Role) {
+        match message {
+            Message::Ipc(packet) => self.station.take(from as u8, packet, &mut self.local),
+            Message::Adopt(process) => self.adopt(process),
+            Message::Kill { pid, signal } => {
+                if let Some(slot) = self.local.find_pid(pid) {
+                    self.kill(slot, signal);
+                }
+            }
+            Message::Released { pid } => linux::call::released_by_message(self, pid, role),
+            Message::Inject(kind) => self.inject(kind),
+            Message::Rebound { endpoint } => self.rebound(endpoint),
+            Message::Priority { pid, priority } => self.set_priority(pid, priority),
+            Message::Move { pid, core } => moving::give(self, pid, core),
+            Message::Grant { pid, grant } => {
+                if let Some(slot) = self.local.find_pid(pid)
+                    && let Some(process) = self.local.process(slot)
+                {
+                    let endpoint = process.endpoint;
+                    if let Err(error) = process.grants.add(&grant, endpoint) {
+                        log::warning!("process {pid} gets no device: {error:?}");
+                    }
+                }
+            }
+            Message::Answer { slot, result } => syscalls::answered(self, slot, result),
+            other => role.message(self, from, other),
+        }
+    }
+
+    /// Ends a process as a signal would.
+    pub fn kill(&mut self, slot: u8, signal: u8) {
+        let text = format_args!("killed by signal {signal}");
+        end::end(self, slot, Ending::new(END_KILLED, u64::from(signal), text));
+    }
+
+    /// An endpoint has another receiver, or none.
+    pub fn rebound(&mut self, endpoint: u8) {
+        if let ant_core::ipc::Target::Bound { core, server } = endpoints::state(endpoint).target
+            && usize::from(core) == self.index()
+            && let Some(process) = self.local.process(server)
+        {
+            process.endpoint = Some(endpoint);
+            self.station.bind(server, endpoint);
+        }
+        self.station.rebound(endpoint, &mut self.local);
+        self.station.notify(endpoint, &mut self.local);
+    }
+
+    /// Tells whoever receives at an endpoint that notification bits were raised there.
+    pub fn notify(&mut self, endpoint: u8) {
+        self.station.notify(endpoint, &mut self.local);
+    }
+
+    /// Gives a process of this core another priority.
+    pub fn set_priority(&mut self, pid: u32, priority: u8) {
+        let Some(slot) = self.local.find_pid(pid) else { return };
+        if let Some(process) = self.local.process(slot) {
+            process.base = priority;
+            process.public().priority.store(u32::from(priority), Ordering::Relaxed);
+        }
+        self.station.set_base(slot, priority, &mut self.local);
+    }
+
+    fn run_process(&mut self, slot: u8, role: &mut impl Role) {
+        match self.local.run(slot, &mut self.passages) {
+            VECTOR_SYSCALL => syscalls::serve(self, slot, role),
+            vector if vector >= 32 => {
+                if let Some(process) = self.local.process(slot) {
+                    process.set_state(STATE_READY);
+                }
+                self.stirred = true;
+                trap::interrupt(vector);
+                if vector == u64::from(trap::TIMER_VECTOR) {
+                    self.local.timer_fired();
+                }
+            }
+            vector => self.fault(slot, vector),
+        }
+    }
+
+    /// Ends the waiting of everyone whose time is over.
+    fn expire(&mut self) {
+        if self.local.deadlines.next().is_none() {
+            return;
+        }
+        let now = clock::now();
+        while let Some(slot) = self.local.deadlines.take_due(now) {
+            let Some(process) = self.local.process(slot) else { continue };
+            process.timed = false;
+            match process.waiting {
+                Waiting::Receive => {
+                    self.station.stop_receiving(slot);
+                    self.local.wake_with(slot, Error::TimedOut.to_return());
+                }
+                Waiting::Reply => self.station.time_out(slot, &mut self.local),
+                Waiting::Time => self.local.wake_with(slot, 0),
+                _ => {}
+            }
+        }
+    }
+
+    fn idle(&mut self) {
+        self.local.set_timer();
+        if mailbox::pending(self.index()) || !shared::returns(self.index()).is_empty() {
+            self.stirred = true;
+            return;
+        }
+        let control = shared::control(self.index());
+        let start = clock::now();
+        control.idle_since().store(start, Ordering::Relaxed);
+        self.passages.leave_kernel();
+        if shared::boot().flags & BOOT_IDLE_POLL != 0 {
+            self.poll();
+        } else {
+            cpu::wait_for_interrupt();
+        }
+        self.passages.enter_kernel();
+        self.stirred = true;
+        self.local.timer_fired();
+        control.idle_since().store(0, Ordering::Relaxed);
+        let idle = control.idle_cycles();
+        let cycles = clock::now().wrapping_sub(start);
+        idle.store(idle.load(Ordering::Relaxed).wrapping_add(cycles), Ordering::Relaxed);
+    }
+
+    /// Looks for work until there is some, open for interrupts.
+    fn poll(&self) {
+        let index = self.index();
+        let until = self.local.deadlines.next().unwrap_or(u64::MAX);
+        let interrupts = shared::control(index).interrupts();
+        mailbox::start_polling(index);
+        while !mailbox::pending(index)
+            && shared::returns(index).is_empty()
+            && interrupts.load(Ordering::Relaxed) == 0
+            && clock::now() < until
+        {
+            cpu::take_interrupts();
+            cpu::relax();
+        }
+        mailbox::stop_polling(index);
+    }
+
+    /// Ends a process that has run into an exception.
+    fn fault(&mut self, slot: u8, vector: u64) {
+        shared::count(shared::control(self.index()).faults());
+        let cpu = shared::linux_cpu(self.index());
+        let Some(process) = self.local.process(slot) else { return };
+        let (rip, name) = (process.context.rip, trap::name(vector));
+        let end = |args| Ending::new(END_FAULTED, u64::from(linux::signal_of(vector)), args);
+        let ending = if vector == trap::PAGE_FAULT {
+            let access = trap::access_name(process.context.error);
+            let address = trap::fault_address();
+            end(format_args!("{name} ({access} {address:#x}) at {rip:#x} on CPU {cpu}"))
+        } else {
+            end(format_args!("{name} at {rip:#x} on CPU {cpu}"))
+        };
+        log::warning!("process {}: {}", process.pid, ending.text);
+        end::end(self, slot, ending);
+    }
+
+    fn inject(&mut self, kind: u32) {
+        let cpu = shared::linux_cpu(self.index());
+        log::warning!("failing on purpose on CPU {cpu}");
+        match kind {
+            INJECT_HANG => cpu::hang(),
+            INJECT_BAD_RADDR => {
+                // Linux's own first page, and an address that is not a page of anyone.
+                for raddr in [0, store::ENTRY_ADDRESS_MASK] {
+                    let _ = shared::requests(self.index()).push(raddr);
+                }
+                apic::ring_linux(self.index());
+            }
+            _ => panic!("asked for"),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Devices that processes were granted: I/O ports, device memory, interrupt lines.
+//!
+//! Interrupts come to Linux, whose module forwards them to the m-kernel's core as a bit in
+//! `CoreControl::interrupts` and a doorbell. They reach the process as notification bits.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ant_abi::Error;
+use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, NOTIFY_USER};
+use arrayvec::ArrayVec;
+
+use crate::arch::cpu::{self, PortWidth};
+use crate::{endpoints, shared};
+
+/// Grants that one process can have of each kind.
+const GRANTS: usize = 4;
+/// Interrupt lines that the module can forward.
+const LINES: usize = 64;
+/// Highest I/O port, and one.
+const PORTS: u64 = 1 << 16;
+
+/// What one process was granted. Device memory is in its page tables.
+#[derive(Debug, Default)]
+pub struct Grants {
+    ports: ArrayVec<(u16, u16), GRANTS>,
+    lines: ArrayVec<u8, GRANTS>,
+}
+
+/// Who gets the interrupts of a line: `1 << 63 | bit << 8 | endpoint`; 0: nobody.
+static LINE_TARGETS: [AtomicU64; LINES] = [const { AtomicU64::new(0) }; LINES];
+const TAKEN: u64 = 1 << 63;
+
+/// Whether a grant makes sense.
+pub fn check(grant: &DeviceGrant) -> Result<(), Error> {
+    let end = grant.start.checked_add(grant.len).ok_or(Error::Invalid)?;
+    let page = ant_abi::PAGE_SIZE as u64;
+    let fits = match grant.kind {
+        GRANT_PORTS => grant.len > 0 && end <= PORTS,
+        GRANT_MEMORY => grant.len > 0 && grant.start % page == 0 && grant.len % page == 0,
+        GRANT_INTERRUPT => grant.start < LINES as u64 && 1u64 << (grant.len & 63) & NOTIFY_USER != 0,
+        _ => false,
+    };
+    fits.then_some(()).ok_or(Error::Invalid)
+}
+
+impl Grants {
+    /// Adds a grant that [`check`] found right. `endpoint` is where its process receives.
+    pub fn add(&mut self, grant: &DeviceGrant, endpoint: Option<u8>) -> Result<(), Error> {
+        match grant.kind {
+            GRANT_PORTS => {
+                let range = (grant.start as u16, (grant.start + grant.len - 1) as u16);
+                self.ports.try_push(range).map_err(|_| Error::NoMemory)
+            }
+            GRANT_INTERRUPT => {
+                let endpoint = endpoint.ok_or(Error::PeerGone)?;
+                let line = grant.start as u8;
+                self.lines.try_push(line).map_err(|_| Error::NoMemory)?;
+                let word = TAKEN | grant.len << 8 | u64::from(endpoint);
+                LINE_TARGETS[usize::from(line)].store(word, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Its process is over.
+    pub fn revoke(&mut self) {
+        for line in self.lines.drain(..) {
+            LINE_TARGETS[usize::from(line)].store(0, Ordering::Relaxed);
+        }
+        self.ports.clear();
+    }
+
+    /// Serves `PORT_READ`.
+    pub fn port_read(&self, port: u64, width: u64) -> Result<u64, Error> {
+        let (port, width) = self.granted(port, width)?;
+        // SAFETY: the port is the process's, and its device can do no DMA: `init`'s manifest says
+        // which devices are given.
+        Ok(u64::from(unsafe { cpu::port_read(port, width) }))
+    }
+
+    /// Serves `PORT_WRITE`.
+    pub fn port_write(&self, port: u64, width: u64, value: u64) -> Result<(), Error> {
+        let (port, width) = self.granted(port, width)?;
+        // SAFETY: as in `port_read`.
+        unsafe { cpu::port_write(port, width, value as u32) };
+        Ok(())
+    }
+
+    fn granted(&self, port: u64, bytes: u64) -> Result<(u16, PortWidth), Error> {
+        let width = match bytes {
+            1 => PortWidth::Byte,
+            2 => PortWidth::Word,
+            4 => PortWidth::Long,
+            _ => return Err(Error::Invalid),
+        };
+        let last = port.checked_add(bytes - 1).filter(|&last| last < PORTS);
+        let last = last.ok_or(Error::NotPermitted)? as u16;
+        let port = port as u16;
+        let inside = |&(from, to): &(u16, u16)| from <= port && last <= to;
+        self.ports.iter().any(inside).then_some((port, width)).ok_or(Error::NotPermitted)
+    }
+}
+
+/// The endpoints whose notification bits the interrupts that the module has forwarded have raised.
+/// The m-kernel's core only.
+pub fn take_interrupts() -> impl Iterator<Item = u8> {
+    let pending = shared::control(0).interrupts();
+    let mut lines = match pending.load(Ordering::Relaxed) {
+        0 => 0,
+        _ => pending.swap(0, Ordering::AcqRel),
+    };
+    core::iter::from_fn(move || {
+        while lines != 0 {
+            let line = lines.trailing_zeros() as usize;
+            lines &= lines - 1;
+            let word = LINE_TARGETS[line].load(Ordering::Relaxed);
+            if word & TAKEN != 0 {
+                let endpoint = word as u8;
+                endpoints::raise(endpoint, 1 << (word >> 8 & 63));
+                return Some(endpoint);
+            }
+        }
+        None
+    })
+}

@@ -1,0 +1,38 @@
+//! The end of a process. Others have to let go of it first: Linux of its LCA, other cores' IPC of
+//! its call, and pages that it lent come back. Then its memory is the memory manager's again.
+
+use ant_abi::syscall::STATE_ENDING;
+use ant_core::ipc::{Gone, Target};
+
+use crate::process::{Ending, Waiting};
+use crate::{Core, endpoints, linux};
+
+/// Ends a process of this core.
+pub fn end(core: &mut Core, slot: u8, ending: Ending) {
+    let index = core.index() as u8;
+    let Some(process) = core.local.process(slot) else { return };
+    assert!(!process.is_init, "init ended: {ending:?}");
+    if process.ending.is_some() {
+        return;
+    }
+    process.ending = Some(ending);
+    process.grants.revoke();
+    if let Some(endpoint) = process.endpoint {
+        let after = if process.owns_endpoint { Target::Closed } else { Target::Unbound };
+        endpoints::leave(endpoint, index, slot, after);
+    }
+    core.local.block(slot, Waiting::End, STATE_ENDING);
+    core.local.deadlines.clear(slot);
+    if core.station.leave(slot, &mut core.local) == Gone::Now
+        && let Some(process) = core.local.process(slot)
+    {
+        process.ipc_over = true;
+    }
+    linux::call::end(core, slot);
+    bury_if_over(core, slot);
+}
+
+/// Buries a process of which everyone has let go.
+pub fn bury_if_over(core: &mut Core, slot: u8) {
+    core.local.note_if_over(slot);
+}

@@ -1,0 +1,164 @@
+//! Endpoints: where processes receive. Anyone reads them; the m-kernel makes, binds and closes
+//! them, and the core of a receiver takes it away when it ends or moves.
+//!
+//! One word holds the state, so that whoever reads it sees one moment.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use ant_abi::ipc::{ENDPOINTS, SENDS_MAX};
+use ant_core::ipc::{STATION_SENDS, Target};
+
+const FREE: u64 = 0;
+const UNBOUND: u64 = 1;
+const BOUND: u64 = 2;
+const CLOSED: u64 = 3;
+
+/// State of an endpoint at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Who receives.
+    pub target: Target,
+    /// Raised whenever a receiver goes. Begins with 1.
+    pub generation: u32,
+    /// Raised when the number is used for another endpoint.
+    pub incarnation: u16,
+}
+
+impl State {
+    /// `kind << 62 | core << 56 | server << 48 | incarnation << 32 | generation`.
+    fn encode(self) -> u64 {
+        let target = match self.target {
+            Target::Unbound => UNBOUND << 62,
+            Target::Closed => CLOSED << 62,
+            Target::Bound { core, server } => {
+                BOUND << 62 | u64::from(core) << 56 | u64::from(server) << 48
+            }
+        };
+        target | u64::from(self.incarnation) << 32 | u64::from(self.generation)
+    }
+
+    fn decode(word: u64) -> Self {
+        let target = match word >> 62 {
+            UNBOUND => Target::Unbound,
+            BOUND => Target::Bound { core: (word >> 56) as u8 & 63, server: (word >> 48) as u8 },
+            _ => Target::Closed,
+        };
+        Self { target, generation: word as u32, incarnation: (word >> 32) as u16 }
+    }
+}
+
+struct Endpoint {
+    state: AtomicU64,
+    /// Notification bits that nobody has received.
+    bits: AtomicU64,
+    /// Messages sent that nobody has received.
+    sends: AtomicU32,
+}
+
+static TABLE: [Endpoint; ENDPOINTS] = [const {
+    Endpoint { state: AtomicU64::new(0), bits: AtomicU64::new(0), sends: AtomicU32::new(0) }
+}; ENDPOINTS];
+
+fn endpoint(number: u8) -> &'static Endpoint {
+    &TABLE[usize::from(number)]
+}
+
+/// How an endpoint is now.
+pub fn state(number: u8) -> State {
+    State::decode(endpoint(number).state.load(Ordering::Acquire))
+}
+
+/// Makes an endpoint. The m-kernel only.
+pub fn create(target: Target) -> Option<(u8, State)> {
+    let is_free = |endpoint: &Endpoint| endpoint.state.load(Ordering::Relaxed) >> 62 == FREE;
+    let number = TABLE.iter().position(is_free)?;
+    let endpoint = &TABLE[number];
+    let last = State::decode(endpoint.state.load(Ordering::Relaxed));
+    let incarnation = last.incarnation.wrapping_add(1).max(1);
+    let state = State { target, generation: 1, incarnation };
+    endpoint.bits.store(0, Ordering::Relaxed);
+    endpoint.state.store(state.encode(), Ordering::Release);
+    Some((number as u8, state))
+}
+
+/// Changes who receives; a receiver that goes makes it another generation. The m-kernel, or the
+/// core of the receiver. Gives the generation, or `None` for an endpoint that is closed.
+pub fn bind(number: u8, target: Target) -> Option<u32> {
+    change(number, |old| {
+        let goes = matches!(old.target, Target::Bound { .. });
+        State { target, generation: old.generation.wrapping_add(u32::from(goes)), ..old }
+    })
+}
+
+/// The receiver has gone to another core; it is the same.
+pub fn moved(number: u8, core: u8, server: u8) {
+    change(number, |old| State { target: Target::Bound { core, server }, ..old });
+}
+
+/// The receiver ends: nobody receives, if it still did.
+pub fn leave(number: u8, core: u8, server: u8, target: Target) {
+    change(number, |old| {
+        if old.target != (Target::Bound { core, server }) {
+            return old;
+        }
+        State { target, generation: old.generation.wrapping_add(1), ..old }
+    });
+}
+
+fn change(number: u8, mut change: impl FnMut(State) -> State) -> Option<u32> {
+    let update = |word| {
+        let old = State::decode(word);
+        (old.target != Target::Closed).then(|| change(old).encode())
+    };
+    let state = &endpoint(number).state;
+    state.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).ok()?;
+    Some(State::decode(state.load(Ordering::Acquire)).generation)
+}
+
+/// Lets the number be used again: handles to it find another incarnation. The m-kernel only, when
+/// it is closed and every core knows.
+pub fn free(number: u8) {
+    let state = state(number);
+    let word = FREE << 62 | u64::from(state.incarnation) << 32;
+    endpoint(number).state.store(word, Ordering::Release);
+}
+
+/// Raises notification bits.
+pub fn raise(number: u8, bits: u64) {
+    endpoint(number).bits.fetch_or(bits, Ordering::SeqCst);
+}
+
+/// Takes the notification bits.
+pub fn take_bits(number: u8) -> u64 {
+    let bits = &endpoint(number).bits;
+    if bits.load(Ordering::Relaxed) == 0 { 0 } else { bits.swap(0, Ordering::SeqCst) }
+}
+
+/// Makes sure of room for one message more. Whether there is some.
+pub fn reserve_send(number: u8) -> bool {
+    let room = one_more(&SENDS, STATION_SENDS as u32);
+    let there = room && one_more(&endpoint(number).sends, SENDS_MAX as u32);
+    if room && !there {
+        one_less(&SENDS);
+    }
+    there
+}
+
+/// A message that had its room waits no more.
+pub fn send_left(number: u8) {
+    one_less(&endpoint(number).sends);
+    one_less(&SENDS);
+}
+
+/// Messages sent that nobody has received, in all of the partition: no core has room for more.
+static SENDS: AtomicU32 = AtomicU32::new(0);
+
+fn one_more(counter: &AtomicU32, most: u32) -> bool {
+    let one_more = |sends| (sends < most).then_some(sends + 1);
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+}
+
+fn one_less(counter: &AtomicU32) {
+    let one_less = |sends: u32| Some(sends.saturating_sub(1));
+    let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+}

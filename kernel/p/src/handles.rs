@@ -1,0 +1,98 @@
+//! The handles of a process: what it was given, and all that it can reach.
+
+use ant_abi::Error;
+use ant_abi::ipc::HANDLES;
+use ant_core::ipc::Target;
+
+use crate::endpoints::{self, State};
+
+/// A handle to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    /// The endpoint.
+    pub endpoint: u8,
+    /// Which endpoint of that number.
+    pub incarnation: u16,
+    /// The endpoint's generation when the process last heard of it; 0: never.
+    pub generation: u32,
+    /// What the receiver sees.
+    pub badge: u32,
+}
+
+impl Handle {
+    /// As it goes with a message: 56 bits, not 0, because no incarnation is.
+    pub fn encode(self) -> u64 {
+        u64::from(self.badge) << 24 | u64::from(self.incarnation) << 8 | u64::from(self.endpoint)
+    }
+
+    /// The handle that came with a message, if there was one.
+    pub fn decode(word: u64) -> Option<Self> {
+        (word != 0).then_some(Self {
+            endpoint: word as u8,
+            incarnation: (word >> 8) as u16,
+            generation: 0,
+            badge: (word >> 24) as u32,
+        })
+    }
+
+    /// The endpoint now; `PeerGone` if it is closed.
+    pub fn state(self) -> Result<State, Error> {
+        let state = endpoints::state(self.endpoint);
+        let open = state.incarnation == self.incarnation && state.target != Target::Closed;
+        open.then_some(state).ok_or(Error::PeerGone)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// Raised when the place is emptied, so that an old number fails.
+    generation: u32,
+    handle: Option<Handle>,
+}
+
+/// All handles of one process. Its number for one is the place, from 1, in the low byte, and the
+/// place's generation above.
+#[derive(Debug)]
+pub struct Handles([Place; HANDLES]);
+
+impl Handles {
+    /// None.
+    pub const fn new() -> Self {
+        Self([Place { generation: 0, handle: None }; HANDLES])
+    }
+
+    /// Puts a handle into the first free place; gives its number, or `None` if all are taken.
+    pub fn add(&mut self, handle: Handle) -> Option<u64> {
+        let place = self.0.iter().position(|place| place.handle.is_none())?;
+        self.0[place].handle = Some(handle);
+        Some(u64::from(self.0[place].generation) << 8 | (place as u64 + 1))
+    }
+
+    /// The handle with a number.
+    pub fn get(&self, number: u64) -> Result<Handle, Error> {
+        self.0.get(index(number)).filter(|place| u64::from(place.generation) == number >> 8)
+            .and_then(|place| place.handle)
+            .ok_or(Error::BadHandle)
+    }
+
+    /// Remembers which generation the process knows of.
+    pub fn set_generation(&mut self, number: u64, generation: u32) {
+        if let Some(Place { handle: Some(handle), .. }) = self.0.get_mut(index(number)) {
+            handle.generation = generation;
+        }
+    }
+
+    /// Closes a handle.
+    pub fn close(&mut self, number: u64) -> Result<(), Error> {
+        self.get(number)?;
+        let place = &mut self.0[index(number)];
+        place.handle = None;
+        place.generation = place.generation.wrapping_add(1) & 0xff_ffff;
+        Ok(())
+    }
+}
+
+/// Place of a number; out of every range for 0.
+fn index(number: u64) -> usize {
+    (number as usize & 0xff).wrapping_sub(1)
+}

@@ -1,0 +1,349 @@
+//! The system calls of IPC: from registers to the [`Station`](ant_core::ipc::Station) and back.
+
+use ant_abi::Error;
+use ant_abi::ipc::{
+    BATCH_MAX, CALL_ACROSS_RESTARTS, IpcOperation, NOTIFY_RETIRE, NOTIFY_USER, OPERATION_NOTIFY,
+    OPERATION_REPLY, OPERATION_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION, RECEIVED_SEND, Span,
+    Transfer,
+};
+use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
+use ant_core::ipc::{
+    Bounds, CallOptions, Ending, Message, Outside, Packet, Received, Target, Token,
+};
+
+use crate::core_loop::Core;
+use crate::handles::Handle;
+use crate::locals::Locals;
+use crate::mailbox;
+use crate::process::{Calling, Owned, Waiting};
+use crate::endpoints::State;
+use crate::{endpoints, ica, log, shared, user_memory};
+
+/// What a process passes as a message: words, span, number of a handle.
+struct Raw {
+    words: [u64; 4],
+    span: u64,
+    handle: u64,
+}
+
+impl Raw {
+    fn of(process: &Owned) -> Self {
+        let (words, span, handle) = process.context.message();
+        Self { words, span, handle }
+    }
+
+    /// The message, checked: the handle is the process's.
+    fn message(&self, process: &Owned) -> Result<Message, Error> {
+        let handle = match self.handle {
+            0 => 0,
+            number => process.handles.get(number)?.encode(),
+        };
+        Ok(Message { words: self.words, span: Span(self.span), handle })
+    }
+}
+
+/// Serves `IPC_CALL`.
+pub fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Result<(), Error> {
+    let process = core.local.caller(slot)?;
+    let message = Raw::of(process).message(process)?;
+    let handle = process.handles.get(number)?;
+    let options = options(core, slot, handle, number, flags)?;
+    ica::send_off(&mut core.local, slot, message.span, true)?;
+    let process = core.local.caller(slot)?;
+    process.calling = Calling { handle: number, span: message.span };
+    core.local.block(slot, Waiting::Reply, STATE_CALLING);
+    core.local.limit(slot, timeout);
+    core.station.call(slot, options, message, &mut core.local);
+    Ok(())
+}
+
+/// Where a message goes that a process sends through a handle; the core there takes messages.
+fn options(
+    core: &mut Core,
+    slot: u8,
+    handle: Handle,
+    number: u64,
+    flags: u64,
+) -> Result<CallOptions, Error> {
+    let state = handle.state()?;
+    if let Target::Bound { core: there, server } = state.target {
+        if usize::from(there) == core.index() && server == slot {
+            // It would wait for itself.
+            return Err(Error::Invalid);
+        }
+        if !mailbox::has_room(core.index(), usize::from(there)) {
+            return Err(Error::Again);
+        }
+    }
+    let mut generation = handle.generation;
+    let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
+    if generation == 0 || across_restarts {
+        generation = state.generation;
+        core.local.caller(slot)?.handles.set_generation(number, generation);
+    }
+    let (endpoint, badge) = (handle.endpoint, handle.badge);
+    Ok(CallOptions { endpoint, generation, across_restarts, badge })
+}
+
+/// Serves `IPC_RECEIVE`.
+pub fn receive(core: &mut Core, slot: u8, timeout: u64) -> Result<(), Error> {
+    if let Some(received) = core.station.receive(slot, &mut core.local) {
+        deliver(&mut core.local, slot, received);
+        return Ok(());
+    }
+    if timeout == 0 {
+        core.station.stop_receiving(slot);
+        return Err(Error::TimedOut);
+    }
+    core.local.block(slot, Waiting::Receive, STATE_RECEIVING);
+    core.local.limit(slot, timeout);
+    Ok(())
+}
+
+/// Serves `IPC_REPLY`.
+pub fn reply(core: &mut Core, slot: u8, token: u64) -> Result<(), Error> {
+    let process = core.local.caller(slot)?;
+    let message = Raw::of(process).message(process)?;
+    reply_with(core, slot, token, message)
+}
+
+fn reply_with(core: &mut Core, slot: u8, token: u64, message: Message) -> Result<(), Error> {
+    ica::send_off(&mut core.local, slot, message.span, false)?;
+    let replied = core.station.reply(slot, Token(token), message, &mut core.local);
+    replied.map_err(|_| {
+        ica::take_back(&mut core.local, slot, message.span);
+        Error::NotWaiting
+    })
+}
+
+/// Serves `IPC_REPLY_RECEIVE`.
+pub fn reply_receive(core: &mut Core, slot: u8, [token, timeout, _]: [u64; 3]) -> Result<(), Error> {
+    if token != 0 {
+        match reply(core, slot, token) {
+            Ok(()) | Err(Error::NotWaiting) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    receive(core, slot, timeout)
+}
+
+/// Serves `IPC_SEND`.
+pub fn send(core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {
+    let process = core.local.caller(slot)?;
+    let message = Raw::of(process).message(process)?;
+    send_message(core, slot, number, message)
+}
+
+fn send_message(core: &mut Core, slot: u8, number: u64, message: Message) -> Result<(), Error> {
+    let process = core.local.caller(slot)?;
+    let (handle, priority) = (process.handles.get(number)?, process.priority);
+    let options = options(core, slot, handle, number, 0)?;
+    let lends = Some(Transfer::LendRead) == message.span.transfer()
+        || Some(Transfer::LendWrite) == message.span.transfer();
+    if lends {
+        return Err(Error::Invalid);
+    }
+    if !endpoints::reserve_send(handle.endpoint) {
+        return Err(Error::QueueFull);
+    }
+    let sent = ica::send_off(&mut core.local, slot, message.span, false).and_then(|()| {
+        let sent = core.station.send(priority, options, message, &mut core.local);
+        sent.map_err(|bounds| {
+            ica::take_back(&mut core.local, slot, message.span);
+            refused(core, slot, number, bounds)
+        })
+    });
+    match sent {
+        Ok(()) => ica::detach(slot, message.span),
+        Err(_) => endpoints::send_left(handle.endpoint),
+    }
+    sent
+}
+
+fn refused(core: &mut Core, slot: u8, number: u64, bounds: Bounds) -> Error {
+    match bounds {
+        Bounds::Closed => Error::PeerGone,
+        Bounds::Unbound => Error::Again,
+        Bounds::Restarted { generation } => {
+            if let Some(process) = core.local.process(slot) {
+                process.handles.set_generation(number, generation);
+                process.context.set_generation(generation);
+            }
+            Error::PeerRestarted
+        }
+    }
+}
+
+/// Serves `IPC_NOTIFY`.
+pub fn notify(core: &mut Core, slot: u8, number: u64, bits: u64) -> Result<(), Error> {
+    let process = core.local.caller(slot)?;
+    let handle = process.handles.get(number)?;
+    let state = handle.state()?;
+    if bits & !NOTIFY_USER != 0 {
+        return Err(Error::Invalid);
+    }
+    if bits == 0 {
+        return Ok(());
+    }
+    endpoints::raise(handle.endpoint, bits);
+    match state.target {
+        // Its bits wait for it as they are; a core that takes no messages need not be told.
+        Target::Bound { core: there, .. }
+            if !mailbox::has_room(core.index(), usize::from(there)) => {}
+        _ => core.station.notify(handle.endpoint, &mut core.local),
+    }
+    Ok(())
+}
+
+/// Serves `IPC_BATCH`.
+pub fn batch(core: &mut Core, slot: u8, at: u64, count: u64) -> Result<(), Error> {
+    let count = usize::try_from(count).ok().filter(|&count| count <= BATCH_MAX);
+    for index in 0..count.ok_or(Error::TooLong)? {
+        let at = at.wrapping_add((index * size_of::<IpcOperation>()) as u64);
+        let process = core.local.caller(slot)?;
+        let mut operation: IpcOperation = user_memory::read_value(&process.space, at)?;
+        let result = operate(core, slot, &operation);
+        operation.result = result.err().map_or(0, |error| -(error as i32));
+        user_memory::write_value(&core.local.caller(slot)?.space, at, &operation)?;
+    }
+    Ok(())
+}
+
+fn operate(core: &mut Core, slot: u8, operation: &IpcOperation) -> Result<(), Error> {
+    let IpcOperation { kind, target, words, span, handle, .. } = *operation;
+    let process = core.local.caller(slot)?;
+    let message = Raw { words, span, handle }.message(process)?;
+    match kind {
+        OPERATION_SEND => send_message(core, slot, target, message),
+        OPERATION_NOTIFY => notify(core, slot, target, words[0]),
+        OPERATION_REPLY => reply_with(core, slot, target, message),
+        _ => Err(Error::Invalid),
+    }
+}
+
+/// Makes an endpoint that the m-kernel has bound to a process of this core the process's own; gives
+/// the number of the handle.
+pub fn take_endpoint(core: &mut Core, slot: u8, endpoint: u8) -> i64 {
+    let Some(process) = core.local.process(slot) else { return Error::NoProcess.to_return() };
+    let State { incarnation, generation, .. } = endpoints::state(endpoint);
+    process.endpoint = Some(endpoint);
+    process.owns_endpoint = true;
+    core.station.bind(slot, endpoint);
+    let handle = Handle { endpoint, incarnation, generation, badge: 0 };
+    process.handles.add(handle).map_or(Error::NoMemory.to_return(), |number| number as i64)
+}
+
+/// Raises notification bits of the kernel's at the endpoint of a process of this core.
+pub fn notify_own(core: &mut Core, slot: u8, bits: u64) {
+    let endpoint = core.local.process(slot).and_then(|process| process.endpoint);
+    if let Some(endpoint) = endpoint {
+        endpoints::raise(endpoint, bits);
+        core.station.notify(endpoint, &mut core.local);
+    }
+}
+
+/// Puts what a process has received into its registers, and its pages into its ICA.
+fn deliver(local: &mut Locals, slot: u8, received: Received) {
+    let (kind, token, badge, message) = match received {
+        Received::Notification(bits) => {
+            (RECEIVED_NOTIFICATION, 0, 0, Message::of([bits, 0, 0, 0]))
+        }
+        Received::Call { token, badge, message } => (RECEIVED_CALL, token.0, badge, message),
+        Received::Send { badge, message } => (RECEIVED_SEND, 0, badge, message),
+    };
+    deliver_message(local, slot, &message, kind == RECEIVED_CALL);
+    if let Some(process) = local.process(slot) {
+        process.context.set_received(kind, token, u64::from(badge));
+        process.context.set_result(0);
+    }
+}
+
+fn deliver_message(local: &mut Locals, slot: u8, message: &Message, of_call: bool) {
+    if !message.span.is_none() {
+        ica::arrive(local, slot, message.span, of_call);
+    }
+    let Some(process) = local.process(slot) else { return };
+    let handle = Handle::decode(message.handle).and_then(|handle| process.handles.add(handle));
+    process.context.set_message(message.words, message.span.0, handle.unwrap_or(0));
+}
+
+impl Outside for Locals {
+    fn target(&self, endpoint: u8) -> (Target, u32) {
+        let state = endpoints::state(endpoint);
+        (state.target, state.generation)
+    }
+
+    fn post(&mut self, core: u8, packet: Packet) {
+        let message = mailbox::Message::Ipc(packet);
+        if mailbox::send(self.index(), usize::from(core), message).is_err() {
+            let cpu = shared::linux_cpu(usize::from(core));
+            log::error!("CPU {cpu} takes no messages: {packet:?} is lost");
+        }
+    }
+
+    fn ended(&mut self, client: u8, ending: Ending) {
+        let Some(process) = self.process(client) else { return };
+        let Calling { handle, span } = core::mem::take(&mut process.calling);
+        let kept = if span.is_none() { Span::NONE } else { ica::take_back(self, client, span) };
+        let Some(process) = self.process(client) else { return };
+        let result = match ending {
+            Ending::Reply(message) => {
+                deliver_message(self, client, &message, false);
+                0
+            }
+            Ending::Restarted { generation } => {
+                process.handles.set_generation(handle, generation);
+                process.context.set_generation(generation);
+                process.context.set_span(kept.0);
+                Error::PeerRestarted.to_return()
+            }
+            Ending::Closed => {
+                process.context.set_span(kept.0);
+                Error::PeerGone.to_return()
+            }
+            Ending::TimedOut => {
+                process.context.set_span(kept.0);
+                Error::TimedOut.to_return()
+            }
+        };
+        self.wake_with(client, result);
+    }
+
+    fn received(&mut self, server: u8, received: Received) {
+        deliver(self, server, received);
+        self.wake(server);
+    }
+
+    fn set_priority(&mut self, slot: u8, priority: u8) {
+        if let Some(process) = self.process(slot) {
+            process.priority = priority;
+            self.queue.set_priority(slot, priority);
+        }
+    }
+
+    fn take_bits(&mut self, endpoint: u8) -> u64 {
+        endpoints::take_bits(endpoint)
+    }
+
+    fn send_left(&mut self, endpoint: u8) {
+        endpoints::send_left(endpoint);
+    }
+
+    fn dropped(&mut self, message: &Message) {
+        ica::drop_span(self, message.span);
+    }
+
+    fn loan_ends(&mut self, server: u8, span: Span, revoked: bool) {
+        ica::return_loan(self, server, span, revoked);
+    }
+
+    fn gone(&mut self, slot: u8) {
+        if let Some(process) = self.process(slot) {
+            process.ipc_over = true;
+            self.note_if_over(slot);
+        }
+    }
+}
+
+// What init may raise to ask a server to end is a bit like the user's.
+const _: () = assert!(NOTIFY_RETIRE & NOTIFY_USER != 0);

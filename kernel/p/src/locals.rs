@@ -1,0 +1,238 @@
+//! The processes of one core: which there are, who runs, who waits until when. Only that core has
+//! them.
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::syscall::{STATE_READY, STATE_RUNNING};
+use ant_abi::{Error, MAX_PROCESSES, store};
+use ant_core::deadlines::Deadlines;
+use ant_core::sched::RunQueue;
+use arrayvec::ArrayVec;
+
+use crate::arch::apic::Timer;
+use crate::arch::{clock, paging};
+use crate::process::{Owned, Waiting};
+use crate::shared;
+
+/// Time slice when more than one process of a priority wants the core, in microseconds.
+const SLICE_US: u64 = 10_000;
+
+/// The processes of one core.
+pub struct Locals {
+    index: usize,
+    /// The processes that are this core's, by slot.
+    mine: [Option<Owned>; MAX_PROCESSES],
+    /// Slots of `mine` that are filled, in no order.
+    filled: ArrayVec<u8, MAX_PROCESSES>,
+    pub(crate) queue: RunQueue,
+    pub(crate) deadlines: Deadlines,
+    timer: Timer,
+    /// What the timer was last asked for.
+    deadline: Option<u64>,
+    /// Whose page tables are loaded.
+    loaded: Option<u8>,
+    /// Processes that are over; nobody but the memory manager has to do with them any more.
+    pub(crate) over: ArrayVec<u8, MAX_PROCESSES>,
+}
+
+impl Locals {
+    /// A core without processes.
+    pub fn new(index: usize, timer: Timer) -> Self {
+        Self {
+            index,
+            mine: [const { None }; MAX_PROCESSES],
+            filled: ArrayVec::new(),
+            queue: RunQueue::new(clock::cycles(SLICE_US)),
+            deadlines: Deadlines::new(),
+            timer,
+            deadline: None,
+            loaded: None,
+            over: ArrayVec::new(),
+        }
+    }
+
+    /// Index of the core within the partition.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// A process of this core.
+    pub fn process(&mut self, slot: u8) -> Option<&mut Owned> {
+        self.mine.get_mut(usize::from(slot))?.as_mut()
+    }
+
+    /// A process of this core that makes a system call.
+    pub fn caller(&mut self, slot: u8) -> Result<&mut Owned, Error> {
+        self.process(slot).ok_or(Error::NoProcess)
+    }
+
+    /// The process of this core that a return entry is for.
+    pub fn find_lca(&self, entry: store::StoreEntry) -> Option<u8> {
+        let call = Some(entry.with_kind(store::KIND_CALL));
+        self.find(|process| process.lca_entry() == call)
+    }
+
+    /// The process of this core with this id.
+    pub fn find_pid(&self, pid: u32) -> Option<u8> {
+        self.find(|process| process.pid == pid)
+    }
+
+    fn find(&self, is_it: impl Fn(&Owned) -> bool) -> Option<u8> {
+        let slots = self.filled.iter().copied();
+        { slots }.find(|&slot| self.mine[usize::from(slot)].as_ref().is_some_and(&is_it))
+    }
+
+    /// Makes a process this core's.
+    pub(crate) fn insert(&mut self, process: Owned) {
+        let slot = process.slot();
+        process.public().core.store(self.index as u32, Ordering::Relaxed);
+        if process.waiting == Waiting::No {
+            process.set_state(STATE_READY);
+            self.queue.add(slot, process.priority);
+        }
+        self.mine[usize::from(slot)] = Some(process);
+        self.filled.push(slot);
+        self.publish_count();
+    }
+
+    /// Gives a process up; its page tables are no longer loaded here.
+    pub(crate) fn remove(&mut self, slot: u8) -> Owned {
+        self.queue.remove(slot);
+        self.deadlines.clear(slot);
+        if self.loaded == Some(slot) {
+            paging::load_kernel();
+            self.loaded = None;
+        }
+        let process = self.mine[usize::from(slot)].take();
+        self.filled.retain(|filled| *filled != slot);
+        self.publish_count();
+        process.expect("only a process of this core is given up")
+    }
+
+    fn publish_count(&self) {
+        let count = self.filled.len() as u32;
+        shared::control(self.index).processes().store(count, Ordering::Relaxed);
+    }
+
+    /// Takes a process off the run queue.
+    pub fn block(&mut self, slot: u8, waiting: Waiting, state: u32) {
+        self.queue.remove(slot);
+        if let Some(process) = self.process(slot) {
+            process.waiting = waiting;
+            process.set_state(state);
+        }
+    }
+
+    /// Limits the time that a process waits, in microseconds from now.
+    pub fn limit(&mut self, slot: u8, us: u64) {
+        if us == ant_abi::ipc::FOREVER {
+            return;
+        }
+        let when = clock::now().saturating_add(clock::cycles(us));
+        self.deadlines.set(slot, when);
+        if let Some(process) = self.process(slot) {
+            process.timed = true;
+        }
+    }
+
+    /// Puts a process back on the run queue.
+    pub fn wake(&mut self, slot: u8) {
+        let Some(process) = self.process(slot) else { return };
+        process.waiting = Waiting::No;
+        process.set_state(STATE_READY);
+        let (priority, timed) = (process.priority, core::mem::take(&mut process.timed));
+        if timed {
+            self.deadlines.clear(slot);
+        }
+        if self.queue.current().is_none() {
+            // A client has just called and waits, say: its server goes on at once.
+            self.queue.switch_to(slot, priority);
+        } else {
+            self.queue.add(slot, priority);
+        }
+    }
+
+    /// Wakes a process with the result of its system call.
+    pub fn wake_with(&mut self, slot: u8, result: i64) {
+        if let Some(process) = self.process(slot) {
+            process.context.set_result(result);
+        }
+        self.wake(slot);
+    }
+
+    /// Lets a process be buried if everyone has let go of it.
+    pub(crate) fn note_if_over(&mut self, slot: u8) {
+        let over = self.process(slot).is_some_and(|process| process.is_over());
+        if over && !self.over.contains(&slot) {
+            self.over.push(slot);
+        }
+    }
+
+    /// Whether the page tables of a process are loaded on this core.
+    pub fn is_loaded(&self, slot: u8) -> bool {
+        self.loaded == Some(slot)
+    }
+
+    /// Lets a process run until its next trap, and says which.
+    pub(crate) fn run(&mut self, slot: u8, passages: &mut Passages) -> u64 {
+        let control = shared::control(self.index);
+        self.set_timer();
+        let before = self.loaded;
+        let process = self.mine[usize::from(slot)].as_mut().expect("the queue holds own processes");
+        if before != Some(slot) {
+            process.space.load();
+            self.loaded = Some(slot);
+            shared::count(control.switches());
+        }
+        process.set_state(STATE_RUNNING);
+        control.running_pid().store(process.pid, Ordering::Relaxed);
+        passages.leave_kernel();
+        process.context.run();
+        passages.enter_kernel();
+        control.running_pid().store(0, Ordering::Relaxed);
+        process.context.vector
+    }
+
+    /// Asks for a timer interrupt only when somebody waits for the core or for a time (tickless
+    /// otherwise).
+    pub(crate) fn set_timer(&mut self) {
+        let deadline = match (self.queue.deadline(), self.deadlines.next()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if deadline != self.deadline {
+            self.timer.set(deadline);
+            self.deadline = deadline;
+        }
+    }
+
+    /// The timer has fired, early or late: whoever still waits needs it set again.
+    pub(crate) fn timer_fired(&mut self) {
+        self.deadline = None;
+    }
+}
+
+/// Tells Linux, through shared memory, when the kernel runs on this core: odd while it does.
+pub(crate) struct Passages {
+    core: usize,
+    count: u64,
+}
+
+impl Passages {
+    pub(crate) fn new(core: usize) -> Self {
+        Self { core, count: 1 }
+    }
+
+    pub(crate) fn leave_kernel(&mut self) {
+        self.step();
+    }
+
+    pub(crate) fn enter_kernel(&mut self) {
+        self.step();
+    }
+
+    fn step(&mut self) {
+        self.count = self.count.wrapping_add(1);
+        shared::control(self.core).passages().store(self.count, Ordering::Relaxed);
+    }
+}

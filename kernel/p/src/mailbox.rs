@@ -1,0 +1,237 @@
+//! Messages between cores: a ring for each pair of cores in each direction, and the doorbell. With
+//! a message that hands a process over goes the ownership of it.
+//!
+//! A core that hangs takes nothing out. What can be refused is refused early then
+//! ([`has_room`]), so that the rest always finds room.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ant_abi::MAX_CORES;
+use ant_abi::ipc::{DeviceGrant, Span};
+use ant_core::attention::Attention;
+use ant_core::ipc::Packet;
+use ant_core::packets::PacketRing;
+
+use crate::arch::apic;
+use crate::process::Owned;
+use crate::shared;
+
+/// What one core tells another.
+pub enum Message {
+    /// IPC between their processes.
+    Ipc(Packet),
+    /// Run this process from now on.
+    Adopt(Owned),
+    /// End the process with this id, if it is yours, as the signal would. From the m-kernel.
+    Kill {
+        /// Process id.
+        pid: u32,
+        /// Linux's signal number.
+        signal: u8,
+    },
+    /// Linux has let go of the LCA of the process with this id. From the m-kernel.
+    Released {
+        /// Process id.
+        pid: u32,
+    },
+    /// Fail on purpose, `ant_abi::syscall::INJECT_*`. From the m-kernel.
+    Inject(u32),
+    /// An endpoint has another receiver, or none. From the m-kernel.
+    Rebound {
+        /// The endpoint.
+        endpoint: u8,
+    },
+    /// The process with this id has another priority. From the m-kernel.
+    Priority {
+        /// Process id.
+        pid: u32,
+        /// Its priority from now on.
+        priority: u8,
+    },
+    /// Give the process with this id to another core. From the m-kernel.
+    Move {
+        /// Process id.
+        pid: u32,
+        /// Index of the core.
+        core: u8,
+    },
+    /// The process with this id gets a device. From the m-kernel; device memory is mapped by then.
+    Grant {
+        /// Process id.
+        pid: u32,
+        /// What it gets.
+        grant: DeviceGrant,
+    },
+    /// The m-kernel's answer to `Ask`.
+    Answer {
+        /// Slot of the process that asked.
+        slot: u8,
+        /// As the system call returns it.
+        result: i64,
+    },
+    /// A process of a p-kernel makes a system call that only the m-kernel can serve.
+    Ask {
+        /// Its slot.
+        slot: u8,
+        /// Number of the call.
+        number: u64,
+        /// Its arguments.
+        args: [u64; 3],
+    },
+    /// ICA pages that a process gives back; it has them unmapped. To the m-kernel.
+    Freed {
+        /// Slot of the process.
+        slot: u8,
+        /// Its id.
+        pid: u32,
+        /// The pages.
+        span: Span,
+    },
+    /// ICA pages of an IPC message that nobody receives. To the m-kernel.
+    Dropped(Span),
+    /// This process is over, and nobody outside AnT's memory manager knows it any more. To the
+    /// m-kernel.
+    Reap(Owned),
+}
+
+const ADOPT: u64 = 16;
+const KILL: u64 = 17;
+const RELEASED: u64 = 18;
+const INJECT: u64 = 19;
+const REBOUND: u64 = 20;
+const PRIORITY: u64 = 21;
+const MOVE: u64 = 22;
+const GRANT: u64 = 23;
+const ANSWER: u64 = 24;
+const ASK: u64 = 25;
+const FREED: u64 = 26;
+const DROPPED: u64 = 27;
+const REAP: u64 = 28;
+
+impl Message {
+    fn encode(&self) -> [u64; 8] {
+        let [a, b, c, d, e] = match *self {
+            Message::Ipc(ref packet) => return packet.encode(),
+            Message::Adopt(ref process) => [ADOPT, u64::from(process.slot()), 0, 0, 0],
+            Message::Kill { pid, signal } => [KILL, u64::from(pid), u64::from(signal), 0, 0],
+            Message::Released { pid } => [RELEASED, u64::from(pid), 0, 0, 0],
+            Message::Inject(kind) => [INJECT, u64::from(kind), 0, 0, 0],
+            Message::Rebound { endpoint } => [REBOUND, u64::from(endpoint), 0, 0, 0],
+            Message::Priority { pid, priority } => {
+                [PRIORITY, u64::from(pid), u64::from(priority), 0, 0]
+            }
+            Message::Move { pid, core } => [MOVE, u64::from(pid), u64::from(core), 0, 0],
+            Message::Grant { pid, ref grant } => {
+                [GRANT, u64::from(pid), u64::from(grant.kind), grant.start, grant.len]
+            }
+            Message::Answer { slot, result } => [ANSWER, u64::from(slot), result as u64, 0, 0],
+            Message::Ask { slot, number, args: [a, b, c] } => {
+                return [ASK, u64::from(slot), number, a, b, c, 0, 0];
+            }
+            Message::Freed { slot, pid, span } => {
+                [FREED, u64::from(slot), u64::from(pid), span.0, 0]
+            }
+            Message::Dropped(span) => [DROPPED, span.0, 0, 0, 0],
+            Message::Reap(ref process) => [REAP, u64::from(process.slot()), 0, 0, 0],
+        };
+        [a, b, c, d, e, 0, 0, 0]
+    }
+
+    /// # Safety
+    /// Each message that was encoded is decoded once.
+    unsafe fn decode(words: &[u64; 8]) -> Option<Self> {
+        if let Some(packet) = Packet::decode(words) {
+            return Some(Message::Ipc(packet));
+        }
+        let [kind, a, b, c, d, e, ..] = *words;
+        Some(match kind {
+            // SAFETY: who sent it gave the owner up.
+            ADOPT => Message::Adopt(unsafe { Owned::from_slot(a as u8) }),
+            KILL => Message::Kill { pid: a as u32, signal: b as u8 },
+            RELEASED => Message::Released { pid: a as u32 },
+            INJECT => Message::Inject(a as u32),
+            REBOUND => Message::Rebound { endpoint: a as u8 },
+            PRIORITY => Message::Priority { pid: a as u32, priority: b as u8 },
+            MOVE => Message::Move { pid: a as u32, core: b as u8 },
+            GRANT => {
+                let grant = DeviceGrant { kind: b as u32, reserved: 0, start: c, len: d };
+                Message::Grant { pid: a as u32, grant }
+            }
+            ANSWER => Message::Answer { slot: a as u8, result: b as i64 },
+            ASK => Message::Ask { slot: a as u8, number: b, args: [c, d, e] },
+            FREED => Message::Freed { slot: a as u8, pid: b as u32, span: Span(c) },
+            DROPPED => Message::Dropped(Span(a)),
+            // SAFETY: as for `ADOPT`.
+            REAP => Message::Reap(unsafe { Owned::from_slot(a as u8) }),
+            _ => return None,
+        })
+    }
+}
+
+/// Where the rings are: [`bytes`] of memory. Written by the m-kernel before another core starts.
+static RINGS: AtomicU64 = AtomicU64::new(0);
+/// Which cores look into their rings by themselves.
+static ATTENTION: [Attention; MAX_CORES] = [const { Attention::new() }; MAX_CORES];
+/// Messages that may wait in a ring before what can be refused is refused.
+const REFUSABLE: usize = 64;
+
+/// Memory that the rings take.
+pub fn bytes() -> usize {
+    shared::core_count().pow(2) * size_of::<PacketRing>()
+}
+
+/// Gives the rings their memory.
+///
+/// # Safety
+/// [`bytes`] zeroed bytes, aligned to a page, mapped on every core and nobody else's for ever.
+pub unsafe fn place(memory: *mut u8) {
+    RINGS.store(memory as u64, Ordering::Release);
+}
+
+fn ring(from: usize, to: usize) -> &'static PacketRing {
+    let cores = shared::core_count();
+    assert!(from < cores && to < cores);
+    let rings = RINGS.load(Ordering::Relaxed) as *const PacketRing;
+    // SAFETY: `place` was given memory for all pairs; zeroed bytes are an empty ring, and all of it
+    // is atomic.
+    unsafe { &*rings.add(from * cores + to) }
+}
+
+/// Sends from core `from`, which is the caller's, to core `to`. `Err`: the core has not taken
+/// messages for long.
+pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
+    if ring(from, to).push(&message.encode()).is_err() {
+        return Err(message);
+    }
+    if ATTENTION[to].needs_doorbell() {
+        apic::ring_core(to);
+    }
+    Ok(())
+}
+
+/// Whether core `to` takes messages, so that one more that can be refused may be sent.
+pub fn has_room(from: usize, to: usize) -> bool {
+    from == to || ring(from, to).len() < REFUSABLE
+}
+
+/// The next message from core `from` for core `to`, which is the caller's.
+pub fn receive(from: usize, to: usize) -> Option<Message> {
+    let words = ring(from, to).pop()?;
+    // SAFETY: `send` encoded it, and a ring gives each entry once.
+    unsafe { Message::decode(&words) }
+}
+
+/// Whether something waits for this core.
+pub fn pending(to: usize) -> bool {
+    (0..shared::core_count()).any(|from| !ring(from, to).is_empty())
+}
+
+/// This core looks into its rings all the time from now on.
+pub fn start_polling(core: usize) {
+    ATTENTION[core].start_polling();
+}
+
+/// This core must be rung from now on. What came before is in its rings.
+pub fn stop_polling(core: usize) {
+    ATTENTION[core].stop_polling();
+}

@@ -1,0 +1,368 @@
+//! The process table.
+//!
+//! A process belongs to one core at a time; only that core touches it. Owning is a value,
+//! [`Owned`], which is moved from core to core by message. What `ps` shows is beside it, as atomics
+//! that the owner writes and anyone reads.
+
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use ant_abi::MAX_PROCESSES;
+use ant_abi::ipc::Span;
+use ant_abi::store::StoreEntry;
+use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_CREATED};
+use arrayvec::ArrayString;
+
+use crate::arch::context::Context;
+use crate::arch::paging::AddressSpace;
+use crate::linux::lca::LcaPage;
+use crate::devices::Grants;
+use crate::handles::Handles;
+
+/// Longest text about the end of a process.
+pub const END_TEXT_MAX: usize = 160;
+
+/// Why a process ends.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// One of `ant_abi::lca::END_*`.
+    pub kind: u64,
+    /// The number that goes with it.
+    pub number: u64,
+    /// For people; empty when the rest says it all.
+    pub text: ArrayString<END_TEXT_MAX>,
+}
+
+impl Ending {
+    /// An end with the text that `args` make, cut to what fits.
+    pub fn new(kind: u64, number: u64, args: fmt::Arguments<'_>) -> Self {
+        Self { kind, number, text: crate::log::cut(args) }
+    }
+}
+
+/// What the LCA of a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LcaState {
+    /// The process may fill it.
+    Idle,
+    /// With Linux, which shall return it; whether the proxy stays.
+    Outstanding {
+        /// The call has `CFLAG_CONTINUE`.
+        proxy_stays: bool,
+    },
+    /// Returned for good: Linux is about to let go of it. The next call waits for that.
+    Releasing,
+    /// Sent with the notice of the end.
+    Ending,
+}
+
+/// What the process itself waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing: it is in the run queue.
+    No,
+    /// Not started, or being loaded.
+    Start,
+    /// A message.
+    Receive,
+    /// The reply to its call.
+    Reply,
+    /// What it asked the m-kernel for.
+    Answer,
+    /// The end of its sleep.
+    Time,
+    /// The return of its call from Linux.
+    Return,
+    /// The release of its LCA, to send the call it has already asked for.
+    Release,
+    /// Its end.
+    End,
+}
+
+/// A process.
+pub struct Process {
+    /// Registers. First, because traps write here.
+    pub context: Context,
+    /// Process id, never used twice.
+    pub pid: u32,
+    /// Page tables.
+    pub space: AddressSpace,
+    /// Its LCA; servers have none.
+    pub lca: Option<LcaPage>,
+    /// What the LCA is doing.
+    pub lca_state: LcaState,
+    /// The call that is with Linux ends with a notification, the process goes on meanwhile.
+    pub linux_notifies: bool,
+    /// What the process waits for.
+    pub waiting: Waiting,
+    /// Its time to wait is limited.
+    pub timed: bool,
+    /// Set once it is to end. Linux is told when its LCA is not with Linux.
+    pub ending: Option<Ending>,
+    /// No other core's IPC knows it any more, after its end.
+    pub ipc_over: bool,
+    /// Linux has let go of its LCA, after its end.
+    pub linux_over: bool,
+    /// Core it is to run on.
+    pub home: usize,
+    /// Its own priority.
+    pub base: u8,
+    /// The priority it runs with: its own, or that of a caller that waits for it.
+    pub priority: u8,
+    /// It may use the calls of `init`.
+    pub is_init: bool,
+    /// What it can reach.
+    pub handles: Handles,
+    /// Where it receives.
+    pub endpoint: Option<u8>,
+    /// That endpoint is its own and ends with it.
+    pub owns_endpoint: bool,
+    /// Its call that is under way: the handle, and its pages that went along.
+    pub calling: Calling,
+    /// What it asked the m-kernel for.
+    pub asked: Asked,
+    /// It has had ICA pages.
+    pub used_ica: bool,
+    /// What stands in the place of pages that it was lent and that were taken back early.
+    pub scratch: u64,
+    /// Devices that it was granted.
+    pub grants: Grants,
+}
+
+/// A call of IPC that is under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Calling {
+    /// Number of the handle.
+    pub handle: u64,
+    /// Pages of the caller that went along.
+    pub span: Span,
+}
+
+/// A system call that the m-kernel serves; number 0 for none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// Its number.
+    pub number: u64,
+    /// First argument.
+    pub arg: u64,
+}
+
+/// What anyone may read about a process. Written by the owner, but for what says otherwise.
+pub struct Public {
+    /// 0: the slot is free.
+    pub pid: AtomicU32,
+    /// Index of the core it runs on.
+    pub core: AtomicU32,
+    /// One of `ant_abi::syscall::STATE_*`.
+    pub state: AtomicU32,
+    /// Pages it owns, tables included.
+    pub pages: AtomicU32,
+    /// Linux system calls it has made.
+    pub calls: AtomicU64,
+    /// Its LCA (`StoreEntry` of kind call), 0 for none. Written by the m-kernel.
+    pub lca: AtomicU64,
+    /// Its own priority.
+    pub priority: AtomicU32,
+    /// One of `ant_abi::syscall::PROCESS_*`. Written by the m-kernel.
+    pub kind: AtomicU32,
+    /// A message that ends it is on its way. Written by the m-kernel.
+    pub kill_sent: AtomicBool,
+    name: [AtomicU64; NAME_LEN / 8],
+}
+
+impl Public {
+    const fn new() -> Self {
+        Self {
+            pid: AtomicU32::new(0),
+            core: AtomicU32::new(0),
+            state: AtomicU32::new(0),
+            pages: AtomicU32::new(0),
+            calls: AtomicU64::new(0),
+            lca: AtomicU64::new(0),
+            priority: AtomicU32::new(0),
+            kind: AtomicU32::new(0),
+            kill_sent: AtomicBool::new(false),
+            name: [const { AtomicU64::new(0) }; NAME_LEN / 8],
+        }
+    }
+
+    /// Sets the name: the last part of `path`, cut to what fits.
+    pub fn set_name(&self, path: &[u8]) {
+        let base = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+        let mut name = [0; NAME_LEN];
+        let len = base.len().min(NAME_LEN);
+        name[..len].copy_from_slice(&base[..len]);
+        let (words, _) = name.as_chunks::<8>();
+        for (target, word) in self.name.iter().zip(words) {
+            target.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+        }
+    }
+
+    /// Adds to what the process owns.
+    pub fn add_pages(&self, pages: u64) {
+        self.pages.fetch_add(pages as u32, Ordering::Relaxed);
+    }
+
+    /// The line for `ps`, or nothing for a free slot.
+    pub fn info(&self) -> Option<ProcessInfo> {
+        let pid = self.pid.load(Ordering::Acquire);
+        if pid == 0 {
+            return None;
+        }
+        let mut name = [0; NAME_LEN];
+        for (bytes, word) in name.as_chunks_mut::<8>().0.iter_mut().zip(&self.name) {
+            *bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        }
+        Some(ProcessInfo {
+            pid,
+            core: self.core.load(Ordering::Relaxed),
+            state: self.state.load(Ordering::Relaxed),
+            pages: self.pages.load(Ordering::Relaxed),
+            priority: self.priority.load(Ordering::Relaxed),
+            kind: self.kind.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+            name,
+        })
+    }
+}
+
+struct Slot {
+    public: Public,
+    process: UnsafeCell<Option<Process>>,
+}
+
+// SAFETY: `process` is only reached through the slot's one `Owned`.
+unsafe impl Sync for Slot {}
+
+static TABLE: [Slot; MAX_PROCESSES] =
+    [const { Slot { public: Public::new(), process: UnsafeCell::new(None) } }; MAX_PROCESSES];
+
+/// The one right to touch a process.
+pub struct Owned {
+    slot: u8,
+}
+
+impl Owned {
+    /// Puts a process into a free slot. The m-kernel only: it alone fills and frees slots.
+    pub fn create(slot: u8, process: Process, kind: u32) -> Self {
+        let entry = &TABLE[usize::from(slot)];
+        assert_eq!(entry.public.pid.load(Ordering::Relaxed), 0, "slot {slot} is taken");
+        let (pid, home) = (process.pid, process.home);
+        let lca = process.lca.as_ref().map_or(0, |lca| lca.entry().0);
+        let priority = u32::from(process.base);
+        // SAFETY: a free slot has no `Owned`, and this makes the slot taken.
+        unsafe { *entry.process.get() = Some(process) };
+        let public = &entry.public;
+        public.core.store(home as u32, Ordering::Relaxed);
+        public.calls.store(0, Ordering::Relaxed);
+        public.lca.store(lca, Ordering::Relaxed);
+        public.priority.store(priority, Ordering::Relaxed);
+        public.kind.store(kind, Ordering::Relaxed);
+        public.kill_sent.store(false, Ordering::Relaxed);
+        public.state.store(STATE_CREATED, Ordering::Relaxed);
+        public.pid.store(pid, Ordering::Release);
+        Self { slot }
+    }
+
+    /// Takes the process out of its slot, which is free then. The m-kernel only.
+    pub fn remove(self) -> Process {
+        let entry = &TABLE[usize::from(self.slot)];
+        // SAFETY: `self` is the one owner.
+        let process = unsafe { (*entry.process.get()).take() };
+        entry.public.pid.store(0, Ordering::Release);
+        process.expect("an owned slot holds a process")
+    }
+
+    /// The owner of a slot, at the end of a message.
+    ///
+    /// # Safety
+    /// The `Owned` of this slot was given up to the message.
+    pub unsafe fn from_slot(slot: u8) -> Self {
+        Self { slot }
+    }
+
+    /// Its slot.
+    pub fn slot(&self) -> u8 {
+        self.slot
+    }
+
+    /// What anyone may read about it.
+    pub fn public(&self) -> &'static Public {
+        &TABLE[usize::from(self.slot)].public
+    }
+
+    /// What the address stores carry for its LCA, if it has one.
+    pub fn lca_entry(&self) -> Option<StoreEntry> {
+        self.lca.as_ref().map(LcaPage::entry)
+    }
+
+    /// Publishes what it does.
+    pub fn set_state(&self, state: u32) {
+        self.public().state.store(state, Ordering::Relaxed);
+    }
+}
+
+impl Process {
+    /// Whether it has ended and everyone outside AnT's memory manager has let go of it.
+    pub fn is_over(&self) -> bool {
+        self.ending.is_some() && self.ipc_over && self.linux_over && self.asked.number == 0
+    }
+}
+
+impl Deref for Owned {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        // SAFETY: the one owner; the slot is filled as long as an owner exists.
+        unsafe { (*TABLE[usize::from(self.slot)].process.get()).as_ref() }
+            .expect("an owned slot holds a process")
+    }
+}
+
+impl DerefMut for Owned {
+    fn deref_mut(&mut self) -> &mut Process {
+        // SAFETY: as in `deref`.
+        unsafe { (*TABLE[usize::from(self.slot)].process.get()).as_mut() }
+            .expect("an owned slot holds a process")
+    }
+}
+
+/// How many processes run, or will run, on a core.
+pub fn count_on(core: usize) -> usize {
+    let lives_there = |public: &&Public| {
+        public.pid.load(Ordering::Acquire) != 0
+            && public.core.load(Ordering::Relaxed) as usize == core
+    };
+    TABLE.iter().map(|slot| &slot.public).filter(lives_there).count()
+}
+
+/// The process with the lowest id from `pid` on.
+pub fn next_from(pid: u32) -> Option<ProcessInfo> {
+    let infos = TABLE.iter().filter_map(|slot| slot.public.info());
+    infos.filter(|info| info.pid >= pid).min_by_key(|info| info.pid)
+}
+
+/// Id of the process in a slot, 0 for none.
+pub fn pid_in(slot: u8) -> u32 {
+    TABLE[usize::from(slot)].public.pid.load(Ordering::Acquire)
+}
+
+/// The slot that a process of the table is in.
+pub fn slot_of(process: &'static Public) -> u8 {
+    let is_it = |slot: &Slot| core::ptr::eq(&raw const slot.public, process);
+    TABLE.iter().position(is_it).unwrap_or(0) as u8
+}
+
+/// A slot without a process.
+pub fn free_slot() -> Option<u8> {
+    let free = |slot: &Slot| slot.public.pid.load(Ordering::Relaxed) == 0;
+    TABLE.iter().position(free).map(|slot| slot as u8)
+}
+
+/// What anyone may read about the process of which `is_it` holds.
+pub fn find(is_it: impl Fn(&Public) -> bool) -> Option<&'static Public> {
+    let mut processes = TABLE.iter().map(|slot| &slot.public);
+    processes.find(|public| public.pid.load(Ordering::Acquire) != 0 && is_it(public))
+}

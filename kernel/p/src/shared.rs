@@ -1,0 +1,144 @@
+//! The area shared with Linux: boot block and core blocks, as typed references.
+//!
+//! The layout is `ant_abi`'s. Fields that Linux may change while AnT runs are read as atomics.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use ant_abi::MAX_CORES;
+use ant_abi::boot::{BOOT_MAGIC, BootBlock};
+use ant_abi::core_block::{CoreBlock, CoreControl};
+use ant_abi::layout::{BOOT_BLOCK_SPAN, CORE_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
+use ant_core::log_ring::Log;
+use ant_core::ring::Store;
+use core::mem::offset_of;
+
+/// Where the shared area is mapped, on every core.
+pub const SHARED_VIRT: u64 = IMAGE_VIRT + SHARED_OFFSET;
+
+/// The boot block. Linux filled it before the first core started and leaves it alone since.
+pub fn boot() -> &'static BootBlock {
+    // SAFETY: the image mapping covers the shared area for the life of the kernel; every bit
+    // pattern is a valid `BootBlock`; nobody writes it while AnT runs.
+    unsafe { &*(SHARED_VIRT as *const BootBlock) }
+}
+
+/// Refuses a boot block of another revision or with numbers outside the ABI's bounds.
+pub fn check_boot() -> Result<(), &'static str> {
+    let boot = boot();
+    if boot.magic != BOOT_MAGIC || boot.size as usize != size_of::<BootBlock>() {
+        return Err("no boot block where one should be");
+    }
+    if boot.revision != ant_abi::REVISION {
+        return Err("the module is of another ABI revision");
+    }
+    if boot.core_count == 0 || boot.core_count as usize > MAX_CORES {
+        return Err("boot block: bad number of cores");
+    }
+    if boot.extent_count == 0 || boot.extent_count as usize > boot.extents.len() {
+        return Err("boot block: bad number of extents");
+    }
+    Ok(())
+}
+
+/// The cores of this partition.
+pub fn core_count() -> usize {
+    (boot().core_count as usize).clamp(1, MAX_CORES)
+}
+
+/// What Linux calls core `core`.
+pub fn linux_cpu(core: usize) -> u32 {
+    boot().cores[core].linux_cpu
+}
+
+fn block(core: usize) -> u64 {
+    assert!(core < MAX_CORES);
+    SHARED_VIRT + BOOT_BLOCK_SPAN + core as u64 * CORE_BLOCK_SPAN
+}
+
+/// Request store of a core: AnT produces, Linux consumes.
+pub fn requests(core: usize) -> &'static Store {
+    // SAFETY: mapped for the life of the kernel; `Store` is all atomics with the ABI's layout.
+    unsafe { &*((block(core) + offset_of!(CoreBlock, request) as u64) as *const Store) }
+}
+
+/// Return store of a core: Linux produces, the core consumes.
+pub fn returns(core: usize) -> &'static Store {
+    // SAFETY: as `requests`.
+    unsafe { &*((block(core) + offset_of!(CoreBlock, ret) as u64) as *const Store) }
+}
+
+/// Log ring of a core: the core writes, Linux reads.
+pub fn log(core: usize) -> &'static Log {
+    // SAFETY: as `requests`, for `Log`.
+    unsafe { &*((block(core) + offset_of!(CoreBlock, log) as u64) as *const Log) }
+}
+
+/// The control page of one core.
+#[derive(Clone, Copy)]
+pub struct Control(u64);
+
+/// The control page of core `core`.
+pub fn control(core: usize) -> Control {
+    Control(block(core) + offset_of!(CoreBlock, control) as u64)
+}
+
+macro_rules! fields {
+    ($( $(#[$doc:meta])* $name:ident: $atomic:ty = $field:ident; )*) => {
+        impl Control {$(
+            $(#[$doc])*
+            pub fn $name(self) -> &'static $atomic {
+                // SAFETY: the control page is mapped for the life of the kernel, the field is
+                // aligned for the atomic, and both kernels use it as one.
+                unsafe { &*((self.0 + offset_of!(CoreControl, $field) as u64) as *const $atomic) }
+            }
+        )*}
+    };
+}
+
+fields! {
+    /// Written here, read by Linux.
+    state: AtomicU32 = state;
+    /// Written here, read by Linux.
+    role: AtomicU32 = role;
+    /// Written by the module as one store, read before every doorbell.
+    route: AtomicU64 = route;
+    /// Written here, read by Linux.
+    running_pid: AtomicU32 = running_pid;
+    /// Written here, read by Linux.
+    processes: AtomicU32 = processes;
+    /// Counter, written here.
+    calls_sent: AtomicU64 = calls_sent;
+    /// Counter, written here.
+    calls_returned: AtomicU64 = calls_returned;
+    /// Counter, written here.
+    stray_returns: AtomicU64 = stray_returns;
+    /// Counter, written here.
+    doorbells: AtomicU64 = doorbells;
+    /// Counter, written here.
+    stray_interrupts: AtomicU64 = stray_interrupts;
+    /// Counter, written here.
+    timer_interrupts: AtomicU64 = timer_interrupts;
+    /// Counter, written here.
+    switches: AtomicU64 = switches;
+    /// Counter, written here.
+    faults: AtomicU64 = faults;
+    /// Counter, written here.
+    idle_cycles: AtomicU64 = idle_cycles;
+    /// Written here.
+    idle_since: AtomicU64 = idle_since;
+    /// Written by the m-kernel.
+    free_pages: AtomicU64 = free_pages;
+    /// Written by the m-kernel.
+    total_pages: AtomicU64 = total_pages;
+    /// Written by the m-kernel before it is ready.
+    init_lca: AtomicU64 = init_lca;
+    /// Set by the module, taken by the m-kernel.
+    interrupts: AtomicU64 = interrupts;
+    /// Written here.
+    passages: AtomicU64 = passages;
+}
+
+/// Raises a counter that only this core writes; a plain add, no locked instruction.
+pub fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}

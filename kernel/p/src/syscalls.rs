@@ -1,0 +1,201 @@
+//! AnT's system calls that every core serves; the numbers are `ant_abi::syscall`'s.
+//!
+//! A mistake of the caller gives it an error; nothing that a process passes can stop the kernel.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ant_abi::Error;
+use ant_abi::ipc::{
+    ENDPOINT_OPEN, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL, IPC_NOTIFY,
+    IPC_RECEIVE, IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ, PORT_WRITE,
+    PROCESS_ENDED, SERVER_CREATE, SLEEP, Span,
+};
+use ant_abi::lca::END_EXITED;
+use ant_abi::syscall::{
+    CALL_UNKNOWN, FAULT_INJECT, LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant,
+    PROCESS_CREATE, PROCESS_EXIT, PROCESS_YIELD, STATE_ASKING, STATE_READY, STATE_SLEEPING,
+    SYSTEM_INFO, SystemInfo,
+};
+
+use crate::core_loop::{Core, Role};
+use crate::mailbox::{self, Message};
+use crate::process::{Asked, Ending, Waiting};
+use crate::{end, ica, ipc, linux, log, shared, user_memory};
+
+/// Serves the system call that ended the last run of a process.
+pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
+    let Some(process) = core.local.process(slot) else { return };
+    let (number, args) = process.context.syscall();
+    // Those with a `return` leave no result: the process does not go on now, or gets it otherwise.
+    let result = match number {
+        IPC_CALL => return refuse(ipc::call(core, slot, args), core, slot),
+        IPC_REPLY_RECEIVE => return refuse(ipc::reply_receive(core, slot, args), core, slot),
+        IPC_RECEIVE => return refuse(ipc::receive(core, slot, args[1]), core, slot),
+        IPC_REPLY => ipc::reply(core, slot, args[0]),
+        IPC_SEND => ipc::send(core, slot, args[0]),
+        IPC_NOTIFY => ipc::notify(core, slot, args[0], args[1]),
+        IPC_BATCH => ipc::batch(core, slot, args[0], args[1]),
+        HANDLE_CLOSE => process.handles.close(args[0]),
+        ICA_FREE => ica_free(core, slot, Span(args[0]), role),
+        SLEEP => return sleep(core, slot, args[0]),
+        PORT_READ => {
+            let read = process.grants.port_read(args[0], args[1]);
+            return set_result(core, slot, read.map_or_else(Error::to_return, |value| value as i64));
+        }
+        PORT_WRITE => process.grants.port_write(args[0], args[1], args[2]),
+        LINUX_CALL => return linux::call::request(core, slot, args[0], false),
+        LINUX_CALL_ASYNC => return linux::call::request(core, slot, args[0], true),
+        PROCESS_EXIT => {
+            let ending = Ending::new(END_EXITED, args[0] & 0xff, format_args!(""));
+            return end::end(core, slot, ending);
+        }
+        PROCESS_YIELD => {
+            process.set_state(STATE_READY);
+            core.local.queue.yield_current();
+            Ok(())
+        }
+        LOG_WRITE => log_write(core, slot, args[0], args[1]),
+        LCA_GET => lca_get(core, slot, args[0]),
+        SYSTEM_INFO => system_info(core, slot, args[0]),
+        CALL_UNKNOWN => call_unknown(core, slot, args[0]),
+        _ => return role.syscall(core, slot, number, args),
+    };
+    let result = result.map_or_else(Error::to_return, |()| 0);
+    set_result(core, slot, result);
+}
+
+/// Gives a process the error of a system call that sets its result itself otherwise.
+fn refuse(result: Result<(), Error>, core: &mut Core, slot: u8) {
+    if let Err(error) = result {
+        set_result(core, slot, error.to_return());
+    }
+}
+
+fn ica_free(
+    core: &mut Core,
+    slot: u8,
+    span: Span,
+    role: &mut impl Role,
+) -> Result<(), Error> {
+    ica::free(&mut core.local, slot, span)?;
+    let pid = core.local.caller(slot)?.pid;
+    role.freed(slot, pid, span);
+    Ok(())
+}
+
+fn sleep(core: &mut Core, slot: u8, us: u64) {
+    core.local.block(slot, Waiting::Time, STATE_SLEEPING);
+    core.local.limit(slot, us);
+}
+
+/// Whether the m-kernel serves this call for a process of any core.
+pub fn is_asked(number: u64) -> bool {
+    matches!(number, ENDPOINT_OPEN | ICA_ALLOC)
+}
+
+/// Serves a call that only the m-kernel can, on another core: asks it.
+pub fn ask(core: &mut Core, slot: u8, number: u64, args: [u64; 3]) {
+    if !is_asked(number) {
+        return set_result(core, slot, refusal(number).to_return());
+    }
+    let index = core.index();
+    if !mailbox::has_room(index, 0) {
+        return set_result(core, slot, Error::Again.to_return());
+    }
+    if let Some(process) = core.local.process(slot) {
+        process.asked = Asked { number, arg: args[0] };
+    }
+    core.local.block(slot, Waiting::Answer, STATE_ASKING);
+    if mailbox::send(index, 0, Message::Ask { slot, number, args }).is_err() {
+        core.local.wake_with(slot, Error::Again.to_return());
+    }
+}
+
+/// The m-kernel's answer has come.
+pub fn answered(core: &mut Core, slot: u8, result: i64) {
+    let Some(process) = core.local.process(slot) else { return };
+    let Asked { number, arg } = core::mem::take(&mut process.asked);
+    let over = process.ending.is_some();
+    let result = take_answer(core, slot, number, arg, result);
+    if over {
+        end::bury_if_over(core, slot);
+    } else {
+        core.local.wake_with(slot, result);
+    }
+}
+
+/// Makes what the m-kernel has given a process its own.
+pub fn take_answer(core: &mut Core, slot: u8, number: u64, arg: u64, result: i64) -> i64 {
+    let Ok(given) = u64::try_from(result) else { return result };
+    match number {
+        ICA_ALLOC => ica::take_fresh(&mut core.local, slot, given as u32, arg as u32),
+        ENDPOINT_OPEN => ipc::take_endpoint(core, slot, given as u8),
+        _ => result,
+    }
+}
+
+/// What a process gets that may not make a call, or makes one that there is not.
+pub fn refusal(number: u64) -> Error {
+    let of_init = (PROCESS_CREATE..=FAULT_INJECT).contains(&number)
+        || (SERVER_CREATE..=PROCESS_ENDED).contains(&number);
+    if of_init { Error::NotPermitted } else { Error::NoSystemCall }
+}
+
+/// Sets the result of a process's system call.
+pub fn set_result(core: &mut Core, slot: u8, result: i64) {
+    // The process may have given its own life up to the call.
+    if let Some(process) = core.local.process(slot) {
+        process.context.set_result(result);
+    }
+}
+
+fn log_write(core: &mut Core, slot: u8, from: u64, len: u64) -> Result<(), Error> {
+    let process = core.local.caller(slot)?;
+    let mut text = [0; LOG_WRITE_MAX];
+    let len = usize::try_from(len).ok().filter(|&len| len <= LOG_WRITE_MAX);
+    let text = &mut text[..len.ok_or(Error::TooLong)?];
+    user_memory::read(&process.space, from, text)?;
+    let text = str::from_utf8(text).map_err(|_| Error::Invalid)?;
+    log::info!("process {}: {text}", process.pid);
+    Ok(())
+}
+
+fn lca_get(core: &mut Core, slot: u8, to: u64) -> Result<(), Error> {
+    let process = core.local.caller(slot)?;
+    // Linux has a process for each that runs there in somebody's name: servers do not.
+    let lca = process.lca.as_ref().ok_or(Error::NotPermitted)?;
+    let grant = LcaGrant { virt: lca.virt(), raddr: lca.entry().raddr() };
+    user_memory::write_value(&process.space, to, &grant)
+}
+
+fn system_info(core: &mut Core, slot: u8, to: u64) -> Result<(), Error> {
+    let index = core.index();
+    let process = core.local.caller(slot)?;
+    let info = SystemInfo {
+        tsc_khz: shared::boot().tsc_khz,
+        cores: shared::core_count() as u32,
+        core: index as u32,
+        linux_cpu: shared::linux_cpu(index),
+        pid: process.pid,
+        revision: ant_abi::REVISION,
+    };
+    user_memory::write_value(&process.space, to, &info)
+}
+
+/// Linux system calls that somebody asked for in vain, one bit each: each is logged once.
+/// Written and read by every core.
+static UNKNOWN_CALLS: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+
+fn call_unknown(core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {
+    let pid = core.local.caller(slot)?.pid;
+    let word = UNKNOWN_CALLS.get((number / 64) as usize);
+    // Numbers beyond Linux's are not worth remembering.
+    let first = word.is_some_and(|word| {
+        let bit = 1 << (number % 64);
+        word.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    });
+    if first {
+        log::warning!("process {pid}: Linux system call {number} cannot be carried: -ENOSYS");
+    }
+    Err(Error::NoSystemCall)
+}

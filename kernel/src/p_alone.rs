@@ -1,0 +1,8 @@
+//! A kernel of p-kernels only. It is never run: its size is the p-kernel's.
+#![no_std]
+#![no_main]
+
+#[unsafe(no_mangle)]
+extern "Rust" fn ant_kernel_start(core: usize) -> ! {
+    ant_p::start(core)
+}
