@@ -2,6 +2,7 @@
 //! what each part promises, then long histories.
 
 mod calls;
+mod histories;
 mod packets;
 mod priorities;
 mod queues;

@@ -185,6 +185,32 @@ fn one_that_waits_is_told_to_retire() {
 }
 
 #[test]
+fn one_is_replaced_before_it_knows_that_it_serves() {
+    for send in [false, true] {
+        let mut world = world(1, 1);
+        world.spawn(5, 1, 2);
+        // Core 1 has the request, and no word of the server's that it is for.
+        world.assign(2, 2, Some(NEW));
+        let (early, generation) = if send {
+            (world.send(CLIENT, Ask::at(2)).unwrap(), 1)
+        } else {
+            (world.call(CLIENT, Ask::at(2)), 2)
+        };
+        world.assign(2, 2, Some(5));
+        world.drain();
+        assert_eq!(world.receive(NEW), Some(Received::Notification(NOTIFY_RETIRE)));
+        match world.receive(5) {
+            Some(Received::Send { message, .. }) => assert_eq!(message.words[0], early),
+            other => {
+                assert_eq!(other, None);
+                assert_eq!(world.ending(early), Some(Ending::Restarted { generation }));
+            }
+        }
+        world.finish();
+    }
+}
+
+#[test]
 fn nobody_serves_for_a_while() {
     everywhere(|world| {
         world.assign(0, AT, None);

@@ -83,7 +83,7 @@ impl World {
     // Processes and endpoints.
 
     pub(super) fn spawn(&mut self, slot: u8, core: u8, priority: u8) {
-        let process = Process::new(core, priority, self.number(), &self.machine.endpoints);
+        let process = Process::new(core, priority, &self.machine.endpoints);
         assert!(self.machine.processes.insert(slot, process).is_none());
         self.on(core, |station, _| station.enter(slot, priority, None));
     }
@@ -107,7 +107,7 @@ impl World {
         let process = &self.machine.processes[&slot];
         let moves = matches!(process.doing, Doing::Moves | Doing::Leaves);
         let told = self.stations.iter().all(|station| station.endpoint(slot).is_none());
-        !moves && !process.binding && self.bound(slot).is_none() && told
+        !moves && self.bound(slot).is_none() && told
     }
 
     /// From now on `slot` receives at `endpoint`; core `by` says so.
@@ -117,12 +117,6 @@ impl World {
             None => Target::Unbound,
         };
         self.machine.endpoints[usize::from(endpoint)].turn(target);
-        if let Some(slot) = slot {
-            let process = self.process(slot);
-            process.binding = true;
-            let (core, serial) = (process.core, process.serial);
-            self.tell(by, core, Item::Bind { slot, serial, endpoint });
-        }
         self.tell_all(by, endpoint);
     }
 
@@ -245,7 +239,11 @@ impl World {
     /// Replies to a call that the process has received.
     pub(super) fn reply(&mut self, server: u8, id: u64) -> Result<(), NotWaiting> {
         let token = self.token(server, id);
-        self.reply_to(server, token, id)
+        let result = self.reply_to(server, token, id);
+        let call = &self.machine.calls[&id];
+        let waits = !call.timed_out && !call.client_over && call.ending.is_none();
+        assert!(result.is_ok() || !waits, "the reply to {id} is refused");
+        result
     }
 
     pub(super) fn token(&self, server: u8, id: u64) -> Token {
@@ -339,28 +337,29 @@ impl World {
                 let packet = Packet::decode(&words).expect("a packet");
                 self.on(core, |station, side| station.take(from, packet, side));
             }
-            Item::Rebound(endpoint) => {
-                self.on(core, |station, side| {
-                    station.rebound(endpoint, side);
-                    // Bits may wait there.
-                    station.notify(endpoint, side);
-                });
-            }
-            Item::Bind { slot, serial, endpoint } => self.bind(core, slot, serial, endpoint),
+            Item::Rebound(endpoint) => self.rebound(core, endpoint),
             Item::Enter { slot, endpoint } => self.enter(core, slot, endpoint),
         }
     }
 
-    fn bind(&mut self, core: u8, slot: u8, serial: u64, endpoint: u8) {
-        let process = self.machine.processes.get_mut(&slot);
-        let Some(process) = process.filter(|process| process.serial == serial) else { return };
-        process.binding = false;
-        if process.core == core && !matches!(process.doing, Doing::Leaves) {
-            self.on(core, |station, side| {
-                station.bind(slot, endpoint);
-                station.rebound(endpoint, side);
-            });
-        }
+    fn rebound(&mut self, core: u8, endpoint: u8) {
+        let target = self.machine.endpoints[usize::from(endpoint)].target;
+        let is_here =
+            |core, slot| self.core(slot) == core && self.doing(slot) != Some(Doing::Moves);
+        let bound = match target {
+            Target::Bound { core: there, server } => {
+                (there == core && is_here(core, server)).then_some(server)
+            }
+            _ => None,
+        };
+        self.on(core, |station, side| {
+            if let Some(server) = bound {
+                station.bind(server, endpoint);
+            }
+            station.rebound(endpoint, side);
+            // Bits may wait there.
+            station.notify(endpoint, side);
+        });
     }
 
     fn enter(&mut self, core: u8, slot: u8, endpoint: Option<u8>) {

@@ -22,7 +22,6 @@ pub(in super::super) enum Doing {
 pub(in super::super) struct Process {
     pub(in super::super) core: u8,
     pub(in super::super) doing: Doing,
-    pub(super) serial: u64,
     pub(in super::super) base: u8,
     pub(super) effective: u8,
     /// Generations of the endpoints, as its handles have them.
@@ -30,22 +29,18 @@ pub(in super::super) struct Process {
     /// Its calls that it has not replied to successfully.
     pub(in super::super) tokens: Vec<(Token, u64)>,
     pub(super) got: VecDeque<Received>,
-    /// It was bound and its core does not know.
-    pub(super) binding: bool,
 }
 
 impl Process {
-    pub(super) fn new(core: u8, priority: u8, serial: u64, endpoints: &[Endpoint]) -> Self {
+    pub(super) fn new(core: u8, priority: u8, endpoints: &[Endpoint]) -> Self {
         Self {
             core,
             doing: Doing::Runs,
-            serial,
             base: priority,
             effective: priority,
             known: endpoints.iter().map(|endpoint| endpoint.generation).collect(),
             tokens: Vec::new(),
             got: VecDeque::new(),
-            binding: false,
         }
     }
 }
@@ -73,7 +68,6 @@ impl Endpoint {
 pub(in super::super) enum Item {
     Packet([u64; 8]),
     Rebound(u8),
-    Bind { slot: u8, serial: u64, endpoint: u8 },
     Enter { slot: u8, endpoint: Option<u8> },
 }
 
@@ -330,8 +324,8 @@ impl Outside for Side<'_> {
     fn set_priority(&mut self, slot: u8, priority: u8) {
         let core = self.core;
         let process = self.machine.processes.get_mut(&slot).expect("a process");
-        assert_eq!(process.core, core);
         if process.doing != Doing::Moves {
+            assert_eq!(process.core, core);
             assert_ne!(process.effective, priority, "{slot} has this priority");
             process.effective = priority;
         }
