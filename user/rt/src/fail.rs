@@ -78,6 +78,11 @@ pub fn forged_token(number: u64) -> Token {
     Token::new(number)
 }
 
+/// A token to use a second time.
+pub fn copy_token(token: &Token) -> Token {
+    Token::new(token.number())
+}
+
 /// Sends pages that are not this process's, or not in such a way.
 pub fn send_span(handle: Handle, span: Span) -> Result<(), Error> {
     let operands = [handle.number(), 0, 0];

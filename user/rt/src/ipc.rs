@@ -185,7 +185,7 @@ pub fn reply_receive(
     message: &mut Message<'_>,
     timeout: Timeout,
 ) -> Result<Received, Error> {
-    let token = token.map_or(0, Token::number);
+    let token = token.as_ref().map_or(0, Token::number);
     let (result, registers) = exchange(IPC_REPLY_RECEIVE, [token, timeout.0, 0], message);
     result.map(|()| received(&registers))
 }

@@ -1,19 +1,23 @@
 //! The interface between stages of a pipeline: pages full of bytes go from one to the next, and are
 //! never copied.
 //!
-//! [`Request`] is the one description of what goes over, for both sides; the functions for the stage
-//! before are [`push`] and [`end`].
+//! [`Request`] is the one description of what goes over, for both sides. A stage takes with [`Stage`]
+//! and gives to the next with [`push`] and [`end`].
 #![no_std]
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "none")]
 mod client;
+#[cfg(target_os = "none")]
+mod stage;
 
 use ant_abi::Error;
 use ant_abi::ipc::IPC_WORDS;
 
 #[cfg(target_os = "none")]
 pub use client::{end, push};
+#[cfg(target_os = "none")]
+pub use stage::Stage;
 
 const DATA: u64 = 1;
 const END: u64 = 2;

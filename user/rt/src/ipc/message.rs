@@ -157,7 +157,7 @@ impl Token {
         Self(number)
     }
 
-    pub(super) fn number(self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.0
     }
 }
