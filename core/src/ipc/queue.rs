@@ -46,14 +46,23 @@ pub(super) struct Queue {
     lists: [List; MAX_PROCESSES],
     nodes: [Node; NODES],
     sends: [Option<Sent>; SENDS - 1],
+    /// First free place of `sends`; the next one is after its node.
+    free: u8,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
+        let mut nodes = [Node { next: END, previous: END, priority: 0 }; NODES];
+        let mut node = MAX_PROCESSES;
+        while node < END as usize - 1 {
+            nodes[node].next = node as u8 + 1;
+            node += 1;
+        }
         Self {
             lists: [List { first: END, last: END }; MAX_PROCESSES],
-            nodes: [Node { next: END, previous: END, priority: 0 }; NODES],
+            nodes,
             sends: [None; SENDS - 1],
+            free: MAX_PROCESSES as u8,
         }
     }
 
@@ -77,9 +86,13 @@ impl Queue {
 
     /// Puts a message in; gives it back if there is no room.
     pub(super) fn add_send(&mut self, server: u8, priority: u8, sent: Sent) -> Result<(), Sent> {
-        let Some(place) = self.sends.iter().position(Option::is_none) else { return Err(sent) };
-        self.sends[place] = Some(sent);
-        self.link(server, (place + MAX_PROCESSES) as u8, priority);
+        let node = self.free;
+        if node == END {
+            return Err(sent);
+        }
+        self.free = self.nodes[usize::from(node)].next;
+        self.sends[usize::from(node) - MAX_PROCESSES] = Some(sent);
+        self.link(server, node, priority);
         Ok(())
     }
 
@@ -90,8 +103,12 @@ impl Queue {
 
     /// Takes a message out.
     pub(super) fn take_send(&mut self, server: u8, place: u8) -> Option<Sent> {
-        self.unlink(server, place + MAX_PROCESSES as u8);
-        self.sends[usize::from(place)].take()
+        let sent = self.sends[usize::from(place)].take()?;
+        let node = place + MAX_PROCESSES as u8;
+        self.unlink(server, node);
+        self.nodes[usize::from(node)].next = self.free;
+        self.free = node;
+        Some(sent)
     }
 
     /// Priority of what waits.

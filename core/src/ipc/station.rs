@@ -140,23 +140,17 @@ enum Withdrawal {
     Leaving,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    options: CallOptions,
-    message: Message,
-}
-
-/// A process of this core as a client.
+/// A process of this core as a client. What it sends is in `Station::messages`.
 #[derive(Clone, Copy, Debug)]
 enum Client {
     Idle,
     /// Nobody receives at the endpoint.
-    Waiting(Call),
+    Waiting(CallOptions),
     /// With core `core`.
     Sent {
         sequence: u32,
         core: u8,
-        call: Call,
+        options: CallOptions,
     },
     /// Being taken back from another core.
     Withdrawing {
@@ -195,7 +189,8 @@ impl Local {
     };
 }
 
-/// A call to a server of this core, by the slot of its client, which may be another core's.
+/// A call to a server of this core, by the slot of its client, which may be another core's. Its
+/// message is in `Station::messages`.
 #[derive(Clone, Copy, Debug)]
 struct Caller {
     core: u8,
@@ -205,7 +200,6 @@ struct Caller {
     priority: u8,
     /// The server has not received it yet.
     queued: bool,
-    message: Message,
 }
 
 /// IPC of one core.
@@ -215,6 +209,9 @@ pub struct Station {
     sequence: u32,
     locals: [Local; MAX_PROCESSES],
     callers: [Option<Caller>; MAX_PROCESSES],
+    /// By the slot of the client: what nobody has received yet; of what a server of this core has
+    /// received, only the span.
+    messages: [Message; MAX_PROCESSES],
     queue: Queue,
 }
 
@@ -227,6 +224,7 @@ impl Station {
             sequence: 0,
             locals: [Local::NOBODY; MAX_PROCESSES],
             callers: [None; MAX_PROCESSES],
+            messages: [Message::of([0; 4]); MAX_PROCESSES],
             queue: Queue::new(),
         }
     }
@@ -283,7 +281,7 @@ impl Station {
         message: Message,
         outside: &mut impl Outside,
     ) {
-        self.dispatch(client, Call { options, message }, outside);
+        self.dispatch(client, options, &message, outside);
     }
 
     /// Waits for a message. `None`: nothing yet; [`Outside::received`] follows.
@@ -337,7 +335,7 @@ impl Station {
             return Err(NotWaiting);
         }
         let Some(caller) = place.take() else { return Err(NotWaiting) };
-        self.served(&caller, false, outside);
+        self.served(client, caller, false, outside);
         if caller.core == self.core {
             self.finish(client, caller.sequence, Ending::Reply(message), outside);
         } else {
@@ -407,7 +405,7 @@ impl Station {
             if place.as_ref().is_some_and(|caller| caller.server == slot)
                 && let Some(caller) = place.take()
             {
-                self.fail(client, &caller, outside);
+                self.fail(client, caller, outside);
             }
         }
         if gone == Gone::Now {
@@ -425,10 +423,10 @@ impl Station {
             if local.endpoint == Some(endpoint) && target != here {
                 self.retire(slot, outside);
             }
-            if let Client::Waiting(call) = self.local(slot).client
-                && call.options.endpoint == endpoint
+            if let Client::Waiting(options) = self.local(slot).client
+                && options.endpoint == endpoint
             {
-                self.dispatch(slot, call, outside);
+                self.dispatch_again(slot, options, outside);
             }
         }
     }
@@ -461,16 +459,9 @@ impl Station {
             } => {
                 let here = Target::Bound { core: self.core, server };
                 if outside.target(endpoint) == (here, generation) {
-                    let caller = Caller {
-                        core: from,
-                        sequence,
-                        server,
-                        badge,
-                        priority,
-                        queued: true,
-                        message,
-                    };
-                    self.arrive(client, endpoint, caller, outside);
+                    let caller =
+                        Caller { core: from, sequence, server, badge, priority, queued: true };
+                    self.arrive(client, endpoint, caller, &message, outside);
                 } else {
                     outside.post(from, Packet::Bounced { client, sequence });
                 }
@@ -510,84 +501,122 @@ impl Station {
     }
 
     /// Sends a call to whoever serves it now, or lets it wait, or ends it.
-    fn dispatch(&mut self, client: u8, mut call: Call, outside: &mut impl Outside) {
-        let CallOptions { endpoint, badge, across_restarts, .. } = call.options;
+    fn dispatch(
+        &mut self,
+        client: u8,
+        mut options: CallOptions,
+        message: &Message,
+        outside: &mut impl Outside,
+    ) {
+        let CallOptions { endpoint, across_restarts, .. } = options;
         let (target, generation) = outside.target(endpoint);
-        if target != Target::Closed && generation != call.options.generation {
+        if target != Target::Closed && generation != options.generation {
             if !across_restarts {
                 self.local(client).client = Client::Idle;
                 outside.ended(client, Ending::Restarted { generation });
                 return;
             }
-            call.options.generation = generation;
+            options.generation = generation;
         }
         match target {
             Target::Closed => {
                 self.local(client).client = Client::Idle;
                 outside.ended(client, Ending::Closed);
             }
-            Target::Unbound => self.local(client).client = Client::Waiting(call),
+            Target::Unbound => {
+                self.messages[usize::from(client)] = *message;
+                self.local(client).client = Client::Waiting(options);
+            }
             Target::Bound { core, server } => {
-                let sequence = self.next_sequence();
-                let local = &mut self.locals[usize::from(client)];
-                local.client = Client::Sent { sequence, core, call };
-                let (priority, message) = (local.effective, call.message);
-                if core == self.core {
-                    let caller =
-                        Caller { core, sequence, server, badge, priority, queued: true, message };
-                    self.arrive(client, endpoint, caller, outside);
-                } else {
-                    let packet = Packet::Call {
-                        client,
-                        sequence,
-                        server,
-                        endpoint,
-                        generation,
-                        badge,
-                        priority,
-                        message,
-                    };
-                    outside.post(core, packet);
-                }
+                self.commit(client, options, core, server, message, outside);
             }
         }
     }
 
+    /// Sends a call again that was not received.
+    fn dispatch_again(&mut self, client: u8, options: CallOptions, outside: &mut impl Outside) {
+        let message = self.messages[usize::from(client)];
+        self.dispatch(client, options, &message, outside);
+    }
+
+    /// Sends a call to a server.
+    fn commit(
+        &mut self,
+        client: u8,
+        options: CallOptions,
+        core: u8,
+        server: u8,
+        message: &Message,
+        outside: &mut impl Outside,
+    ) {
+        let CallOptions { endpoint, generation, badge, .. } = options;
+        let sequence = self.next_sequence();
+        let local = self.local(client);
+        local.client = Client::Sent { sequence, core, options };
+        let priority = local.effective;
+        if core == self.core {
+            let caller = Caller { core, sequence, server, badge, priority, queued: true };
+            self.arrive(client, endpoint, caller, message, outside);
+            return;
+        }
+        self.messages[usize::from(client)] = *message;
+        let packet = Packet::Call {
+            client,
+            sequence,
+            server,
+            endpoint,
+            generation,
+            badge,
+            priority,
+            message: *message,
+        };
+        outside.post(core, packet);
+    }
+
     /// A call comes to a server of this core.
-    fn arrive(&mut self, client: u8, endpoint: u8, caller: Caller, outside: &mut impl Outside) {
-        let Caller { server, priority, .. } = caller;
-        self.callers[usize::from(client)] = Some(caller);
+    fn arrive(
+        &mut self,
+        client: u8,
+        endpoint: u8,
+        mut caller: Caller,
+        message: &Message,
+        outside: &mut impl Outside,
+    ) {
+        let Caller { core, sequence, server, badge, priority, .. } = caller;
         let local = self.local(server);
         // It may not have been told yet, and never be if another is bound before.
         local.endpoint = Some(endpoint);
         local.callers.add(priority);
-        self.raise(server, priority, outside);
-        if self.stop_receiving(server) {
-            if let Some(received) = self.serve(client) {
-                outside.received(server, received);
-            }
-        } else {
+        caller.queued = !core::mem::take(&mut local.receiving);
+        self.callers[usize::from(client)] = Some(caller);
+        if caller.queued {
+            self.messages[usize::from(client)] = *message;
             self.queue.add_call(server, client, priority);
+        } else {
+            self.messages[usize::from(client)].span = message.span;
+        }
+        if priority > self.locals[usize::from(server)].effective {
+            self.raise(server, priority, outside);
+        }
+        if !caller.queued {
+            let token = Token::new(client, core, sequence);
+            outside.received(server, Received::Call { token, badge, message: *message });
         }
     }
 
+    /// The call, which is first in the queue, is the server's from now on.
     fn receive_call(&mut self, client: u8) -> Option<Received> {
-        let server = self.callers[usize::from(client)].as_ref()?.server;
-        self.queue.remove_call(server, client);
-        self.serve(client)
-    }
-
-    /// The call is the server's from now on.
-    fn serve(&mut self, client: u8) -> Option<Received> {
         let caller = self.callers[usize::from(client)].as_mut()?;
         caller.queued = false;
-        let token = Token::new(client, caller.core, caller.sequence);
-        Some(Received::Call { token, badge: caller.badge, message: caller.message })
+        let Caller { core, sequence, server, badge, .. } = *caller;
+        self.queue.remove_call(server, client);
+        let token = Token::new(client, core, sequence);
+        Some(Received::Call { token, badge, message: self.messages[usize::from(client)] })
     }
 
     /// The server has no more to do with a call that it had.
-    fn served(&mut self, caller: &Caller, revoked: bool, outside: &mut impl Outside) {
-        let span = caller.message.span;
+    fn served(&mut self, client: u8, caller: Caller, revoked: bool, outside: &mut impl Outside) {
+        let span = self.messages[usize::from(client)].span;
         if matches!(span.transfer(), Some(Transfer::LendRead | Transfer::LendWrite)) {
             outside.loan_ends(caller.server, span, revoked);
         }
@@ -623,7 +652,7 @@ impl Station {
     /// How a call ends whose server has ended.
     fn restarted(&mut self, client: u8, outside: &impl Outside) -> Ending {
         let endpoint = match self.local(client).client {
-            Client::Sent { call, .. } => call.options.endpoint,
+            Client::Sent { options, .. } => options.endpoint,
             Client::Withdrawing { endpoint, .. } => endpoint,
             Client::Idle | Client::Waiting(_) => return Ending::Closed,
         };
@@ -634,8 +663,8 @@ impl Station {
     }
 
     /// The server of a call that it had received has ended.
-    fn fail(&mut self, client: u8, caller: &Caller, outside: &mut impl Outside) {
-        self.served(caller, false, outside);
+    fn fail(&mut self, client: u8, caller: Caller, outside: &mut impl Outside) {
+        self.served(client, caller, false, outside);
         let sequence = caller.sequence;
         if caller.core == self.core {
             let ending = self.restarted(client, outside);
@@ -648,8 +677,8 @@ impl Station {
     /// A call of this core was not received where it had been sent to.
     fn bounced(&mut self, client: u8, sequence: u32, outside: &mut impl Outside) {
         match self.local(client).client {
-            Client::Sent { sequence: its, call, .. } if its == sequence => {
-                self.dispatch(client, call, outside);
+            Client::Sent { sequence: its, options, .. } if its == sequence => {
+                self.dispatch_again(client, options, outside);
             }
             // It was to be taken back: it is.
             _ => self.finish(client, sequence, Ending::TimedOut, outside),
@@ -735,8 +764,8 @@ impl Station {
             Client::Sent { sequence, core, .. } if core == self.core => {
                 self.forget(client, core, sequence, outside);
             }
-            Client::Sent { sequence, core, call } => {
-                let endpoint = call.options.endpoint;
+            Client::Sent { sequence, core, options } => {
+                let endpoint = options.endpoint;
                 self.local(client).client = Client::Withdrawing { sequence, why, endpoint };
                 outside.post(core, Packet::Cancel { client, sequence });
                 return Gone::Later;
@@ -768,7 +797,7 @@ impl Station {
             self.queue.remove_call(caller.server, client);
             self.lose(caller.server, caller.priority, outside);
         } else {
-            self.served(&caller, true, outside);
+            self.served(client, caller, true, outside);
         }
     }
 
@@ -791,6 +820,7 @@ impl Station {
 
     /// A server has a caller of this priority; if it waits for another server itself, that one has,
     /// too.
+    #[inline(never)]
     fn raise(&mut self, server: u8, priority: u8, outside: &mut impl Outside) {
         let mut next = Some(server);
         while let Some(slot) = next.take() {
@@ -837,6 +867,7 @@ impl Station {
     }
 
     /// Finds the priority of a process anew.
+    #[inline(never)]
     fn settle(&mut self, slot: u8, outside: &mut impl Outside) {
         let local = self.local(slot);
         let priority = local.callers.highest().max(local.base);
