@@ -39,7 +39,9 @@ pub fn build_programs() -> Result<()> {
 /// Builds all programs of `packages` into `dir`, where nothing else is then.
 fn build_all(step: &str, packages: &[&str], dir: &Path) -> Result<()> {
     let mut cargo = cargo(&toolchain::find_bare()?);
-    packages.iter().for_each(|package| drop(cargo.args(["-p", package])));
+    for package in packages {
+        cargo.args(["-p", package]);
+    }
     let programs = build::executables(&step::run(step, &mut cargo)?);
     remove_others(dir, &programs);
     for program in programs {

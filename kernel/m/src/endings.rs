@@ -5,8 +5,8 @@ use ant_abi::lca::END_KILLED;
 use ant_p::process::Owned;
 use arrayvec::ArrayVec;
 
-/// Ends that `init` may leave lying; as many as there can be processes.
-const KEPT: usize = ant_abi::MAX_PROCESSES;
+/// Ends that `init` may leave lying.
+const KEPT: usize = 32;
 
 /// A queue of ends, the oldest first.
 pub struct Endings(ArrayVec<ProcessEnd, KEPT>);

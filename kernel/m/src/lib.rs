@@ -52,8 +52,9 @@ pub fn start() -> ! {
     let mut memory = MemoryManager::new(extents);
     place_cores(&mut memory);
     ica::reserve_lcas();
-    let mut m_kernel =
-        MKernel { memory, processes: Processes::new(), endings: Endings::new(), init: 0 };
+    let processes = Processes::new(&mut memory);
+    let endings = Endings::new();
+    let mut m_kernel = MKernel { memory, processes, endings, init: 0 };
     let mut core = Core::new(0, timer, station::of(0));
     m_kernel.start_init(&mut core);
     log::info!(
@@ -108,10 +109,11 @@ impl MKernel {
 
     /// A process is loaded: it goes to the core it was made for.
     fn place(&mut self, core: &mut Core, slot: u8) {
+        let index = core.index();
         let Some(process) = core.local.process(slot) else { return };
         let (pid, home) = (process.pid, process.home);
         let cpu = shared::linux_cpu(home);
-        if home == core.index() {
+        if home == index {
             log::info!("process {pid} starts on CPU {cpu}");
             core.local.wake(slot);
             return;

@@ -21,8 +21,8 @@ use crate::memory::MemoryManager;
 /// Hands out ids and generations, and knows who is being loaded.
 pub struct Processes {
     last_pid: u32,
-    /// By slot.
-    loaders: [Option<Loader>; MAX_PROCESSES],
+    /// By slot. Too large for a kernel stack.
+    loaders: &'static mut [Option<Loader>; MAX_PROCESSES],
 }
 
 /// What a new process is to be.
@@ -35,8 +35,15 @@ struct Plan {
 
 impl Processes {
     /// Nobody yet.
-    pub fn new() -> Self {
-        Self { last_pid: 0, loaders: [const { None }; MAX_PROCESSES] }
+    pub fn new(memory: &mut MemoryManager) -> Self {
+        let place = memory.alloc_for_ever(size_of::<[Option<Loader>; MAX_PROCESSES]>());
+        let loaders = place.cast::<[Option<Loader>; MAX_PROCESSES]>();
+        for slot in 0..MAX_PROCESSES {
+            // SAFETY: fresh pages, large enough, given away for ever.
+            unsafe { (&raw mut (*loaders)[slot]).write(None) };
+        }
+        // SAFETY: as above; every element has just been written.
+        Self { last_pid: 0, loaders: unsafe { &mut *loaders } }
     }
 
     /// A program that will run on core `core` (or any), and the first call of its loader is in its

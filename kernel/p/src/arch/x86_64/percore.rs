@@ -11,7 +11,7 @@ use x86_64::registers::model_specific::{GsBase, KernelGsBase};
 use super::context::Context;
 use super::segments::Segments;
 
-const STACK_SIZE: usize = 16 << 10;
+const STACK_SIZE: usize = 32 << 10;
 const IST_SIZE: usize = 4 << 10;
 
 /// One core's area. The stack comes last: its top is the end of the area.
