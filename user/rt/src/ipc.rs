@@ -8,6 +8,7 @@ mod batch;
 mod message;
 
 use core::fmt;
+use core::num::NonZero;
 
 use ant_abi::Error;
 use ant_abi::ipc::{
@@ -23,24 +24,27 @@ pub use message::{Message, Received, Reply, Request, Token};
 
 /// Where messages can be sent: a number of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle(u64);
+pub struct Handle(NonZero<u64>);
 
 impl Handle {
     /// The name service.
-    pub const NAME: Handle = Handle(1);
+    pub const NAME: Handle = Self::new(1).unwrap();
     /// `init`, in OS servers.
-    pub const INIT: Handle = Handle(2);
+    pub const INIT: Handle = Self::new(2).unwrap();
     /// The server's own endpoint, in OS servers.
-    pub const OWN: Handle = Handle(3);
+    pub const OWN: Handle = Self::new(3).unwrap();
 
     /// The handle with this number; 0 is none.
     pub const fn new(number: u64) -> Option<Self> {
-        if number == 0 { None } else { Some(Self(number)) }
+        match NonZero::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
     }
 
     /// Its number.
     pub const fn number(self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -126,7 +130,7 @@ pub fn call(
     on_restart: OnRestart,
 ) -> Result<Reply, CallError> {
     let options = if on_restart == OnRestart::Wait { CALL_ACROSS_RESTARTS } else { 0 };
-    let operands = [handle.0, timeout.0, options];
+    let operands = [handle.number(), timeout.0, options];
     let (result, registers) = exchange(IPC_CALL, operands, message);
     match result {
         Ok(()) => Ok(Reply::new(&registers)),
@@ -159,12 +163,12 @@ pub fn ask(
 
 /// Puts the message into the queue of an endpoint and goes on; nothing can be lent.
 pub fn send(handle: Handle, message: &mut Message<'_>) -> Result<(), Error> {
-    exchange(IPC_SEND, [handle.0, 0, 0], message).0
+    exchange(IPC_SEND, [handle.number(), 0, 0], message).0
 }
 
 /// Raises notification bits at an endpoint. No bits only tell whether it still is one.
 pub fn notify(handle: Handle, bits: u64) -> Result<(), Error> {
-    exchange(IPC_NOTIFY, [handle.0, bits, 0], &mut Message::default()).0
+    exchange(IPC_NOTIFY, [handle.number(), bits, 0], &mut Message::default()).0
 }
 
 /// Waits for whatever comes to this process's endpoint.
@@ -193,13 +197,14 @@ pub fn reply_receive(
 /// Makes this process's endpoint; a handle to it, to give to others.
 pub fn open_endpoint() -> Result<Handle, Error> {
     // SAFETY: passes no address.
-    check(unsafe { raw::syscall(ENDPOINT_OPEN, [0; 3]) }).map(Handle)
+    let number = check(unsafe { raw::syscall(ENDPOINT_OPEN, [0; 3]) })?;
+    Handle::new(number).ok_or(Error::BadHandle)
 }
 
 /// Closes a handle.
 pub fn close(handle: Handle) -> Result<(), Error> {
     // SAFETY: passes no address.
-    check(unsafe { raw::syscall(HANDLE_CLOSE, [handle.0, 0, 0]) }).map(drop)
+    check(unsafe { raw::syscall(HANDLE_CLOSE, [handle.number(), 0, 0]) }).map(drop)
 }
 
 /// Makes the call with the message, and settles whose its pages are: after an error the kernel

@@ -6,12 +6,15 @@ use ant_rt::ipc::{self, Handle, Message, Reply, Timeout};
 
 use crate::{Name, Request, name_in};
 
-/// How often [`wait_for`] asks.
+/// How often it is asked again.
 const PERIOD_MS: u64 = 10;
+/// How long the service may be busy with being replaced.
+const BUSY_MS: u64 = 5_000;
 
 /// Lets `name` stand for `handle`.
 pub fn register(name: Name, handle: Handle) -> Result<(), Error> {
-    ask(Message::new(Request::Register(name).encode()).with_handle(handle)).map(drop)
+    let message = || Message::new(Request::Register(name).encode()).with_handle(handle);
+    until(BUSY_MS, Error::Again, || ask(message()).map(drop))
 }
 
 /// The handle that `name` stands for.
@@ -23,18 +26,23 @@ pub fn lookup(name: Name) -> Result<Handle, Error> {
 
 /// As [`lookup`], but waits up to `ms` milliseconds for somebody to register.
 pub fn wait_for(name: Name, ms: u64) -> Result<Handle, Error> {
-    for _ in 0..ms / PERIOD_MS {
-        match lookup(name) {
-            Err(Error::NoEntry) => ant::sleep_us(PERIOD_MS * 1000),
-            result => return result,
-        }
-    }
-    lookup(name)
+    until(ms, Error::NoEntry, || lookup(name))
 }
 
 /// Name number `index`, if there are so many.
 pub fn list(index: u32) -> Result<Name, Error> {
     name_in(ask(Message::new(Request::List(index).encode()))?.words)
+}
+
+/// Tries again for so many milliseconds while this is the error.
+fn until<T>(ms: u64, error: Error, attempt: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 0..ms / PERIOD_MS {
+        match attempt() {
+            Err(found) if found == error => ant::sleep_us(PERIOD_MS * 1000),
+            result => return result,
+        }
+    }
+    attempt()
 }
 
 fn ask(mut message: Message<'_>) -> Result<Reply, Error> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ant_abi::ipc::{GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, NOTIFY_RETIRE, PRIORITIES};
 use ant_abi::syscall::NAME_LEN;
+use ant_core::restart::TRIES_MAX;
 use serde::Deserialize;
 
 /// Servers that there can be: each has a notification bit.
@@ -99,6 +100,7 @@ impl Server {
     fn check(&self) -> Result<(), String> {
         ensure((1..=NAME_LEN).contains(&self.name.len()), "its name needs 1 to 24 bytes")?;
         ensure((self.priority as usize) < PRIORITIES, "its priority must be 0 to 7")?;
+        ensure(self.restart.tries <= TRIES_MAX, "it can have 16 tries at most")?;
         let bits_exist =
             self.interrupts.iter().all(|interrupt| (interrupt.bit as usize) < SERVERS_MAX);
         ensure(bits_exist, "an interrupt's notification bit must be 0 to 46")

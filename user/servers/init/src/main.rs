@@ -8,7 +8,6 @@
 
 mod control;
 mod manifest;
-mod policy;
 mod program;
 mod servers;
 

@@ -1,7 +1,7 @@
 //! The OS servers, as `user/servers/manifest.toml` has them; `build/` makes the table from it.
 
-use crate::policy::Policy;
 use ant_abi::ipc::DeviceGrant;
+use ant_core::restart::Policy;
 
 /// What the manifest says of one server.
 pub struct Spec {
@@ -33,7 +33,10 @@ pub struct Watch {
 }
 
 /// All of them; the first is the name service.
-pub static SERVERS: &[Spec] = &include!(concat!(env!("OUT_DIR"), "/manifest.rs"));
+pub const SERVERS: &[Spec] = &include!(concat!(env!("OUT_DIR"), "/manifest.rs"));
+
+/// How many they are.
+pub const COUNT: usize = SERVERS.len();
 
 const fn policy(tries: u32, within_ms: u64, delay_ms: u64) -> Policy {
     Policy { tries, within: within_ms * 1000, delay: delay_ms * 1000 }

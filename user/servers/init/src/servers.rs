@@ -6,7 +6,7 @@ mod server;
 mod watch;
 
 use ant_abi::Error;
-use ant_abi::control::{SERVERS_MAX, ServerInfo};
+use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ProcessEnd;
 use ant_api_init::Request as ToInit;
 use ant_rt::ipc::{self, Handle, Message, Request};
@@ -32,7 +32,7 @@ pub struct Surroundings {
 
 /// The servers of the manifest, in its order.
 pub struct Servers {
-    list: ArrayVec<Server, SERVERS_MAX>,
+    list: ArrayVec<Server, { manifest::COUNT }>,
     init: Handle,
     cores: u32,
 }
@@ -43,7 +43,7 @@ impl Servers {
         let cores = ant::system_info()?.cores;
         let mut list = ArrayVec::new();
         for (index, spec) in manifest::SERVERS.iter().enumerate() {
-            list.try_push(Server::new(index, spec)?).map_err(|_| Error::NoMemory)?;
+            list.push(Server::new(index, spec)?);
         }
         Ok(Self { list, init, cores })
     }

@@ -43,23 +43,21 @@ impl Names {
             let slot = slot as usize;
             match state.get(slot) {
                 Some((name, owner)) => entries[slot] = Some(Entry { name, owner, handle }),
-                None => ipc::close(handle)?,
+                None => close(handle),
             }
         }
         Ok(Self { entries, state })
     }
 
-    /// Lets a name stand for a handle. `Busy`: it is another's; `NoMemory`: there is no room.
+    /// Lets a name stand for a handle. `Busy`: it is another's; `NoMemory`: there is no room; `Again`:
+    /// the service is about to be replaced.
     pub fn register(&mut self, name: Name, owner: u64, handle: Handle) -> Result<(), Error> {
-        let slot = self.slot_for(name, owner).and_then(|slot| {
-            self.remove(slot);
-            server::keep(slot as u32, handle)?;
-            Ok(slot)
-        });
-        let Ok(slot) = slot else {
-            let _ = ipc::close(handle);
-            return slot.map(drop);
-        };
+        let slot = self.slot_for(name, owner);
+        let slot = slot.and_then(|slot| server::keep(slot as u32, handle).map(|()| slot));
+        let slot = slot.inspect_err(|_| close(handle))?;
+        if let Some(old) = self.entries[slot].take() {
+            close(old.handle);
+        }
         self.state.set(slot, name, owner);
         self.entries[slot] = Some(Entry { name, owner, handle });
         Ok(())
@@ -108,6 +106,11 @@ impl Names {
         self.state.clear(slot);
         // What cannot be let go of is taken over by the next name in this slot.
         let _ = server::forget(slot as u32);
-        let _ = ipc::close(entry.handle);
+        close(entry.handle);
     }
+}
+
+/// Closes a handle of this process, which cannot fail.
+fn close(handle: Handle) {
+    let _ = ipc::close(handle);
 }

@@ -18,11 +18,11 @@ impl Server {
         info.state = match self.state {
             State::Starting { .. } => SERVER_STARTING,
             State::Serves { .. } | State::TakesOver { .. } => SERVER_SERVES,
-            State::Waits { .. } => SERVER_WAITS,
+            State::Ends { .. } | State::Waits { .. } => SERVER_WAITS,
             State::GivenUp => SERVER_GIVEN_UP,
         };
         info.generation = self.generation;
-        info.restarts = self.restarts;
+        info.restarts = self.history.count();
         info.priority = self.priority;
         info.program = self.program.bytes().len() as u32;
         info.last_end[..self.last_end.len()].copy_from_slice(self.last_end.as_bytes());

@@ -8,6 +8,7 @@ use core::fmt::Write;
 use ant_abi::Error;
 use ant_abi::ipc::{ProcessEnd, ServerCreate};
 use ant_api_init::{KEPT_MAX, Welcome};
+use ant_core::restart::{History, Verdict};
 use ant_rt::ica::{Pages, SharedPages};
 use ant_rt::ipc::{self, Handle, Message, Token};
 use ant_rt::{init_calls, log};
@@ -18,11 +19,12 @@ use super::Surroundings;
 use super::replace::Trial;
 use super::watch::Watch;
 use crate::manifest::Spec;
-use crate::policy::{History, Verdict};
 use crate::program::Program;
 
 /// How long a server has to say that it is ready.
 pub const START_US: u64 = 2_000_000;
+/// A process that was to end and has not: the kernel was too busy to take it in.
+const AGAIN_US: u64 = 100_000;
 /// The signal that ends what does not end by itself.
 pub const SIGKILL: u32 = 9;
 
@@ -34,6 +36,8 @@ pub enum State {
     Serves { pid: u32 },
     /// Process `pid` is ready, and serves as soon as the old one has ended.
     TakesOver { pid: u32, token: Option<Token>, old: u32, until: u64 },
+    /// It was made to end.
+    Ends { pid: u32, again_at: u64 },
     /// It has ended, and is started again.
     Waits { at: u64 },
     /// It has ended too often.
@@ -63,8 +67,7 @@ pub struct Server {
     /// How the last trial has ended, until somebody asks.
     pub(super) replaced: Option<Result<(), Error>>,
     pub(super) watch: Watch,
-    history: History,
-    pub(super) restarts: u32,
+    pub(super) history: History,
     pub(super) reason: Option<Reason>,
     pub(super) last_end: ArrayString<56>,
     state_pages: Option<SharedPages>,
@@ -86,8 +89,7 @@ impl Server {
             trial: None,
             replaced: None,
             watch: Watch::new(spec.watch),
-            history: History::default(),
-            restarts: 0,
+            history: History::new(),
             reason: None,
             last_end: ArrayString::new(),
             state_pages: state_pages(spec)?,
@@ -118,6 +120,7 @@ impl Server {
     pub fn deadline(&self) -> u64 {
         let own = match self.state {
             State::Starting { until, .. } | State::TakesOver { until, .. } => until,
+            State::Ends { again_at, .. } => again_at,
             State::Waits { at } => at,
             State::Serves { .. } | State::GivenUp => u64::MAX,
         };
@@ -127,20 +130,18 @@ impl Server {
     /// Does what is due.
     pub fn advance(&mut self, surroundings: &Surroundings, now: u64) {
         match &mut self.state {
-            State::Starting { until, .. } if *until <= now => {
-                // Once; what follows, follows when it has ended.
-                *until = u64::MAX;
-                self.end(Reason::NotReady);
-            }
-            State::TakesOver { old, until, .. } if *until <= now => {
-                *until = u64::MAX;
-                kill(*old);
+            State::Starting { until, .. } if *until <= now => self.end(Reason::NotReady, now),
+            State::TakesOver { old: pid, until: again_at, .. } | State::Ends { pid, again_at }
+                if *again_at <= now =>
+            {
+                kill(*pid);
+                *again_at = now + AGAIN_US;
             }
             State::Waits { at } if *at <= now => self.start(surroundings, now),
             _ => {}
         }
         if !self.watch.advance(self.endpoint, now) {
-            self.end(Reason::NoAnswer);
+            self.end(Reason::NoAnswer, now);
         }
         self.advance_trial(now);
     }
@@ -231,7 +232,7 @@ impl Server {
             return Err(Error::Busy);
         }
         if self.pid().is_some() {
-            self.end(Reason::Restart);
+            self.end(Reason::Restart, now);
             return Ok(());
         }
         if matches!(self.state, State::GivenUp) {
@@ -283,9 +284,10 @@ impl Server {
     /// The process that is bound to the endpoint.
     pub(super) fn pid(&self) -> Option<u32> {
         match self.state {
-            State::Starting { pid, .. } | State::Serves { pid } | State::TakesOver { pid, .. } => {
-                Some(pid)
-            }
+            State::Starting { pid, .. }
+            | State::Serves { pid }
+            | State::TakesOver { pid, .. }
+            | State::Ends { pid, .. } => Some(pid),
             State::Waits { .. } | State::GivenUp => None,
         }
     }
@@ -309,20 +311,23 @@ impl Server {
 
     fn try_start(&mut self, surroundings: &Surroundings) -> Result<u32, Error> {
         let pid = self.create(surroundings, &self.program)?;
-        let started = self.grant_devices(pid).and_then(|()| {
-            self.generation = init_calls::endpoint_bind(self.endpoint, pid)?;
-            init_calls::process_start(pid)
-        });
-        started.inspect_err(|_| kill(pid)).map(|()| pid)
+        self.bind_and_start(pid).inspect_err(|_| kill(pid)).map(|()| pid)
+    }
+
+    fn bind_and_start(&mut self, pid: u32) -> Result<(), Error> {
+        // First, because its interrupts are raised where it receives.
+        self.generation = init_calls::endpoint_bind(self.endpoint, pid)?;
+        self.grant_devices(pid)?;
+        init_calls::process_start(pid)
     }
 
     /// Has its process end; [`Server::ended`] follows.
-    fn end(&mut self, reason: Reason) {
+    fn end(&mut self, reason: Reason, now: u64) {
+        let Some(pid) = self.pid() else { return };
         self.watch.stop();
         self.reason = Some(reason);
-        if let Some(pid) = self.pid() {
-            kill(pid);
-        }
+        self.state = State::Ends { pid, again_at: now + AGAIN_US };
+        kill(pid);
     }
 
     fn wait_until(&mut self, at: u64) {
@@ -332,11 +337,8 @@ impl Server {
 
     /// What its policy says to an end that nobody wanted.
     fn judge(&mut self, now: u64) {
-        match self.history.ended(&self.spec.restart, now) {
-            Verdict::Again { at } => {
-                self.restarts += 1;
-                self.wait_until(at);
-            }
+        match self.history.ended(self.spec.restart, now) {
+            Verdict::Again { at } => self.wait_until(at),
             Verdict::GiveUp => self.give_up(),
         }
     }
@@ -356,7 +358,7 @@ impl Server {
         let _ = ipc::close(old);
         self.kept.iter_mut().for_each(|kept| close(kept.take()));
         self.state_pages = state_pages(self.spec)?;
-        self.history = History::default();
+        self.history = History::new();
         Ok(())
     }
 }
