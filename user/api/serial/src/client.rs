@@ -1,22 +1,24 @@
 //! What clients of a serial line call.
 
-use ant_abi::{Error, PAGE_SIZE};
+use ant_abi::Error;
 use ant_rt::ica::Pages;
 use ant_rt::ipc::{self, Handle, Message, Timeout};
 
-use crate::{INLINE_MAX, Inline, Request, decode_read};
+use crate::{INLINE_MAX, Inline, LENT_MAX, Request, decode_read};
 
-/// Writes all of `data`: what fits in the words of one message, else in pages that are lent.
+/// Writes all of `data`: what fits in the words of one message, else in a page that is lent.
 pub fn write(line: Handle, data: &[u8]) -> Result<(), Error> {
     if data.len() <= INLINE_MAX {
         let request = Request::Write(Inline::first_of(data));
         return ask(line, Message::new(request.encode()));
     }
-    let count = u32::try_from(data.len().div_ceil(PAGE_SIZE)).map_err(|_| Error::TooLong)?;
-    let mut pages = Pages::alloc(count)?;
-    pages.as_mut_slice()[..data.len()].copy_from_slice(data);
-    let request = Request::WriteLent(data.len());
-    ask(line, Message::new(request.encode()).with_pages(pages.lend_read()))
+    let mut page = Pages::alloc(1)?;
+    for chunk in data.chunks(LENT_MAX) {
+        page.as_mut_slice()[..chunk.len()].copy_from_slice(chunk);
+        let request = Request::WriteLent(chunk.len());
+        ask(line, Message::new(request.encode()).with_pages(page.lend_read()))?;
+    }
+    Ok(())
 }
 
 /// What has come over the line since it was last asked, without waiting.

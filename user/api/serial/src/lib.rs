@@ -23,6 +23,9 @@ const READ: u64 = 3;
 
 /// Bytes that a message can carry in its words.
 pub const INLINE_MAX: usize = 24;
+/// Bytes that are written for one request: more would keep others waiting for longer than the third
+/// of a second that these take.
+pub const LENT_MAX: usize = ant_abi::PAGE_SIZE;
 
 /// At most 24 bytes, in the words of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +67,8 @@ impl Inline {
 pub enum Request {
     /// Write these bytes. The reply's first word is 0 or an error.
     Write(Inline),
-    /// Write so many bytes of the pages that are lent with it. The reply as of `Write`.
+    /// Write so many bytes, at most [`LENT_MAX`], of the pages that are lent with it. The reply as of
+    /// `Write`.
     WriteLent(usize),
     /// The reply is what has come, at most 24 bytes: see [`encode_read`].
     Read,
@@ -86,7 +90,8 @@ impl Request {
         match words[0] & 0xff {
             WRITE => Inline::decode(words[0] >> 8, words).map(Self::Write),
             WRITE_LENT => {
-                usize::try_from(words[1]).map(Self::WriteLent).map_err(|_| Error::TooLong)
+                let len = usize::try_from(words[1]).ok().filter(|&len| len <= LENT_MAX);
+                len.map(Self::WriteLent).ok_or(Error::TooLong)
             }
             READ => Ok(Self::Read),
             _ => Err(Error::Protocol),
@@ -112,7 +117,7 @@ mod tests {
     #[test]
     fn every_request_comes_back_from_its_words() {
         let write = Request::Write(Inline::first_of(b"hello"));
-        for request in [write, Request::WriteLent(5000), Request::Read] {
+        for request in [write, Request::WriteLent(LENT_MAX), Request::Read] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
     }
@@ -128,6 +133,8 @@ mod tests {
     #[test]
     fn more_bytes_than_there_are_words_for_are_refused() {
         assert_eq!(Request::decode([WRITE | 25 << 8, 0, 0, 0]), Err(Error::TooLong));
+        let too_long = [WRITE_LENT, LENT_MAX as u64 + 1, 0, 0];
+        assert_eq!(Request::decode(too_long), Err(Error::TooLong));
         assert_eq!(decode_read([u64::MAX, 0, 0, 0]), Err(Error::TooLong));
         assert_eq!(Request::decode([0, 0, 0, 0]), Err(Error::Protocol));
     }

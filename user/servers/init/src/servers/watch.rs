@@ -6,6 +6,9 @@ use ant_rt::ipc::{self, Handle, Message};
 
 use crate::manifest;
 
+/// `init` looks so much later than it wanted to only if the whole machine stood still.
+const LATE_US: u64 = 100_000;
+
 /// What is known of one server's life.
 pub struct Watch {
     spec: Option<manifest::Watch>,
@@ -54,6 +57,10 @@ impl Watch {
         match self.state {
             State::Rests { ask_at } if ask_at <= now => {
                 let sent = ask(endpoint);
+                self.state = State::Asked { until: now + spec.answer_us, sent };
+            }
+            // Whatever kept `init` from looking in time may have kept the server from answering.
+            State::Asked { until, sent } if until + LATE_US <= now => {
                 self.state = State::Asked { until: now + spec.answer_us, sent };
             }
             State::Asked { until, sent } if until <= now => {
