@@ -92,7 +92,7 @@ impl Processes {
         let mut process = self.create_empty(&plan, memory).map_err(no_memory)?;
         process.is_init = true;
         process.public().set_name(b"init");
-        loader::load_from(&mut process, &mut loader::InMemory(file), b"init\0", memory)?;
+        load(&mut process, &mut loader::InMemory(file), b"init\0", memory)?;
         Ok(process)
     }
 
@@ -115,8 +115,7 @@ impl Processes {
         let mut name = [0; ant_abi::syscall::NAME_LEN + 1];
         name[..len].copy_from_slice(&request.name[..len]);
         process.public().set_name(&request.name[..len]);
-        let loaded = loader::load_from(&mut process, source, &name[..=len], memory);
-        match loaded {
+        match load(&mut process, source, &name[..=len], memory) {
             Ok(()) => Ok(process),
             Err(failure) => {
                 self.destroy(process, memory);
@@ -213,6 +212,19 @@ impl Processes {
         process.space.free(memory);
         memory.publish();
     }
+}
+
+/// Loads a program whose bytes are at hand, and counts its pages.
+fn load(
+    process: &mut Owned,
+    source: &mut impl Source,
+    args: &[u8],
+    memory: &mut MemoryManager,
+) -> Result<(), Failure> {
+    let free_before = memory.free_pages();
+    let loaded = loader::load_from(process, source, args, memory);
+    process.public().add_pages(free_before - memory.free_pages());
+    loaded
 }
 
 /// Maps the device memory of a grant into a process that was not started.

@@ -145,6 +145,7 @@ impl Core {
             && let Some(process) = self.local.process(server)
         {
             process.endpoint = Some(endpoint);
+            process.grants.notify_at(endpoint);
             self.station.bind(server, endpoint);
         }
         self.station.rebound(endpoint, &mut self.local);

@@ -23,7 +23,8 @@ const PORTS: u64 = 1 << 16;
 #[derive(Debug, Default)]
 pub struct Grants {
     ports: ArrayVec<(u16, u16), GRANTS>,
-    lines: ArrayVec<u8, GRANTS>,
+    /// Lines, and the notification bit that each raises.
+    lines: ArrayVec<(u8, u8), GRANTS>,
 }
 
 /// Who gets the interrupts of a line: `1 << 63 | bit << 8 | endpoint`; 0: nobody.
@@ -44,7 +45,8 @@ pub fn check(grant: &DeviceGrant) -> Result<(), Error> {
 }
 
 impl Grants {
-    /// Adds a grant that [`check`] found right. `endpoint` is where its process receives.
+    /// Adds a grant that [`check`] found right. `endpoint` is where its process receives, if it does
+    /// already.
     pub fn add(&mut self, grant: &DeviceGrant, endpoint: Option<u8>) -> Result<(), Error> {
         match grant.kind {
             GRANT_PORTS => {
@@ -52,20 +54,26 @@ impl Grants {
                 self.ports.try_push(range).map_err(|_| Error::NoMemory)
             }
             GRANT_INTERRUPT => {
-                let endpoint = endpoint.ok_or(Error::PeerGone)?;
-                let line = grant.start as u8;
+                let line = (grant.start as u8, grant.len as u8);
                 self.lines.try_push(line).map_err(|_| Error::NoMemory)?;
-                let word = TAKEN | grant.len << 8 | u64::from(endpoint);
-                LINE_TARGETS[usize::from(line)].store(word, Ordering::Relaxed);
+                endpoint.into_iter().for_each(|endpoint| self.notify_at(endpoint));
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
+    /// Its process receives at `endpoint`: interrupts go there.
+    pub fn notify_at(&self, endpoint: u8) {
+        for &(line, bit) in &self.lines {
+            let word = TAKEN | u64::from(bit) << 8 | u64::from(endpoint);
+            LINE_TARGETS[usize::from(line)].store(word, Ordering::Relaxed);
+        }
+    }
+
     /// Its process is over.
     pub fn revoke(&mut self) {
-        for line in self.lines.drain(..) {
+        for (line, _) in self.lines.drain(..) {
             LINE_TARGETS[usize::from(line)].store(0, Ordering::Relaxed);
         }
         self.ports.clear();
