@@ -1,9 +1,11 @@
 //! One step of work: a line with its time; its output goes to a log that is shown if it fails.
 
+mod board;
+
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
+pub use board::say;
 use std::fs::{self, File};
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -15,30 +17,26 @@ const LOG_TAIL: usize = 80;
 
 /// As [`timed`], for what takes minutes: says so at once even where nothing can be overwritten.
 pub fn announced<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    if !std::io::stderr().is_terminal() {
-        eprintln!("  ...   {name}");
-    }
-    timed(name, work)
+    shown(name, true, work)
 }
 
 /// Runs `work` as the step `name`; prints a line when it took long enough to be noticed.
 pub fn timed<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let live = std::io::stderr().is_terminal();
-    if live {
-        eprint!("  ...   {name}");
-        std::io::stderr().flush().ok();
-    }
+    shown(name, false, work)
+}
+
+fn shown<T>(name: &str, announce: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    board::begin(name, announce);
     let start = Instant::now();
     let result = work();
     let took = start.elapsed();
-    if live {
-        eprint!("\r\x1b[K");
-    }
-    match &result {
-        Ok(_) if took >= WORTH_A_LINE => eprintln!("  ok    {name} ({:.1} s)", took.as_secs_f64()),
-        Ok(_) => {}
-        Err(_) => eprintln!("  FAILED {name} ({:.1} s)", took.as_secs_f64()),
-    }
+    let seconds = took.as_secs_f64();
+    let line = match &result {
+        Ok(_) if took < WORTH_A_LINE => None,
+        Ok(_) => Some(format!("  ok    {name} ({seconds:.1} s)")),
+        Err(_) => Some(format!("  FAILED {name} ({seconds:.1} s)")),
+    };
+    board::end(name, line.as_deref());
     result
 }
 
@@ -98,10 +96,8 @@ fn log_path(name: &str) -> Result<PathBuf> {
 fn show_tail(log: &str) {
     let lines: Vec<&str> = log.lines().filter(|line| !is_progress(line)).collect();
     let from = lines.len().saturating_sub(LOG_TAIL);
-    eprintln!();
-    for line in &lines[from..] {
-        eprintln!("  | {line}");
-    }
+    let tail: String = lines[from..].iter().map(|line| format!("\n  | {line}")).collect();
+    say(&tail);
 }
 
 /// What cargo says while all is well, and its JSON.
