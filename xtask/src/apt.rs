@@ -1,5 +1,6 @@
 //! Debian's packages: what is missing, and how to get it without asking anything.
 
+use crate::step;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -9,8 +10,6 @@ use std::process::{Command, Stdio};
 pub struct Apt {
     /// `bookworm`, `trixie`.
     release: String,
-    /// The lists have been fetched by us.
-    updated: bool,
 }
 
 impl Apt {
@@ -20,7 +19,7 @@ impl Apt {
         let release = os.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
         Path::new("/usr/bin/dpkg-query")
             .exists()
-            .then(|| Self { release: release.trim_matches('"').to_owned(), updated: false })
+            .then(|| Self { release: release.trim_matches('"').to_owned() })
     }
 
     /// Those of `packages` that are not installed.
@@ -38,16 +37,12 @@ impl Apt {
         names.filter(|name| !is_installed(name)).collect()
     }
 
-    /// Fetches the lists, once; with `backports`, those of the release's backports as well.
-    pub fn update(&mut self, backports: bool) -> Result<()> {
+    /// Fetches the lists; with `backports`, those of the release's backports as well.
+    pub fn update(&self, backports: bool) -> Result<()> {
         if backports && self.release == "bookworm" && !self.has_backports() {
             self.add_backports()?;
         }
-        if !self.updated {
-            as_root("apt-get", &["update", "-q"], None)?;
-            self.updated = true;
-        }
-        Ok(())
+        as_root("apt-get", &["update", "-q"], None)
     }
 
     /// Installs `packages`.
@@ -134,8 +129,8 @@ fn as_root(program: &str, args: &[&str], input: Option<&str>) -> Result<()> {
     }
     let output = child.wait_with_output()?;
     if !output.status.success() {
-        eprintln!("{}", String::from_utf8_lossy(&output.stdout));
-        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        step::say(&String::from_utf8_lossy(&output.stdout));
+        step::say(&String::from_utf8_lossy(&output.stderr));
         bail!("{program} {}: {}", args.join(" "), output.status);
     }
     Ok(())

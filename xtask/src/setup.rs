@@ -1,19 +1,14 @@
 //! `./ant setup`: installs what is missing on a Debian machine, and nothing when nothing is.
 
+mod missing;
+
 use crate::apt::Apt;
 use crate::{step, toolchain};
 use ant_vm::kernels;
 use anyhow::{Result, bail};
-use std::path::Path;
+use missing::Missing;
 use std::process::{Command, Stdio};
 
-/// What every build and every guest needs.
-const ALWAYS: &[&str] =
-    &["binutils", "busybox-static", "gcc", "kmod", "libc6-dev", "make", "xz-utils"];
-/// The distribution's kernel, and what a module for it is built with.
-const KERNEL: &[&str] = &["linux-headers-amd64", "linux-image-amd64"];
-/// A compiler with its own sources, for the bare-metal target.
-const BARE_RUST: &[&str] = &["cargo-web", "rust-web-src", "rustc-web"];
 /// x2APIC and a deterministic clock with several CPUs came with this QEMU.
 const QEMU_MAJOR: u32 = 10;
 
@@ -27,37 +22,48 @@ pub struct Args {
 
 /// Installs what is missing and says what there is.
 pub fn run(args: &Args) -> Result<()> {
-    ensure(args.kernel.as_deref())?;
-    let version = match &args.kernel {
-        Some(version) => version.clone(),
-        None => kernels::usual()?,
-    };
-    eprintln!("  kernel {version}");
+    let kernel = args.kernel.as_deref();
+    ensure(kernel)?;
+    eprintln!("  kernel {}", version(kernel)?);
     eprintln!("  QEMU   {}", qemu_version().unwrap_or_default());
     eprintln!("  Rust   {:?} for {}", toolchain::find_bare()?, toolchain::BARE_TARGET);
     Ok(())
 }
 
+/// The version of the kernel that is meant by `kernel` (default: the distribution's).
+pub fn version(kernel: Option<&str>) -> Result<String> {
+    Ok(match kernel {
+        Some(version) => version.to_owned(),
+        None => kernels::usual()?,
+    })
+}
+
 /// Installs what is missing for building and for booting `kernel` (default: the distribution's
 /// newest). Asks nothing; takes a few milliseconds when nothing is missing.
 pub fn ensure(kernel: Option<&str>) -> Result<()> {
+    ensure_tools_first(kernel, || ())
+}
+
+/// As [`ensure`]; calls `programs_can_be_built` as soon as that is true.
+pub fn ensure_tools_first(
+    kernel: Option<&str>,
+    programs_can_be_built: impl FnOnce(),
+) -> Result<()> {
     let apt = Apt::detect();
-    let plain = missing_packages(&apt, kernel);
-    let newest = missing_newest(kernel);
-    if plain.is_empty() && newest.is_empty() {
+    let missing = Missing::find(apt.as_ref(), kernel);
+    let names = missing.names();
+    if names.is_empty() {
+        programs_can_be_built();
         return Ok(());
     }
-    let names = [plain.clone(), newest.clone()].concat().join(" ");
-    let Some(mut apt) = apt else {
+    let Some(apt) = apt else {
         bail!("not a Debian: install what corresponds to {names} (QEMU: {QEMU_MAJOR} or newer)");
     };
-    step::announced(&format!("installing {names}"), || {
-        apt.update(!newest.is_empty())?;
-        if !newest.is_empty() {
-            apt.install_newest(&newest)?;
-        }
-        if plain.is_empty() { Ok(()) } else { apt.install(&plain) }
-    })?;
+    update(&apt, !missing.newest.is_empty())?;
+    install(&missing.tools, |names| apt.install(names))?;
+    programs_can_be_built();
+    install(&missing.newest, |names| apt.install_newest(names))?;
+    install(&missing.kernel, |names| apt.install(names))?;
     if !qemu_is_new_enough() {
         bail!("QEMU {QEMU_MAJOR} or newer is needed; there is {:?}", qemu_version());
     }
@@ -83,65 +89,28 @@ pub fn ensure_check_tools() -> Result<()> {
     if !has("fmt") {
         wanted.push("rustfmt-web");
     }
-    let Some(mut apt) = Apt::detect() else { return Ok(()) };
+    let Some(apt) = Apt::detect() else { return Ok(()) };
     let missing = apt.missing(&wanted);
     if missing.is_empty() {
         return Ok(());
     }
-    step::announced(&format!("installing {}", missing.join(" ")), || {
-        apt.update(false)?;
-        apt.install(&missing)
-    })
+    update(&apt, false)?;
+    install(&missing, |names| apt.install(names))
 }
 
-fn missing_packages(apt: &Option<Apt>, kernel: Option<&str>) -> Vec<String> {
-    let mut wanted: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
-    if kernel.is_none() && !kernels::usual().is_ok_and(|version| is_complete(&version)) {
-        wanted.extend(KERNEL.iter().map(|name| (*name).to_owned()));
-    }
-    if toolchain::find_bare().is_err() {
-        wanted.extend(BARE_RUST.iter().map(|name| (*name).to_owned()));
-    }
-    match apt {
-        Some(apt) => apt.missing(&wanted),
-        // Without dpkg, what is on the PATH tells.
-        None => wanted.into_iter().filter(|name| !is_there(name)).collect(),
-    }
+fn update(apt: &Apt, backports: bool) -> Result<()> {
+    step::timed("fetching the lists of packages", || apt.update(backports))
 }
 
-/// What is taken from the backports where the release itself has it too old: QEMU, and a kernel
-/// that was asked for by its version, with what its headers need.
-fn missing_newest(kernel: Option<&str>) -> Vec<String> {
-    let mut wanted = Vec::new();
-    if !qemu_is_new_enough() {
-        wanted.push("qemu-system-x86".to_owned());
+/// Has `apt_get` install `packages`, if there are any, as one step.
+fn install(packages: &[String], apt_get: impl FnOnce(&[String]) -> Result<()>) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
     }
-    if let Some(version) = kernel.filter(|version| !is_complete(version)) {
-        wanted.push(format!("linux-image-{version}"));
-        wanted.push(format!("linux-headers-{version}"));
-    }
-    wanted
+    step::announced(&format!("installing {}", packages.join(" ")), || apt_get(packages))
 }
 
-/// True if a module for `version` can be built and `version` be booted.
-fn is_complete(version: &str) -> bool {
-    kernels::image(version).is_ok()
-        && Path::new("/lib/modules").join(version).join("build").exists()
-}
-
-fn is_there(package: &str) -> bool {
-    let program = match package {
-        "binutils" => "ld",
-        "busybox-static" => "busybox",
-        "kmod" => "modprobe",
-        "xz-utils" => "xz",
-        "libc6-dev" => return Path::new("/usr/include/stdio.h").exists(),
-        other => other,
-    };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).exists())
-}
-
+/// True if the QEMU of this machine will do.
 fn qemu_is_new_enough() -> bool {
     let version = qemu_version().unwrap_or_default();
     let major = version.split('.').next().and_then(|major| major.parse().ok());
