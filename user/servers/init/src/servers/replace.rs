@@ -32,13 +32,27 @@ impl Server {
         program: Program,
         now: u64,
     ) -> Result<(), Error> {
-        if self.is_being_replaced() || !matches!(self.state, State::Serves { .. }) {
-            return Err(Error::Busy);
+        match self.state {
+            State::Serves { .. } if !self.is_being_replaced() => {}
+            State::Waits { .. } | State::GivenUp => return self.mend(surroundings, program, now),
+            _ => return Err(Error::Busy),
         }
         let pid = self.create(surroundings, &program)?;
         init_calls::process_start(pid).inspect_err(|_| kill(pid))?;
         self.trial = Some(Trial { pid, until: now + START_US, program });
         Ok(())
+    }
+
+    /// Starts a program in the place of one that has ended, maybe too often.
+    fn mend(
+        &mut self,
+        surroundings: &Surroundings,
+        program: Program,
+        now: u64,
+    ) -> Result<(), Error> {
+        self.program = program;
+        self.awaited = true;
+        self.restart(surroundings, now).inspect_err(|_| self.awaited = false)
     }
 
     /// How the last replacement has ended, once.

@@ -64,7 +64,9 @@ pub struct Server {
     pub(super) state: State,
     /// The program that is to take its place.
     pub(super) trial: Option<Trial>,
-    /// How the last trial has ended, until somebody asks.
+    /// Somebody who has replaced it while it did not serve wants to know whether it does now.
+    pub(super) awaited: bool,
+    /// How the last replacement has ended, until somebody asks.
     pub(super) replaced: Option<Result<(), Error>>,
     pub(super) watch: Watch,
     pub(super) history: History,
@@ -87,6 +89,7 @@ impl Server {
             generation: 0,
             state: State::Waits { at: 0 },
             trial: None,
+            awaited: false,
             replaced: None,
             watch: Watch::new(spec.watch),
             history: History::new(),
@@ -182,6 +185,7 @@ impl Server {
         }
         self.state = State::Serves { pid };
         self.watch.lives(now);
+        self.tell_awaited(Ok(()));
     }
 
     /// Whether this process of it shall end: another is bound to the endpoint.
@@ -337,9 +341,16 @@ impl Server {
 
     /// What its policy says to an end that nobody wanted.
     fn judge(&mut self, now: u64) {
+        self.tell_awaited(Err(Error::PeerGone));
         match self.history.ended(self.spec.restart, now) {
             Verdict::Again { at } => self.wait_until(at),
             Verdict::GiveUp => self.give_up(),
+        }
+    }
+
+    fn tell_awaited(&mut self, result: Result<(), Error>) {
+        if core::mem::take(&mut self.awaited) {
+            self.replaced = Some(result);
         }
     }
 
