@@ -4,7 +4,7 @@
 use crate::toolchain::{self, Bare};
 use crate::{build, step};
 use ant_vm::paths;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -71,7 +71,18 @@ pub fn build_kernel() -> Result<()> {
     for program in build::executables(&messages) {
         build::install_stripped(&program, &out, &["--strip-debug"])?;
     }
+    let (all, alone) = (weigh(&out.join("ant-kernel"))?, weigh(&out.join("ant-p-kernel-alone"))?);
+    eprintln!("        {all}; a p-kernel alone: {alone}");
     Ok(())
+}
+
+/// Code and data of a kernel, in words: what `size` says of it.
+fn weigh(kernel: &Path) -> Result<String> {
+    let output = step::capture("size", Command::new("size").arg(kernel))?;
+    let line = output.lines().nth(1).unwrap_or_default();
+    let sizes: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [text, data, bss, ..] = sizes[..] else { bail!("size says of {kernel:?}: {output}") };
+    Ok(format!("{} KiB code and constants, {} KiB data", text >> 10, (data + bss) >> 10))
 }
 
 /// A cargo with the flags and the target directory of the bare-metal build.
