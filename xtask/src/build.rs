@@ -14,7 +14,7 @@ use std::process::Command;
 pub enum Part {
     /// ant.ko
     Module,
-    /// antd, antctl
+    /// antd, antctl, the guest's agent
     Linux,
     /// init and the sample programs
     Programs,
@@ -58,10 +58,7 @@ fn build(parts: &[Part], version: &str) -> Result<()> {
     for part in parts {
         match part {
             Part::Module => drop(module::build(version, Warnings::Default)?),
-            Part::Linux => {
-                linux_programs::build("guest agent", &["ant-agent"])?;
-                linux_programs::build("antd and antctl", &["antd", "antctl"])?;
-            }
+            Part::Linux => linux_programs::build()?,
             Part::Programs => bare::build_programs()?,
             Part::Kernel => bare::build_kernel()?,
         }
