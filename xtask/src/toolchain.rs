@@ -20,7 +20,7 @@ pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
 pub enum Bare {
     /// The default toolchain holds the target's `core`.
     Prebuilt,
-    /// Build `core` and `alloc` from the sources that belong to this compiler.
+    /// Build `core` from the sources that belong to this compiler.
     FromSource {
         /// The compiler.
         rustc: PathBuf,
@@ -49,7 +49,7 @@ pub fn bare_cargo(bare: &Bare, subcommand: &str) -> Command {
     };
     command.arg(subcommand).args(["--target", BARE_TARGET]);
     if let Bare::FromSource { .. } = bare {
-        command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
+        command.args(["-Zbuild-std=core", "-Zbuild-std-features=compiler-builtins-mem"]);
     }
     command
 }
