@@ -1,9 +1,9 @@
 //! `./ant bench`: the figures of one delegated call, measured in a guest.
 
-use crate::{build, setup};
+use crate::prepare;
 use ant_vm::guest::{Guest, OnTrouble, shell};
 use ant_vm::machine::{Machine, Timing};
-use ant_vm::{kernels, terminal};
+use ant_vm::terminal;
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -20,9 +20,7 @@ pub struct Args {
 
 /// Boots a guest and measures.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    setup::ensure(None)?;
-    let version = kernels::usual()?;
-    build::everything(&version)?;
+    let version = prepare::guest(None)?;
     let mut machine = Machine::new(&version);
     machine.smp = 2;
     if args.icount {

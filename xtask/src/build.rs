@@ -38,19 +38,11 @@ pub struct Args {
 /// Builds what `args` ask for.
 pub fn run(args: &Args) -> Result<()> {
     setup::ensure(args.kernel.as_deref())?;
-    let version = match &args.kernel {
-        Some(version) => version.clone(),
-        None => ant_vm::kernels::usual()?,
-    };
+    let version = setup::version(args.kernel.as_deref())?;
     let parts = if args.parts.is_empty() { ALL } else { &args.parts };
     build(parts, &version)?;
     eprintln!("  built into {}", paths::out().display());
     Ok(())
-}
-
-/// Builds everything for a guest that runs the kernel `version`.
-pub fn everything(version: &str) -> Result<()> {
-    build(ALL, version)
 }
 
 fn build(parts: &[Part], version: &str) -> Result<()> {
@@ -67,7 +59,7 @@ fn build(parts: &[Part], version: &str) -> Result<()> {
 }
 
 /// Waits until no other `./ant` of this tree builds; released when dropped.
-fn lock() -> Result<File> {
+pub fn lock() -> Result<File> {
     fs::create_dir_all(paths::out())?;
     let path = paths::out().join(".build-lock");
     let file = File::create(&path).with_context(|| format!("cannot write {path:?}"))?;

@@ -1,8 +1,7 @@
 //! `./ant demo`: AnT at work on a stock kernel, on one screen, without a question.
 
-use crate::{build, setup, step};
+use crate::{prepare, step};
 use ant_vm::guest::{Guest, OnTrouble};
-use ant_vm::kernels;
 use ant_vm::machine::Machine;
 use anyhow::{Result, bail};
 use std::time::Duration;
@@ -54,9 +53,7 @@ const SCENES: &[Scene] = &[
 
 /// Installs, builds, boots, shows.
 pub fn run() -> Result<()> {
-    setup::ensure(None)?;
-    let version = kernels::usual()?;
-    build::everything(&version)?;
+    let version = prepare::guest(None)?;
     let machine = Machine::new(&version);
     let guest = step::timed(&format!("booting Linux {version} in QEMU, 4 cores"), || {
         Ok(Guest::boot(&machine, OnTrouble::Stop)?)

@@ -13,6 +13,7 @@ mod demo;
 mod r#gen;
 mod linux_programs;
 mod module;
+mod prepare;
 mod setup;
 mod step;
 mod tally;

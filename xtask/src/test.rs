@@ -2,8 +2,8 @@
 
 use crate::tally::Tally;
 use crate::toolchain::host_cargo;
-use crate::{build, setup, step};
-use ant_vm::{kernels, paths};
+use crate::{build, prepare, step};
+use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -65,15 +65,13 @@ fn host(args: &Args) -> Result<Tally> {
 }
 
 fn qemu(args: &Args) -> Result<Tally> {
-    setup::ensure(args.kernel.as_deref())?;
-    let kernel = match &args.kernel {
-        Some(version) => version.clone(),
-        None => kernels::usual()?,
+    let kernel = match prepare::guest(args.kernel.as_deref()) {
+        Ok(version) => version,
+        Err(error) => {
+            eprintln!("ant: {error:#}");
+            return Ok(Tally::FAILED);
+        }
     };
-    if let Err(error) = build::everything(&kernel) {
-        eprintln!("ant: {error:#}");
-        return Ok(Tally::FAILED);
-    }
     let program = build_qemu_tests()?;
     let mut tests = Command::new(program);
     tests.args(["--kernel", &kernel]).args(&args.filter);

@@ -1,9 +1,9 @@
 //! `./ant vm`: a guest with everything installed, for one command or for a person.
 
-use crate::{build, setup};
+use crate::{prepare, setup};
 use ant_vm::guest::{Guest, OnTrouble};
 use ant_vm::machine::{Apic, Machine, Timing};
-use ant_vm::{Start, TermSize, kernels, terminal};
+use ant_vm::{Start, TermSize, terminal};
 use anyhow::{Context, Result, bail};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -41,12 +41,15 @@ pub struct Args {
 
 /// Boots the guest and runs the command or the shell; its status is ours.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    setup::ensure(args.kernel.as_deref())?;
-    let machine = machine(args)?;
-    if !args.no_build {
-        build::everything(&machine.kernel)
-            .context("the build failed (--no-build boots with what was built before)")?;
-    }
+    let version = if args.no_build {
+        setup::ensure(args.kernel.as_deref())?;
+        setup::version(args.kernel.as_deref())?
+    } else {
+        prepare::guest(args.kernel.as_deref()).context(
+            "not all is installed and built (--no-build boots with what was built before)",
+        )?
+    };
+    let machine = machine(args, &version)?;
     let shell = args.command.is_empty();
     let start = if shell { interactive()? } else { command(&args.command) };
 
@@ -70,12 +73,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-fn machine(args: &Args) -> Result<Machine> {
-    let version = match &args.kernel {
-        Some(version) => version.clone(),
-        None => kernels::usual()?,
-    };
-    let mut machine = Machine::new(&version);
+fn machine(args: &Args, version: &str) -> Result<Machine> {
+    let mut machine = Machine::new(version);
     machine.smp = args.smp.unwrap_or(if args.icount { 2 } else { 4 });
     machine.mem.clone_from(&args.mem);
     if let Some(dir) = &args.share {
