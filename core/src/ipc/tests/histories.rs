@@ -158,7 +158,8 @@ impl World {
             }
             Step::Forge { who, whose, flip } => self.forge(who, whose, flip)?,
             Step::TimeOut { who } => {
-                let client = self.choose(who, |_, doing| matches!(doing, Doing::Calls(_)))?;
+                let waits = |_, doing| matches!(doing, Doing::Calls(_) | Doing::Leaves);
+                let client = self.choose(who, waits)?;
                 self.time_out(client);
             }
             Step::End { who } => {

@@ -82,6 +82,22 @@ fn a_server_ends_while_a_request_is_on_its_way() {
 }
 
 #[test]
+fn another_in_the_same_slot_is_another_generation() {
+    for across in [false, true] {
+        let mut world = world(1, 1);
+        // The request is on its way still when the next server is in its place.
+        let call = world.call(CLIENT, Ask { across_restarts: across, ..Ask::at(AT) });
+        world.end(OLD);
+        world.spawn(OLD, 0, 2);
+        world.assign(0, AT, Some(OLD));
+        world.drain();
+        assert_eq!(restarted(&world, call), !across);
+        assert_eq!(world.receive(OLD).is_some(), across);
+        world.finish();
+    }
+}
+
+#[test]
 fn a_server_ends_while_a_request_is_taken_back() {
     for received in [false, true] {
         let mut world = world(1, 1);

@@ -116,7 +116,12 @@ impl World {
             Some(server) => Target::Bound { core: self.core(server), server },
             None => Target::Unbound,
         };
-        self.machine.endpoints[usize::from(endpoint)].turn(target);
+        let state = &mut self.machine.endpoints[usize::from(endpoint)];
+        state.turn(target);
+        let generation = state.generation;
+        if let Some(slot) = slot {
+            self.process(slot).generation = generation;
+        }
         self.tell_all(by, endpoint);
     }
 

@@ -24,6 +24,8 @@ pub(in super::super) struct Process {
     pub(in super::super) doing: Doing,
     pub(in super::super) base: u8,
     pub(super) effective: u8,
+    /// Generation of the endpoint at which it receives or received.
+    pub(super) generation: u32,
     /// Generations of the endpoints, as its handles have them.
     pub(super) known: Vec<u32>,
     /// Its calls that it has not replied to successfully.
@@ -38,6 +40,7 @@ impl Process {
             doing: Doing::Runs,
             base: priority,
             effective: priority,
+            generation: 0,
             known: endpoints.iter().map(|endpoint| endpoint.generation).collect(),
             tokens: Vec::new(),
             got: VecDeque::new(),
@@ -219,7 +222,9 @@ impl Machine {
         assert_eq!((badge, token.client()), (call.options.badge, call.client));
         assert_eq!((message.words[3], message.handle), (!id, id << 1));
         assert_eq!(message.span.transfer(), call.transfer);
-        let (client, is_over) = (call.client, call.client_over);
+        let (client, is_over, options) = (call.client, call.client_over, call.options);
+        let is_meant = self.processes[&server].generation == options.generation;
+        assert!(is_meant || options.across_restarts, "it was meant for another generation");
         assert!(is_over || self.processes[&client].doing == Doing::Calls(id));
         let tokens = &mut self.processes.get_mut(&server).expect("a process").tokens;
         assert!(tokens.iter().all(|&(its, _)| its != token));
