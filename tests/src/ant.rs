@@ -74,6 +74,13 @@ pub fn sum(status: &Value, name: &str) -> Result<u64> {
     cores.iter().map(|core| number(core, &format!("/{name}"))).sum()
 }
 
+/// A number that the core on Linux's CPU `cpu` has.
+pub fn of_cpu(status: &Value, cpu: u32, name: &str) -> Result<u64> {
+    let cores = status["partition"]["cores"].as_array().context("no cores")?;
+    let core = cores.iter().find(|core| core["cpu"] == cpu).context("no such core")?;
+    number(core, &format!("/{name}"))
+}
+
 /// A line of `antctl ps`.
 #[derive(Debug)]
 pub struct Process {
