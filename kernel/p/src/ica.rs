@@ -128,6 +128,17 @@ pub fn free(local: &mut Locals, slot: u8, span: Span) -> Result<(), Error> {
     Ok(())
 }
 
+/// Takes pages out of process `slot`, which takes them for gone, and tells the memory manager.
+pub fn give_up(local: &mut Locals, slot: u8, span: Span) {
+    if span.transfer() == Some(Transfer::HandOver)
+        && free(local, slot, span).is_ok()
+        && let Some(process) = local.process(slot)
+    {
+        let pid = process.pid;
+        let _ = mailbox::send(local.index(), 0, Message::Freed { slot, pid, span });
+    }
+}
+
 /// Gives process `slot` pages that the memory manager has just made its own; the number of the
 /// first.
 pub fn take_fresh(local: &mut Locals, slot: u8, first: u32, count: u32) -> i64 {

@@ -48,6 +48,10 @@ pub fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Re
     let message = Raw::of(process).message(process)?;
     let handle = process.handles.get(number)?;
     let options = options(core, slot, handle, number, flags)?;
+    if core.station.endpoint(slot) == Some(options.endpoint) {
+        // It would wait for itself.
+        return Err(Error::Invalid);
+    }
     ica::send_off(&mut core.local, slot, message.span, true)?;
     let process = core.local.caller(slot)?;
     process.calling = Calling { handle: number, span: message.span };
@@ -66,14 +70,10 @@ fn options(
     flags: u64,
 ) -> Result<CallOptions, Error> {
     let state = handle.state()?;
-    if let Target::Bound { core: there, server } = state.target {
-        if usize::from(there) == core.index() && server == slot {
-            // It would wait for itself.
-            return Err(Error::Invalid);
-        }
-        if !mailbox::has_room(core.index(), usize::from(there)) {
-            return Err(Error::Again);
-        }
+    if let Target::Bound { core: there, .. } = state.target
+        && !mailbox::has_room(core.index(), usize::from(there))
+    {
+        return Err(Error::Again);
     }
     let mut generation = handle.generation;
     let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
@@ -120,7 +120,13 @@ fn reply_with(core: &mut Core, slot: u8, token: u64, message: Message) -> Result
 pub fn reply_receive(core: &mut Core, slot: u8, [token, timeout, _]: [u64; 3]) -> Result<(), Error> {
     if token != 0 {
         match reply(core, slot, token) {
-            Ok(()) | Err(Error::NotWaiting) => {}
+            Ok(()) => {}
+            Err(Error::NotWaiting) => {
+                // The caller does not hear of it, so it takes the pages for gone.
+                let process = core.local.caller(slot)?;
+                let span = Span(process.context.message().1);
+                ica::give_up(&mut core.local, slot, span);
+            }
             Err(error) => return Err(error),
         }
     }

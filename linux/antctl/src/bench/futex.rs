@@ -42,7 +42,8 @@ pub fn round_trips(count: usize, cpus: [usize; 2]) -> rustix::io::Result<Vec<u64
     samples
 }
 
-fn pin(cpu: usize) -> rustix::io::Result<()> {
+/// Lets the calling thread run on one CPU only.
+pub fn pin(cpu: usize) -> rustix::io::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu);
     sched_setaffinity(None, &set)

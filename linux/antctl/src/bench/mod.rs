@@ -1,14 +1,18 @@
-//! `antctl bench`: what a call from AnT costs, beside what Linux's own ways cost in the same run.
+//! `antctl bench`: what calls and messages of AnT cost, beside what Linux's own ways cost in the same run.
 //!
 //! The unit is the time-stamp counter's cycle; in a guest whose clock counts instructions, it is the
 //! instruction, of all CPUs together. Figures of one run may be compared with each other; figures
 //! of a guest under emulation say nothing about hardware.
 
 mod futex;
-mod null;
+pub mod ipc;
+pub mod null;
+mod pipe;
 mod samples;
 
-pub use null::{Options, run};
+use std::process::Command;
+
+use anyhow::{Context, Result};
 
 /// On the command line of a guest whose clock counts instructions, with how far the time-stamp
 /// counter goes for each.
@@ -34,6 +38,11 @@ impl Unit {
             _ => Self { name: "TSC cycles", ticks: 1 },
         }
     }
+}
+
+/// A command that runs this program again, for `antctl run`.
+fn own_command() -> Result<Command> {
+    Ok(Command::new(std::env::current_exe().context("cannot find antctl itself")?))
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! `antctl bench null`: the smallest system call, `getpid`.
 
-use std::process::Command;
-
 use antd::time_stamp;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::samples::Samples;
-use super::{Unit, futex};
+use super::{Unit, futex, own_command};
 
 /// The measured things take turns in so many rounds, so that what disturbs one disturbs all.
 const ROUNDS: usize = 5;
@@ -86,8 +84,7 @@ fn native_getpid(count: usize) -> Vec<u64> {
 
 /// Has AnT's program measure itself: it prints one figure a line.
 fn delegated_getpid(count: usize, cpu: Option<u32>) -> Result<Vec<u64>> {
-    let own = std::env::current_exe().context("cannot find antctl itself")?;
-    let mut command = Command::new(own);
+    let mut command = own_command()?;
     command.arg("run");
     if let Some(cpu) = cpu {
         command.arg("--cpu").arg(cpu.to_string());

@@ -78,6 +78,8 @@ fn measure(count: usize) -> Result<(), Error> {
         hand_over(server, pages, samples)?;
         report(name, samples);
     }
+    time(samples, || Pages::alloc(1).map(drop))?;
+    report("ica", samples);
     sends(server, samples, || {
         (0..BATCH_MAX).try_for_each(|_| ipc::send(server, &mut request(ECHO)))
     })?;

@@ -1,0 +1,122 @@
+//! `antctl bench ipc`: what processes of AnT pay to talk to each other, beside Linux's pipe and
+//! futex in the same run.
+
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use super::samples::Samples;
+use super::{Unit, futex, own_command, pipe};
+
+/// What to measure.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The client runs on this CPU of AnT's (Linux's number)
+    #[arg(long, value_name = "N")]
+    client: u32,
+    /// The server runs on this one; the same is fine
+    #[arg(long, value_name = "N")]
+    server: u32,
+    /// Round trips of each kind
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    count: u32,
+}
+
+/// What the figures of AnT's program are called, and what they are.
+const KINDS: &[(&str, &str)] = &[
+    ("call", "AnT: call and reply"),
+    ("hand_over.1", "AnT: call and reply, 1 page each way"),
+    ("hand_over.256", "AnT: call and reply, 256 pages each way"),
+    ("send.16", "AnT: 16 messages, sent one by one"),
+    ("batch.16", "AnT: 16 messages, sent as a batch"),
+    ("ica", "AnT: 1 page asked of the m-kernel and given back"),
+];
+
+/// Measures and prints.
+///
+/// # Errors
+/// When AnT does not run or a measurement fails.
+pub fn run(options: &Options) -> Result<()> {
+    let count = options.count as usize;
+    let cpus = futex::cpus().context("cannot read the CPU affinity")?;
+    let ant = measure_ant(options)?;
+    let futex = futex::round_trips(count, cpus).context("the futex round trip failed")?;
+    let pipe = pipe::round_trips(count, cpus).context("the pipe round trip failed")?;
+    let unit = Unit::here();
+    println!(
+        "{count} round trips each, in {}; client on CPU {}, server on CPU {}",
+        unit.name, options.client, options.server
+    );
+    println!("{:WIDTH$}  {:>9}  {:>9}  {:>9}", "", "min", "median", "p99");
+    for (name, what) in KINDS {
+        print(what, figures(&ant, name)?, unit.ticks);
+    }
+    for (what, samples) in [("Linux: futex", futex), ("Linux: pipe, 32 bytes", pipe)] {
+        let samples = Samples::new(samples);
+        let place = if cpus[0] == cpus[1] { "one CPU" } else { "two CPUs" };
+        let what = format!("{what}, there and back, two threads on {place}");
+        print(&what, [samples.min(), samples.median(), samples.percentile(99)], unit.ticks);
+    }
+    Ok(())
+}
+
+const WIDTH: usize = 62;
+
+fn print(what: &str, figures: [u64; 3], ticks: u64) {
+    let [min, median, p99] = figures.map(|figure| figure / ticks);
+    println!("{what:WIDTH$}  {min:>9}  {median:>9}  {p99:>9}");
+}
+
+/// Minimum, median and 99th percentile of one kind in the lines of AnT's program.
+fn figures(text: &str, name: &str) -> Result<[u64; 3]> {
+    let find = |which: &str| -> Result<u64> {
+        let line = text.lines().find_map(|line| {
+            let (key, value) = line.split_once(' ')?;
+            (key.strip_prefix(name)?.strip_prefix('.')? == which).then_some(value)
+        });
+        Ok(line.with_context(|| format!("bench-ipc printed no {name}.{which}"))?.parse()?)
+    };
+    Ok([find("min")?, find("median")?, find("p99")?])
+}
+
+/// Has AnT's program measure itself against a second one; its lines.
+fn measure_ant(options: &Options) -> Result<String> {
+    let mut server = Server(start(options.server, "serve")?.stdin(Stdio::null()).spawn()?);
+    let output = start(options.client, &options.count.to_string())?.output()?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    ensure!(server.0.wait()?.success(), "the server failed");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn start(cpu: u32, argument: &str) -> Result<Command> {
+    let mut command = own_command()?;
+    command.args(["run", "--cpu", &cpu.to_string(), "--", "bench-ipc", argument]);
+    Ok(command)
+}
+
+/// `antctl run` of the server. It does not outlive the measurement.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figures;
+
+    #[test]
+    fn figures_are_found_by_their_whole_name() {
+        let text = "core.client 1\nhand_over.256.min 9\nhand_over.1.min 1\nhand_over.1.median 2\n\
+                    hand_over.1.p99 3\n";
+        assert_eq!(figures(text, "hand_over.1").unwrap(), [1, 2, 3]);
+        assert!(figures(text, "hand_over").is_err());
+        assert!(figures(text, "call").is_err());
+    }
+}
