@@ -23,6 +23,7 @@ const STRUCTS: &[&Struct] = &[
     &device::CallGet::DESCRIPTION,
     &device::CallRet::DESCRIPTION,
     &device::CoreKick::DESCRIPTION,
+    &device::DeviceTake::DESCRIPTION,
 ];
 
 fn main() {

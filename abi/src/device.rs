@@ -41,6 +41,9 @@ pub const FAILURE_NO_VECTOR: u32 = 11;
 /// No page below 1 MiB to start a core from.
 pub const FAILURE_NO_TRAMPOLINE: u32 = 12;
 
+/// Bytes of the name in `DeviceTake`, with its NUL.
+pub const DEVICE_NAME: usize = 32;
+
 /// Least memory of a partition, in bytes.
 pub const MIN_MEMORY: u64 = 16 << 20;
 
@@ -131,6 +134,21 @@ abi_struct! {
         /// Zero.
         pub reserved: u32,
     }
+
+    /// `DEVICE_TAKE`: take a device of Linux's PNP bus from its driver.
+    pub struct DeviceTake {
+        /// Its name there, padded with NULs, of which there is at least one.
+        pub name: [u8; DEVICE_NAME],
+        /// The `BOOT_*` flag that tells AnT that it has the device.
+        pub flag: u32,
+        /// The interrupt line that it must have: bit of `CoreControl::interrupts`, and Linux's
+        /// number of the irq.
+        pub line: u32,
+        /// The first of the I/O ports that it must have.
+        pub port: u32,
+        /// How many.
+        pub ports: u32,
+    }
 }
 
 /// Direction of an ioctl's structure, as `_IOC` counts it.
@@ -202,6 +220,12 @@ ioctls! {
     STOP = 0x04, None;
     /// Control file: ring a core's doorbell.
     KICK = 0x05, Write, CoreKick;
+    /// Control file, before the first `START`: take a device from Linux; it goes back with the
+    /// partition. From then on its interrupt line sets a bit in `CoreControl::interrupts` of core 0
+    /// and rings that core. `-ENODEV`: no such device; `-ENXIO`: its ports or its line are others;
+    /// `-EOPNOTSUPP`: its line is not edge-triggered; `-EBUSY`: another driver has them, or the
+    /// partition has a device, or runs.
+    DEVICE_TAKE = 0x06, Write, DeviceTake;
     /// Control file: wait for a request (`-EAGAIN` at once if the file is non-blocking;
     /// `-ENODEV` once the partition has stopped).
     GET = 0x10, Read, CallGet;
@@ -215,6 +239,7 @@ ioctls! {
 }
 
 abi_constants!(
+    DEVICE_NAME,
     FAILURE_NONE,
     FAILURE_REVISION,
     FAILURE_NO_CPU,

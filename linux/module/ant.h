@@ -29,6 +29,7 @@
 #define ANT_CHUNK 0x400000UL
 
 struct ant_partition;
+struct device;
 
 /* One core of a partition. */
 struct ant_core {
@@ -56,6 +57,16 @@ struct ant_core {
 	u32 doorbell_cpu;
 };
 
+/* A device of Linux's PNP bus that AnT has. */
+struct ant_device {
+	struct device *dev;		/* NULL: none */
+	bool passed_on;			/* its interrupt line */
+	u32 line;
+	u32 port;			/* first of ... */
+	u32 ports;			/* ... so many I/O ports */
+	char name[16];
+};
+
 /* Cores and memory that Linux lent to one AnT. After the stop a husk: only id, ref, stopped. */
 struct ant_partition {
 	u32 id;
@@ -79,6 +90,7 @@ struct ant_partition {
 	u64 got;			/* ... and taken */
 	phys_addr_t trampoline;		/* page below 1 MiB that START borrows */
 	u64 *tables;			/* page tables for the first instructions */
+	struct ant_device device;	/* under the lock, but for its handler */
 
 	u32 core_count;
 	u32 extent_count;
@@ -161,7 +173,15 @@ void ant_core_ring(const struct ant_core *core);
 /* boot.c */
 int ant_boot_prepare(struct ant_partition *part, struct ant_partition_create *req);
 void ant_boot_forget(struct ant_partition *part);
+void ant_boot_flag(const struct ant_partition *part, u32 flag);
 int ant_core_start(struct ant_partition *part, const struct ant_core_start *req);
+
+/* pnp.c */
+int ant_devices_init(void);
+void ant_devices_exit(void);
+int ant_device_take(struct ant_partition *part, const struct ant_device_take *req);
+void ant_device_quiet(struct ant_partition *part);
+void ant_device_give_back(struct ant_partition *part);
 
 /* memory.c */
 int ant_memory_check(struct ant_partition_create *req);

@@ -22,6 +22,7 @@
 #define ANT_BOOT_MAGIC 0x62746f6f62546e41ULL
 #define ANT_MAX_EXTENTS 1024
 #define ANT_BOOT_ALLOW_INJECT 1
+#define ANT_BOOT_COM2 2
 #define ANT_STORE_ENTRIES 256
 #define ANT_KIND_CALL 0
 #define ANT_KIND_RELEASED 1
@@ -46,6 +47,7 @@
 #define ANT_STEP_LINUX_DOORBELL 2
 #define ANT_STEP_PARENT_GETS 3
 #define ANT_STEP_LINUX_RETURNS 7
+#define ANT_DEVICE_NAME 32
 #define ANT_FAILURE_NONE 0
 #define ANT_FAILURE_REVISION 1
 #define ANT_FAILURE_NO_CPU 2
@@ -376,12 +378,31 @@ struct ant_core_kick {
 };
 static_assert(sizeof(struct ant_core_kick) == 8);
 
+/*
+ * `DEVICE_TAKE`: take a device of Linux's PNP bus from its driver.
+ */
+struct ant_device_take {
+	/* Its name there, padded with NULs, of which there is at least one. */
+	__u8 name[32];
+	/* The `BOOT_*` flag that tells AnT that it has the device. */
+	__u32 flag;
+	/* The interrupt line that it must have: bit of `CoreControl::interrupts`, and Linux's
+	 * number of the irq. */
+	__u32 line;
+	/* The first of the I/O ports that it must have. */
+	__u32 port;
+	/* How many. */
+	__u32 ports;
+};
+static_assert(sizeof(struct ant_device_take) == 48);
+
 #define ANT_INFO _IOR('A', 0x00, struct ant_module_info)
 #define ANT_CREATE _IOWR('A', 0x01, struct ant_partition_create)
 #define ANT_LOAD _IOW('A', 0x02, struct ant_image_load)
 #define ANT_START _IOW('A', 0x03, struct ant_core_start)
 #define ANT_STOP _IO('A', 0x04)
 #define ANT_KICK _IOW('A', 0x05, struct ant_core_kick)
+#define ANT_DEVICE_TAKE _IOW('A', 0x06, struct ant_device_take)
 #define ANT_GET _IOR('A', 0x10, struct ant_call_get)
 #define ANT_RET _IOW('A', 0x11, struct ant_call_ret)
 #define ANT_RELEASE _IOW('A', 0x12, struct ant_call_ret)

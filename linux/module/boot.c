@@ -93,9 +93,14 @@ static void fill_tables(const struct ant_partition *part)
 	      (part->image + ANT_LARGE_PAGE) | large);
 }
 
+static struct ant_boot_block *boot_block(const struct ant_partition *part)
+{
+	return phys_to_virt(part->image + ANT_SHARED_OFFSET);
+}
+
 static void fill_boot_block(const struct ant_partition *part)
 {
-	struct ant_boot_block *block = phys_to_virt(part->image + ANT_SHARED_OFFSET);
+	struct ant_boot_block *block = boot_block(part);
 	u32 i;
 
 	block->magic = ANT_BOOT_MAGIC;
@@ -113,6 +118,12 @@ static void fill_boot_block(const struct ant_partition *part)
 			.linux_cpu = part->cores[i].cpu,
 		};
 	memcpy(block->extents, part->extents, part->extent_count * sizeof(*part->extents));
+}
+
+/* Tells AnT one thing more; before its first core starts. */
+void ant_boot_flag(const struct ant_partition *part, u32 flag)
+{
+	boot_block(part)->flags |= flag;
 }
 
 static void find_core_blocks(struct ant_partition *part)

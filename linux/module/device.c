@@ -142,6 +142,7 @@ static long ioctl_bind(struct ant_file *file, struct file *filp, void __user *ar
 union locked_request {
 	struct ant_image_load load;
 	struct ant_core_start start;
+	struct ant_device_take device;
 };
 
 static int load(struct ant_partition *part, const union locked_request *req)
@@ -161,6 +162,11 @@ static int load(struct ant_partition *part, const union locked_request *req)
 static int start(struct ant_partition *part, const union locked_request *req)
 {
 	return ant_core_start(part, &req->start);
+}
+
+static int take_device(struct ant_partition *part, const union locked_request *req)
+{
+	return ant_device_take(part, &req->device);
 }
 
 /* Under the lock the partition does not stop. */
@@ -188,6 +194,8 @@ static long control_ioctl(struct ant_file *file, struct file *filp, unsigned int
 		return ioctl_locked(file->part, request, arg, load);
 	case ANT_START:
 		return ioctl_locked(file->part, request, arg, start);
+	case ANT_DEVICE_TAKE:
+		return ioctl_locked(file->part, request, arg, take_device);
 	case ANT_STOP:
 		return ant_partition_stop(file->part);
 	case ANT_KICK:
@@ -216,6 +224,7 @@ static long ant_ioctl(struct file *filp, unsigned int request, unsigned long arg
 		return ant_role(file) == ANT_FRESH ? -EBADFD : ant_ioctl_ret(file, ptr);
 	case ANT_LOAD:
 	case ANT_START:
+	case ANT_DEVICE_TAKE:
 	case ANT_STOP:
 	case ANT_KICK:
 	case ANT_GET:

@@ -32,12 +32,17 @@ static int __init ant_init(void)
 	err = ant_doorbells_init();
 	if (err)
 		goto no_doorbells;
+	err = ant_devices_init();
+	if (err)
+		goto no_devices;
 	err = misc_register(&ant_device);
 	if (err)
 		goto no_device;
 	return 0;
 
 no_device:
+	ant_devices_exit();
+no_devices:
 	ant_doorbells_exit();
 no_doorbells:
 	ant_guard_exit();
@@ -48,6 +53,7 @@ no_doorbells:
 static void __exit ant_exit(void)
 {
 	misc_deregister(&ant_device);
+	ant_devices_exit();
 	ant_doorbells_exit();
 	ant_guard_exit();
 }

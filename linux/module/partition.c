@@ -191,7 +191,10 @@ static void stop(struct ant_partition *part)
 	wake_up_all(&part->wait);
 	synchronize_srcu(&gate);
 	zap(part);
+	/* A device goes back last, for AnT may use it until its cores are Linux's. */
+	ant_device_quiet(part);
 	units_down(part, ARRAY_SIZE(units));
+	ant_device_give_back(part);
 	pr_info("ant%u: stopped\n", part->id);
 }
 

@@ -18,6 +18,21 @@ pub struct PartitionRequest {
     pub flags: u32,
 }
 
+/// A device of Linux's PNP bus that AnT shall have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceRequest {
+    /// Its name on that bus.
+    pub name: String,
+    /// The `BOOT_*` of `ant_abi::boot` that tells AnT that it has it.
+    pub flag: u32,
+    /// The interrupt line that it must have.
+    pub line: u32,
+    /// The first of the I/O ports that it must have.
+    pub port: u32,
+    /// How many.
+    pub ports: u32,
+}
+
 /// Makes partitions.
 pub trait Device {
     /// What module this is.
@@ -61,6 +76,13 @@ pub trait ControlFile: AsFd {
     ///
     /// The core did not start.
     fn start(&self, core: u32, entry: u64) -> Result<(), OperationError>;
+
+    /// Takes a device from Linux, before the first core is started. It goes back with the partition.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ant_abi::device::DEVICE_TAKE`; Linux has it as before.
+    fn take_device(&self, device: &DeviceRequest) -> Result<(), OperationError>;
 
     /// Rings a core's doorbell.
     ///

@@ -14,8 +14,8 @@ use zerocopy::FromZeros;
 use crate::proxy_file::Way;
 use crate::raw::{Access, Mapping, ioctl, ioctl_none};
 use crate::{
-    Binder, ControlFile, CreateError, Device, Failure, OpenError, OperationError, PartitionRequest,
-    ProxyFile, SharedArea,
+    Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, OpenError, OperationError,
+    PartitionRequest, ProxyFile, SharedArea,
 };
 
 /// Where the device is.
@@ -107,6 +107,16 @@ impl ControlFile for Control {
         let mut start = abi::CoreStart { core, reserved: 0, entry };
         ioctl(&self.file, &abi::START, &mut start)
             .map_err(|errno| OperationError::new(format!("starting core {core}"), errno))
+    }
+
+    fn take_device(&self, device: &DeviceRequest) -> Result<(), OperationError> {
+        let failed = |errno| OperationError::new(format!("taking device {}", device.name), errno);
+        let DeviceRequest { flag, line, port, ports, .. } = *device;
+        let mut take = abi::DeviceTake { name: [0; abi::DEVICE_NAME], flag, line, port, ports };
+        // The module wants a NUL behind the name, and checks that.
+        let place = take.name.get_mut(..device.name.len()).ok_or(failed(Errno::ENAMETOOLONG))?;
+        place.copy_from_slice(device.name.as_bytes());
+        ioctl(&self.file, &abi::DEVICE_TAKE, &mut take).map_err(failed)
     }
 
     fn kick(&self, core: u32) -> Result<(), OperationError> {

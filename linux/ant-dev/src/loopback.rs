@@ -31,8 +31,8 @@ use crate::proxy_file::{Way, duplicate_above};
 use crate::raw::{Access, Mapping};
 use crate::shared::core_offset;
 use crate::{
-    Binder, ControlFile, CreateError, Device, Failure, OpenError, OperationError, PartitionRequest,
-    ProxyFile, SharedArea,
+    Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, OpenError, OperationError,
+    PartitionRequest, ProxyFile, SharedArea,
 };
 
 /// Where the partition's memory begins, as its two sides call it.
@@ -41,7 +41,7 @@ pub const PHYSICAL_START: u64 = 0x1_0000_0000;
 pub const TSC_KHZ: u32 = 1_000_000;
 
 /// Per core, behind the partition's memory: what goes over wires on a real machine.
-const WIRE_WORDS: usize = 4;
+const WIRE_WORDS: usize = 5;
 /// Wire: entry address of a started core.
 const WIRE_ENTRY: usize = 0;
 /// Wire: kicks of its doorbell by Linux.
@@ -50,6 +50,14 @@ const WIRE_KICKS: usize = 1;
 const WIRE_STOPS: usize = 2;
 /// Wire of core 0: not 0 if Linux has references to LCAs that no proxy maps.
 const WIRE_REFERENCES: usize = 3;
+/// Wire of core 0: one of `DEVICE_*`.
+const WIRE_DEVICE: usize = 4;
+/// The machine's one device is Linux's.
+const DEVICE_LINUXS: u64 = 0;
+/// It is AnT's.
+const DEVICE_ANTS: u64 = 1;
+/// It is another driver's, which would not give it away.
+const DEVICE_BUSY: u64 = 2;
 const WIRES_LEN: usize = MAX_CORES * WIRE_WORDS * 8;
 
 /// The memory of the partition and the wires, seen from either side.
@@ -82,6 +90,10 @@ impl Memory {
 
     fn control_half(&self, core: u32, field: usize) -> &AtomicU32 {
         self.mapping.writable(SHARED_OFFSET as usize + core_offset(core) + field)
+    }
+
+    fn boot_flags(&self) -> &AtomicU32 {
+        self.mapping.writable(SHARED_OFFSET as usize + offset_of!(BootBlock, flags))
     }
 
     fn write(&self, offset: usize, bytes: &[u8]) {
@@ -268,6 +280,15 @@ impl ControlFile for Control {
         Ok(())
     }
 
+    fn take_device(&self, device: &DeviceRequest) -> Result<(), OperationError> {
+        let wire = self.memory.wire(0, WIRE_DEVICE);
+        let taken =
+            wire.compare_exchange(DEVICE_LINUXS, DEVICE_ANTS, Ordering::Relaxed, Ordering::Relaxed);
+        taken.map_err(|_| OperationError::new("taking a device", Errno::EBUSY))?;
+        self.memory.boot_flags().fetch_or(device.flag, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn kick(&self, core: u32) -> Result<(), OperationError> {
         self.core(core, "ringing core")?;
         self.memory.wire(core, WIRE_KICKS).fetch_add(1, Ordering::Release);
@@ -296,6 +317,10 @@ impl ControlFile for Control {
     }
 
     fn stop(&self) -> Result<(), OperationError> {
+        let device = self.memory.wire(0, WIRE_DEVICE);
+        if device.load(Ordering::Relaxed) == DEVICE_ANTS {
+            device.store(DEVICE_LINUXS, Ordering::Relaxed);
+        }
         for core in 0..self.cores {
             let state = offset_of!(CoreControl, state);
             self.memory.control_half(core, state).store(CORE_OFF, Ordering::Relaxed);
@@ -364,6 +389,23 @@ impl Ant {
     #[must_use]
     pub fn stops(&self) -> u64 {
         self.memory.wire(0, WIRE_STOPS).load(Ordering::Acquire)
+    }
+
+    /// `BOOT_*` flags, as AnT finds them when it starts.
+    #[must_use]
+    pub fn boot_flags(&self) -> u32 {
+        self.memory.boot_flags().load(Ordering::Relaxed)
+    }
+
+    /// Whether the machine's one device is AnT's.
+    #[must_use]
+    pub fn has_device(&self) -> bool {
+        self.memory.wire(0, WIRE_DEVICE).load(Ordering::Relaxed) == DEVICE_ANTS
+    }
+
+    /// Gives the machine's one device to a driver that does not let go of it.
+    pub fn set_device_busy(&self) {
+        self.memory.wire(0, WIRE_DEVICE).store(DEVICE_BUSY, Ordering::Relaxed);
     }
 
     /// Whether Linux shall refuse to release LCAs, as if I/O to them were under way.
@@ -538,6 +580,19 @@ mod tests {
         assert_eq!(shared.control(1).doorbells, 1);
         ant.set_passages(1, 3);
         assert_eq!((shared.passages(0), shared.passages(1)), (0, 3));
+    }
+
+    #[test]
+    fn a_device_is_taken_once_and_ant_is_told() {
+        let (control, ant) = partition(&[1]);
+        let device =
+            DeviceRequest { name: "00:05".into(), flag: 2, line: 3, port: 0x2f8, ports: 8 };
+        assert_eq!((ant.boot_flags(), ant.has_device()), (0, false));
+        control.take_device(&device).unwrap();
+        assert_eq!((ant.boot_flags(), ant.has_device()), (2, true));
+        assert_eq!(control.take_device(&device).unwrap_err().errno, Errno::EBUSY);
+        control.stop().unwrap();
+        assert!(!ant.has_device());
     }
 
     #[test]

@@ -168,9 +168,21 @@ pub struct BootArguments {
     /// Proxies to keep ready, so that no program waits for a fork
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=128))]
     pub prefork: u32,
+    /// Device for AnT, if nobody on Linux uses it; without it AnT runs, too
+    #[arg(long, value_name = "DEVICE", default_value = "com2")]
+    pub device: DeviceName,
     /// Allow `antctl inject`
     #[arg(long)]
     pub allow_inject: bool,
+}
+
+/// A device that AnT can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// The second serial port
+    Com2,
+    /// None
+    None,
 }
 
 /// `antctl run`.
@@ -210,7 +222,9 @@ pub struct BenchArguments {
 #[derive(Debug, Subcommand)]
 pub enum Bench {
     /// One continued `getpid`, beside a native one and a futex round trip of the same run
-    Null(bench::Options),
+    Null(bench::null::Options),
+    /// Messages and pages between two processes of AnT, beside Linux's pipe and futex
+    Ipc(bench::ipc::Options),
 }
 
 /// How AnT can be made to fail.
@@ -262,6 +276,7 @@ mod tests {
         assert_eq!(boot.cpus.0, [1, 2, 3]);
         assert_eq!((boot.memory, boot.prefork, boot.allow_inject), (256 << 20, 0, false));
         assert_eq!(boot.image.to_str(), Some(IMAGE));
+        assert_eq!(boot.device, DeviceName::Com2);
         assert!(Arguments::try_parse_from(["antctl", "boot", "--cpus", "3-1"]).is_err());
     }
 

@@ -19,12 +19,12 @@ mod show;
 use std::io;
 use std::process::ExitCode;
 
-use antd::protocol::{Boot, Injection, Reply, Request};
+use antd::protocol::{Boot, DeviceChoice, Injection, Reply, Request};
 use clap::Parser;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
-use arguments::{Arguments, Bench, BootArguments, Command, InjectionName};
+use arguments::{Arguments, Bench, BootArguments, Command, DeviceName, InjectionName};
 use connect::{ConnectError, connect, start};
 
 /// Exit status: it did not work.
@@ -108,9 +108,17 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, Failure> {
         image,
         prefork: arguments.prefork,
         allow_inject: arguments.allow_inject,
+        device: match arguments.device {
+            DeviceName::Com2 => DeviceChoice::Com2,
+            DeviceName::None => DeviceChoice::None,
+        },
     });
     match refused(start()?.ask(&request)?)? {
-        Reply::Booted(layout) => Ok(output::line(&format!("AnT runs: {}", layout.in_words()))?),
+        Reply::Booted { layout, notes } => {
+            let mut text = format!("AnT runs: {}\n", layout.in_words());
+            notes.iter().for_each(|note| text.push_str(&format!("  {note}\n")));
+            Ok(output::text(&text)?)
+        }
         reply => Err(unexpected(&reply)),
     }
 }
@@ -190,7 +198,8 @@ fn inject(injection: InjectionName, cpu: u32) -> Result<ExitCode, Failure> {
 
 fn measure(what: &Bench) -> Result<ExitCode, Failure> {
     let result = match what {
-        Bench::Null(options) => bench::run(options),
+        Bench::Null(options) => bench::null::run(options),
+        Bench::Ipc(options) => bench::ipc::run(options),
     };
     result.map(|()| ExitCode::SUCCESS).map_err(|error| Failure::Refused(format!("{error:#}")))
 }

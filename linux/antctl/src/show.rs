@@ -5,7 +5,9 @@ use std::fmt::Write;
 use std::fs;
 
 use antd::cpu_list::memory_in_words;
-use antd::protocol::{CoreStatus, Level, LogLine, PartitionStatus, Process, Server, Status};
+use antd::protocol::{
+    CoreStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status,
+};
 
 use crate::output::{Look, Table, cell, paint};
 
@@ -158,6 +160,7 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
         partition.wakes,
         status.antd_pid
     );
+    let _ = writeln!(text, "Devices: {}", devices(&partition.devices));
     let _ = writeln!(text, "Image: {}", partition.image.display());
     if partition.allow_inject {
         let _ = writeln!(text, "It may be made to fail (--allow-inject)");
@@ -175,6 +178,15 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
             paint("does not answer", Look::Red)
         );
     }
+}
+
+fn devices(devices: &[Device]) -> String {
+    let words = devices.iter().map(|device| {
+        let Device { name, port, ports, line } = device;
+        let last = port + ports.saturating_sub(1);
+        format!("{name} (ports {port:#x}-{last:#x}, interrupt line {line})")
+    });
+    if devices.is_empty() { "none".into() } else { words.collect::<Vec<_>>().join(", ") }
 }
 
 fn cores(cores: &[CoreStatus]) -> String {
@@ -324,6 +336,13 @@ watch   given up    -    -     5           2         1  -
     fn log_lines_say_when_and_where() {
         let line = LogLine { seconds: 1.5, cpu: 2, level: Level::Info, text: "hello".into() };
         assert_eq!(log(&[line]), "[    1.500000] CPU 2: hello\n");
+    }
+
+    #[test]
+    fn devices_say_what_they_are() {
+        let com2 = Device { name: "COM2".into(), port: 0x2f8, ports: 8, line: 3 };
+        assert_eq!(devices(&[com2]), "COM2 (ports 0x2f8-0x2ff, interrupt line 3)");
+        assert_eq!(devices(&[]), "none");
     }
 
     #[test]

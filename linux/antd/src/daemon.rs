@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ant_dev::Device;
@@ -25,6 +26,8 @@ const FILES_WANTED: u64 = 8192;
 /// The daemon.
 pub struct Daemon {
     pub(crate) device: Box<dyn Device>,
+    /// Where `/sys` and `/proc` are.
+    pub(crate) root: PathBuf,
     pub(crate) poller: Poller,
     listener: OwnedFd,
     signals: SignalFd,
@@ -57,6 +60,7 @@ impl Daemon {
         poller.add(&signals, Source::Signals, EpollFlags::EPOLLIN)?;
         Ok(Self {
             device,
+            root: "/".into(),
             poller,
             listener,
             signals,
@@ -66,6 +70,12 @@ impl Daemon {
             followers: HashMap::new(),
             last_failure: None,
         })
+    }
+
+    /// The same, on a machine whose `/sys` and `/proc` are in `root`.
+    #[must_use]
+    pub fn on_machine(self, root: PathBuf) -> Self {
+        Self { root, ..self }
     }
 
     /// Serves until a signal asks it to end; then stops AnT.

@@ -7,7 +7,8 @@
 //!   memory; [`program`], what shall replace a server.
 //! * [`daemon`]: the loop. `clients`: who is connected. `operations`: what each request does;
 //!   `orders`: those that AnT's `init` carries out.
-//! * `running`: a partition with all that lives with it: `partition` (cores, image), `table`
+//! * `running`: a partition with all that lives with it: `partition` (cores, image), `devices` (what
+//!   Linux can spare), `table`
 //!   (raddr → proxy, pure logic), `proxies` (their processes), `sessions` (who ran what), `init`
 //!   (the control channel), `hang` (cores that give no sign of life), `survey` (what AnT
 //!   consists of).
@@ -22,6 +23,7 @@ mod channel;
 mod clients;
 pub mod cpu_list;
 pub mod daemon;
+mod devices;
 mod hang;
 mod image;
 mod init;
@@ -45,5 +47,8 @@ mod table;
 #[cfg(test)]
 #[path = "../tests/loopback/image.rs"]
 mod test_image;
+#[cfg(test)]
+#[path = "../tests/loopback/machine.rs"]
+mod test_machine;
 
 pub use sys::time_stamp;

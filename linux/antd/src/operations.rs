@@ -95,7 +95,7 @@ impl Daemon {
             return self.fail(client, text);
         }
         self.last_failure = None;
-        let booted = Partition::boot(&*self.device, boot, &mut self.log_book)
+        let booted = Partition::boot(&*self.device, &self.root, boot, &mut self.log_book)
             .map_err(|error| error.to_string())
             .and_then(|partition| {
                 let prefork = boot.prefork as usize;
@@ -106,9 +106,11 @@ impl Daemon {
         match booted {
             Ok(running) => {
                 let layout = running.partition.layout();
+                let notes = running.partition.lent.notes.clone();
                 tracing::info!("AnT runs: {}", layout.in_words());
+                notes.iter().for_each(|note| tracing::info!("AnT runs {note}"));
                 self.running = Some(running);
-                self.reply(client, &Reply::Booted(layout));
+                self.reply(client, &Reply::Booted { layout, notes });
             }
             Err(text) => {
                 tracing::warn!("AnT was not booted: {text}");
@@ -228,12 +230,17 @@ impl Daemon {
         let Some(running) = self.running.take() else { return Ok("everything".into()) };
         let cpus = crate::cpu_list::cpus_in_words(&running.partition.cpus);
         let memory = crate::cpu_list::memory_in_words(running.partition.memory);
+        let mut what = vec![cpus, memory];
+        what.extend(running.partition.layout().devices);
         let mut ports = Ports { poller: &self.poller, clients: &mut self.clients };
         let stopped = running.stop(reason, &mut self.log_book, &mut ports);
         tracing::info!("AnT ended: {reason}");
         self.feed_followers();
         match stopped {
-            Ok(()) => Ok(format!("{cpus} and {memory}")),
+            Ok(()) => {
+                let last = what.pop().unwrap_or_default();
+                Ok(format!("{} and {last}", what.join(", ")))
+            }
             Err(text) => {
                 tracing::error!("{text}");
                 Err(format!(

@@ -2,7 +2,7 @@
 //!
 //! What is set up last is undone first; the module does most of it when the control file closes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ant_abi::boot::BOOT_ALLOW_INJECT;
@@ -14,6 +14,7 @@ use ant_dev::{
 };
 use thiserror::Error;
 
+use crate::devices::{self, Lent};
 use crate::image::{Image, ImageError};
 use crate::log_book::LogBook;
 use crate::protocol::{Boot, Layout};
@@ -71,6 +72,8 @@ pub struct Partition {
     pub image: PathBuf,
     /// Whether it may be made to fail.
     pub allow_inject: bool,
+    /// Its devices, and what it did not get.
+    pub lent: Lent,
     /// When its first core was started.
     pub since: Instant,
     /// The time-stamp counter then.
@@ -78,12 +81,18 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Takes cores and memory, loads the image, starts the cores one by one.
+    /// Takes cores, memory and devices, loads the image, starts the cores one by one. `root` is
+    /// where `/sys` and `/proc` are.
     ///
     /// # Errors
     ///
     /// Nothing is left of the partition; its log is in `log`.
-    pub fn boot(device: &dyn Device, request: &Boot, log: &mut LogBook) -> Result<Self, BootError> {
+    pub fn boot(
+        device: &dyn Device,
+        root: &Path,
+        request: &Boot,
+        log: &mut LogBook,
+    ) -> Result<Self, BootError> {
         let image = Image::read(&request.image)?;
         let module = device.info()?.revision;
         if module != REVISION {
@@ -95,6 +104,8 @@ impl Partition {
         for segment in &image.segments {
             control.load(&segment.bytes, segment.offset)?;
         }
+        // AnT looks once, when it starts.
+        let lent = devices::lend(root, request.device, &*control);
         let (since, tsc_start) = (Instant::now(), sys::time_stamp());
         // The module fills the boot block when the first core starts.
         control.start(0, image.entry)?;
@@ -105,6 +116,7 @@ impl Partition {
             memory,
             image: request.image.clone(),
             allow_inject: request.allow_inject,
+            lent,
             since,
             tsc_start,
         };
@@ -201,10 +213,11 @@ impl Partition {
         self.cpus.get(core as usize).copied().unwrap_or(self.cpus[0])
     }
 
-    /// Which CPU is what.
+    /// What it consists of.
     #[must_use]
     pub fn layout(&self) -> Layout {
-        Layout { cpus: self.cpus.clone(), memory: self.memory }
+        let devices = self.lent.devices.iter().map(|device| device.name.clone()).collect();
+        Layout { cpus: self.cpus.clone(), memory: self.memory, devices }
     }
 
     /// Gives everything back to Linux.

@@ -107,6 +107,17 @@ pub struct Boot {
     pub prefork: u32,
     /// Whether AnT may be made to fail.
     pub allow_inject: bool,
+    /// Which device it shall have.
+    pub device: DeviceChoice,
+}
+
+/// Which device AnT shall have, if Linux can spare it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceChoice {
+    /// The second serial port.
+    Com2,
+    /// None.
+    None,
 }
 
 /// What to run.
@@ -137,7 +148,12 @@ pub enum Injection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// AnT runs.
-    Booted(Layout),
+    Booted {
+        /// Which CPU is what.
+        layout: Layout,
+        /// What AnT does not have, and why; in words.
+        notes: Vec<String>,
+    },
     /// The program runs.
     Started {
         /// AnT's number of the process.
@@ -171,20 +187,26 @@ impl Reply {
     }
 }
 
-/// Which CPU is what.
+/// What AnT consists of, and which CPU is what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// Linux's numbers of the CPUs, the m-kernel's first.
     pub cpus: Vec<u32>,
     /// Bytes of memory.
     pub memory: u64,
+    /// Names of its devices.
+    pub devices: Vec<String>,
 }
 
 impl Layout {
-    /// In words: "m-kernel on CPU 1, p-kernels on CPUs 2, 3; 256 MiB".
+    /// In words: "m-kernel on CPU 1, p-kernels on CPUs 2, 3; 256 MiB; COM2".
     #[must_use]
     pub fn in_words(&self) -> String {
-        let memory = crate::cpu_list::memory_in_words(self.memory);
+        let mut memory = crate::cpu_list::memory_in_words(self.memory);
+        for device in &self.devices {
+            memory.push_str("; ");
+            memory.push_str(device);
+        }
         match self.cpus.as_slice() {
             [] => memory,
             [m] => format!("m-kernel on CPU {m}; {memory}"),
@@ -332,10 +354,25 @@ pub struct PartitionStatus {
     pub wakes: u64,
     /// Whether it may be made to fail.
     pub allow_inject: bool,
+    /// Its devices.
+    pub devices: Vec<Device>,
     /// What is wrong with the control channel, if something is.
     pub control: Option<String>,
     /// The cores, the m-kernel's first.
     pub cores: Vec<CoreStatus>,
+}
+
+/// A device that AnT has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// What people call it.
+    pub name: String,
+    /// Its first I/O port.
+    pub port: u32,
+    /// How many ports it has.
+    pub ports: u32,
+    /// Its interrupt line.
+    pub line: u32,
 }
 
 /// How a core is.
@@ -529,6 +566,7 @@ mod tests {
                 image: IMAGE.into(),
                 prefork: 2,
                 allow_inject: false,
+                device: DeviceChoice::Com2,
             }),
             Request::Run(Run {
                 cpu: Some(2),
@@ -557,7 +595,10 @@ mod tests {
     #[test]
     fn replies_come_back_as_they_were() {
         let replies = [
-            Reply::Booted(Layout { cpus: vec![1, 2, 3], memory: 1 << 28 }),
+            Reply::Booted {
+                layout: Layout { cpus: vec![1, 2, 3], memory: 1 << 28, devices: vec![] },
+                notes: vec!["without COM2: this machine has none".into()],
+            },
             Reply::Started { pid: 3, cpu: 2 },
             Reply::Over(Outcome::Faulted { signal: 11, text: "page fault".into() }),
             Reply::Log(vec![LogLine {
@@ -592,8 +633,14 @@ mod tests {
 
     #[test]
     fn a_layout_in_words() {
-        let words = |cpus: &[u32]| Layout { cpus: cpus.to_vec(), memory: 256 << 20 }.in_words();
+        let layout = |cpus: &[u32], devices: &[&str]| Layout {
+            cpus: cpus.to_vec(),
+            memory: 256 << 20,
+            devices: devices.iter().map(|&name| name.into()).collect(),
+        };
+        let words = |cpus: &[u32]| layout(cpus, &[]).in_words();
         assert_eq!(words(&[1]), "m-kernel on CPU 1; 256 MiB");
+        assert_eq!(layout(&[1], &["COM2"]).in_words(), "m-kernel on CPU 1; 256 MiB; COM2");
         assert_eq!(words(&[1, 2]), "m-kernel on CPU 1, p-kernel on CPU 2; 256 MiB");
         assert_eq!(words(&[1, 2, 3]), "m-kernel on CPU 1, p-kernels on CPUs 2, 3; 256 MiB");
     }

@@ -101,6 +101,7 @@ impl Running {
             forks: self.proxies.forks,
             wakes: self.proxies.wakes,
             allow_inject: partition.allow_inject,
+            devices: partition.lent.devices.clone(),
             control: self.init_gone.as_ref().map(|_| self.no_answer()),
             cores: (0..partition.cpus.len()).map(core).collect(),
         }

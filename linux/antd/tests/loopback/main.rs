@@ -13,6 +13,7 @@ macro_rules! scenarios {
 }
 
 mod image;
+mod machine;
 mod orders;
 mod player;
 mod scenarios;

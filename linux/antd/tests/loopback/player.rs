@@ -16,7 +16,7 @@ use ant_core::calls::nr;
 use ant_core::lca::Builder;
 use ant_dev::loopback::{Ant, Loopback};
 use antd::daemon::Daemon;
-use antd::protocol::{Boot, Connection, MessageError, Reply, Request, Run};
+use antd::protocol::{Boot, Connection, DeviceChoice, MessageError, Reply, Request, Run};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
@@ -27,6 +27,7 @@ use nix::unistd::{ForkResult, Pid};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::image::image;
+use crate::machine::Machine;
 
 /// Memory of the partition.
 pub const MEMORY: u64 = 16 << 20;
@@ -39,6 +40,8 @@ const INIT_PID: u32 = 1;
 pub struct World {
     pub ant: Ant,
     pub daemon: Pid,
+    /// What Linux says of the machine; it has COM2.
+    pub machine: Machine,
     /// A directory for the test's files; the socket is there, too.
     pub dir: PathBuf,
     pub init_lca: StoreEntry,
@@ -84,6 +87,8 @@ impl World {
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let (device, ant) = Loopback::new(MEMORY).unwrap();
+        let machine = Machine::with_com2(name);
+        let root = machine.root().to_owned();
         let path = dir.join("antd.sock");
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
@@ -94,12 +99,13 @@ impl World {
             if std::env::var_os("ANTD_TEST_LOG").is_some() {
                 tracing_subscriber::fmt().with_writer(std::io::stderr).init();
             }
-            let mut daemon = Daemon::new(Box::new(device), listener).expect("a daemon");
+            let daemon = Daemon::new(Box::new(device), listener).expect("a daemon");
+            let mut daemon = daemon.on_machine(root);
             i32::from(daemon.run().is_err())
         });
         fs::write(dir.join("kernel"), image(REVISION, IMAGE_VIRT, 4096)).unwrap();
         let init_lca = ant.lca(0, 1);
-        Self { ant, daemon, dir, init_lca, seen: vec![VecDeque::new(); 8], next: 0 }
+        Self { ant, daemon, machine, dir, init_lca, seen: vec![VecDeque::new(); 8], next: 0 }
     }
 
     /// The same, with AnT booted on CPUs 1 and 2, and `init` waiting for requests.
@@ -107,7 +113,7 @@ impl World {
         let mut world = Self::new(name);
         let client = world.boot_request(&world.boot(prefork));
         world.come_up(2);
-        assert!(matches!(client.reply(), Reply::Booted(_)));
+        assert!(matches!(client.reply(), Reply::Booted { .. }));
         world
     }
 
@@ -118,6 +124,7 @@ impl World {
             image: self.dir.join("kernel"),
             prefork,
             allow_inject: false,
+            device: DeviceChoice::None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use ant_abi::boot::BOOT_COM2;
 use ant_abi::control::{REQUEST_KILL, REQUEST_SPAWN, Reply as InitReply};
 use ant_abi::core_block::{CORE_PANICKED, ROLE_P_KERNEL};
 use ant_abi::layout::IMAGE_VIRT;
@@ -18,7 +19,7 @@ use ant_abi::store::STORE_ENTRIES;
 use ant_abi::{Error, REVISION};
 use ant_core::calls::nr;
 use ant_core::log_ring::LogWriter;
-use antd::protocol::{MessageError, Outcome, Reply, Request};
+use antd::protocol::{Boot, DeviceChoice, MessageError, Outcome, Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
 use zerocopy::{FromZeros, IntoBytes};
@@ -32,6 +33,8 @@ scenarios!(
     boot_twice_and_stop,
     boot_is_refused_with_the_reason,
     a_core_that_panics_while_booting,
+    ant_gets_com2_and_gives_it_back,
+    com2_that_linux_needs_stays_linuxs,
     calls_of_one_process_share_a_proxy,
     one_shot_calls_get_a_proxy_each,
     an_lca_that_linux_still_uses_is_released_later,
@@ -152,6 +155,45 @@ fn a_core_that_panics_while_booting() {
     assert!(text.contains("CPU 1 did not come up: its kernel panicked"), "{text}");
     assert!(text.contains("no memory for the kernel"), "{text}");
     assert_eq!(world.ant.stops(), 1);
+}
+
+/// AnT, booted with COM2 wanted; what was said.
+fn boot_with_com2(world: &mut World) -> (antd::protocol::Layout, Vec<String>) {
+    let boot = Boot { device: DeviceChoice::Com2, ..world.boot(0) };
+    let client = world.boot_request(&boot);
+    world.come_up(2);
+    match client.reply() {
+        Reply::Booted { layout, notes } => (layout, notes),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ant_gets_com2_and_gives_it_back() {
+    let mut world = World::new("com2");
+    let (layout, notes) = boot_with_com2(&mut world);
+    assert_eq!((layout.devices, notes), (vec!["COM2".to_owned()], vec![]));
+    assert!(world.ant.has_device());
+    assert_eq!(world.ant.boot_flags(), BOOT_COM2);
+    let devices = status(&world).partition.unwrap().devices;
+    assert_eq!((devices[0].name.as_str(), devices[0].port, devices[0].line), ("COM2", 0x2f8, 3));
+    let text = done(world.ask(&Request::Stop));
+    assert!(text.contains("CPUs 1, 2, 16 MiB and COM2 again"), "{text}");
+    assert!(!world.ant.has_device());
+}
+
+fn com2_that_linux_needs_stays_linuxs() {
+    let mut world = World::new("nocom2");
+    let without = |world: &mut World, why: &str| {
+        let (layout, notes) = boot_with_com2(world);
+        assert_eq!(layout.devices, Vec::<String>::new());
+        assert!(notes[0].starts_with("without COM2: ") && notes[0].contains(why), "{notes:?}");
+        assert_eq!((world.ant.has_device(), world.ant.boot_flags()), (false, 0));
+        let _ = done(world.ask(&Request::Stop));
+    };
+    world.ant.set_device_busy();
+    without(&mut world, "another driver has its interrupt line 3");
+    world.machine.open_tty(345, "agetty");
+    without(&mut world, "/dev/ttyS1 is open in process 345 (agetty)");
 }
 
 fn calls_of_one_process_share_a_proxy() {
