@@ -33,6 +33,8 @@ pub struct Machine {
     pub smp: u32,
     /// Memory, as QEMU takes it: `1G`, `512M`.
     pub mem: String,
+    /// What the guest sends to its second serial port goes to this file; else nowhere.
+    pub com2: Option<PathBuf>,
     /// A directory that appears under /mnt.
     pub share: Option<PathBuf>,
     /// How time passes.
@@ -54,6 +56,7 @@ impl Machine {
             kernel: version.to_owned(),
             smp: 4,
             mem: "1G".to_owned(),
+            com2: None,
             share: None,
             timing: Timing::Free,
             apic: Apic::Xapic,
@@ -80,18 +83,27 @@ impl Machine {
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd);
         command.args(["-append", &self.command_line()]);
         command.args(["-chardev", "stdio,id=com1,signal=off", "-serial", "chardev:com1"]);
+        self.second_serial(&mut command);
         command.args(["-chardev", &format!("socket,id=agent,fd={agent_fd}")]);
         command.args(["-device", "virtio-serial-pci"]);
         command
             .args(["-device", &format!("virtserialport,chardev=agent,name={}", ant_agent::PORT)]);
         if let Some(dir) = &self.share {
-            // A comma in an option's value is written twice.
-            let dir = dir.to_string_lossy().replace(',', ",,");
+            let dir = quoted(dir);
             command.args(["-fsdev", &format!("local,id=share,security_model=none,path={dir}")]);
             command.args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]);
         }
         command.args(&self.qemu_args);
         command
+    }
+
+    /// COM2, which is AnT's to have.
+    fn second_serial(&self, command: &mut Command) {
+        let backend = match &self.com2 {
+            Some(file) => format!("file,id=com2,path={}", quoted(file)),
+            None => "null,id=com2".to_owned(),
+        };
+        command.args(["-chardev", &backend, "-serial", "chardev:com2"]);
     }
 
     fn processor(&self, accel: Accel, command: &mut Command) {
@@ -142,4 +154,9 @@ impl Machine {
         words.extend(self.append.iter().map(String::as_str));
         words.join(" ")
     }
+}
+
+/// A path in an option's value, where a comma is written twice.
+fn quoted(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
 }

@@ -21,6 +21,9 @@ pub struct Args {
     /// A directory that appears under /mnt
     #[arg(long, value_name = "DIR")]
     share: Option<PathBuf>,
+    /// What the guest's second serial port (AnT's COM2) sends goes to this file
+    #[arg(long, value_name = "FILE")]
+    com2: Option<PathBuf>,
     /// Boot this kernel of the distribution (default: what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
@@ -83,6 +86,9 @@ fn machine(args: &Args, version: &str) -> Result<Machine> {
             bail!("--share {}: not a directory", dir.display());
         }
         machine.share = Some(dir);
+    }
+    if let Some(file) = &args.com2 {
+        machine.com2 = Some(std::path::absolute(file)?);
     }
     if args.icount {
         machine.timing = Timing::Icount;
