@@ -266,6 +266,7 @@ impl Machine {
             Ending::Reply(message) => assert_eq!(message.words[..2], [id, 0xfeed]),
             Ending::Restarted { generation } => {
                 assert_eq!(generation, endpoint.generation);
+                assert_ne!(endpoint.target, Target::Closed);
                 assert_ne!(generation, call.options.generation);
                 let is_served = call.server.is_some();
                 assert!(call.server_over || !is_served && !call.options.across_restarts);
