@@ -150,7 +150,7 @@ fn move_process(core: &mut Core, pid: u64, to: u64) -> Result<(), Error> {
     }
     if let Some(slot) = core.local.find_pid(pid) {
         moving::can_go(core, slot)?;
-        moving::hand_over(core, slot, usize::from(to));
+        moving::give(core, pid, to);
         return Ok(());
     }
     mailbox::send(core.index(), home, Message::Move { pid, core: to }).map_err(|_| Error::Again)

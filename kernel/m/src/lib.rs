@@ -113,10 +113,9 @@ impl MKernel {
         let Some(process) = core.local.process(slot) else { return };
         let (pid, home) = (process.pid, process.home);
         let cpu = shared::linux_cpu(home);
+        log::info!("process {pid} starts on CPU {cpu}");
         if home == index {
-            log::info!("process {pid} starts on CPU {cpu}");
-            core.local.wake(slot);
-            return;
+            return core.local.wake(slot);
         }
         process.waiting = Waiting::No;
         moving::hand_over(core, slot, home);

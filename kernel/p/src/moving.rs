@@ -16,7 +16,11 @@ pub fn give(core: &mut Core, pid: u32, to: u8) {
         log::info!("process {pid} stays where it is: {error:?}");
         return;
     }
-    hand_over(core, slot, usize::from(to));
+    let to = usize::from(to);
+    hand_over(core, slot, to);
+    if core.local.process(slot).is_none() {
+        log::info!("process {pid} goes to CPU {}", shared::linux_cpu(to));
+    }
 }
 
 /// Whether a process can go now.
@@ -53,10 +57,7 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
     }
     let (pid, cpu) = (process.pid, shared::linux_cpu(to));
     match mailbox::send(index, to, Message::Adopt(process)) {
-        Ok(()) => {
-            core.station.move_away(slot, &mut core.local);
-            log::info!("process {pid} goes to CPU {cpu}");
-        }
+        Ok(()) => core.station.move_away(slot, &mut core.local),
         Err(Message::Adopt(mut process)) => {
             process.home = index;
             if let Some(endpoint) = process.endpoint {

@@ -136,12 +136,26 @@ fn released(core: &mut Core, slot: u8) {
         }
         (LcaState::Ending, _) => linux_over(core, slot),
         (LcaState::Idle | LcaState::Outstanding { .. }, _) => {
-            log::warning!("process {}: ended, because its proxy is gone", process.pid);
             process.linux_over = true;
+            if process.is_init {
+                return without_linux(core, slot);
+            }
+            log::warning!("process {}: ended, because its proxy is gone", process.pid);
             let text = format_args!("its proxy is gone");
             end::end(core, slot, Ending::new(END_KILLED, SIGKILL, text));
             end::bury_if_over(core, slot);
         }
+    }
+}
+
+/// `init` has lost its proxy, and nobody can tell it anything any more. It goes on: the servers need
+/// it.
+fn without_linux(core: &mut Core, slot: u8) {
+    log::error!("init has lost its proxy: AnT takes no orders any more, what runs goes on");
+    let Some(process) = core.local.process(slot) else { return };
+    process.lca_state = LcaState::Ending;
+    if matches!(process.waiting, Waiting::Return | Waiting::Release) {
+        core.local.wake_with(slot, Error::Io.to_return());
     }
 }
 
