@@ -1,4 +1,4 @@
-//! `./ant bench`: the figures of one delegated call, measured in a guest.
+//! `./ant bench`: what delegated calls and AnT's own messages cost, measured in a guest.
 
 use crate::prepare;
 use ant_vm::guest::{Guest, OnTrouble, shell};
@@ -8,7 +8,9 @@ use anyhow::Result;
 use std::process::ExitCode;
 
 /// What is run in the guest.
-const COMMAND: &str = "antctl boot --cpus 1 --memory 64M && antctl bench null && antctl stop";
+const COMMAND: &str = "antctl boot --cpus 1 --memory 64M && antctl bench null && antctl stop && echo &&
+    antctl boot --cpus 1-2 --memory 64M && antctl bench ipc --client 2 --server 2 && echo &&
+    antctl bench ipc --client 2 --server 1 && antctl stop";
 
 /// Arguments of `./ant bench`.
 #[derive(clap::Args)]
@@ -22,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let version = prepare::guest(None)?;
     let mut machine = Machine::new(&version);
-    machine.smp = 2;
+    machine.smp = 3;
     if args.icount {
         machine.timing = Timing::Icount;
     }

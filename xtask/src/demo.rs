@@ -43,6 +43,19 @@ const SCENES: &[Scene] = &[
         command: "antctl run --cpu 2 -- steps",
     },
     Scene {
+        title: "AnT's own servers: one is killed, init starts it again, the others go on",
+        command: "antctl server list; antctl kill $(antctl ps | awk '$NF == \"name\" { print $1 }')
+            sleep 1; antctl server list | sed 1d",
+    },
+    Scene {
+        title: "Three services on three cores hand pages to each other, never copied; the last \
+                writes a Linux file",
+        command: "cd /tmp; antctl run --cpu 1 -- drain last out & c=$!
+            antctl run --cpu 2 -- upcase middle last & b=$!
+            antctl run --cpu 3 -- feed middle /usr/share/common-licenses/BSD & a=$!
+            wait $a && wait $b && wait $c && head -n 2 out",
+    },
+    Scene {
         title: "The cores go back, and Linux runs on them",
         command: "antctl stop && echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"
             for cpu in 1 2 3; do
