@@ -72,8 +72,11 @@ impl Names {
         self.entries[slot].map(|entry| entry.handle)
     }
 
-    /// Name number `index`.
-    pub fn name(&self, index: usize) -> Option<Name> {
+    /// Name number `index`. Who begins at the beginning finds no names of the dead.
+    pub fn name(&mut self, index: usize) -> Option<Name> {
+        if index == 0 {
+            self.remove_dead();
+        }
         self.entries.iter().flatten().nth(index).map(|entry| entry.name)
     }
 
