@@ -106,14 +106,17 @@ impl Servers {
         self.list.iter().map(Server::info)
     }
 
-    /// Ends a server and starts it again.
+    /// Ends a server and starts it again; one that was given up begins anew.
     pub fn restart(&mut self, name: &str, now: u64) -> Result<(), Error> {
+        self.by_name(name)?.forget_left()?;
+        self.by_name(name)?.revive()?;
         let surroundings = self.surroundings();
         self.by_name(name)?.restart(&surroundings, now)
     }
 
     /// Begins to put a program in the place of a server; [`Servers::replaced`] says when it is over.
     pub fn replace(&mut self, name: &str, program: Program, now: u64) -> Result<(), Error> {
+        self.by_name(name)?.revive()?;
         let surroundings = self.surroundings();
         self.by_name(name)?.replace(&surroundings, program, now)
     }

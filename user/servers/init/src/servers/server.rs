@@ -230,7 +230,25 @@ impl Server {
         }
     }
 
-    /// Ends it and starts it again; one that was given up begins anew, without what it has left.
+    /// Gives a server that was given up an endpoint, since its own is closed, and a clean record.
+    pub fn revive(&mut self) -> Result<(), Error> {
+        if matches!(self.state, State::GivenUp) {
+            close(Some(core::mem::replace(&mut self.endpoint, init_calls::endpoint_create()?)));
+            self.history = History::new();
+        }
+        Ok(())
+    }
+
+    /// Forgets what a server that was given up has left: it may be why it ended.
+    pub fn forget_left(&mut self) -> Result<(), Error> {
+        if matches!(self.state, State::GivenUp) {
+            self.kept.iter_mut().for_each(|kept| close(kept.take()));
+            self.state_pages = state_pages(self.spec)?;
+        }
+        Ok(())
+    }
+
+    /// Ends it, if it has not ended, and starts it again.
     pub fn restart(&mut self, surroundings: &Surroundings, now: u64) -> Result<(), Error> {
         if self.is_being_replaced() {
             return Err(Error::Busy);
@@ -238,9 +256,6 @@ impl Server {
         if self.pid().is_some() {
             self.end(Reason::Restart, now);
             return Ok(());
-        }
-        if matches!(self.state, State::GivenUp) {
-            self.renew()?;
         }
         self.start(surroundings, now);
         Ok(())
@@ -361,16 +376,6 @@ impl Server {
         if let Err(error) = init_calls::endpoint_close(self.endpoint) {
             log!("init: its endpoint cannot be closed: {error:?}");
         }
-    }
-
-    /// After it was given up: what it has left may be why it ended.
-    fn renew(&mut self) -> Result<(), Error> {
-        let old = core::mem::replace(&mut self.endpoint, init_calls::endpoint_create()?);
-        let _ = ipc::close(old);
-        self.kept.iter_mut().for_each(|kept| close(kept.take()));
-        self.state_pages = state_pages(self.spec)?;
-        self.history = History::new();
-        Ok(())
     }
 }
 
