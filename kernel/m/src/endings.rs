@@ -20,7 +20,12 @@ impl Endings {
     /// Notes the end of a process. If `init` asks for none for so long that there is no room, the
     /// oldest is forgotten.
     pub fn add(&mut self, process: &Owned) {
-        let mut end = ProcessEnd { pid: process.pid, kind: END_KILLED as u32, number: 0, text: [0; END_TEXT] };
+        let mut end = ProcessEnd {
+            pid: process.pid,
+            kind: END_KILLED as u32,
+            number: 0,
+            text: [0; END_TEXT],
+        };
         if let Some(ending) = &process.ending {
             end.kind = ending.kind as u32;
             end.number = ending.number;

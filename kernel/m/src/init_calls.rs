@@ -180,10 +180,10 @@ fn bind(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, pid: u64) -> Re
             let server = find(pid)?;
             let slot = process::slot_of(server);
             // Not started yet, it is still here, wherever it will run.
-            let core = core.local.find_pid(pid as u32).map_or_else(
-                || server.core.load(Ordering::Relaxed) as u8,
-                |_| core.index() as u8,
-            );
+            let core = core
+                .local
+                .find_pid(pid as u32)
+                .map_or_else(|| server.core.load(Ordering::Relaxed) as u8, |_| core.index() as u8);
             Target::Bound { core, server: slot }
         }
     };

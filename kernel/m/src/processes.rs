@@ -161,7 +161,7 @@ impl Processes {
             base: plan.priority,
             priority: plan.priority,
             is_init: false,
-            handles: Handles::new(),
+            handles: Handles::default(),
             endpoint: None,
             owns_endpoint: false,
             calling: Calling::default(),

@@ -15,7 +15,7 @@ use crate::arch::{clock, cpu, trap};
 use crate::locals::{Locals, Passages};
 use crate::mailbox::{self, Message};
 use crate::process::{Ending, Owned, Waiting};
-use crate::{endpoints, end, linux, log, moving, shared, syscalls};
+use crate::{end, endpoints, linux, log, moving, shared, syscalls};
 
 /// What differs between m-kernel and p-kernel.
 pub trait Role: Sized {

@@ -37,8 +37,12 @@ pub fn check(grant: &DeviceGrant) -> Result<(), Error> {
     let page = ant_abi::PAGE_SIZE as u64;
     let fits = match grant.kind {
         GRANT_PORTS => grant.len > 0 && end <= PORTS,
-        GRANT_MEMORY => grant.len > 0 && grant.start % page == 0 && grant.len % page == 0,
-        GRANT_INTERRUPT => grant.start < LINES as u64 && 1u64 << (grant.len & 63) & NOTIFY_USER != 0,
+        GRANT_MEMORY => {
+            grant.len > 0 && grant.start.is_multiple_of(page) && grant.len.is_multiple_of(page)
+        }
+        GRANT_INTERRUPT => {
+            grant.start < LINES as u64 && 1u64 << (grant.len & 63) & NOTIFY_USER != 0
+        }
         _ => false,
     };
     fits.then_some(()).ok_or(Error::Invalid)

@@ -52,15 +52,10 @@ struct Place {
 
 /// All handles of one process. Its number for one is the place, from 1, in the low byte, and the
 /// place's generation above.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Handles([Place; HANDLES]);
 
 impl Handles {
-    /// None.
-    pub const fn new() -> Self {
-        Self([Place { generation: 0, handle: None }; HANDLES])
-    }
-
     /// Puts a handle into the first free place; gives its number, or `None` if all are taken.
     pub fn add(&mut self, handle: Handle) -> Option<u64> {
         let place = self.0.iter().position(|place| place.handle.is_none())?;
@@ -70,7 +65,9 @@ impl Handles {
 
     /// The handle with a number.
     pub fn get(&self, number: u64) -> Result<Handle, Error> {
-        self.0.get(index(number)).filter(|place| u64::from(place.generation) == number >> 8)
+        self.0
+            .get(index(number))
+            .filter(|place| u64::from(place.generation) == number >> 8)
             .and_then(|place| place.handle)
             .ok_or(Error::BadHandle)
     }

@@ -12,11 +12,11 @@ use ant_core::ipc::{
 };
 
 use crate::core_loop::Core;
+use crate::endpoints::State;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::mailbox;
 use crate::process::{Calling, Owned, Waiting};
-use crate::endpoints::State;
 use crate::{endpoints, ica, log, shared, user_memory};
 
 /// What a process passes as a message: words, span, number of a handle.
@@ -117,7 +117,11 @@ fn reply_with(core: &mut Core, slot: u8, token: u64, message: Message) -> Result
 }
 
 /// Serves `IPC_REPLY_RECEIVE`.
-pub fn reply_receive(core: &mut Core, slot: u8, [token, timeout, _]: [u64; 3]) -> Result<(), Error> {
+pub fn reply_receive(
+    core: &mut Core,
+    slot: u8,
+    [token, timeout, _]: [u64; 3],
+) -> Result<(), Error> {
     if token != 0 {
         match reply(core, slot, token) {
             Ok(()) => {}
@@ -251,9 +255,7 @@ pub fn notify_own(core: &mut Core, slot: u8, bits: u64) {
 /// Puts what a process has received into its registers, and its pages into its ICA.
 fn deliver(local: &mut Locals, slot: u8, received: Received) {
     let (kind, token, badge, message) = match received {
-        Received::Notification(bits) => {
-            (RECEIVED_NOTIFICATION, 0, 0, Message::of([bits, 0, 0, 0]))
-        }
+        Received::Notification(bits) => (RECEIVED_NOTIFICATION, 0, 0, Message::of([bits, 0, 0, 0])),
         Received::Call { token, badge, message } => (RECEIVED_CALL, token.0, badge, message),
         Received::Send { badge, message } => (RECEIVED_SEND, 0, badge, message),
     };

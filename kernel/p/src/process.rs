@@ -17,9 +17,9 @@ use arrayvec::ArrayString;
 
 use crate::arch::context::Context;
 use crate::arch::paging::AddressSpace;
-use crate::linux::lca::LcaPage;
 use crate::devices::Grants;
 use crate::handles::Handles;
+use crate::linux::lca::LcaPage;
 
 /// Longest text about the end of a process.
 pub const END_TEXT_MAX: usize = 160;

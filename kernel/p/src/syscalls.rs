@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
 use ant_abi::ipc::{
-    ENDPOINT_OPEN, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL, IPC_NOTIFY,
-    IPC_RECEIVE, IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ, PORT_WRITE,
-    PROCESS_ENDED, SERVER_CREATE, SLEEP, Span,
+    ENDPOINT_OPEN, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL, IPC_NOTIFY, IPC_RECEIVE,
+    IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ, PORT_WRITE, PROCESS_ENDED,
+    SERVER_CREATE, SLEEP, Span,
 };
 use ant_abi::lca::END_EXITED;
 use ant_abi::syscall::{
@@ -40,7 +40,11 @@ pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
         SLEEP => return sleep(core, slot, args[0]),
         PORT_READ => {
             let read = process.grants.port_read(args[0], args[1]);
-            return set_result(core, slot, read.map_or_else(Error::to_return, |value| value as i64));
+            return set_result(
+                core,
+                slot,
+                read.map_or_else(Error::to_return, |value| value as i64),
+            );
         }
         PORT_WRITE => process.grants.port_write(args[0], args[1], args[2]),
         LINUX_CALL => return linux::call::request(core, slot, args[0], false),
@@ -71,12 +75,7 @@ fn refuse(result: Result<(), Error>, core: &mut Core, slot: u8) {
     }
 }
 
-fn ica_free(
-    core: &mut Core,
-    slot: u8,
-    span: Span,
-    role: &mut impl Role,
-) -> Result<(), Error> {
+fn ica_free(core: &mut Core, slot: u8, span: Span, role: &mut impl Role) -> Result<(), Error> {
     ica::free(&mut core.local, slot, span)?;
     let pid = core.local.caller(slot)?.pid;
     role.freed(slot, pid, span);

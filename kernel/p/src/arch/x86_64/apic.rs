@@ -30,6 +30,8 @@ const ICR_PENDING: u32 = 1 << 12;
 const DIVIDE_BY_16: u32 = 0b0011;
 /// Time over which the timer is compared with the time-stamp counter.
 const CALIBRATION_US: u64 = 1000;
+/// How often.
+const CALIBRATIONS: usize = 5;
 
 /// Whether the APICs are in x2APIC mode; the same on every core. Written by each core's `init`.
 static X2APIC: AtomicBool = AtomicBool::new(false);
@@ -132,21 +134,31 @@ fn send(apic_id: u32, command: u32) {
 /// The timer's rate against the time-stamp counter.
 #[derive(Clone, Copy)]
 pub struct Timer {
-    /// Timer counts in `CALIBRATION_US`.
+    /// Timer counts in `cycles`.
     counts: u64,
+    /// Cycles of the time-stamp counter.
+    cycles: u64,
 }
 
 impl Timer {
-    /// Measures the timer of this core; takes a millisecond.
+    /// Measures the timer of this core; takes a few milliseconds. A machine that is emulated, or that
+    /// firmware takes away for a while, may stand still within a measurement: the shortest counts.
     pub fn calibrate() -> Self {
+        let measured = (0..CALIBRATIONS).map(|_| Self::measure());
+        measured.min_by_key(|timer| timer.cycles).expect("there is more than one")
+    }
+
+    fn measure() -> Self {
         write(TIMER_INITIAL, u32::MAX);
-        let end = clock::now() + clock::cycles(CALIBRATION_US);
+        let start = clock::now();
+        let end = start + clock::cycles(CALIBRATION_US);
         while clock::now() < end {
             core::hint::spin_loop();
         }
         let counts = u64::from(u32::MAX - read(TIMER_CURRENT));
+        let cycles = clock::now() - start;
         write(TIMER_INITIAL, 0);
-        Self { counts: counts.max(1) }
+        Self { counts: counts.max(1), cycles: cycles.max(1) }
     }
 
     /// Asks for one interrupt at `deadline`, or for none.
@@ -157,8 +169,7 @@ impl Timer {
             return;
         };
         let cycles = deadline.saturating_sub(clock::now());
-        let counts = u128::from(cycles) * u128::from(self.counts)
-            / u128::from(clock::cycles(CALIBRATION_US).max(1));
+        let counts = u128::from(cycles) * u128::from(self.counts) / u128::from(self.cycles);
         write(LVT_TIMER, u32::from(TIMER_VECTOR));
         // Rather late than early.
         write(TIMER_INITIAL, u32::try_from(counts + 1).unwrap_or(u32::MAX));

@@ -8,7 +8,8 @@ pub fn now() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// Cycles in so many microseconds.
+/// Cycles in so many microseconds; the most there can be, for what is beyond.
 pub fn cycles(us: u64) -> u64 {
-    us * u64::from(shared::boot().tsc_khz) / 1000
+    let cycles = u128::from(us) * u128::from(shared::boot().tsc_khz) / 1000;
+    u64::try_from(cycles).unwrap_or(u64::MAX)
 }

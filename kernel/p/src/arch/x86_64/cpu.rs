@@ -2,9 +2,9 @@
 
 use core::arch::asm;
 
+use x86_64::instructions::port::Port;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags, LStar, Msr, SFMask, Star};
-use x86_64::instructions::port::Port;
 use x86_64::registers::rflags::RFlags;
 use x86_64::structures::paging::PageTableFlags;
 use x86_64::{VirtAddr, instructions};

@@ -26,19 +26,19 @@ pub const IST_DOUBLE_FAULT: u16 = 1;
 pub const IST_MACHINE_CHECK: u16 = 2;
 
 /// The tables of one core.
-pub struct Segments {
+pub(super) struct Segments {
     gdt: GlobalDescriptorTable,
     tss: TaskStateSegment,
 }
 
 impl Segments {
     /// Empty tables.
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { gdt: GlobalDescriptorTable::new(), tss: TaskStateSegment::new() }
     }
 
     /// Sets the stack that a trap from ring 3 switches to.
-    pub fn set_trap_stack(&mut self, top: u64) {
+    pub(super) fn set_trap_stack(&mut self, top: u64) {
         self.tss.privilege_stack_table[0] = VirtAddr::new(top);
     }
 }
