@@ -31,6 +31,8 @@ pub fn group() -> Group {
         .test("module_stays_while_it_is_needed", module_stays_while_it_is_needed)
         .test("one_core", one_core)
         .test("cores_in_another_order", cores_in_another_order)
+        .test("com2_is_lent_and_comes_back", com2_is_lent_and_comes_back)
+        .test("com2_in_use_stays_linuxs", com2_in_use_stays_linuxs)
         .test("linux_goes_on_with_its_cpus", linux_goes_on_with_its_cpus)
         .test("fragmented_memory", fragmented_memory)
         .test("twenty_times", twenty_times)
@@ -219,6 +221,38 @@ fn cores_in_another_order(guest: &TestGuest) -> Result<()> {
     ant::works_on(guest, &[1, 3])?;
     answers(guest, "antctl run --cpu 2 -- getpid", 125, "it has CPUs 3, 1")?;
     answers(guest, "antctl run --cpu 1 -- crash read", 139, "on CPU 1")?;
+    ant::down(guest)
+}
+
+/// Linux's driver has COM2, and the port works there.
+const COM2_IS_LINUXS: &str = "readlink /sys/class/tty/ttyS1/device/driver | grep -qx '.*/serial' \
+     && grep -q '02f8-02ff : serial' /proc/ioports && echo back > /dev/ttyS1";
+
+fn com2_is_lent_and_comes_back(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    for end in ["antctl stop", "kill -9 $(cat /run/ant/antd.pid)"] {
+        guest.succeed(COM2_IS_LINUXS)?;
+        answers(guest, "antctl boot --cpus 1 --memory 32M", 0, "; 32 MiB; COM2")?;
+        answers(guest, "antctl status", 0, "COM2 (ports 0x2f8-0x2ff, interrupt line 3)")?;
+        guest.succeed(
+            "grep -q '02f8-02ff : ant' /proc/ioports && grep -q ' 3:.*ant' /proc/interrupts",
+        )?;
+        guest.succeed(end)?;
+        guest.wait_until(COM2_IS_LINUXS, LIMIT)?;
+    }
+    answers(guest, "antctl boot --cpus 1 --memory 32M --device none", 0, "; 32 MiB\n")?;
+    guest.succeed(COM2_IS_LINUXS)?;
+    ant::down(guest)
+}
+
+fn com2_in_use_stays_linuxs(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    let user = guest.spawn("exec sleep 1000 < /dev/ttyS1");
+    guest.wait_until("ls -l /proc/[0-9]*/fd 2> /dev/null | grep -q ttyS1", LIMIT)?;
+    let command = "antctl boot --cpus 1 --memory 32M";
+    answers(guest, command, 0, "without COM2: /dev/ttyS1 is open in process")?;
+    answers(guest, "antctl status", 0, "Devices: none")?;
+    drop(user);
     ant::down(guest)
 }
 
