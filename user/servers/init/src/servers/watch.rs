@@ -20,8 +20,8 @@ enum State {
     Off,
     /// It lives, and is asked next.
     Rests { ask_at: u64 },
-    /// It was asked; or could not be, because its queue was full.
-    Asked { until: u64, sent: bool },
+    /// It was asked; or could not be, because its queue was full. It may have been given more time.
+    Asked { until: u64, sent: bool, again: bool },
 }
 
 impl Watch {
@@ -57,13 +57,14 @@ impl Watch {
         match self.state {
             State::Rests { ask_at } if ask_at <= now => {
                 let sent = ask(endpoint);
-                self.state = State::Asked { until: now + spec.answer_us, sent };
+                self.state = State::Asked { until: now + spec.answer_us, sent, again: false };
             }
-            // Whatever kept `init` from looking in time may have kept the server from answering.
-            State::Asked { until, sent } if until + LATE_US <= now => {
-                self.state = State::Asked { until: now + spec.answer_us, sent };
+            // Whatever kept `init` from looking in time may have kept the server from answering;
+            // once, for a clock that goes wrong must not keep a server for ever.
+            State::Asked { until, sent, again: false } if until + LATE_US <= now => {
+                self.state = State::Asked { until: now + spec.answer_us, sent, again: true };
             }
-            State::Asked { until, sent } if until <= now => {
+            State::Asked { until, sent, .. } if until <= now => {
                 // A full queue that has room by now was read from.
                 if sent || !ask(endpoint) {
                     self.stop();
