@@ -79,4 +79,4 @@ abi_struct! {
 
 const _: () = assert!(size_of::<BootBlock>() as u64 <= BOOT_BLOCK_SPAN);
 
-abi_constants!(BOOT_MAGIC, MAX_EXTENTS, BOOT_ALLOW_INJECT, BOOT_COM2);
+abi_constants!(BOOT_MAGIC, MAX_EXTENTS, BOOT_ALLOW_INJECT, BOOT_COM2, BOOT_IDLE_POLL);

@@ -133,7 +133,7 @@ struct ant_partition *ant_partition_create(struct ant_partition_create *req,
 
 	if (req->revision != ANT_REVISION)
 		return ERR_PTR(ant_fail(req, ANT_FAILURE_REVISION, ANT_REVISION, -EPROTO));
-	if (req->flags & ~ANT_BOOT_ALLOW_INJECT)
+	if (req->flags & ~(ANT_BOOT_ALLOW_INJECT | ANT_BOOT_IDLE_POLL))
 		return ERR_PTR(-EINVAL);
 	err = ant_memory_check(req);
 	if (err)

@@ -149,6 +149,10 @@ fn move_process(core: &mut Core, pid: u64, to: u64) -> Result<(), Error> {
         return Ok(());
     }
     if let Some(slot) = core.local.find_pid(pid) {
+        if core.local.caller(slot)?.is_init {
+            // Its calls are the m-kernel's.
+            return Err(Error::NotPermitted);
+        }
         moving::can_go(core, slot)?;
         moving::give(core, pid, to);
         return Ok(());
@@ -216,7 +220,7 @@ fn grant_device(
     at: u64,
 ) -> Result<(), Error> {
     let grant: DeviceGrant = user_memory::read_value(&core.local.caller(slot)?.space, at)?;
-    devices::check(&grant)?;
+    devices::check(&grant, shared::boot().flags)?;
     let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
     let Some(server) = core.local.find_pid(pid as u32) else {
         if grant.kind == ant_abi::ipc::GRANT_MEMORY {

@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
+use ant_abi::boot::BOOT_COM2;
 use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, NOTIFY_USER};
 use arrayvec::ArrayVec;
 
@@ -31,8 +32,13 @@ pub struct Grants {
 static LINE_TARGETS: [AtomicU64; LINES] = [const { AtomicU64::new(0) }; LINES];
 const TAKEN: u64 = 1 << 63;
 
-/// Whether a grant makes sense.
-pub fn check(grant: &DeviceGrant) -> Result<(), Error> {
+/// COM2's ports and interrupt line, which Linux lends or keeps.
+const COM2_PORTS: core::ops::Range<u64> = 0x2f8..0x300;
+const COM2_LINE: u64 = 3;
+
+/// Whether a grant makes sense, and is not of a device that Linux has kept: `flags` are the boot
+/// block's.
+pub fn check(grant: &DeviceGrant, flags: u32) -> Result<(), Error> {
     let end = grant.start.checked_add(grant.len).ok_or(Error::Invalid)?;
     let page = ant_abi::PAGE_SIZE as u64;
     let fits = match grant.kind {
@@ -45,7 +51,15 @@ pub fn check(grant: &DeviceGrant) -> Result<(), Error> {
         }
         _ => false,
     };
-    fits.then_some(()).ok_or(Error::Invalid)
+    if !fits {
+        return Err(Error::Invalid);
+    }
+    let com2 = match grant.kind {
+        GRANT_PORTS => grant.start < COM2_PORTS.end && COM2_PORTS.start < end,
+        GRANT_INTERRUPT => grant.start == COM2_LINE,
+        _ => false,
+    };
+    if com2 && flags & BOOT_COM2 == 0 { Err(Error::NoDevice) } else { Ok(()) }
 }
 
 impl Grants {

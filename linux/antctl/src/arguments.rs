@@ -171,6 +171,10 @@ pub struct BootArguments {
     /// Device for AnT, if nobody on Linux uses it; without it AnT runs, too
     #[arg(long, value_name = "DEVICE", default_value = "com2")]
     pub device: DeviceName,
+    /// Cores without work look for some all the time: messages between them are faster, and they take
+    /// all the power they can
+    #[arg(long)]
+    pub poll: bool,
     /// Allow `antctl inject`
     #[arg(long)]
     pub allow_inject: bool,

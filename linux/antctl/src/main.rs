@@ -108,6 +108,7 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, Failure> {
         image,
         prefork: arguments.prefork,
         allow_inject: arguments.allow_inject,
+        poll: arguments.poll,
         device: match arguments.device {
             DeviceName::Com2 => DeviceChoice::Com2,
             DeviceName::None => DeviceChoice::None,

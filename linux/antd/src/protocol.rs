@@ -107,6 +107,8 @@ pub struct Boot {
     pub prefork: u32,
     /// Whether AnT may be made to fail.
     pub allow_inject: bool,
+    /// Whether cores without work look for some all the time.
+    pub poll: bool,
     /// Which device it shall have.
     pub device: DeviceChoice,
 }
@@ -566,6 +568,7 @@ mod tests {
                 image: IMAGE.into(),
                 prefork: 2,
                 allow_inject: false,
+                poll: true,
                 device: DeviceChoice::Com2,
             }),
             Request::Run(Run {

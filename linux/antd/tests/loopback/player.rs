@@ -124,6 +124,7 @@ impl World {
             image: self.dir.join("kernel"),
             prefork,
             allow_inject: false,
+            poll: false,
             device: DeviceChoice::None,
         }
     }

@@ -318,6 +318,12 @@ impl Server {
     fn start(&mut self, surroundings: &Surroundings, now: u64) {
         match self.try_start(surroundings) {
             Ok(pid) => self.state = State::Starting { pid, until: now + START_US },
+            Err(Error::NoDevice) => {
+                self.last_end.clear();
+                let _ = write!(self.last_end, "Linux keeps its device");
+                self.tell_awaited(Err(Error::NoDevice));
+                self.give_up("Linux keeps its device");
+            }
             Err(error) => {
                 self.last_end.clear();
                 // It fits.
@@ -359,7 +365,7 @@ impl Server {
         self.tell_awaited(Err(Error::PeerGone));
         match self.history.ended(self.spec.restart, now) {
             Verdict::Again { at } => self.wait_until(at),
-            Verdict::GiveUp => self.give_up(),
+            Verdict::GiveUp => self.give_up("it has ended too often"),
         }
     }
 
@@ -369,10 +375,10 @@ impl Server {
         }
     }
 
-    fn give_up(&mut self) {
+    fn give_up(&mut self, why: &str) {
         self.watch.stop();
         self.state = State::GivenUp;
-        log!("server {} has ended too often: it is given up", self.spec.name);
+        log!("server {} is given up: {why}", self.spec.name);
         if let Err(error) = init_calls::endpoint_close(self.endpoint) {
             log!("init: its endpoint cannot be closed: {error:?}");
         }
