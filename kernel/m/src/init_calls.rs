@@ -17,7 +17,7 @@ use ant_core::ipc::Target;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::Public;
+use ant_p::process::{Public, Waiting};
 use ant_p::{Core, devices, endpoints, log, moving, process, shared, user_memory};
 
 use super::MKernel;
@@ -145,16 +145,18 @@ fn move_process(core: &mut Core, pid: u64, to: u64) -> Result<(), Error> {
     let to = to.ok_or(Error::NoDevice)?;
     let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
     let pid = pid as u32;
-    if home == usize::from(to) {
-        return Ok(());
-    }
     if let Some(slot) = core.local.find_pid(pid) {
         if core.local.caller(slot)?.is_init {
             // Its calls are the m-kernel's.
             return Err(Error::NotPermitted);
         }
-        moving::can_go(core, slot)?;
-        moving::give(core, pid, to);
+        let process = core.local.caller(slot)?;
+        if process.waiting == Waiting::Start {
+            process.home = usize::from(to);
+            process.public().core.store(u32::from(to), Ordering::Relaxed);
+        } else {
+            moving::give(core, pid, to);
+        }
         return Ok(());
     }
     mailbox::send(core.index(), home, Message::Move { pid, core: to }).map_err(|_| Error::Again)

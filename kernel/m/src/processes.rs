@@ -158,6 +158,7 @@ impl Processes {
             ipc_over: false,
             linux_over: false,
             home: plan.home,
+            goes_to: None,
             base: plan.priority,
             priority: plan.priority,
             is_init: false,

@@ -84,6 +84,9 @@ impl Core {
                 let process = self.local.remove(slot);
                 role.reap(self, process);
             }
+            if !self.local.movers.is_empty() {
+                moving::go(self);
+            }
             match self.local.queue.pick(clock::now()) {
                 Some(slot) => self.run_process(slot, role),
                 None => self.idle(),

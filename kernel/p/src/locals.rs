@@ -33,6 +33,8 @@ pub struct Locals {
     loaded: Option<u8>,
     /// Processes that are over; nobody but the memory manager has to do with them any more.
     pub(crate) over: ArrayVec<u8, MAX_PROCESSES>,
+    /// Processes that are to go to another core as soon as they can.
+    pub(crate) movers: ArrayVec<u8, MAX_PROCESSES>,
 }
 
 impl Locals {
@@ -48,6 +50,7 @@ impl Locals {
             deadline: None,
             loaded: None,
             over: ArrayVec::new(),
+            movers: ArrayVec::new(),
         }
     }
 
@@ -85,7 +88,10 @@ impl Locals {
     /// Makes a process this core's.
     pub(crate) fn insert(&mut self, process: Owned) {
         let slot = process.slot();
-        process.public().core.store(self.index as u32, Ordering::Relaxed);
+        if process.waiting != Waiting::Start {
+            // One that was not started counts where it will run.
+            process.public().core.store(self.index as u32, Ordering::Relaxed);
+        }
         if process.waiting == Waiting::No {
             process.set_state(STATE_READY);
             self.queue.add(slot, process.priority);
@@ -105,8 +111,16 @@ impl Locals {
         }
         let process = self.mine[usize::from(slot)].take();
         self.filled.retain(|filled| *filled != slot);
+        self.movers.retain(|mover| *mover != slot);
         self.publish_count();
         process.expect("only a process of this core is given up")
+    }
+
+    /// A process wants to another core.
+    pub(crate) fn note_mover(&mut self, slot: u8) {
+        if !self.movers.contains(&slot) {
+            self.movers.push(slot);
+        }
     }
 
     fn publish_count(&self) {

@@ -1,36 +1,50 @@
 //! Moving a process to another core.
 
-use ant_abi::Error;
-
 use crate::mailbox::{self, Message};
 use crate::process::{LcaState, Waiting};
 use crate::{Core, endpoints, log, shared};
 
-/// Moves the process with an id, if it is this core's, to core `to`.
+/// Moves the process with an id, if it is this core's, to core `to`: now, or as soon as it can go.
 ///
-/// A process with a call under way, in Linux or at a server, or with requests of others, stays:
-/// their answers would not find it.
+/// A process with a call under way, in Linux or at a server, or with requests of others, stays until
+/// then: their answers would not find it.
 pub fn give(core: &mut Core, pid: u32, to: u8) {
     let Some(slot) = core.local.find_pid(pid) else { return };
-    if let Err(error) = can_go(core, slot) {
-        log::info!("process {pid} stays where it is: {error:?}");
-        return;
+    let here = core.index();
+    let Some(process) = core.local.process(slot) else { return };
+    process.goes_to = Some(to).filter(|&to| usize::from(to) != here);
+    if process.goes_to.is_some() {
+        core.local.note_mover(slot);
+        go(core);
     }
-    let to = usize::from(to);
-    hand_over(core, slot, to);
-    if core.local.process(slot).is_none() {
-        log::info!("process {pid} goes to CPU {}", shared::linux_cpu(to));
+}
+
+/// Lets those go who want to, and can.
+pub fn go(core: &mut Core) {
+    for slot in core.local.movers.clone() {
+        let to = core.local.process(slot).and_then(|process| process.goes_to);
+        if to.is_some() && !can_go(core, slot) {
+            continue;
+        }
+        core.local.movers.retain(|mover| *mover != slot);
+        let Some(to) = to.map(usize::from) else { continue };
+        let Some(process) = core.local.process(slot) else { continue };
+        process.goes_to = None;
+        let pid = process.pid;
+        hand_over(core, slot, to);
+        if core.local.process(slot).is_none() {
+            log::info!("process {pid} goes to CPU {}", shared::linux_cpu(to));
+        }
     }
 }
 
 /// Whether a process can go now.
-pub fn can_go(core: &mut Core, slot: u8) -> Result<(), Error> {
+fn can_go(core: &mut Core, slot: u8) -> bool {
     let quiet = core.station.is_quiet(slot);
-    let process = core.local.caller(slot)?;
-    let here = matches!(process.waiting, Waiting::No | Waiting::Receive);
-    (quiet && here && process.lca_state == LcaState::Idle && process.ending.is_none())
-        .then_some(())
-        .ok_or(Error::Busy)
+    core.local.process(slot).is_some_and(|process| {
+        let here = matches!(process.waiting, Waiting::No | Waiting::Receive);
+        quiet && here && process.lca_state == LcaState::Idle && process.ending.is_none()
+    })
 }
 
 /// Gives a process that can go to core `to`, if that takes messages.

@@ -107,6 +107,8 @@ pub struct Process {
     pub linux_over: bool,
     /// Core it is to run on.
     pub home: usize,
+    /// Core that it shall go to as soon as it can.
+    pub goes_to: Option<u8>,
     /// Its own priority.
     pub base: u8,
     /// The priority it runs with: its own, or that of a caller that waits for it.

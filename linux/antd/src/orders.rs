@@ -70,7 +70,7 @@ impl Order {
             Order::Kill { .. } => "ended".into(),
             Order::Inject { .. } => "done".into(),
             Order::Priority { pid, priority } => format!("process {pid} has priority {priority}"),
-            Order::Move { pid, cpu, .. } => format!("process {pid} is on CPU {cpu}"),
+            Order::Move { pid, cpu, .. } => format!("process {pid} goes to CPU {cpu}"),
             Order::Restart { server } => format!("{server} was restarted"),
             Order::Replace { server } => format!("{server} was replaced"),
         }

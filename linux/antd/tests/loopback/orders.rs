@@ -220,7 +220,7 @@ fn priorities_and_moves() {
     let client = ask(&world, Request::Move { pid: process.pid, cpu: 1 });
     let asked = world.init_obeys(REQUEST_MOVE, 0);
     assert_eq!((asked.head.a, asked.head.b), (process.pid, 0));
-    assert_eq!(done(client.reply()), format!("process {} is on CPU 1", process.pid));
+    assert_eq!(done(client.reply()), format!("process {} goes to CPU 1", process.pid));
     let client = ask(&world, Request::Move { pid: process.pid, cpu: 2 });
     let _ = world.init_obeys(REQUEST_MOVE, Error::Busy.to_return() as i32);
     assert!(client.refusal().contains("try again"));
