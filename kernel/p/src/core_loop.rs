@@ -14,7 +14,7 @@ use crate::arch::context::VECTOR_SYSCALL;
 use crate::arch::{clock, cpu, trap};
 use crate::locals::{Locals, Passages};
 use crate::mailbox::{self, Message};
-use crate::process::{Ending, Owned, Waiting};
+use crate::process::{self, Ending, Owned, Waiting};
 use crate::{end, endpoints, linux, log, moving, shared, syscalls};
 
 /// What differs between m-kernel and p-kernel.
@@ -107,6 +107,11 @@ impl Core {
 
     /// Does what another core asks for.
     pub fn obey(&mut self, from: usize, message: Message, role: &mut impl Role) {
+        if let Some(pid) = message.about()
+            && self.local.find_pid(pid).is_none()
+        {
+            return self.pass_on(pid, message);
+        }
         match message {
             Message::Ipc(packet) => self.station.take(from as u8, packet, &mut self.local),
             Message::Adopt(process) => self.adopt(process),
@@ -132,6 +137,15 @@ impl Core {
             }
             Message::Answer { slot, result } => syscalls::answered(self, slot, result),
             other => role.message(self, from, other),
+        }
+    }
+
+    /// Sends a message after a process that has left this core; it left before the message does. One
+    /// about a process that is over is nobody's.
+    fn pass_on(&mut self, pid: u32, message: Message) {
+        let Some(home) = process::home_of(pid).filter(|&home| home != self.index()) else { return };
+        if mailbox::send(self.index(), home, message).is_err() {
+            log::error!("CPU {} takes no messages", shared::linux_cpu(home));
         }
     }
 

@@ -109,6 +109,18 @@ const DROPPED: u64 = 27;
 const REAP: u64 = 28;
 
 impl Message {
+    /// The id of the process that it is about, if it is for the core that has that process.
+    pub fn about(&self) -> Option<u32> {
+        match *self {
+            Message::Kill { pid, .. }
+            | Message::Released { pid }
+            | Message::Priority { pid, .. }
+            | Message::Move { pid, .. }
+            | Message::Grant { pid, .. } => Some(pid),
+            _ => None,
+        }
+    }
+
     fn encode(&self) -> [u64; 8] {
         let [a, b, c, d, e] = match *self {
             Message::Ipc(ref packet) => return packet.encode(),

@@ -1,5 +1,7 @@
 //! Moving a process to another core.
 
+use core::sync::atomic::Ordering;
+
 use crate::mailbox::{self, Message};
 use crate::process::{LcaState, Waiting};
 use crate::{Core, endpoints, log, shared};
@@ -63,6 +65,8 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
     }
     let mut process = core.local.remove(slot);
     process.home = to;
+    // From here on, what is sent after it finds it there.
+    process.public().core.store(to as u32, Ordering::Relaxed);
     // Another may have taken its endpoint.
     process.endpoint = core.station.endpoint(slot);
     if let Some(endpoint) = process.endpoint {

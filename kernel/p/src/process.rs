@@ -351,6 +351,12 @@ pub fn pid_in(slot: u8) -> u32 {
     TABLE[usize::from(slot)].public.pid.load(Ordering::Acquire)
 }
 
+/// Index of the core that has the process with an id, or is about to.
+pub fn home_of(pid: u32) -> Option<usize> {
+    let public = find(|public| public.pid.load(Ordering::Relaxed) == pid)?;
+    Some(public.core.load(Ordering::Relaxed) as usize)
+}
+
 /// The slot that a process of the table is in.
 pub fn slot_of(process: &'static Public) -> u8 {
     let is_it = |slot: &Slot| core::ptr::eq(&raw const slot.public, process);
