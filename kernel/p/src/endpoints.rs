@@ -134,9 +134,14 @@ pub fn take_bits(number: u8) -> u64 {
     if bits.load(Ordering::Relaxed) == 0 { 0 } else { bits.swap(0, Ordering::SeqCst) }
 }
 
+/// Messages for which only `init` finds room, so that it can ask servers whether they live whatever
+/// others send.
+const KEPT_FOR_INIT: usize = 32;
+
 /// Makes sure of room for one message more. Whether there is some.
-pub fn reserve_send(number: u8) -> bool {
-    let room = one_more(&SENDS, STATION_SENDS as u32);
+pub fn reserve_send(number: u8, of_init: bool) -> bool {
+    let most = if of_init { STATION_SENDS } else { STATION_SENDS - KEPT_FOR_INIT };
+    let room = one_more(&SENDS, most as u32);
     let there = room && one_more(&endpoint(number).sends, SENDS_MAX as u32);
     if room && !there {
         one_less(&SENDS);

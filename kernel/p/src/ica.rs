@@ -37,14 +37,15 @@ pub fn send_off(local: &mut Locals, slot: u8, span: Span, may_lend: bool) -> Res
     Ok(())
 }
 
-/// Whether a process has all pages of a span mapped, as their owner or one of those who share them.
+/// Whether a process has all pages of a span mapped, as their owner or one of those who share them:
+/// the pages themselves, not scratch in their place.
 fn has_all(local: &mut Locals, slot: u8, span: Span) -> Result<(), Error> {
     let end = u64::from(span.first()) + u64::from(span.count());
     if span.count() == 0 || end > ant_abi::layout::ICA_PAGES {
         return Err(Error::Fault);
     }
     let space = &local.caller(slot)?.space;
-    let has = |page| space.ica_frame(page).is_some();
+    let has = |page| space.ica_frame(page).is_some_and(|frame| TABLE.frame(page) == Some(frame));
     pages(span).all(has).then_some(()).ok_or(Error::Fault)
 }
 

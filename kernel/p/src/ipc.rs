@@ -153,7 +153,8 @@ fn send_message(core: &mut Core, slot: u8, number: u64, message: Message) -> Res
     if lends {
         return Err(Error::Invalid);
     }
-    if !endpoints::reserve_send(handle.endpoint) {
+    let of_init = core.local.caller(slot)?.is_init;
+    if !endpoints::reserve_send(handle.endpoint, of_init) {
         return Err(Error::QueueFull);
     }
     let sent = ica::send_off(&mut core.local, slot, message.span, false).and_then(|()| {
