@@ -9,7 +9,7 @@ const NODES: usize = MAX_PROCESSES + SENDS;
 const END: u8 = u8::MAX;
 
 /// A message that nobody waits for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) endpoint: u8,
     pub(super) badge: u32,
@@ -27,21 +27,21 @@ pub(super) enum Item {
 
 /// Node `n` is client `n`, or, from `MAX_PROCESSES` on, place `n - MAX_PROCESSES` for a message
 /// that nobody waits for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Node {
     next: u8,
     previous: u8,
     priority: u8,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct List {
     first: u8,
     last: u8,
 }
 
 /// All lists of one core.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Queue {
     lists: [List; MAX_PROCESSES],
     nodes: [Node; NODES],
@@ -67,6 +67,7 @@ impl Queue {
     }
 
     /// What is first for `server`.
+    #[inline]
     pub(super) fn first(&self, server: u8) -> Option<Item> {
         let first = self.lists[usize::from(server)].first;
         (first != END).then(|| item(first))

@@ -7,6 +7,7 @@ use super::message::{Message, Packet, Token};
 use super::priorities::Priorities;
 use super::queue::{Item, Queue, Sent};
 
+mod direct;
 #[cfg(test)]
 mod inspect;
 #[cfg(test)]
@@ -141,7 +142,7 @@ enum Withdrawal {
 }
 
 /// A process of this core as a client. What it sends is in `Station::messages`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
     Idle,
     /// Nobody receives at the endpoint.
@@ -161,7 +162,7 @@ enum Client {
 }
 
 /// A process of this core.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Local {
     client: Client,
     receiving: bool,
@@ -191,7 +192,7 @@ impl Local {
 
 /// A call to a server of this core, by the slot of its client, which may be another core's. Its
 /// message is in `Station::messages`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Caller {
     core: u8,
     sequence: u32,
@@ -203,7 +204,7 @@ struct Caller {
 }
 
 /// IPC of one core.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Station {
     core: u8,
     sequence: u32,
@@ -326,15 +327,8 @@ impl Station {
         outside: &mut impl Outside,
     ) -> Result<(), NotWaiting> {
         let client = token.client();
-        let place = self.callers.get_mut(usize::from(client)).ok_or(NotWaiting)?;
-        let caller = place.as_ref().ok_or(NotWaiting)?;
-        let is_it = caller.server == server
-            && !caller.queued
-            && Token::new(client, caller.core, caller.sequence) == token;
-        if !is_it {
-            return Err(NotWaiting);
-        }
-        let Some(caller) = place.take() else { return Err(NotWaiting) };
+        let caller = self.caller(server, token).ok_or(NotWaiting)?;
+        self.callers[usize::from(client)] = None;
         self.served(client, caller, false, outside);
         if caller.core == self.core {
             self.finish(client, caller.sequence, Ending::Reply(message), outside);
@@ -500,6 +494,17 @@ impl Station {
         self.sequence
     }
 
+    /// The call that `server` has received with this token, if it is to be replied to.
+    #[inline]
+    fn caller(&self, server: u8, token: Token) -> Option<Caller> {
+        let client = token.client();
+        let caller = (*self.callers.get(usize::from(client))?)?;
+        let is_it = caller.server == server
+            && !caller.queued
+            && Token::new(client, caller.core, caller.sequence) == token;
+        is_it.then_some(caller)
+    }
+
     /// Sends a call to whoever serves it now, or lets it wait, or ends it.
     fn dispatch(
         &mut self,
@@ -550,10 +555,7 @@ impl Station {
         outside: &mut impl Outside,
     ) {
         let CallOptions { endpoint, generation, badge, .. } = options;
-        let sequence = self.next_sequence();
-        let local = self.local(client);
-        local.client = Client::Sent { sequence, core, options };
-        let priority = local.effective;
+        let (sequence, priority) = self.set_out(client, options, core);
         if core == self.core {
             let caller = Caller { core, sequence, server, badge, priority, queued: true };
             self.arrive(client, endpoint, caller, message, outside);
@@ -573,23 +575,39 @@ impl Station {
         outside.post(core, packet);
     }
 
+    /// Notes that a client's call is with core `core`; gives its number and its priority.
+    #[inline]
+    fn set_out(&mut self, client: u8, options: CallOptions, core: u8) -> (u32, u8) {
+        let sequence = self.next_sequence();
+        let local = self.local(client);
+        local.client = Client::Sent { sequence, core, options };
+        (sequence, local.effective)
+    }
+
+    /// Notes a caller of a server of this core; says whether it is queued.
+    #[inline]
+    fn enlist(&mut self, client: u8, endpoint: u8, mut caller: Caller) -> bool {
+        let local = self.local(caller.server);
+        // It may not have been told yet, and never be if another is bound before.
+        local.endpoint = Some(endpoint);
+        local.callers.add(caller.priority);
+        caller.queued = !core::mem::take(&mut local.receiving);
+        self.callers[usize::from(client)] = Some(caller);
+        caller.queued
+    }
+
     /// A call comes to a server of this core.
     fn arrive(
         &mut self,
         client: u8,
         endpoint: u8,
-        mut caller: Caller,
+        caller: Caller,
         message: &Message,
         outside: &mut impl Outside,
     ) {
         let Caller { core, sequence, server, badge, priority, .. } = caller;
-        let local = self.local(server);
-        // It may not have been told yet, and never be if another is bound before.
-        local.endpoint = Some(endpoint);
-        local.callers.add(priority);
-        caller.queued = !core::mem::take(&mut local.receiving);
-        self.callers[usize::from(client)] = Some(caller);
-        if caller.queued {
+        let queued = self.enlist(client, endpoint, caller);
+        if queued {
             self.messages[usize::from(client)] = *message;
             self.queue.add_call(server, client, priority);
         } else {
@@ -598,7 +616,7 @@ impl Station {
         if priority > self.locals[usize::from(server)].effective {
             self.raise(server, priority, outside);
         }
-        if !caller.queued {
+        if !queued {
             let token = Token::new(client, core, sequence);
             outside.received(server, Received::Call { token, badge, message: *message });
         }

@@ -155,6 +155,20 @@ fn a_switch_to_one_that_is_runnable_does_nothing() {
 }
 
 #[test]
+fn the_core_is_not_passed_when_another_may_want_it() {
+    let mut queue = RunQueue::new(SLICE);
+    assert!(!queue.can_pass(HIGH), "nobody has it");
+    queue.add(1, MIDDLE);
+    queue.pick(0);
+    assert!(queue.can_pass(LOW) && queue.can_pass(HIGH), "nobody else is there");
+    queue.add(2, MIDDLE);
+    assert!(queue.can_pass(MIDDLE), "in the same slice");
+    assert!(!queue.can_pass(LOW) && !queue.can_pass(HIGH), "it would need another timer");
+    queue.add(3, HIGH);
+    assert!(!queue.can_pass(MIDDLE));
+}
+
+#[test]
 fn another_priority_counts_from_the_next_pick() {
     let mut queue = RunQueue::new(SLICE);
     for id in [1, 2, 3] {
@@ -217,6 +231,7 @@ enum Step {
     SetPriority(u8, u8),
     Pick(u64),
     Switch(u8, u8),
+    Pass(u8, u8),
     Yield,
     Block,
 }
@@ -237,6 +252,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (id(), priority()).prop_map(|(id, priority)| Step::SetPriority(id, priority)),
         4 => (0..2 * SLICE).prop_map(Step::Pick),
         2 => (id(), priority()).prop_map(|(id, priority)| Step::Switch(id, priority)),
+        2 => (id(), priority()).prop_map(|(id, priority)| Step::Pass(id, priority)),
         1 => Just(Step::Yield),
         2 => Just(Step::Block),
     ]
@@ -363,6 +379,15 @@ proptest! {
                         queue.switch_to(id, priority),
                         model.switch_to(id, priority)
                     );
+                }
+                Step::Pass(id, priority) => {
+                    if queue.can_pass(priority) && !model.runnable(id) {
+                        let deadline = queue.deadline();
+                        queue.pass(id, priority);
+                        model.current = None;
+                        prop_assert!(model.switch_to(id, priority));
+                        prop_assert_eq!(queue.deadline(), deadline);
+                    }
                 }
                 Step::Yield => {
                     queue.yield_current();

@@ -15,7 +15,7 @@ use crate::arch::{clock, cpu, trap};
 use crate::locals::{Locals, Passages};
 use crate::mailbox::{self, Message};
 use crate::process::{self, Ending, Owned, Waiting};
-use crate::{end, endpoints, linux, log, moving, shared, syscalls};
+use crate::{direct, end, endpoints, linux, log, moving, shared, syscalls};
 
 /// What differs between m-kernel and p-kernel.
 pub trait Role: Sized {
@@ -88,7 +88,10 @@ impl Core {
                 moving::go(self);
             }
             match self.local.queue.pick(clock::now()) {
-                Some(slot) => self.run_process(slot, role),
+                Some(slot) => {
+                    self.local.set_timer();
+                    self.run_process(slot, role);
+                }
                 None => self.idle(),
             }
         }
@@ -184,8 +187,18 @@ impl Core {
         self.station.set_base(slot, priority, &mut self.local);
     }
 
-    fn run_process(&mut self, slot: u8, role: &mut impl Role) {
-        match self.local.run(slot, &mut self.passages) {
+    /// Runs a process, and those that it and they pass the core to directly, until something comes
+    /// that the loop has to look at.
+    fn run_process(&mut self, mut slot: u8, role: &mut impl Role) {
+        let vector = loop {
+            let vector = self.local.run(slot, &mut self.passages);
+            match direct::serve(self, slot, vector) {
+                Some(next) => slot = next,
+                None => break vector,
+            }
+        };
+        self.local.runs_no_process();
+        match vector {
             VECTOR_SYSCALL => syscalls::serve(self, slot, role),
             vector if vector >= 32 => {
                 if let Some(process) = self.local.process(slot) {

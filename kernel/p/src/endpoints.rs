@@ -37,6 +37,7 @@ impl State {
         target | u64::from(self.incarnation) << 32 | u64::from(self.generation)
     }
 
+    #[inline]
     fn decode(word: u64) -> Self {
         let target = match word >> 62 {
             UNBOUND => Target::Unbound,
@@ -59,11 +60,13 @@ static TABLE: [Endpoint; ENDPOINTS] = [const {
     Endpoint { state: AtomicU64::new(0), bits: AtomicU64::new(0), sends: AtomicU32::new(0) }
 }; ENDPOINTS];
 
+#[inline]
 fn endpoint(number: u8) -> &'static Endpoint {
     &TABLE[usize::from(number)]
 }
 
 /// How an endpoint is now.
+#[inline]
 pub fn state(number: u8) -> State {
     State::decode(endpoint(number).state.load(Ordering::Acquire))
 }
@@ -128,10 +131,15 @@ pub fn raise(number: u8, bits: u64) {
     endpoint(number).bits.fetch_or(bits, Ordering::SeqCst);
 }
 
+/// Whether notification bits wait.
+#[inline]
+pub fn has_bits(number: u8) -> bool {
+    endpoint(number).bits.load(Ordering::Relaxed) != 0
+}
+
 /// Takes the notification bits.
 pub fn take_bits(number: u8) -> u64 {
-    let bits = &endpoint(number).bits;
-    if bits.load(Ordering::Relaxed) == 0 { 0 } else { bits.swap(0, Ordering::SeqCst) }
+    if has_bits(number) { endpoint(number).bits.swap(0, Ordering::SeqCst) } else { 0 }
 }
 
 /// Messages for which only `init` finds room, so that it can ask servers whether they live whatever

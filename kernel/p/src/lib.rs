@@ -6,7 +6,8 @@
 //!
 //! - `arch`: the one place with assembler, page tables, APIC, traps.
 //! - `core_loop`, `locals`, `process`: one core and its processes.
-//! - `ipc`, `endpoints`, `handles`, `ica`: messages between processes, and the pages they hand over.
+//! - `ipc`, `endpoints`, `handles`, `ica`: messages between processes, and the pages they hand over;
+//!   `direct`: the short way of most of them.
 //! - `mailbox`: messages between cores.
 //! - `linux`: the Linux side of a process.
 #![no_std]
@@ -14,6 +15,7 @@
 pub mod arch;
 mod core_loop;
 pub mod devices;
+mod direct;
 pub mod end;
 pub mod endpoints;
 pub mod handles;

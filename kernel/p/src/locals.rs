@@ -1,7 +1,7 @@
 //! The processes of one core: which there are, who runs, who waits until when. Only that core has
 //! them.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::syscall::{STATE_READY, STATE_RUNNING};
 use ant_abi::{Error, MAX_PROCESSES, store};
@@ -10,9 +10,10 @@ use ant_core::sched::RunQueue;
 use arrayvec::ArrayVec;
 
 use crate::arch::apic::Timer;
+use crate::arch::percore::OwnArea;
 use crate::arch::{clock, paging};
 use crate::process::{Owned, Waiting};
-use crate::shared;
+use crate::shared::{self, Control};
 
 /// Time slice when more than one process of a priority wants the core, in microseconds.
 const SLICE_US: u64 = 10_000;
@@ -20,6 +21,8 @@ const SLICE_US: u64 = 10_000;
 /// The processes of one core.
 pub struct Locals {
     index: usize,
+    control: Control,
+    area: OwnArea,
     /// The processes that are this core's, by slot.
     mine: [Option<Owned>; MAX_PROCESSES],
     /// Slots of `mine` that are filled, in no order.
@@ -42,6 +45,8 @@ impl Locals {
     pub fn new(index: usize, timer: Timer) -> Self {
         Self {
             index,
+            control: shared::control(index),
+            area: OwnArea::of_this_core(),
             mine: [const { None }; MAX_PROCESSES],
             filled: ArrayVec::new(),
             queue: RunQueue::new(clock::cycles(SLICE_US)),
@@ -60,8 +65,16 @@ impl Locals {
     }
 
     /// A process of this core.
+    #[inline]
     pub fn process(&mut self, slot: u8) -> Option<&mut Owned> {
         self.mine.get_mut(usize::from(slot))?.as_mut()
+    }
+
+    /// Two processes of this core, and who runs.
+    #[inline]
+    pub(crate) fn two(&mut self, a: u8, b: u8) -> Option<([&mut Owned; 2], &mut RunQueue)> {
+        let [a, b] = self.mine.get_disjoint_mut([usize::from(a), usize::from(b)]).ok()?;
+        Some(([a.as_mut()?, b.as_mut()?], &mut self.queue))
     }
 
     /// A process of this core that makes a system call.
@@ -125,7 +138,7 @@ impl Locals {
 
     fn publish_count(&self) {
         let count = self.filled.len() as u32;
-        shared::control(self.index).processes().store(count, Ordering::Relaxed);
+        self.control.processes().store(count, Ordering::Relaxed);
     }
 
     /// Takes a process off the run queue.
@@ -188,23 +201,26 @@ impl Locals {
     }
 
     /// Lets a process run until its next trap, and says which.
+    #[inline]
     pub(crate) fn run(&mut self, slot: u8, passages: &mut Passages) -> u64 {
-        let control = shared::control(self.index);
-        self.set_timer();
-        let before = self.loaded;
         let process = self.mine[usize::from(slot)].as_mut().expect("the queue holds own processes");
-        if before != Some(slot) {
+        if self.loaded != Some(slot) {
             process.space.load();
             self.loaded = Some(slot);
-            shared::count(control.switches());
+            shared::count(self.control.switches());
         }
         process.set_state(STATE_RUNNING);
-        control.running_pid().store(process.pid, Ordering::Relaxed);
+        self.control.running_pid().store(process.pid, Ordering::Relaxed);
         passages.leave_kernel();
-        process.context.run();
+        process.context.run(&mut self.area);
         passages.enter_kernel();
-        control.running_pid().store(0, Ordering::Relaxed);
         process.context.vector
+    }
+
+    /// Tells Linux that none of the processes has the core.
+    #[inline]
+    pub(crate) fn runs_no_process(&self) {
+        self.control.running_pid().store(0, Ordering::Relaxed);
     }
 
     /// Asks for a timer interrupt only when somebody waits for the core or for a time (tickless
@@ -228,13 +244,13 @@ impl Locals {
 
 /// Tells Linux, through shared memory, when the kernel runs on this core: odd while it does.
 pub(crate) struct Passages {
-    core: usize,
+    published: &'static AtomicU64,
     count: u64,
 }
 
 impl Passages {
     pub(crate) fn new(core: usize) -> Self {
-        Self { core, count: 1 }
+        Self { published: shared::control(core).passages(), count: 1 }
     }
 
     pub(crate) fn leave_kernel(&mut self) {
@@ -247,6 +263,6 @@ impl Passages {
 
     fn step(&mut self) {
         self.count = self.count.wrapping_add(1);
-        shared::control(self.core).passages().store(self.count, Ordering::Relaxed);
+        self.published.store(self.count, Ordering::Relaxed);
     }
 }

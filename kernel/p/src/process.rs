@@ -244,6 +244,7 @@ static TABLE: [Slot; MAX_PROCESSES] =
 /// The one right to touch a process.
 pub struct Owned {
     slot: u8,
+    entry: &'static Slot,
 }
 
 impl Owned {
@@ -265,15 +266,14 @@ impl Owned {
         public.kill_sent.store(false, Ordering::Relaxed);
         public.state.store(STATE_CREATED, Ordering::Relaxed);
         public.pid.store(pid, Ordering::Release);
-        Self { slot }
+        Self { slot, entry }
     }
 
     /// Takes the process out of its slot, which is free then. The m-kernel only.
     pub fn remove(self) -> Process {
-        let entry = &TABLE[usize::from(self.slot)];
         // SAFETY: `self` is the one owner.
-        let process = unsafe { (*entry.process.get()).take() };
-        entry.public.pid.store(0, Ordering::Release);
+        let process = unsafe { (*self.entry.process.get()).take() };
+        self.entry.public.pid.store(0, Ordering::Release);
         process.expect("an owned slot holds a process")
     }
 
@@ -282,7 +282,7 @@ impl Owned {
     /// # Safety
     /// The `Owned` of this slot was given up to the message.
     pub unsafe fn from_slot(slot: u8) -> Self {
-        Self { slot }
+        Self { slot, entry: &TABLE[usize::from(slot)] }
     }
 
     /// Its slot.
@@ -292,7 +292,7 @@ impl Owned {
 
     /// What anyone may read about it.
     pub fn public(&self) -> &'static Public {
-        &TABLE[usize::from(self.slot)].public
+        &self.entry.public
     }
 
     /// What the address stores carry for its LCA, if it has one.
@@ -301,6 +301,7 @@ impl Owned {
     }
 
     /// Publishes what it does.
+    #[inline]
     pub fn set_state(&self, state: u32) {
         self.public().state.store(state, Ordering::Relaxed);
     }
@@ -316,18 +317,18 @@ impl Process {
 impl Deref for Owned {
     type Target = Process;
 
+    #[inline]
     fn deref(&self) -> &Process {
         // SAFETY: the one owner; the slot is filled as long as an owner exists.
-        unsafe { (*TABLE[usize::from(self.slot)].process.get()).as_ref() }
-            .expect("an owned slot holds a process")
+        unsafe { (*self.entry.process.get()).as_ref().unwrap_unchecked() }
     }
 }
 
 impl DerefMut for Owned {
+    #[inline]
     fn deref_mut(&mut self) -> &mut Process {
         // SAFETY: as in `deref`.
-        unsafe { (*TABLE[usize::from(self.slot)].process.get()).as_mut() }
-            .expect("an owned slot holds a process")
+        unsafe { (*self.entry.process.get()).as_mut().unwrap_unchecked() }
     }
 }
 

@@ -11,9 +11,15 @@ use zerocopy::FromZeros;
 use crate::raw::syscall;
 
 /// The result of a system call, as Rust has it.
+#[inline]
 pub(crate) fn check(result: i64) -> Result<u64, Error> {
+    u64::try_from(result).map_err(|_| error(result))
+}
+
+#[cold]
+fn error(result: i64) -> Error {
     // The kernel has only the errors of the list; anything else would be a newer kernel's.
-    u64::try_from(result).map_err(|_| Error::from_return(result).unwrap_or(Error::Invalid))
+    Error::from_return(result).unwrap_or(Error::Invalid)
 }
 
 /// Ends the program.

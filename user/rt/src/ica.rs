@@ -38,6 +38,7 @@ impl Pages {
     }
 
     /// To send: the receiver owns them then.
+    #[inline]
     pub fn hand_over(self) -> Parcel<'static> {
         Parcel::HandOver(self)
     }
@@ -143,6 +144,7 @@ pub enum Parcel<'a> {
 
 impl Parcel<'_> {
     /// How the kernel is told.
+    #[inline]
     pub(crate) fn span(&self) -> Span {
         match self {
             Self::HandOver(pages) => pages.0.span(Transfer::HandOver),
@@ -153,6 +155,7 @@ impl Parcel<'_> {
     }
 
     /// They are the receiver's now, or still this process's.
+    #[inline]
     pub(crate) fn sent(self) {
         if let Self::HandOver(Pages(owned)) = self {
             mem::forget(owned);
@@ -170,6 +173,7 @@ pub(crate) enum Arrived {
 
 impl Arrived {
     /// What the kernel has told: this process has the pages now.
+    #[inline]
     pub(crate) fn new(span: Span) -> Option<Self> {
         let owned = || Owned { first: span.first(), count: span.count() };
         Some(match span.transfer()? {

@@ -97,6 +97,19 @@ pub enum CallError {
     Refused(Error),
 }
 
+impl CallError {
+    /// As the kernel has it; `detail` is what it says beside the error.
+    #[cold]
+    fn new(error: Error, detail: u64) -> Self {
+        match error {
+            Error::PeerRestarted => Self::PeerRestarted { generation: detail as u32 },
+            Error::PeerGone => Self::PeerGone,
+            Error::TimedOut => Self::TimedOut,
+            error => Self::Refused(error),
+        }
+    }
+}
+
 impl From<CallError> for Error {
     fn from(error: CallError) -> Self {
         match error {
@@ -123,6 +136,7 @@ impl fmt::Display for CallError {
 
 /// Sends the message and waits for the reply. Pages to hand over that are still in the message
 /// after an error did not go.
+#[inline]
 pub fn call(
     handle: Handle,
     message: &mut Message<'_>,
@@ -134,12 +148,7 @@ pub fn call(
     let (result, registers) = exchange(IPC_CALL, operands, message);
     match result {
         Ok(()) => Ok(Reply::new(&registers)),
-        Err(Error::PeerRestarted) => {
-            Err(CallError::PeerRestarted { generation: registers.operands[1] as u32 })
-        }
-        Err(Error::PeerGone) => Err(CallError::PeerGone),
-        Err(Error::TimedOut) => Err(CallError::TimedOut),
-        Err(error) => Err(CallError::Refused(error)),
+        Err(error) => Err(CallError::new(error, registers.operands[1])),
     }
 }
 
@@ -162,6 +171,7 @@ pub fn ask(
 }
 
 /// Puts the message into the queue of an endpoint and goes on; nothing can be lent.
+#[inline]
 pub fn send(handle: Handle, message: &mut Message<'_>) -> Result<(), Error> {
     exchange(IPC_SEND, [handle.number(), 0, 0], message).0
 }
@@ -172,18 +182,21 @@ pub fn notify(handle: Handle, bits: u64) -> Result<(), Error> {
 }
 
 /// Waits for whatever comes to this process's endpoint.
+#[inline]
 pub fn receive(timeout: Timeout) -> Result<Received, Error> {
     let (result, registers) = exchange(IPC_RECEIVE, [0, timeout.0, 0], &mut Message::default());
     result.map(|()| received(&registers))
 }
 
 /// Replies to a request.
+#[inline]
 pub fn reply(token: Token, message: &mut Message<'_>) -> Result<(), Error> {
     exchange(IPC_REPLY, [token.number(), 0, 0], message).0
 }
 
 /// Replies, if there is a request to reply to, and waits for what comes next. That nobody waits for
 /// the reply any more is no error.
+#[inline]
 pub fn reply_receive(
     token: Option<Token>,
     message: &mut Message<'_>,
@@ -209,6 +222,7 @@ pub fn close(handle: Handle) -> Result<(), Error> {
 
 /// Makes the call with the message, and settles whose its pages are: after an error the kernel
 /// leaves those that did not go in the span.
+#[inline]
 fn exchange(
     number: u64,
     operands: [u64; 3],
@@ -216,13 +230,14 @@ fn exchange(
 ) -> (Result<(), Error>, Registers) {
     let mut registers = message.registers(operands);
     // SAFETY: the pages are the message's, so this process's to give.
-    let result = check(unsafe { raw::exchange(number, &mut registers) }).map(drop);
-    if result.is_ok() || registers.span == 0 {
+    let result = unsafe { raw::exchange(number, &mut registers) };
+    if result == 0 || registers.span == 0 {
         message.sent();
     }
-    (result, registers)
+    (check(result).map(drop), registers)
 }
 
+#[inline]
 fn received(registers: &Registers) -> Received {
     let [kind, token, badge] = registers.operands;
     match kind {

@@ -15,6 +15,7 @@ use ant_core::lca::Memory;
 ///
 /// # Safety
 /// What the call does with its arguments as addresses must be sound.
+#[inline]
 pub unsafe fn syscall(number: u64, args: [u64; 3]) -> i64 {
     let result;
     // SAFETY: the kernel preserves all registers but rax, rcx and r11; the rest is the caller's
@@ -51,6 +52,7 @@ pub struct Registers {
 ///
 /// # Safety
 /// The span's pages must be the caller's to give in that way; batches: see `syscall`.
+#[inline]
 pub unsafe fn exchange(number: u64, registers: &mut Registers) -> i64 {
     let Registers { operands, words, span, handle } = registers;
     let result;

@@ -62,6 +62,47 @@ fn a_server_that_waits_gets_the_call_at_once() {
 }
 
 #[test]
+fn a_call_and_its_reply_go_directly() {
+    let mut world = world(0);
+    world.goes_directly = true;
+    assert_eq!(world.receive(SERVER), None);
+    for _ in 0..2 {
+        let call = world.call(CLIENT, Ask::at(1));
+        assert!(world.got(SERVER).is_some());
+        world.reply_receive(SERVER, call);
+        assert!(world.is_replied(call));
+    }
+    assert_eq!(world.went_directly, 4);
+    world.finish();
+}
+
+#[test]
+fn who_has_to_wait_does_not_call_directly() {
+    let mut world = world(0);
+    world.goes_directly = true;
+    let call = world.call(CLIENT, Ask::at(1));
+    world.call(OTHER, Ask::at(1));
+    assert_eq!(world.receive_call(SERVER), call, "it was at something else");
+    world.reply_receive(SERVER, call);
+    assert!(world.is_replied(call), "it gets the next at once");
+    assert_eq!(world.went_directly, 0);
+    world.finish();
+}
+
+#[test]
+fn who_raises_its_server_does_not_call_directly() {
+    let mut world = world(0);
+    world.goes_directly = true;
+    world.receive(SERVER);
+    world.set_base(CLIENT, 5);
+    let call = world.call(CLIENT, Ask::at(1));
+    assert_eq!(world.effective(SERVER), 5);
+    world.reply_receive(SERVER, call);
+    assert_eq!((world.effective(SERVER), world.went_directly), (2, 0));
+    world.finish();
+}
+
+#[test]
 fn a_reply_is_given_once() {
     both(|core| {
         let (mut world, call) = in_service(core);

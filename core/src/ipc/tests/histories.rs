@@ -151,10 +151,7 @@ impl World {
                 self.stop_receiving(server);
             }
             Step::Reply { who, which, and_receive } => {
-                let server = self.reply_some(who, which)?;
-                if and_receive {
-                    self.receive(server);
-                }
+                self.reply_some(who, which, and_receive)?;
             }
             Step::Forge { who, whose, flip } => self.forge(who, whose, flip)?,
             Step::TimeOut { who } => {
@@ -194,16 +191,20 @@ impl World {
     }
 
     /// Somebody who has received a call replies to it.
-    fn reply_some(&mut self, who: u8, which: u8) -> Option<u8> {
+    fn reply_some(&mut self, who: u8, which: u8, and_receive: bool) -> Option<()> {
         let has_some = |slot| !self.machine.processes[&slot].tokens.is_empty();
         let server = self.choose(who, |slot, doing| doing == Doing::Runs && has_some(slot))?;
         let tokens = &mut self.machine.processes.get_mut(&server)?.tokens;
         let (_, id) = tokens[usize::from(which) % tokens.len()];
-        if self.reply(server, id).is_err() {
-            let tokens = &mut self.machine.processes.get_mut(&server)?.tokens;
-            tokens.retain(|&(_, its)| its != id);
+        if and_receive {
+            self.reply_receive(server, id);
+        } else {
+            // What became of it, the world knows.
+            let _ = self.reply(server, id);
         }
-        Some(server)
+        // It has had its reply, or nobody waits for one.
+        self.machine.processes.get_mut(&server)?.tokens.retain(|&(_, its)| its != id);
+        Some(())
     }
 
     /// Somebody replies to what another has received, or with a token that is not quite one.
@@ -221,18 +222,37 @@ impl World {
 }
 
 fn live_through(cores: u8, steps: &[Step]) {
+    let mut world = populated(cores);
+    for step in steps {
+        world.step(step, cores);
+    }
+    world.finish();
+}
+
+/// Something to begin with: a server at each endpoint but the last, and two clients.
+fn populated(cores: u8) -> World {
     let mut world = World::new(cores);
-    // Something to begin with: a server at each endpoint but the last, and two clients.
     for (slot, endpoint) in SLOTS.into_iter().zip(0..ENDPOINTS - 1) {
         world.serve(slot, slot % cores, slot % 3, endpoint);
     }
     for slot in &SLOTS[5..] {
         world.spawn(*slot, slot % cores, slot % 5);
     }
+    world
+}
+
+/// Lives through the same in two worlds, in one of them with the direct way.
+fn live_twice(cores: u8, steps: &[Step]) {
+    let mut world = populated(cores);
+    let mut other = populated(cores);
+    other.goes_directly = true;
     for step in steps {
         world.step(step, cores);
+        other.step(step, cores);
+        assert!(other.is_like(&world), "{step:?} makes a difference");
     }
     world.finish();
+    other.finish();
 }
 
 proptest! {
@@ -246,6 +266,11 @@ proptest! {
     #[test]
     fn on_two_cores(steps in history()) {
         live_through(2, &steps);
+    }
+
+    #[test]
+    fn with_the_direct_way(steps in history(), cores in 1..3_u8) {
+        live_twice(cores, &steps);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Stations, and what is between them: steps that processes take, and packets on their way.
 
 mod check;
+mod direct;
 mod machine;
 
 use std::vec::Vec;
@@ -43,12 +44,22 @@ pub(super) struct World {
     stations: Vec<Station>,
     pub(super) machine: Machine,
     next: u64,
+    /// Calls and replies go directly where they can.
+    pub(super) goes_directly: bool,
+    /// How many have.
+    pub(super) went_directly: usize,
+}
+
+/// The reply to a call.
+fn reply_message(id: u64) -> Message {
+    Message { handle: id, ..Message::of([id, 0xfeed, 0, 0]) }
 }
 
 impl World {
     pub(super) fn new(cores: u8) -> Self {
         let stations = (0..cores).map(Station::new).collect();
-        Self { stations, machine: Machine::new(cores), next: 0 }
+        let machine = Machine::new(cores);
+        Self { stations, machine, next: 0, goes_directly: false, went_directly: 0 }
     }
 
     fn on<R>(&mut self, core: u8, act: impl FnOnce(&mut Station, &mut Side<'_>) -> R) -> R {
@@ -203,8 +214,10 @@ impl World {
         self.machine.calls.insert(id, CallRecord::new(client, options, transfer));
         let span = transfer.map_or(Span::NONE, |transfer| Span::new(id as u32, 1, transfer));
         let message = Message { words: [id, 1, 2, !id], span, handle: id << 1 };
-        let core = self.core(client);
-        self.on(core, |station, side| station.call(client, options, message, side));
+        if !self.call_directly(client, options, message) {
+            let core = self.core(client);
+            self.on(core, |station, side| station.call(client, options, message, side));
+        }
         id
     }
 
@@ -241,6 +254,15 @@ impl World {
         assert!(self.on(core, |station, _| station.stop_receiving(server)));
     }
 
+    /// Replies to a call that the process has received, and receives.
+    pub(super) fn reply_receive(&mut self, server: u8, id: u64) {
+        if !self.reply_directly(server, id) {
+            // What became of it, the world knows.
+            let _ = self.reply(server, id);
+            self.receive(server);
+        }
+    }
+
     /// Replies to a call that the process has received.
     pub(super) fn reply(&mut self, server: u8, id: u64) -> Result<(), NotWaiting> {
         let token = self.token(server, id);
@@ -259,7 +281,7 @@ impl World {
     /// Replies to call `id` with any token.
     pub(super) fn reply_to(&mut self, server: u8, token: Token, id: u64) -> Result<(), NotWaiting> {
         let core = self.core(server);
-        let message = Message { handle: id, ..Message::of([id, 0xfeed, 0, 0]) };
+        let message = reply_message(id);
         self.machine.replying = Some((id, server));
         let result = self.on(core, |station, side| {
             let result = station.reply(server, token, message, side);

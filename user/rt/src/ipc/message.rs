@@ -20,11 +20,13 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// Words alone.
+    #[inline]
     pub fn new(words: [u64; IPC_WORDS]) -> Self {
         Self { words, ..Self::default() }
     }
 
     /// A reply of one number or an error, as every interface has it: in the first word.
+    #[inline]
     pub fn result(result: Result<u64, Error>) -> Self {
         Self::new([result.unwrap_or_else(|error| error.to_return() as u64), 0, 0, 0])
     }
@@ -39,6 +41,7 @@ impl<'a> Message<'a> {
         Self { handle: Some(handle), ..self }
     }
 
+    #[inline]
     pub(super) fn registers(&self, operands: [u64; 3]) -> Registers {
         let span = self.pages.as_ref().map_or(Span::NONE, Parcel::span).0;
         let handle = self.handle.map_or(0, Handle::number);
@@ -46,6 +49,7 @@ impl<'a> Message<'a> {
     }
 
     /// Its pages have gone.
+    #[inline]
     pub(super) fn sent(&mut self) {
         if let Some(pages) = self.pages.take() {
             pages.sent();
@@ -63,12 +67,14 @@ pub struct Reply {
 }
 
 impl Reply {
+    #[inline]
     pub(super) fn new(registers: &Registers) -> Self {
         let pages = Arrived::new(Span(registers.span));
         Self { words: registers.words, handle: Handle::new(registers.handle).map(Gift), pages }
     }
 
     /// The number or the error in the first word, see [`Message::result`].
+    #[inline]
     pub fn result(&self) -> Result<u64, Error> {
         crate::ant::check(self.words[0] as i64)
     }
@@ -79,6 +85,7 @@ impl Reply {
     }
 
     /// The pages that were handed over with it.
+    #[inline]
     pub fn take_pages(&mut self) -> Option<Pages> {
         take_pages(&mut self.pages)
     }
@@ -113,6 +120,7 @@ pub struct Request {
 }
 
 impl Request {
+    #[inline]
     pub(super) fn new(badge: u64, registers: &Registers, token: Option<Token>) -> Self {
         let Reply { words, handle, pages } = Reply::new(registers);
         Self { words, badge, handle, pages, token }
@@ -124,6 +132,7 @@ impl Request {
     }
 
     /// The pages that were handed over with it.
+    #[inline]
     pub fn take_pages(&mut self) -> Option<Pages> {
         take_pages(&mut self.pages)
     }
@@ -142,6 +151,7 @@ impl Request {
     }
 
     /// Done with it, but for the reply; `None` if nobody waits for one.
+    #[inline]
     pub fn into_token(self) -> Option<Token> {
         self.token
     }
@@ -153,10 +163,12 @@ impl Request {
 pub struct Token(u64);
 
 impl Token {
+    #[inline]
     pub(crate) fn new(number: u64) -> Self {
         Self(number)
     }
 
+    #[inline]
     pub(crate) fn number(&self) -> u64 {
         self.0
     }
@@ -181,6 +193,7 @@ impl Drop for Gift {
     }
 }
 
+#[inline]
 fn take_pages(pages: &mut Option<Arrived>) -> Option<Pages> {
     match pages.take() {
         Some(Arrived::Owned(taken)) => Some(taken),
@@ -191,6 +204,7 @@ fn take_pages(pages: &mut Option<Arrived>) -> Option<Pages> {
     }
 }
 
+#[inline]
 fn take_shared(pages: &mut Option<Arrived>) -> Option<SharedPages> {
     match pages.take() {
         Some(Arrived::Shared(taken)) => Some(taken),

@@ -7,8 +7,9 @@ use ant_abi::ipc::IPC_WORDS;
 use ant_abi::layout::PROCESS_END;
 use x86_64::registers::rflags::RFlags;
 
+use super::percore::OwnArea;
+use super::segments;
 use super::trap::pop_registers_and_return;
-use super::{percore, segments};
 
 /// Everything a process has in registers. A trap from ring 3 saves straight into it: its end is
 /// the trap stack.
@@ -66,6 +67,7 @@ impl Context {
     }
 
     /// Number and arguments of the system call that ended the last run.
+    #[inline]
     pub fn syscall(&self) -> (u64, [u64; 3]) {
         (self.rax, [self.rdi, self.rsi, self.rdx])
     }
@@ -111,8 +113,9 @@ impl Context {
     }
 
     /// Lets the process run in ring 3 until the next trap, interrupt or system call.
-    pub fn run(&mut self) {
-        percore::set_context(self);
+    #[inline]
+    pub fn run(&mut self, area: &mut OwnArea) {
+        area.set_context(self);
         // SAFETY: the context belongs to this core now, its selectors are ring 3's, its page
         // tables are loaded (caller: `core`), and traps come back through `trap`.
         unsafe { enter(self) }

@@ -100,13 +100,23 @@ pub(super) fn init(core: usize) {
     GsBase::write(VirtAddr::zero());
 }
 
-/// Makes `context` the one that traps from ring 3 are saved to.
-pub(super) fn set_context(context: *mut Context) {
-    let top = context as u64 + size_of::<Context>() as u64;
-    let area = area();
-    // SAFETY: this core's own area, and no reference to these two fields exists elsewhere.
-    unsafe {
-        (*area).context_top = top;
-        (*area).segments.set_trap_stack(top);
+/// The area of the core that has this, to be found without asking the processor each time.
+pub struct OwnArea(*mut Area);
+
+impl OwnArea {
+    /// The area of the core that runs this, after `init`; it stays there.
+    pub fn of_this_core() -> Self {
+        Self(area())
+    }
+
+    /// Makes `context` the one that traps from ring 3 are saved to.
+    #[inline]
+    pub(super) fn set_context(&mut self, context: *mut Context) {
+        let top = context as u64 + size_of::<Context>() as u64;
+        // SAFETY: this core's own area, and no reference to these two fields exists elsewhere.
+        unsafe {
+            (*self.0).context_top = top;
+            (*self.0).segments.set_trap_stack(top);
+        }
     }
 }

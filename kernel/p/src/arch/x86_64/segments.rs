@@ -38,8 +38,9 @@ impl Segments {
     }
 
     /// Sets the stack that a trap from ring 3 switches to.
+    #[inline]
     pub(super) fn set_trap_stack(&mut self, top: u64) {
-        self.tss.privilege_stack_table[0] = VirtAddr::new(top);
+        self.tss.privilege_stack_table[0] = VirtAddr::new_truncate(top);
     }
 }
 
