@@ -12,7 +12,7 @@ use ant_abi::layout::ICA_PAGES;
 use ant_api_name::Name;
 use ant_rt::ica::Pages;
 use ant_rt::ipc::{self, Batch, Handle, Message, OnRestart, Received, Timeout};
-use ant_rt::{Args, device, eprintln, fail, init_calls, println};
+use ant_rt::{Args, ant, device, eprintln, fail, init_calls, println};
 
 ant_rt::program!(main);
 
@@ -90,8 +90,10 @@ fn pages() -> Result<bool, Error> {
     let kept = Pages::alloc(2)?;
     let first = ((kept.as_slice().as_ptr() as u64 - ant_abi::layout::ICA_START) / 4096) as u32;
     let last = ICA_PAGES as u32 - 1;
+    let lca = ((ant::lca_get()?.virt - ant_abi::layout::ICA_START) / 4096) as u32;
     let wrong = [
         ("not owned", Span::new(last, 1, Transfer::HandOver)),
+        ("the LCA", Span::new(lca, 1, Transfer::HandOver)),
         ("beyond the end", Span::new(last, 2, Transfer::HandOver)),
         ("none", Span::new(first, 0, Transfer::HandOver)),
         ("half owned", Span::new(first + 1, 2, Transfer::HandOver)),
