@@ -92,6 +92,8 @@ pub struct Process {
     pub kind: String,
     /// What it does.
     pub state: String,
+    /// Its own priority.
+    pub priority: u32,
     /// Who runs it.
     pub user: String,
     /// Linux's number of its proxy; 0 if it has none.
@@ -102,19 +104,24 @@ pub struct Process {
 
 /// The programs that `antctl ps` lists: no servers, and not `init`.
 pub fn processes(guest: &TestGuest) -> Result<Vec<Process>> {
-    let table = guest.succeed("antctl ps")?;
-    let all: Vec<Process> =
-        table.lines().skip(1).map(process).collect::<Option<_>>().context("not a table")?;
-    ensure!(all.iter().any(|process| process.command == "init"), "init is missing: {table}");
+    let all = all_processes(guest)?;
     let is_program = |process: &Process| process.kind == "program" && process.command != "init";
     Ok(all.into_iter().filter(is_program).collect())
 }
 
+/// All that `antctl ps` lists.
+pub fn all_processes(guest: &TestGuest) -> Result<Vec<Process>> {
+    let table = guest.succeed("antctl ps")?;
+    let all: Vec<Process> =
+        table.lines().skip(1).map(process).collect::<Option<_>>().context("not a table")?;
+    ensure!(all.iter().any(|process| process.command == "init"), "init is missing: {table}");
+    Ok(all)
+}
+
 fn process(line: &str) -> Option<Process> {
-    // Two blanks lie between columns.
-    let mut cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+    let mut cells = cells(line);
     let (pid, cpu, kind, state) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
-    let (_priority, _restarts) = (cells.next()?, cells.next()?);
+    let (priority, _restarts) = (cells.next()?, cells.next()?);
     let (_calls, _memory, user) = (cells.next()?, cells.next()?, cells.next()?);
     let (proxy, command) = (cells.next()?, cells.next()?);
     Some(Process {
@@ -122,10 +129,103 @@ fn process(line: &str) -> Option<Process> {
         cpu: cpu.parse().ok()?,
         kind: kind.into(),
         state: state.into(),
+        priority: priority.parse().ok()?,
         user: user.into(),
         proxy: proxy.parse().unwrap_or(0),
         command: command.into(),
     })
+}
+
+/// What is in the columns of a table; two blanks lie between them.
+fn cells(line: &str) -> impl Iterator<Item = &str> {
+    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty())
+}
+
+/// A line of `antctl server list`.
+#[derive(Debug)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub state: String,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Its priority.
+    pub priority: u32,
+    /// Generation of its endpoint.
+    pub generation: u32,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Why it last ended.
+    pub last_end: String,
+}
+
+/// The servers that `antctl server list` lists.
+pub fn servers(guest: &TestGuest) -> Result<Vec<Server>> {
+    let table = guest.succeed("antctl server list")?;
+    table.lines().skip(1).map(a_server).collect::<Option<_>>().context("not a table")
+}
+
+/// One of them.
+pub fn server(guest: &TestGuest, name: &str) -> Result<Server> {
+    let mut all = servers(guest)?.into_iter();
+    all.find(|server| server.name == name).with_context(|| format!("no server {name}"))
+}
+
+fn a_server(line: &str) -> Option<Server> {
+    let mut cells = cells(line);
+    let (name, state, pid) = (cells.next()?, cells.next()?, cells.next()?);
+    let (_cpu, priority) = (cells.next()?, cells.next()?);
+    let (generation, restarts, last_end) = (cells.next()?, cells.next()?, cells.next()?);
+    Some(Server {
+        name: name.into(),
+        state: state.into(),
+        pid: pid.parse().ok(),
+        priority: priority.parse().ok()?,
+        generation: generation.parse().ok()?,
+        restarts: restarts.parse().ok()?,
+        last_end: last_end.into(),
+    })
+}
+
+/// Waits until a server serves in this generation, and says how it is then.
+pub fn await_server(
+    guest: &TestGuest,
+    name: &str,
+    generation: u32,
+    limit: Duration,
+) -> Result<Server> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let found = server(guest, name)?;
+        if found.state == "serves" && found.generation == generation {
+            return Ok(found);
+        }
+        if Instant::now() > deadline {
+            bail!("it does not serve in generation {generation}: {found:?}");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Bytes of AnT's memory that nobody has.
+pub fn free_memory(guest: &TestGuest) -> Result<u64> {
+    number(&status(guest)?, "/partition/memory_free")
+}
+
+/// Waits until as much memory is free as was `before`.
+pub fn await_free_memory(guest: &TestGuest, before: u64) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let free = free_memory(guest)?;
+        if free == before {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("{free} bytes are free, {before} were before");
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Waits until `count` processes are in `state` whose command contains `command`.
@@ -136,6 +236,20 @@ pub fn await_processes(
     state: &str,
 ) -> Result<Vec<Process>> {
     let is = |process: &Process| process.command.contains(command) && process.state == state;
+    await_those(guest, count, &format!("of {command} in state {state}"), is)
+}
+
+/// As [`await_processes`], in whatever state.
+pub fn await_started(guest: &TestGuest, count: usize, command: &str) -> Result<Vec<Process>> {
+    await_those(guest, count, &format!("of {command}"), |process| process.command.contains(command))
+}
+
+fn await_those(
+    guest: &TestGuest,
+    count: usize,
+    which: &str,
+    is: impl Fn(&Process) -> bool,
+) -> Result<Vec<Process>> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let all = processes(guest)?;
@@ -143,7 +257,7 @@ pub fn await_processes(
             return Ok(all.into_iter().filter(is).collect());
         }
         if Instant::now() > deadline {
-            bail!("not {count} of {command} in state {state}, but {all:?}");
+            bail!("not {count} {which}, but {all:?}");
         }
         thread::sleep(Duration::from_millis(100));
     }

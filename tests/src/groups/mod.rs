@@ -3,9 +3,11 @@
 mod calls;
 mod faults;
 mod harness;
+mod ipc;
 mod module;
 mod partition;
 mod programs;
+mod servers;
 mod trouble;
 
 use crate::group::Group;
@@ -20,6 +22,8 @@ pub fn all() -> Vec<Group> {
         programs::group(),
         calls::group(),
         faults::group(),
+        ipc::group(),
+        servers::group(),
         partition::group(),
         partition::two_cpus_group(),
     ]

@@ -1,0 +1,426 @@
+//! IPC between programs, their pages, priorities and places: what is refused, what comes back.
+
+use crate::ant::{self, answers, expect};
+use crate::group::Group;
+use crate::guest::{Background, LIMIT, TestGuest};
+use anyhow::{Result, ensure};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Who must not hang has to have ended by then.
+const SOON: Duration = Duration::from_secs(20);
+const GPL: &str = "/usr/share/common-licenses/GPL-3";
+
+pub fn group() -> Group {
+    Group::new("ipc")
+        .test("a_stalled_pipeline_begins", a_stalled_pipeline_begins)
+        .test("what_is_refused", what_is_refused)
+        .test("what_becomes_of_a_call", what_becomes_of_a_call)
+        .test("a_program_that_serves_ends", a_program_that_serves_ends)
+        .test("a_page_lent_for_too_long", a_page_lent_for_too_long)
+        .test("the_more_important_is_served_first", the_more_important_is_served_first)
+        .test("a_flood_drowns_nobody", a_flood_drowns_nobody)
+        .test("priorities_can_be_changed", priorities_can_be_changed)
+        .test("programs_can_be_moved", programs_can_be_moved)
+        .test("only_the_owner_decides", only_the_owner_decides)
+        .test("a_pipeline_of_three", a_pipeline_of_three)
+        .test("a_stalled_pipeline_ends", a_stalled_pipeline_ends)
+        .test("a_full_queue", a_full_queue)
+        .test("pages_of_the_dead_come_back", pages_of_the_dead_come_back)
+}
+
+fn up(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)
+}
+
+/// Waits until nobody is left but the end of the stalled pipeline.
+fn await_idle(guest: &TestGuest) -> Result<()> {
+    let others = "antctl ps | grep -v 'drain stalled' | grep -q '  program  '";
+    guest.wait_until(&format!("! {{ {others}; }}"), SOON)
+}
+
+/// What `misuse-ipc` with an argument says.
+const REFUSALS: [(&str, &str); 10] = [
+    (
+        "handle",
+        "call Err(Refused(BadHandle))|send Err(BadHandle)|notify Err(BadHandle)|\
+         close Err(BadHandle)|passed Err(BadHandle)",
+    ),
+    ("token", "Err(NotWaiting)"),
+    (
+        "pages",
+        "not owned: Err(Fault)|the LCA: Err(Fault)|beyond the end: Err(Fault)|none: Err(Fault)|\
+         half owned: Err(Fault)|lent by a send: Err(Invalid)|no mode: Err(Invalid)|\
+         another mode: Err(Invalid)|given away: Err(Fault)|received back: true",
+    ),
+    ("queue", "Err(QueueFull), pages kept: true"),
+    (
+        "batch",
+        "one too many: Err(TooLong)|0: Ok(())|1: Err(BadHandle)|2: Err(NotWaiting)|3: Ok(())",
+    ),
+    ("bits", "Err(Invalid)"),
+    ("endpoint", "Err(Busy)"),
+    ("receive", "Err(TimedOut)|Err(TimedOut)"),
+    ("privileged", "Err(NotPermitted)"),
+    ("port", "Err(NotPermitted)"),
+];
+
+/// How often all of it is said.
+fn times(how: &str) -> usize {
+    match how {
+        "handle" | "token" => 3,
+        "privileged" => 7,
+        _ => 1,
+    }
+}
+
+fn what_is_refused(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    for (how, answers) in REFUSALS {
+        let mut wanted = String::new();
+        for answer in std::iter::repeat_n(answers, times(how)).flat_map(|all| all.split('|')) {
+            writeln!(wanted, "{how}: {answer}")?;
+        }
+        let output = guest.run(&format!("antctl run -- misuse-ipc {how}"))?;
+        ensure!(output.status == 0 && output.stdout == wanted, "{output:?}, not {wanted}");
+    }
+    await_idle(guest)
+}
+
+/// Both ends of a call, on CPUs 2 and 3: how each exits and what it says.
+const CALLS: [(&str, &str, i32, &str, &str); 5] = [
+    (
+        "silent",
+        "call",
+        0,
+        "serve: then Ok(()), too late Err(NotWaiting)\n",
+        "call: Err(TimedOut)\ncall: Err(PeerGone)\n",
+    ),
+    (
+        "twice",
+        "call",
+        0,
+        "serve: first Ok(()), second Err(NotWaiting)\n",
+        "call: Ok(())\ncall: Err(PeerGone)\n",
+    ),
+    ("dying", "call", 139, "", "call: Err(PeerGone)\ncall: Err(PeerGone)\n"),
+    (
+        "silent",
+        "lend",
+        0,
+        "serve: then Err(TimedOut), too late Err(NotWaiting)\n",
+        "lend: Err(TimedOut), back: true\n",
+    ),
+    ("dying", "lend", 139, "", "lend: Err(PeerGone), back: true\n"),
+];
+
+fn what_becomes_of_a_call(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    for (serves, calls, status, server_says, client_says) in CALLS {
+        // On one core and across two. The client waits until the server has a name.
+        let server = ant::start(guest, &format!("--cpu 2 -- misuse-ipc serve {serves}"));
+        let cpu = if calls == "call" { 2 } else { 3 };
+        let command = format!("antctl run --cpu {cpu} -- misuse-ipc {calls}");
+        let client = guest.run_as("root", &command, SOON)?;
+        ensure!(client.status == 0 && client.stdout == client_says, "{serves}: {client:?}");
+        let server = server.wait(SOON)?;
+        ensure!(server.status == status && server.stdout == server_says, "{server:?}");
+    }
+    await_idle(guest)
+}
+
+/// A program that serves as `victim`; it goes on when it is given input.
+fn serve<'a>(guest: &'a TestGuest, cpu: u32) -> Result<Background<'a>> {
+    let server = ant::start(guest, &format!("--cpu {cpu} -- victim serve victim"));
+    ant::await_process(guest, "victim serve victim", "receiving")?;
+    Ok(server)
+}
+
+/// Has the program that serves wait for input, in a request; returns who has asked it.
+fn occupy(guest: &TestGuest) -> Result<Background<'_>> {
+    let caller = ant::start(guest, "--cpu 2 -- victim call gate");
+    ant::await_process(guest, "victim serve victim", "in call")?;
+    Ok(caller)
+}
+
+fn end(guest: &TestGuest, server: Background<'_>) -> Result<()> {
+    let found = ant::processes(guest)?;
+    let pid = found.iter().find(|process| process.command.contains("victim serve")).map(|p| p.pid);
+    ensure!(pid.is_some(), "nobody serves: {found:?}");
+    answers(guest, &format!("antctl kill {}", pid.unwrap_or(0)), 0, "ended")?;
+    expect(&server.wait(SOON)?, 143, "")?;
+    await_idle(guest)
+}
+
+fn a_program_that_serves_ends(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let server = serve(guest, 3)?;
+    answers(guest, "antctl run -- victim call count", 0, "count: 1 0, generation 0\n")?;
+    let served = occupy(guest)?;
+    let queued = ant::start(guest, "--cpu 1 -- victim ask count");
+    let later = ant::start(guest, "--cpu 3 -- victim gated call count");
+    ant::await_processes(guest, 2, "victim", "calling")?;
+    ant::await_process(guest, "victim gated", "in call")?;
+    let pid = ant::await_process(guest, "victim serve", "in call")?.pid;
+    answers(guest, &format!("antctl kill {pid}"), 0, "ended")?;
+    expect(&server.wait(SOON)?, 143, "")?;
+    expect(&served.wait(SOON)?, 0, "gate: PeerGone\n")?;
+    expect(&queued.wait(SOON)?, 0, "count: PeerGone\n")?;
+    later.input("\n");
+    expect(&later.wait(SOON)?, 0, "count: PeerGone\n")?;
+    await_idle(guest)
+}
+
+fn a_page_lent_for_too_long(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let server = serve(guest, 3)?;
+    for cpu in [2, 3] {
+        let run = |words: &str| guest.run(&format!("antctl run --cpu {cpu} -- victim {words}"));
+        // What the server writes when it is too late, nobody sees.
+        let output = run("try borrow 500")?;
+        expect(&output, 0, "borrow: TimedOut\nborrow: [1, 7], later [9, 7]\n")?;
+        // And it has taken no harm.
+        let output = run("call borrow 10")?;
+        expect(&output, 0, "borrow: 0 0, generation 0\nborrow: [1, 2], later [9, 2]\n")?;
+    }
+    end(guest, server)
+}
+
+fn a_full_queue(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let before = ant::free_memory(guest)?;
+    let server = serve(guest, 3)?;
+    let caller = occupy(guest)?;
+    for cpu in [2, 3] {
+        let sends = format!("antctl run --cpu {cpu} -- victim send 17");
+        answers(guest, &sends, 0, "send: Err(QueueFull), notify: Ok(())\n")?;
+    }
+    server.input("\n");
+    expect(&caller.wait(SOON)?, 0, "gate: 0 0, generation 0\n")?;
+    answers(guest, "antctl run -- victim call told", 0, "told: 16 5, generation 0\n")?;
+    // What it has not read when it ends is nobody's any more.
+    let caller = occupy(guest)?;
+    answers(guest, "antctl run -- victim send 5", 0, "send: Ok(()), notify: Ok(())\n")?;
+    end(guest, server)?;
+    expect(&caller.wait(SOON)?, 0, "gate: PeerGone\n")?;
+    ant::await_free_memory(guest, before)
+}
+
+fn pages_of_the_dead_come_back(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    await_idle(guest)?;
+    let before = ant::free_memory(guest)?;
+    let hold = guest.run_as(
+        "root",
+        "for round in 1 2 3 4; do
+             for cpu in 1 2 3; do antctl run --cpu $cpu -- victim hold 40 & done
+             antctl run -- misuse-ipc pages & antctl run -- misuse-ipc queue &
+             wait
+         done",
+        LIMIT,
+    )?;
+    ensure!(hold.stdout.matches("queue: Err(QueueFull)").count() == 4, "{hold:?}");
+    ensure!(hold.stderr.matches("victim: page fault").count() == 12, "{hold:?}");
+    await_idle(guest)?;
+    ant::await_free_memory(guest, before)?;
+    // Lent and handed over to somebody who ends with them.
+    let server = serve(guest, 3)?;
+    answers(guest, "antctl run --cpu 2 -- victim call keep 50", 0, "keep: 0 0, generation 0\n")?;
+    answers(guest, "antctl run --cpu 2 -- victim try borrow 500", 0, "borrow: TimedOut")?;
+    end(guest, server)?;
+    ant::await_free_memory(guest, before)
+}
+
+/// Starts clients that wait at their gates, on CPUs in turn, and gives them a priority.
+fn at_the_gate<'a>(
+    guest: &'a TestGuest,
+    count: usize,
+    cpus: &[u32],
+    priority: u32,
+) -> Result<Vec<Background<'a>>> {
+    let words =
+        |n: usize| format!("--cpu {} -- victim gated call count {priority}", cpus[n % cpus.len()]);
+    let clients: Vec<_> = (0..count).map(|n| ant::start(guest, &words(n))).collect();
+    let own = format!("victim gated call count {priority}");
+    for process in ant::await_processes(guest, count, &own, "in call")? {
+        let command = format!("antctl priority {} {priority}", process.pid);
+        answers(guest, &command, 0, &format!("process {} has priority {priority}", process.pid))?;
+    }
+    Ok(clients)
+}
+
+fn the_more_important_is_served_first(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let server = serve(guest, 3)?;
+    let caller = occupy(guest)?;
+    // On the server's core, and on others.
+    let low = at_the_gate(guest, 3, &[1, 2, 3], 1)?;
+    let high = at_the_gate(guest, 2, &[2, 3], 6)?;
+    low.iter().for_each(|client| client.input("\n"));
+    ant::await_processes(guest, 3, "victim gated call count 1", "calling")?;
+    high.iter().for_each(|client| client.input("\n"));
+    ant::await_processes(guest, 2, "victim gated call count 6", "calling")?;
+    server.input("\n");
+    expect(&caller.wait(SOON)?, 0, "gate: 0 0, generation 0\n")?;
+    // Whose turn it was.
+    let turn = |client: Background<'_>| -> Result<u32> {
+        let output = client.wait(SOON)?;
+        expect(&output, 0, "count: ")?;
+        Ok(output.stdout.split(' ').nth(1).unwrap_or_default().parse()?)
+    };
+    for (clients, turns) in [(high, [1, 2].as_slice()), (low, &[3, 4, 5])] {
+        let mut had = clients.into_iter().map(turn).collect::<Result<Vec<_>>>()?;
+        had.sort_unstable();
+        ensure!(had == turns, "turns {had:?}, not {turns:?}");
+    }
+    end(guest, server)
+}
+
+fn a_flood_drowns_nobody(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let server = serve(guest, 3)?;
+    let flood: Vec<_> = (1..=3)
+        .map(|cpu| ant::start(guest, &format!("--cpu {cpu} -- victim flood 60000")))
+        .collect();
+    for process in ant::await_started(guest, 3, "victim flood")? {
+        guest.succeed(&format!("antctl priority {} 0", process.pid))?;
+    }
+    let output = guest.run_as("root", "antctl run --cpu 2 -- victim loop call 1000", SOON)?;
+    expect(&output, 0, " 0 changes, 0 restarts, ")?;
+    expect(&output, 0, " 0 failed\n")?;
+    ensure!(!output.stdout.starts_with("loop: 0 served"), "{output:?}");
+    let floods = ant::await_started(guest, 3, "victim flood")?;
+    ensure!(floods.iter().all(|process| process.priority == 0), "{floods:?}");
+    drop(flood);
+    guest.wait_until("! antctl ps | grep 'victim flood'", SOON)?;
+    end(guest, server)
+}
+
+fn priorities_can_be_changed(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    // Two on one core: the one that is worth more has it alone.
+    let first = ant::start(guest, "--cpu 3 -- spin");
+    let pid = ant::await_process(guest, "spin", "running")?.pid;
+    for priority in [7, 3] {
+        let said = format!("process {pid} has priority {priority}");
+        answers(guest, &format!("antctl priority {pid} {priority}"), 0, &said)?;
+        let found = ant::processes(guest)?;
+        ensure!(found.iter().any(|process| process.pid == pid && process.priority == priority));
+    }
+    let second = ant::start(guest, "--cpu 3 -- spin 1");
+    ant::await_process(guest, "spin 1", "ready")?;
+    guest.succeed("sleep 1.2")?;
+    let found = ant::processes(guest)?;
+    let waits = found.iter().find(|process| process.command.contains("spin 1"));
+    ensure!(waits.is_some_and(|process| process.state != "running"), "{found:?}");
+    answers(guest, &format!("antctl priority {pid} 1"), 0, "")?;
+    expect(&second.wait(SOON)?, 0, "")?;
+    for (words, status, text) in [
+        (format!("{pid} 8"), 2, "8"),
+        (format!("{pid} -1"), 2, "-1"),
+        (format!("{pid} high"), 2, "high"),
+        ("65000 3".into(), 1, "no such process"),
+    ] {
+        answers(guest, &format!("antctl priority {words}"), status, text)?;
+    }
+    drop(first);
+    await_idle(guest)
+}
+
+fn programs_can_be_moved(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    // One that computes, one that is mostly in calls to Linux, one that calls another.
+    let server = serve(guest, 1)?;
+    for (words, limit) in
+        [("spin 5", SOON), ("getpid 3000", LIMIT), ("victim loop call 5000", SOON)]
+    {
+        let program = ant::start(guest, &format!("--cpu 2 -- {words}"));
+        // The first time while it is still being loaded.
+        let pid = ant::await_started(guest, 1, words)?[0].pid;
+        for cpu in [3, 1, 1, 2] {
+            let said = format!("process {pid} goes to CPU {cpu}");
+            answers(guest, &format!("antctl move {pid} {cpu}"), 0, &said)?;
+            guest.wait_until(&format!("antctl ps | grep -Eq '^ *{pid}  *{cpu} .* [a-z]'"), SOON)?;
+        }
+        let output = program.wait(limit)?;
+        ensure!(output.status == 0, "{words}: {output:?}");
+        if words.starts_with("victim") {
+            expect(&output, 0, "0 restarts, 0 lost, 0 failed\n")?;
+        }
+    }
+    // Who serves is found where it is.
+    let pid = ant::await_process(guest, "victim serve", "receiving")?.pid;
+    for cpu in [3, 2, 1] {
+        answers(guest, &format!("antctl move {pid} {cpu}"), 0, &format!("goes to CPU {cpu}"))?;
+        answers(guest, "antctl run --cpu 2 -- victim call count", 0, "count: ")?;
+    }
+    for (words, text) in [
+        (format!("{pid} 0"), "CPU 0 is not AnT's"),
+        (format!("{pid} 4"), "CPU 4 is not AnT's"),
+        ("65000 2".into(), "no such process"),
+        ("1 2".into(), "does not allow"),
+    ] {
+        answers(guest, &format!("antctl move {words}"), 1, text)?;
+    }
+    end(guest, server)
+}
+
+fn only_the_owner_decides(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let roots = ant::start(guest, "--cpu 3 -- spin");
+    let pid = ant::await_process(guest, "spin", "running")?.pid;
+    let name = ant::server(guest, "name")?.pid.unwrap_or(0);
+    let as_user = |command: String| guest.run_as("user", &command, SOON);
+    for order in ["move PID 2", "priority PID 1"] {
+        let order = |pid: u32| format!("antctl {}", order.replace("PID", &pid.to_string()));
+        expect(&as_user(order(pid))?, 1, "another user's")?;
+        expect(&as_user(order(name))?, 1, "you have no process")?;
+        expect(&as_user(order(1))?, 1, "you have no process")?;
+    }
+    drop(roots);
+    await_idle(guest)?;
+    let users = ant::start_as(guest, "user", "--cpu 3 -- spin");
+    let pid = ant::await_process(guest, "spin", "running")?.pid;
+    expect(&as_user(format!("antctl priority {pid} 1; antctl move {pid} 2"))?, 0, "to CPU 2")?;
+    drop(users);
+    await_idle(guest)
+}
+
+fn a_pipeline_of_three(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let drain = ant::start(guest, "--cpu 3 -- drain out /tmp/drained");
+    let upcase = ant::start(guest, "--cpu 2 -- upcase middle out");
+    let fed = guest.run(&format!("antctl run --cpu 1 -- feed middle {GPL} {GPL}"))?;
+    expect(&fed, 0, "feed: 70298 bytes\n")?;
+    expect(&upcase.wait(SOON)?, 0, "upcase: 70298 bytes\n")?;
+    expect(&drain.wait(SOON)?, 0, "drain: 70298 bytes\n")?;
+    guest.succeed(&format!("cat {GPL} {GPL} | tr a-z A-Z | cmp - /tmp/drained"))?;
+    Ok(())
+}
+
+/// Whose end the other test waits for: half a minute after it has had the last pages.
+fn a_stalled_pipeline_begins(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    guest.succeed("rm -f /tmp/gate && mkfifo /tmp/gate")?;
+    guest.succeed(
+        "(antctl run --cpu 3 -- drain stalled /tmp/stalled > /tmp/drain.says 2>&1
+          echo status $? >> /tmp/drain.says) > /dev/null 2>&1 &",
+    )?;
+    let upcase = ant::start(guest, "--cpu 2 -- upcase middle stalled");
+    let feed = ant::start(guest, "--cpu 1 -- feed middle /tmp/gate");
+    let writer = guest.spawn(&format!("exec 4> /tmp/gate; cat {GPL} >&4; read go; cat {GPL} >&4"));
+    ant::await_process(guest, "feed middle", "in call")?;
+    guest.wait_until("test $(wc -c < /tmp/stalled) = 32768", SOON)?;
+    let pid = ant::await_process(guest, "upcase middle", "receiving")?.pid;
+    answers(guest, &format!("antctl kill {pid}"), 0, "ended")?;
+    expect(&upcase.wait(SOON)?, 143, "killed")?;
+    writer.input("\n");
+    expect(&feed.wait(SOON)?, 1, "feed: /tmp/gate: Broken pipe")
+}
+
+fn a_stalled_pipeline_ends(guest: &TestGuest) -> Result<()> {
+    guest.wait_until("grep -q ^status /tmp/drain.says", LIMIT)?;
+    ensure!(guest.succeed("cat /tmp/drain.says")? == "drain: Error 110\nstatus 1\n");
+    guest.succeed(&format!("head -c 32768 {GPL} | tr a-z A-Z | cmp - /tmp/stalled"))?;
+    ant::await_idle(guest)
+}

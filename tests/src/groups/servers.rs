@@ -1,0 +1,552 @@
+//! OS servers: they run, come back, are replaced while they serve, and who calls them meanwhile has a
+//! defined result. Most of it is done to `victim`, in the place of `serial`.
+
+use crate::ant::{self, Server, answers, expect};
+use crate::group::Group;
+use crate::guest::{Background, LIMIT, TestGuest};
+use ant_vm::machine::Machine;
+use ant_vm::paths;
+use anyhow::{Context, Result, bail, ensure};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Who must not hang has to have ended by then.
+const SOON: Duration = Duration::from_secs(20);
+/// Who was killed is back by then: at once, but for the slowness of an emulated machine.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// Who does not answer is asked within a second, has another, and is back by then.
+const WATCHED: Duration = Duration::from_secs(2 + 5);
+const VICTIM: &str = "/usr/lib/ant/apps/victim";
+
+pub fn group() -> Group {
+    Group::new("servers")
+        .machine(with_a_console)
+        .test("they_run_after_boot", they_run_after_boot)
+        .test("the_console_says_hello", the_console_says_hello)
+        .test("programs_reach_the_console", programs_reach_the_console)
+        .test("killed_ones_come_back", killed_ones_come_back)
+        .test("moved_ones_stay_there", moved_ones_stay_there)
+        .test("init_cannot_be_killed", init_cannot_be_killed)
+        .test("one_is_replaced", one_is_replaced)
+        .test("failing_ones_come_back", failing_ones_come_back)
+        .test("one_that_keeps_dying_is_given_up", one_that_keeps_dying_is_given_up)
+        .test("killed_while_it_receives", killed_while_it_receives)
+        .test("killed_while_it_serves", killed_while_it_serves)
+        .test("killed_while_it_calls", killed_while_it_calls)
+        .test("killed_with_pages", killed_with_pages)
+        .test("killed_with_messages_unread", killed_with_messages_unread)
+        .test("restarted_while_clients_call", restarted_while_clients_call)
+        .test("replaced_while_clients_call", replaced_while_clients_call)
+        .test("replaced_with_messages_unread", replaced_with_messages_unread)
+        .test("replacements_that_fail", replacements_that_fail)
+        .test("the_name_service_is_given_up", the_name_service_is_given_up)
+        .test("linux_keeps_the_device", linux_keeps_the_device)
+}
+
+fn console() -> PathBuf {
+    paths::out().join("servers-com2")
+}
+
+fn with_a_console(machine: &mut Machine) {
+    machine.com2 = Some(console());
+}
+
+/// Waits until the console has had this line.
+fn await_console(line: &str) -> Result<()> {
+    let deadline = Instant::now() + AT_ONCE;
+    loop {
+        let said = std::fs::read_to_string(console())?;
+        if said.split("\r\n").any(|said| said == line) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the console has no {line:?}: {said:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn up(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)
+}
+
+/// `serial`, or what is in its place.
+fn serial(guest: &TestGuest) -> Result<Server> {
+    ant::server(guest, "serial")
+}
+
+/// Has `victim` serve in the place of `serial`; its generation.
+fn victim(guest: &TestGuest) -> Result<u32> {
+    up(guest)?;
+    let called = guest.run("antctl run -- victim try count")?;
+    if !called.stdout.starts_with("count: ") || called.stdout.starts_with("count: P") {
+        answers(
+            guest,
+            &format!("antctl server replace serial {VICTIM}"),
+            0,
+            "serial was replaced",
+        )?;
+    }
+    Ok(serial(guest)?.generation)
+}
+
+fn client<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Background<'a> {
+    ant::start(guest, &format!("--cpu {cpu} -- victim {words}"))
+}
+
+/// A client that knows the victim of now, and calls it when it is given input.
+fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background<'a>> {
+    let client = client(guest, cpu, &format!("met {words}"));
+    ant::await_process(guest, &format!("met {words}"), "in call")?;
+    Ok(client)
+}
+
+/// Kills the process that serves as `name`.
+fn kill(guest: &TestGuest, name: &str) -> Result<()> {
+    let pid = ant::server(guest, name)?.pid.context("it does not run")?;
+    answers(guest, &format!("antctl kill {pid}"), 0, "ended")
+}
+
+/// Ends the victim without a mark in its record.
+fn restart(guest: &TestGuest) -> Result<()> {
+    answers(guest, "antctl server restart serial", 0, "serial was restarted")
+}
+
+fn they_run_after_boot(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    up(guest)?;
+    let servers = ant::servers(guest)?;
+    let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+    ensure!(names == ["name", "serial"], "{servers:?}");
+    for name in names {
+        let server = ant::await_server(guest, name, 1, AT_ONCE)?;
+        ensure!(
+            server.restarts == 0 && server.priority == 5 && server.last_end == "-",
+            "{server:?}"
+        );
+        let all = ant::all_processes(guest)?;
+        let shown = all.iter().find(|process| Some(process.pid) == server.pid);
+        let shown = shown.with_context(|| format!("{name} is missing: {all:?}"))?;
+        ensure!(shown.kind == "server" && shown.command == name && shown.cpu == 1, "{shown:?}");
+        ensure!(shown.state == "receiving" && shown.priority == 5 && shown.proxy == 0, "{shown:?}");
+    }
+    let all = ant::all_processes(guest)?;
+    let init = all.iter().find(|process| process.command == "init").context("no init")?;
+    ensure!(init.kind == "server" && init.pid == 1 && init.priority == 7, "{init:?}");
+    answers(guest, "antctl run -- names", 0, "serial\n")
+}
+
+fn the_console_says_hello(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    await_console("AnT: serial console, generation 1")
+}
+
+fn programs_reach_the_console(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    for cpu in [1, 2, 3] {
+        let words = format!("hello from {cpu}");
+        // More than the words of a message hold goes in a page.
+        let long = format!("{words} {}", "x".repeat(200));
+        answers(guest, &format!("antctl run --cpu {cpu} -- say {words}"), 0, "")?;
+        answers(guest, &format!("antctl run --cpu {cpu} -- say {long}"), 0, "")?;
+        await_console(&words)?;
+        await_console(&long)?;
+    }
+    Ok(())
+}
+
+/// Programs that nothing may befall.
+struct Bystanders<'a> {
+    computes: Background<'a>,
+    calls: Background<'a>,
+}
+
+impl<'a> Bystanders<'a> {
+    fn start(guest: &'a TestGuest) -> Result<Self> {
+        let computes = ant::start(guest, "--cpu 3 -- spin");
+        let calls = ant::start(guest, "--cpu 2 -- getpid 1000000");
+        ant::await_process(guest, "spin", "running")?;
+        ant::await_process(guest, "getpid", "in call")?;
+        Ok(Self { computes, calls })
+    }
+
+    /// They go on, and so do Linux and the other cores.
+    fn go_on(self, guest: &TestGuest) -> Result<()> {
+        let calls =
+            |guest| -> Result<u64> { ant::number(&ant::status(guest)?, "/partition/wakes") };
+        let before = calls(guest)?;
+        ant::await_process(guest, "spin", "running")?;
+        answers(guest, "antctl run --cpu 2 -- getpid 10", 0, "10 calls")?;
+        ensure!(calls(guest)? > before + 10, "getpid has stopped");
+        let Self { computes, calls } = self;
+        drop((computes, calls));
+        ant::await_idle(guest)
+    }
+}
+
+fn killed_ones_come_back(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let bystanders = Bystanders::start(guest)?;
+    for name in ["name", "serial"] {
+        let before = ant::server(guest, name)?;
+        kill(guest, name)?;
+        let after = ant::await_server(guest, name, before.generation + 1, AT_ONCE)?;
+        ensure!(after.restarts == before.restarts + 1 && after.pid != before.pid, "{after:?}");
+        ensure!(after.last_end == "killed by signal 15", "{after:?}");
+        let all = ant::all_processes(guest)?;
+        ensure!(all.iter().any(|p| Some(p.pid) == after.pid && p.command == name), "{all:?}");
+        ensure!(!all.iter().any(|p| Some(p.pid) == before.pid), "{all:?}");
+        // What it knew it knows again, and who asks it is answered.
+        answers(guest, "antctl run -- names", 0, "serial\n")?;
+        answers(guest, &format!("antctl run -- say after {name}"), 0, "")?;
+        await_console(&format!("after {name}"))?;
+    }
+    await_console("AnT: serial console, generation 2")?;
+    bystanders.go_on(guest)
+}
+
+fn moved_ones_stay_there(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    for name in ["name", "serial"] {
+        let server = ant::server(guest, name)?;
+        let pid = server.pid.context("it does not run")?;
+        answers(guest, &format!("antctl move {pid} 2 && antctl priority {pid} 4"), 0, "")?;
+        for restart in [false, true] {
+            if restart {
+                answers(guest, &format!("antctl server restart {name}"), 0, "")?;
+                ant::await_server(guest, name, server.generation + 1, AT_ONCE)?;
+            }
+            guest.wait_until(
+                &format!("antctl ps | grep ' {name}$' | grep -Eq '^ *[0-9]+ +2 +server .* 4 '"),
+                AT_ONCE,
+            )?;
+            answers(guest, "antctl run -- names", 0, "serial\n")?;
+            let words = format!("{name} there {restart}");
+            answers(guest, &format!("antctl run --cpu 1 -- say {words}"), 0, "")?;
+            await_console(&words)?;
+        }
+    }
+    ant::down(guest)
+}
+
+fn init_cannot_be_killed(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    answers(guest, "antctl kill 1", 1, "does not allow")?;
+    for order in ["kill", "restart", "replace"] {
+        let pid = serial(guest)?.pid.context("it does not run")?;
+        let words = match order {
+            "kill" => format!("kill {pid}"),
+            "restart" => "server restart serial".into(),
+            _ => format!("server replace serial {VICTIM}"),
+        };
+        let text = if order == "kill" { "you have no process" } else { "only root can" };
+        expect(&guest.run_as("user", &format!("antctl {words}"), LIMIT)?, 1, text)?;
+    }
+    let users = guest.run_as("user", "antctl server list", LIMIT)?;
+    expect(&users, 0, "serial")?;
+    answers(guest, "antctl server restart init", 1, "AnT has no server init")
+}
+
+fn one_is_replaced(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let before = serial(guest)?;
+    answers(guest, &format!("antctl server replace serial {VICTIM}"), 0, "serial was replaced")?;
+    let after = ant::await_server(guest, "serial", before.generation + 1, AT_ONCE)?;
+    ensure!(after.restarts == before.restarts, "{after:?}");
+    let said = format!("count: 1 0, generation {}\n", after.generation);
+    answers(guest, "antctl run -- victim call count", 0, &said)?;
+    // It is this program that is started again from now on.
+    restart(guest)?;
+    ant::await_server(guest, "serial", after.generation + 1, AT_ONCE)?;
+    answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")
+}
+
+fn failing_ones_come_back(guest: &TestGuest) -> Result<()> {
+    let mut generation = victim(guest)?;
+    let bystanders = Bystanders::start(guest)?;
+    for (how, last_end, limit) in [
+        ("fault", "page fault (read 0x10)", AT_ONCE),
+        ("exit", "exited with status 7", AT_ONCE),
+        ("spin", "did not answer within 1000 ms", WATCHED),
+    ] {
+        let before = serial(guest)?;
+        let calls = client(guest, 2, &format!("call {how}"));
+        let after = ant::await_server(guest, "serial", generation + 1, limit)?;
+        generation += 1;
+        ensure!(after.restarts == before.restarts + 1, "{how}: {after:?}");
+        ensure!(after.last_end.starts_with(last_end), "{how}: {after:?}");
+        let said = format!("{how}: PeerRestarted {{ generation: {generation} }}\n");
+        expect(&calls.wait(SOON)?, 0, &said)?;
+        answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")?;
+    }
+    bystanders.go_on(guest)
+}
+
+fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
+    victim(guest)?;
+    for way in ["restart serial", "replace serial /usr/lib/ant/apps/victim"] {
+        let late = met(guest, 3, "ask count")?;
+        let output = guest.run_as("root", "antctl run --cpu 2 -- victim kill", SOON)?;
+        expect(&output, 0, " killed\nkill: PeerGone\n")?;
+        let killed: u32 = output.stdout.split(' ').nth(1).unwrap_or("").parse()?;
+        ensure!((1..=6).contains(&killed), "{output:?}");
+        let found = serial(guest)?;
+        ensure!(found.state == "given up" && found.pid.is_none(), "{found:?}");
+        ensure!(found.last_end.starts_with("page fault"), "{found:?}");
+        late.input("\n");
+        expect(&late.wait(SOON)?, 0, "count: PeerGone\n")?;
+        // The others go on without it.
+        ant::works_on(guest, &[1, 2, 3])?;
+        ensure!(ant::server(guest, "name")?.state == "serves");
+        answers(guest, &format!("antctl server {way}"), 0, "serial was re")?;
+        answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")?;
+        ensure!(serial(guest)?.state == "serves", "{way}: {:?}", serial(guest)?);
+    }
+    Ok(())
+}
+
+fn killed_while_it_receives(guest: &TestGuest) -> Result<()> {
+    let generation = victim(guest)? + 1;
+    let clients = [met(guest, 1, "call count")?, met(guest, 2, "call sleep")?];
+    let patient = [met(guest, 1, "ask count")?, met(guest, 3, "ask sleep")?];
+    kill(guest, "serial")?;
+    ant::await_server(guest, "serial", generation, AT_ONCE)?;
+    for client in clients {
+        client.input("\n");
+        let said = format!(": PeerRestarted {{ generation: {generation} }}\n");
+        expect(&client.wait(SOON)?, 0, &said)?;
+    }
+    for client in patient {
+        client.input("\n");
+        expect(&client.wait(SOON)?, 0, &format!(", generation {generation}\n"))?;
+    }
+    Ok(())
+}
+
+fn killed_while_it_serves(guest: &TestGuest) -> Result<()> {
+    // On its core, and across cores.
+    for cpu in [1, 2] {
+        let generation = victim(guest)? + 1;
+        let served = met(guest, cpu, "ask spin")?;
+        let queued = met(guest, cpu, "call count")?;
+        let patient = met(guest, cpu, "ask count")?;
+        // Slowly enough for one after the other, and soon enough for `init` not to notice before.
+        let pid = serial(guest)?.pid.context("it does not run")?;
+        for client in [&served, &queued, &patient] {
+            client.input("\n");
+            thread::sleep(Duration::from_millis(200));
+        }
+        guest.run(&format!("antctl kill {pid}"))?;
+        let restarted = format!("PeerRestarted {{ generation: {generation} }}\n");
+        expect(&served.wait(SOON)?, 0, &format!("spin: {restarted}"))?;
+        expect(&queued.wait(SOON)?, 0, &format!("count: {restarted}"))?;
+        expect(&patient.wait(SOON)?, 0, &format!("count: 1 0, generation {generation}\n"))?;
+    }
+    Ok(())
+}
+
+fn killed_while_it_calls(guest: &TestGuest) -> Result<()> {
+    let generation = victim(guest)? + 1;
+    let helper = ant::start(guest, "--cpu 3 -- victim serve helper");
+    ant::await_process(guest, "victim serve helper", "receiving")?;
+    let served = client(guest, 2, "call pass");
+    ant::await_process(guest, "victim serve helper", "in call")?;
+    let state = |guest| -> Result<_> {
+        let pid = serial(guest)?.pid;
+        let found = ant::all_processes(guest)?.into_iter().find(|p| Some(p.pid) == pid);
+        Ok(found.context("it does not run")?.state)
+    };
+    ensure!(state(guest)? == "calling");
+    restart(guest)?;
+    ant::await_server(guest, "serial", generation, AT_ONCE)?;
+    let said = format!("pass: PeerRestarted {{ generation: {generation} }}\n");
+    expect(&served.wait(SOON)?, 0, &said)?;
+    // Nobody waits for the helper's reply any more; it serves the next one.
+    helper.input("\n");
+    ant::await_process(guest, "victim serve helper", "receiving")?;
+    let served = client(guest, 2, "call pass");
+    ant::await_process(guest, "victim serve helper", "in call")?;
+    helper.input("\n");
+    expect(&served.wait(SOON)?, 0, &format!("pass: 0 0, generation {generation}\n"))?;
+    Ok(())
+}
+
+fn killed_with_pages(guest: &TestGuest) -> Result<()> {
+    let generation = victim(guest)?;
+    let free = ant::free_memory(guest)?;
+    answers(guest, "antctl run -- victim call keep 50", 0, "keep: ")?;
+    ensure!(ant::free_memory(guest)? + 50 * 4096 <= free, "nothing was kept");
+    let lender = client(guest, 2, "call borrow 900");
+    ant::await_process(guest, "call borrow", "calling")?;
+    restart(guest)?;
+    // The client has its page back, and what was written before.
+    let said = format!(
+        "borrow: PeerRestarted {{ generation: {} }}\nborrow: [1, 7], later [9, 7]\n",
+        generation + 1
+    );
+    expect(&lender.wait(SOON)?, 0, &said)?;
+    ant::await_free_memory(guest, free)
+}
+
+/// Has the victim busy, with three messages and two bits unread, and a call by who would wait.
+fn with_unread<'a>(guest: &'a TestGuest, request: &str) -> Result<[Background<'a>; 2]> {
+    let served = met(guest, 2, request)?;
+    let queued = met(guest, 1, "ask count")?;
+    let sender = met(guest, 3, "send 3")?;
+    // Slowly enough for one after the other, and soon enough for `init` not to notice before.
+    for client in [&served, &sender, &queued] {
+        client.input("\n");
+        thread::sleep(Duration::from_millis(100));
+    }
+    expect(&sender.wait(SOON)?, 0, "send: Ok(()), notify: Ok(())\n")?;
+    Ok([served, queued])
+}
+
+fn killed_with_messages_unread(guest: &TestGuest) -> Result<()> {
+    let generation = victim(guest)? + 1;
+    let free = ant::free_memory(guest)?;
+    let [served, queued] = with_unread(guest, "call spin")?;
+    restart(guest)?;
+    expect(&served.wait(SOON)?, 0, "spin: PeerRestarted")?;
+    expect(&queued.wait(SOON)?, 0, &format!("count: 1 0, generation {generation}\n"))?;
+    // Messages were the old one's, bits are for whoever receives there.
+    let said = format!("told: 0 5, generation {generation}\n");
+    answers(guest, "antctl run -- victim call told", 0, &said)?;
+    ant::await_free_memory(guest, free)
+}
+
+/// Waits until a client that loops has called: it sleeps after each call, and not before.
+fn await_calls(guest: &TestGuest) -> Result<()> {
+    guest.wait_until("antctl ps | grep 'victim loop' | grep -q sleeping", SOON)
+}
+
+fn restarted_while_clients_call(guest: &TestGuest) -> Result<()> {
+    for (how, restarts) in [("ask", 0), ("call", 1)] {
+        let generation = victim(guest)? + 1;
+        restart(guest)?;
+        ant::await_server(guest, "serial", generation, AT_ONCE)?;
+        let calls = client(guest, 2, &format!("loop {how} 2500"));
+        await_calls(guest)?;
+        restart(guest)?;
+        let output = calls.wait(SOON)?;
+        // A call that was being served when it ended is the one that may fail.
+        ensure!(output.status == 0 && output.stdout.contains(" 1 changes, "), "{output:?}");
+        expect(&output, 0, " 0 failed\n")?;
+        let counted = |n: u32| output.stdout.contains(&format!(" {n} restarts, "));
+        ensure!(counted(restarts) || counted(1), "{output:?}");
+    }
+    Ok(())
+}
+
+fn replaced_while_clients_call(guest: &TestGuest) -> Result<()> {
+    // On its core, and across cores.
+    for (cpu, how, restarts) in [(1, "call", 1), (1, "ask", 0), (2, "call", 1), (2, "ask", 0)] {
+        let generation = victim(guest)? + 1;
+        restart(guest)?;
+        ant::await_server(guest, "serial", generation, AT_ONCE)?;
+        let calls = client(guest, cpu, &format!("loop {how} 2500"));
+        await_calls(guest)?;
+        let replace = format!("antctl server replace serial {VICTIM}");
+        answers(guest, &replace, 0, "serial was replaced")?;
+        let said = format!(" served, 1 changes, {restarts} restarts, 0 lost, 0 failed\n");
+        expect(&calls.wait(SOON)?, 0, &said)?;
+    }
+    Ok(())
+}
+
+fn replaced_with_messages_unread(guest: &TestGuest) -> Result<()> {
+    victim(guest)?;
+    restart(guest)?;
+    // On a slow machine the old one may be done before it is replaced.
+    for _ in 0..5 {
+        if replace_with_messages_unread(guest)? {
+            return Ok(());
+        }
+    }
+    bail!("it was always too late to replace it")
+}
+
+/// Whether the one that was replaced was still at its request.
+fn replace_with_messages_unread(guest: &TestGuest) -> Result<bool> {
+    let generation = victim(guest)? + 1;
+    let free = ant::free_memory(guest)?;
+    let [served, queued] = with_unread(guest, "call sleep 900")?;
+    let replace = format!("antctl server replace serial {VICTIM}");
+    answers(guest, &replace, 0, "serial was replaced")?;
+    // The old one has finished what it was at, the new one has the rest.
+    expect(&served.wait(SOON)?, 0, &format!(", generation {}\n", generation - 1))?;
+    let queued = queued.wait(SOON)?;
+    if queued.stdout.ends_with(&format!(", generation {}\n", generation - 1)) {
+        return Ok(false);
+    }
+    expect(&queued, 0, &format!("count: 1 0, generation {generation}\n"))?;
+    let said = format!("told: 3 5, generation {generation}\n");
+    answers(guest, "antctl run -- victim call told", 0, &said)?;
+    ant::await_free_memory(guest, free)?;
+    Ok(true)
+}
+
+fn replacements_that_fail(guest: &TestGuest) -> Result<()> {
+    let generation = victim(guest)? + 1;
+    restart(guest)?;
+    ant::await_server(guest, "serial", generation, AT_ONCE)?;
+    ant::await_idle(guest)?;
+    let free = ant::free_memory(guest)?;
+    guest.succeed("head -c 4096 /bin/busybox > /tmp/piece; mkfifo /tmp/fifo 2> /dev/null; true")?;
+    let calls = client(guest, 2, "loop call 5000");
+    await_calls(guest)?;
+    let goes_on = "serial was not replaced, the one that was there goes on: ";
+    for (file, text) in [
+        ("/no/such", "No such file"),
+        ("/tmp", "/tmp: it is no program"),
+        ("/tmp/fifo", "/tmp/fifo: it is no program"),
+        ("/etc/passwd", "/etc/passwd: it is no program"),
+        ("/bin/busybox", "/bin/busybox: it has "),
+        ("/tmp/piece", &format!("{goes_on}its program is none for AnT")),
+        ("/usr/lib/ant/apps/getpid", &format!("{goes_on}the new one ended before it served")),
+        ("/usr/lib/ant/apps/crash", &format!("{goes_on}the new one ended before it served")),
+        ("/usr/lib/ant/apps/spin", &format!("{goes_on}the new one did not begin to serve in time")),
+    ] {
+        answers(guest, &format!("antctl server replace serial {file}"), 1, text)?;
+        let found = serial(guest)?;
+        ensure!(found.state == "serves" && found.generation == generation, "{file}: {found:?}");
+    }
+    answers(guest, &format!("antctl server replace nobody {VICTIM}"), 1, "no server nobody")?;
+    answers(guest, "antctl server replace serial", 2, "FILE")?;
+    expect(&calls.wait(SOON)?, 0, " 0 changes, 0 restarts, 0 lost, 0 failed\n")?;
+    ant::await_free_memory(guest, free)
+}
+
+fn the_name_service_is_given_up(guest: &TestGuest) -> Result<()> {
+    victim(guest)?;
+    for _ in 0..8 {
+        if ant::server(guest, "name")?.state == "given up" {
+            break;
+        }
+        guest.wait_until("antctl server list | grep -Eq '^name +(serves|given up)'", SOON)?;
+        if let Some(pid) = ant::server(guest, "name")?.pid {
+            guest.run(&format!("antctl kill {pid}"))?;
+        }
+    }
+    guest.wait_until("antctl server list | grep -q '^name  *given up'", SOON)?;
+    // Who needs it is told so; who does not goes on.
+    answers(guest, "antctl run -- names", 1, "PeerGone")?;
+    answers(guest, "antctl run -- victim call count", 1, "PeerGone")?;
+    ant::works_on(guest, &[1, 2, 3])?;
+    answers(guest, "antctl server restart name", 0, "name was restarted")?;
+    // It begins anew: servers are known again when they have registered again.
+    restart(guest)?;
+    answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")?;
+    answers(guest, "antctl run -- names", 0, "victim\n")?;
+    ant::down(guest)
+}
+
+fn linux_keeps_the_device(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, "--cpus 1-3 --memory 64M --device none")?;
+    guest.wait_until("antctl server list | grep -q '^serial  *given up'", AT_ONCE)?;
+    let found = serial(guest)?;
+    ensure!(found.last_end == "Linux keeps its device" && found.restarts == 0, "{found:?}");
+    answers(guest, "antctl run -- names", 0, "")?;
+    answers(guest, "antctl run -- say hello", 1, "NoEntry")?;
+    ant::works_on(guest, &[1, 2, 3])?;
+    ant::down(guest)
+}
