@@ -18,7 +18,7 @@ use ant_p::handles::Handle;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{Public, Waiting};
-use ant_p::{Core, devices, endpoints, log, moving, process, shared, user_memory};
+use ant_p::{Core, devices, endpoints, log, process, shared, user_memory};
 
 use super::MKernel;
 use crate::loader::InProcess;
@@ -38,10 +38,10 @@ pub fn serve(
     let result = match number {
         PROCESS_CREATE => create(m, core, slot, args).map(|()| 0),
         PROCESS_START => start(m, core, args[0]).map(|()| 0),
-        PROCESS_KILL => kill(core, args[0], args[1]).map(|()| 0),
+        PROCESS_KILL => kill(m, core, args[0], args[1]).map(|()| 0),
         PROCESS_LIST => list(core, slot, args),
-        PROCESS_PRIORITY => priority(core, args[0], args[1]).map(|()| 0),
-        PROCESS_MOVE => move_process(core, args[0], args[1]).map(|()| 0),
+        PROCESS_PRIORITY => priority(m, core, args[0], args[1]).map(|()| 0),
+        PROCESS_MOVE => move_process(m, core, args[0], args[1]).map(|()| 0),
         PROCESS_ENDED => ended(m, core, slot, args[0]).map(|()| 0),
         SERVER_CREATE => create_server(m, core, slot, args),
         ENDPOINT_CREATE => create_endpoint(core, slot),
@@ -128,38 +128,38 @@ fn find(pid: u64) -> Result<&'static Public, Error> {
     process::find(|public| public.pid.load(Ordering::Relaxed) == pid).ok_or(Error::NoProcess)
 }
 
-fn priority(core: &mut Core, pid: u64, priority: u64) -> Result<(), Error> {
-    let priority = u8::try_from(priority).ok().filter(|&one| usize::from(one) < PRIORITIES);
-    let priority = priority.ok_or(Error::Invalid)?;
+/// Has what a message says done by the core that has its process, or is about to.
+fn tell(m: &mut MKernel, core: &mut Core, pid: u64, message: Message) -> Result<(), Error> {
     let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
-    let pid = pid as u32;
-    if home == core.index() {
-        core.set_priority(pid, priority);
-        return Ok(());
+    if !mailbox::has_room(core.index(), home) {
+        return Err(Error::Again);
     }
-    mailbox::send(core.index(), home, Message::Priority { pid, priority }).map_err(|_| Error::Again)
+    core.obey(core.index(), message, m);
+    Ok(())
 }
 
-fn move_process(core: &mut Core, pid: u64, to: u64) -> Result<(), Error> {
+fn priority(m: &mut MKernel, core: &mut Core, pid: u64, priority: u64) -> Result<(), Error> {
+    let priority = u8::try_from(priority).ok().filter(|&one| usize::from(one) < PRIORITIES);
+    let priority = priority.ok_or(Error::Invalid)?;
+    tell(m, core, pid, Message::Priority { pid: pid as u32, priority })
+}
+
+fn move_process(m: &mut MKernel, core: &mut Core, pid: u64, to: u64) -> Result<(), Error> {
     let to = u8::try_from(to).ok().filter(|&to| usize::from(to) < shared::core_count());
     let to = to.ok_or(Error::NoDevice)?;
-    let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
-    let pid = pid as u32;
-    if let Some(slot) = core.local.find_pid(pid) {
-        if core.local.caller(slot)?.is_init {
+    if let Some(slot) = core.local.find_pid(find(pid)?.pid.load(Ordering::Relaxed)) {
+        let process = core.local.caller(slot)?;
+        if process.is_init {
             // Its calls are the m-kernel's.
             return Err(Error::NotPermitted);
         }
-        let process = core.local.caller(slot)?;
         if process.waiting == Waiting::Start {
             process.home = usize::from(to);
             process.public().core.store(u32::from(to), Ordering::Relaxed);
-        } else {
-            moving::give(core, pid, to);
+            return Ok(());
         }
-        return Ok(());
     }
-    mailbox::send(core.index(), home, Message::Move { pid, core: to }).map_err(|_| Error::Again)
+    tell(m, core, pid, Message::Move { pid: pid as u32, core: to })
 }
 
 fn ended(m: &mut MKernel, core: &mut Core, slot: u8, to: u64) -> Result<(), Error> {
@@ -223,14 +223,13 @@ fn grant_device(
 ) -> Result<(), Error> {
     let grant: DeviceGrant = user_memory::read_value(&core.local.caller(slot)?.space, at)?;
     devices::check(&grant, shared::boot().flags)?;
-    let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
+    find(pid)?;
     let Some(server) = core.local.find_pid(pid as u32) else {
         if grant.kind == ant_abi::ipc::GRANT_MEMORY {
             // Its page tables are another core's by now.
             return Err(Error::Busy);
         }
-        let message = Message::Grant { pid: pid as u32, grant };
-        return mailbox::send(core.index(), home, message).map_err(|_| Error::Again);
+        return tell(m, core, pid, Message::Grant { pid: pid as u32, grant });
     };
     let process = core.local.caller(server)?;
     processes::map_device(process, &grant, &mut m.memory)?;
@@ -238,30 +237,17 @@ fn grant_device(
     process.grants.add(&grant, endpoint)
 }
 
-fn kill(core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
-    let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
+fn kill(m: &mut MKernel, core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
     if !(1..=MAX_SIGNAL).contains(&signal) {
         return Err(Error::Invalid);
     }
-    let signal = signal as u8;
-    if let Some(slot) = core.local.find_pid(pid) {
-        if core.local.process(slot).is_some_and(|process| process.is_init) {
-            return Err(Error::NotPermitted);
-        }
-        core.kill(slot, signal);
-        return Ok(());
+    let pid = find(pid)?.pid.load(Ordering::Relaxed);
+    if let Some(slot) = core.local.find_pid(pid)
+        && core.local.caller(slot)?.is_init
+    {
+        return Err(Error::NotPermitted);
     }
-    let public = process::find(|public| public.pid.load(Ordering::Relaxed) == pid);
-    let public = public.ok_or(Error::NoProcess)?;
-    if public.kill_sent.swap(true, Ordering::Relaxed) {
-        // The first message does it.
-        return Ok(());
-    }
-    let home = public.core.load(Ordering::Relaxed) as usize;
-    mailbox::send(core.index(), home, Message::Kill { pid, signal }).map_err(|_| {
-        public.kill_sent.store(false, Ordering::Relaxed);
-        Error::Again
-    })
+    tell(m, core, u64::from(pid), Message::Kill { pid, signal: signal as u8 })
 }
 
 fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64, Error> {

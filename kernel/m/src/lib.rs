@@ -168,17 +168,14 @@ impl Role for MKernel {
 
     /// A proxy may die while its process moves from here to its own core. The message comes after
     /// the process.
-    fn released_elsewhere(&mut self, lca: StoreEntry) {
+    fn released_elsewhere(&mut self, core: &mut Core, lca: StoreEntry) {
         let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca.0);
         let Some(owner) = owner else {
             log::warning!("a release for nobody: {:#x}", lca.0);
             return;
         };
         let pid = owner.pid.load(Ordering::Relaxed);
-        let home = owner.core.load(Ordering::Relaxed) as usize;
-        if home == 0 || mailbox::send(0, home, Message::Released { pid }).is_err() {
-            log::error!("CPU {} takes no messages", shared::linux_cpu(home));
-        }
+        core.obey(0, Message::Released { pid }, self);
     }
 
     fn loading_returned(&mut self, core: &mut Core, slot: u8) {

@@ -8,6 +8,7 @@ use ant_abi::lca::{END_FAULTED, END_KILLED};
 use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
 use ant_abi::{Error, store};
 use ant_core::ipc::Station;
+use arrayvec::ArrayVec;
 
 use crate::arch::apic::{self, Timer};
 use crate::arch::context::VECTOR_SYSCALL;
@@ -26,7 +27,7 @@ pub trait Role: Sized {
     /// Serves a system call that not every core can.
     fn syscall(&mut self, core: &mut Core, slot: u8, number: u64, args: [u64; 3]);
     /// Linux has let go of an LCA whose process is not this core's.
-    fn released_elsewhere(&mut self, lca: store::StoreEntry);
+    fn released_elsewhere(&mut self, core: &mut Core, lca: store::StoreEntry);
     /// A call that the loader of process `slot` made has returned.
     fn loading_returned(&mut self, core: &mut Core, slot: u8);
     /// Takes ICA pages back that the process in `slot` gives back, and has unmapped.
@@ -42,9 +43,14 @@ pub struct Core {
     /// Its processes.
     pub local: Locals,
     passages: Passages,
+    /// Messages about processes that are about to come, and who sent them.
+    early: ArrayVec<(usize, Message), EARLY>,
     /// An interrupt came: something may have come from outside.
     stirred: bool,
 }
+
+/// Messages that can come before the process that they are about.
+const EARLY: usize = 16;
 
 impl Core {
     /// A core without processes. `station` is its own, and empty.
@@ -53,6 +59,7 @@ impl Core {
             station,
             local: Locals::new(index, timer),
             passages: Passages::new(index),
+            early: ArrayVec::new(),
             stirred: true,
         }
     }
@@ -80,10 +87,7 @@ impl Core {
                 self.look_around(role);
             }
             self.expire();
-            while let Some(slot) = self.local.over.pop() {
-                let process = self.local.remove(slot);
-                role.reap(self, process);
-            }
+            self.bury(role);
             if !self.local.movers.is_empty() {
                 moving::go(self);
             }
@@ -97,6 +101,15 @@ impl Core {
         }
     }
 
+    /// Hands over who is over, as far as the m-kernel takes messages.
+    fn bury(&mut self, role: &mut impl Role) {
+        while !self.local.over.is_empty() && mailbox::has_room(self.index(), 0) {
+            let Some(slot) = self.local.over.pop() else { return };
+            let process = self.local.remove(slot);
+            role.reap(self, process);
+        }
+    }
+
     /// Takes all that has come from other cores and from Linux.
     fn look_around(&mut self, role: &mut impl Role) {
         role.look(self);
@@ -104,6 +117,10 @@ impl Core {
             while let Some(message) = mailbox::receive(from, self.index()) {
                 self.obey(from, message, role);
             }
+        }
+        // Some came before the process that they are about, from another core than it.
+        for (from, message) in core::mem::take(&mut self.early) {
+            self.obey(from, message, role);
         }
         linux::call::take_returns(self, role);
     }
@@ -113,7 +130,7 @@ impl Core {
         if let Some(pid) = message.about()
             && self.local.find_pid(pid).is_none()
         {
-            return self.pass_on(pid, message);
+            return self.pass_on(from, pid, message);
         }
         match message {
             Message::Ipc(packet) => self.station.take(from as u8, packet, &mut self.local),
@@ -143,12 +160,16 @@ impl Core {
         }
     }
 
-    /// Sends a message after a process that has left this core; it left before the message does. One
-    /// about a process that is over is nobody's.
-    fn pass_on(&mut self, pid: u32, message: Message) {
-        let Some(home) = process::home_of(pid).filter(|&home| home != self.index()) else { return };
-        if mailbox::send(self.index(), home, message).is_err() {
-            log::error!("CPU {} takes no messages", shared::linux_cpu(home));
+    /// Sends a message after a process that has left this core, or keeps it for one that is about to
+    /// come. One about a process that is over is nobody's.
+    fn pass_on(&mut self, from: usize, pid: u32, message: Message) {
+        let sent = match process::home_of(pid) {
+            None => true,
+            Some(home) if home == self.index() => self.early.try_push((from, message)).is_ok(),
+            Some(home) => mailbox::send(self.index(), home, message).is_ok(),
+        };
+        if !sent {
+            log::error!("a message about process {pid} is lost");
         }
     }
 
@@ -237,7 +258,9 @@ impl Core {
 
     fn idle(&mut self) {
         self.local.set_timer();
-        if mailbox::pending(self.index()) || !shared::returns(self.index()).is_empty() {
+        // Who is over waits for room in the ring to the m-kernel, which does not say when there is.
+        let waits = !self.local.over.is_empty();
+        if waits || mailbox::pending(self.index()) || !shared::returns(self.index()).is_empty() {
             self.stirred = true;
             return;
         }

@@ -6,9 +6,9 @@
 
 use ant_abi::Error;
 use ant_abi::ipc::{Span, Transfer};
-use ant_core::ica::IcaTable;
+use ant_core::ica::{IcaTable, State};
 
-use crate::arch::paging::{self, Access};
+use crate::arch::paging::{self, Access, AddressSpace};
 use crate::locals::Locals;
 use crate::mailbox::{self, Message};
 
@@ -37,16 +37,25 @@ pub fn send_off(local: &mut Locals, slot: u8, span: Span, may_lend: bool) -> Res
     Ok(())
 }
 
-/// Whether a process has all pages of a span mapped, as their owner or one of those who share them:
-/// the pages themselves, not scratch in their place.
+/// Whether a process has all pages of a span, as their owner or as one of those who share them: not
+/// on loan, not scratch in their place, not on their way back to the memory manager.
 fn has_all(local: &mut Locals, slot: u8, span: Span) -> Result<(), Error> {
     let end = u64::from(span.first()) + u64::from(span.count());
     if span.count() == 0 || end > ant_abi::layout::ICA_PAGES {
         return Err(Error::Fault);
     }
     let space = &local.caller(slot)?.space;
-    let has = |page| space.ica_frame(page).is_some_and(|frame| TABLE.frame(page) == Some(frame));
+    let has = |page| match TABLE.state(page) {
+        Some(State::Owned { owner }) => owner == slot && space.ica_frame(page).is_some(),
+        Some(State::Shared { .. }) => is_mapped(space, page),
+        _ => false,
+    };
     pages(span).all(has).then_some(()).ok_or(Error::Fault)
+}
+
+/// Whether a process has this very page mapped.
+fn is_mapped(space: &AddressSpace, page: u32) -> bool {
+    space.ica_frame(page).is_some_and(|frame| TABLE.frame(page) == Some(frame))
 }
 
 /// A message of process `slot` is on its way and nobody waits for it: if the process ends, the pages
@@ -61,22 +70,36 @@ pub fn detach(slot: u8, span: Span) {
 }
 
 /// Gives process `slot` the pages that came with a message; `of_call`: with a request, whose sender
-/// ends the message's own part in shared pages when the call is over.
-pub fn arrive(local: &mut Locals, slot: u8, span: Span, of_call: bool) {
-    let access = match span.transfer() {
-        Some(Transfer::Share) if of_call => {
-            let _ = TABLE.begin_share(slot, span);
-            Access::ReadWrite
-        }
-        Some(Transfer::HandOver) => {
-            let _ = TABLE.complete_hand_over(span, slot);
-            Access::ReadWrite
-        }
-        Some(Transfer::LendRead) => Access::Read,
-        _ => Access::ReadWrite,
+/// ends the message's own part in shared pages when the call is over. Gives what has come: nothing,
+/// if the pages are not what the message says.
+pub fn arrive(local: &mut Locals, slot: u8, span: Span, of_call: bool) -> Span {
+    let (taken, access) = match span.transfer() {
+        Some(Transfer::HandOver) => (TABLE.complete_hand_over(span, slot), Access::ReadWrite),
+        Some(Transfer::Share) => (take_share(local, slot, span, of_call), Access::ReadWrite),
+        Some(Transfer::LendRead) => (Ok(()), Access::Read),
+        Some(Transfer::LendWrite) => (Ok(()), Access::ReadWrite),
+        None => (Err(Error::Invalid), Access::Read),
     };
+    if taken.is_err() {
+        return Span::NONE;
+    }
     remap(local, slot, span, Some(access));
     note_pages(local, slot, span);
+    span
+}
+
+/// Counts process `slot` among those who share pages, unless it is already; the part of a message
+/// that is not a request's goes over to it, or ends.
+fn take_share(local: &mut Locals, slot: u8, span: Span, of_call: bool) -> Result<(), Error> {
+    let space = &local.caller(slot)?.space;
+    for page in pages(span) {
+        match (is_mapped(space, page), of_call) {
+            (false, true) => TABLE.begin_share(slot, Span::new(page, 1, Transfer::Share))?,
+            (true, false) => drop(TABLE.release(page, slot)?),
+            (false, false) | (true, true) => {}
+        }
+    }
+    Ok(())
 }
 
 /// A message of process `slot` is over, or was not sent: what of its pages is still, or again, the
@@ -131,7 +154,9 @@ pub fn free(local: &mut Locals, slot: u8, span: Span) -> Result<(), Error> {
 
 /// Takes pages out of process `slot`, which takes them for gone, and tells the memory manager.
 pub fn give_up(local: &mut Locals, slot: u8, span: Span) {
+    // Without room for the message, the pages stay its own until it ends.
     if span.transfer() == Some(Transfer::HandOver)
+        && mailbox::has_room(local.index(), 0)
         && free(local, slot, span).is_ok()
         && let Some(process) = local.process(slot)
     {

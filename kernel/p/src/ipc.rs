@@ -109,11 +109,16 @@ pub fn reply(core: &mut Core, slot: u8, token: u64) -> Result<(), Error> {
 
 fn reply_with(core: &mut Core, slot: u8, token: u64, message: Message) -> Result<(), Error> {
     ica::send_off(&mut core.local, slot, message.span, false)?;
-    let replied = core.station.reply(slot, Token(token), message, &mut core.local);
-    replied.map_err(|_| {
-        ica::take_back(&mut core.local, slot, message.span);
-        Error::NotWaiting
-    })
+    match core.station.reply(slot, Token(token), message, &mut core.local) {
+        Ok(()) => {
+            ica::detach(slot, message.span);
+            Ok(())
+        }
+        Err(_) => {
+            ica::take_back(&mut core.local, slot, message.span);
+            Err(Error::NotWaiting)
+        }
+    }
 }
 
 /// Serves `IPC_REPLY_RECEIVE`.
@@ -268,12 +273,13 @@ fn deliver(local: &mut Locals, slot: u8, received: Received) {
 }
 
 fn deliver_message(local: &mut Locals, slot: u8, message: &Message, of_call: bool) {
-    if !message.span.is_none() {
-        ica::arrive(local, slot, message.span, of_call);
-    }
+    let span = match message.span {
+        Span::NONE => Span::NONE,
+        span => ica::arrive(local, slot, span, of_call),
+    };
     let Some(process) = local.process(slot) else { return };
     let handle = Handle::decode(message.handle).and_then(|handle| process.handles.add(handle));
-    process.context.set_message(message.words, message.span.0, handle.unwrap_or(0));
+    process.context.set_message(message.words, span.0, handle.unwrap_or(0));
 }
 
 impl Outside for Locals {

@@ -107,7 +107,7 @@ impl Role for PKernel {
         syscalls::ask(core, slot, number, args);
     }
 
-    fn released_elsewhere(&mut self, lca: StoreEntry) {
+    fn released_elsewhere(&mut self, _core: &mut Core, lca: StoreEntry) {
         log::warning!("a release for nobody here: {:#x}", lca.0);
     }
 

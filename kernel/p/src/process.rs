@@ -7,7 +7,7 @@
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::Span;
@@ -169,8 +169,6 @@ pub struct Public {
     pub priority: AtomicU32,
     /// One of `ant_abi::syscall::PROCESS_*`. Written by the m-kernel.
     pub kind: AtomicU32,
-    /// A message that ends it is on its way. Written by the m-kernel.
-    pub kill_sent: AtomicBool,
     name: [AtomicU64; NAME_LEN / 8],
 }
 
@@ -185,7 +183,6 @@ impl Public {
             lca: AtomicU64::new(0),
             priority: AtomicU32::new(0),
             kind: AtomicU32::new(0),
-            kill_sent: AtomicBool::new(false),
             name: [const { AtomicU64::new(0) }; NAME_LEN / 8],
         }
     }
@@ -263,7 +260,6 @@ impl Owned {
         public.lca.store(lca, Ordering::Relaxed);
         public.priority.store(priority, Ordering::Relaxed);
         public.kind.store(kind, Ordering::Relaxed);
-        public.kill_sent.store(false, Ordering::Relaxed);
         public.state.store(STATE_CREATED, Ordering::Relaxed);
         public.pid.store(pid, Ordering::Release);
         Self { slot, entry }

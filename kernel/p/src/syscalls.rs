@@ -76,6 +76,9 @@ fn refuse(result: Result<(), Error>, core: &mut Core, slot: u8) {
 }
 
 fn ica_free(core: &mut Core, slot: u8, span: Span, role: &mut impl Role) -> Result<(), Error> {
+    if !mailbox::has_room(core.index(), 0) {
+        return Err(Error::Again);
+    }
     ica::free(&mut core.local, slot, span)?;
     let pid = core.local.caller(slot)?.pid;
     role.freed(slot, pid, span);

@@ -199,7 +199,12 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
+        let span = self.span(Transfer::HandOver).0;
         // SAFETY: nobody in this process uses the pages any more.
-        unsafe { raw::syscall(ICA_FREE, [self.span(Transfer::HandOver).0, 0, 0]) };
+        let free = || check(unsafe { raw::syscall(ICA_FREE, [span, 0, 0]) });
+        // The m-kernel may be busy with what others give back.
+        while free() == Err(Error::Again) {
+            crate::ant::process_yield();
+        }
     }
 }

@@ -82,7 +82,7 @@ pub fn take_returns(core: &mut Core, role: &mut impl Role) {
         match (core.local.find_lca(entry), entry.kind()) {
             (Some(slot), KIND_CALL) => returned(core, slot, role),
             (Some(slot), KIND_RELEASED) => released(core, slot),
-            (None, KIND_RELEASED) => role.released_elsewhere(entry.with_kind(KIND_CALL)),
+            (None, KIND_RELEASED) => role.released_elsewhere(core, entry.with_kind(KIND_CALL)),
             _ => shared::count(shared::control(core.index()).stray_returns()),
         }
     }
