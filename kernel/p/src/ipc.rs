@@ -10,6 +10,7 @@ use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
 use ant_core::ipc::{
     Bounds, CallOptions, Ending, Message, Outside, Packet, Received, Target, Token,
 };
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::core_loop::Core;
 use crate::endpoints::State;
@@ -213,16 +214,16 @@ pub fn notify(core: &mut Core, slot: u8, number: u64, bits: u64) -> Result<(), E
 
 /// Serves `IPC_BATCH`.
 pub fn batch(core: &mut Core, slot: u8, at: u64, count: u64) -> Result<(), Error> {
+    let mut operations = [IpcOperation::new_zeroed(); BATCH_MAX];
     let count = usize::try_from(count).ok().filter(|&count| count <= BATCH_MAX);
-    for index in 0..count.ok_or(Error::TooLong)? {
-        let at = at.wrapping_add((index * size_of::<IpcOperation>()) as u64);
-        let process = core.local.caller(slot)?;
-        let mut operation: IpcOperation = user_memory::read_value(&process.space, at)?;
-        let result = operate(core, slot, &operation);
+    let operations = &mut operations[..count.ok_or(Error::TooLong)?];
+    // At once, because to find the memory of a process takes longer than an operation.
+    user_memory::read(&core.local.caller(slot)?.space, at, operations.as_mut_bytes())?;
+    for operation in &mut *operations {
+        let result = operate(core, slot, operation);
         operation.result = result.err().map_or(0, |error| -(error as i32));
-        user_memory::write_value(&core.local.caller(slot)?.space, at, &operation)?;
     }
-    Ok(())
+    user_memory::write(&core.local.caller(slot)?.space, at, operations.as_bytes())
 }
 
 fn operate(core: &mut Core, slot: u8, operation: &IpcOperation) -> Result<(), Error> {
