@@ -21,7 +21,9 @@ impl MKernel {
     /// Serves one of `ant_p::syscalls::is_asked`'s calls for the process in `slot` of core `core`.
     pub(crate) fn grant(&mut self, core: usize, slot: u8, number: u64, args: [u64; 3]) -> i64 {
         let result = match number {
-            ICA_ALLOC => ica::alloc(args[0], slot, &mut self.memory).map(i64::from),
+            ICA_ALLOC => {
+                ica::alloc(args[0], slot, slot == self.init, &mut self.memory).map(i64::from)
+            }
             ENDPOINT_OPEN => open(core, slot),
             _ => Err(Error::NoSystemCall),
         };

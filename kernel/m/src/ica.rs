@@ -1,5 +1,7 @@
 //! The frames of ICA pages: only the m-kernel has memory to give and takes it back.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use ant_abi::Error;
 use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::{Span, Transfer};
@@ -15,14 +17,30 @@ pub fn reserve_lcas() {
     assert_eq!(TABLE.alloc(MAX_PROCESSES as u32), Some(0), "the ICA is empty");
 }
 
+/// Most pages that are given at a time: the m-kernel clears them meanwhile.
+const AT_A_TIME: u32 = 1024;
+/// Pages that only `init` can have when all others are taken.
+const KEPT_FOR_INIT: u64 = 64;
+/// Pages that somebody has. Written by the m-kernel.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
 /// Makes `count` fresh pages the process's in `slot`; the number of the first.
-pub fn alloc(count: u64, slot: u8, memory: &mut MemoryManager) -> Result<u32, Error> {
-    let count = u32::try_from(count).ok().filter(|&count| u64::from(count) <= ICA_PAGES);
-    let count = count.filter(|&count| count > 0).ok_or(Error::Invalid)?;
-    if memory.free_pages() < u64::from(count) {
+pub fn alloc(
+    count: u64,
+    slot: u8,
+    for_init: bool,
+    memory: &mut MemoryManager,
+) -> Result<u32, Error> {
+    let count = u32::try_from(count).ok().filter(|count| (1..=AT_A_TIME).contains(count));
+    let count = count.ok_or(Error::Invalid)?;
+    let kept = if for_init { 0 } else { KEPT_FOR_INIT };
+    let taken = TAKEN.load(Ordering::Relaxed) + u64::from(count);
+    let room = ICA_PAGES - MAX_PROCESSES as u64 - kept;
+    if memory.free_pages() < u64::from(count) + kept || taken > room {
         return Err(Error::NoMemory);
     }
     let first = TABLE.alloc(count).ok_or(Error::NoMemory)?;
+    TAKEN.store(taken, Ordering::Relaxed);
     for page in first..first + count {
         let frame = memory.alloc().expect("so many pages are free");
         TABLE.set_frame(page, frame, slot).expect("a reserved page takes a frame");
@@ -92,5 +110,6 @@ pub fn end_share(span: Span, memory: &mut MemoryManager) {
 
 fn give_back(page: u32, frame: u64, memory: &mut MemoryManager) {
     memory.free(frame);
+    TAKEN.store(TAKEN.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
     TABLE.forget(page).expect("a page without a frame is reserved");
 }

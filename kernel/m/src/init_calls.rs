@@ -44,7 +44,7 @@ pub fn serve(
         PROCESS_MOVE => move_process(m, core, args[0], args[1]).map(|()| 0),
         PROCESS_ENDED => ended(m, core, slot, args[0]).map(|()| 0),
         SERVER_CREATE => create_server(m, core, slot, args),
-        ENDPOINT_CREATE => create_endpoint(core, slot),
+        ENDPOINT_CREATE => create_endpoint(m, core, slot),
         ENDPOINT_BIND => bind(m, core, slot, args[0], args[1]),
         ENDPOINT_CLOSE => close(m, core, slot, args[0]).map(|()| 0),
         HANDLE_GRANT => grant_handle(core, slot, args),
@@ -124,7 +124,7 @@ fn start(m: &mut MKernel, core: &mut Core, pid: u64) -> Result<(), Error> {
 
 /// The process with an id, as everyone sees it.
 fn find(pid: u64) -> Result<&'static Public, Error> {
-    let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
+    let pid = u32::try_from(pid).ok().filter(|&pid| pid != 0).ok_or(Error::NoProcess)?;
     process::find(|public| public.pid.load(Ordering::Relaxed) == pid).ok_or(Error::NoProcess)
 }
 
@@ -167,7 +167,9 @@ fn ended(m: &mut MKernel, core: &mut Core, slot: u8, to: u64) -> Result<(), Erro
     user_memory::write_value(&core.local.caller(slot)?.space, to, &end)
 }
 
-fn create_endpoint(core: &mut Core, slot: u8) -> Result<i64, Error> {
+fn create_endpoint(m: &mut MKernel, core: &mut Core, slot: u8) -> Result<i64, Error> {
+    // Every core has long heard that these are closed.
+    m.closed.drain(..).for_each(endpoints::free);
     let (endpoint, state) = endpoints::create(Target::Unbound).ok_or(Error::NoMemory)?;
     let handle = Handle { endpoint, incarnation: state.incarnation, generation: 0, badge: 0 };
     let number = core.local.caller(slot)?.handles.add(handle);
@@ -190,6 +192,10 @@ fn bind(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, pid: u64) -> Re
                 .local
                 .find_pid(pid as u32)
                 .map_or_else(|| server.core.load(Ordering::Relaxed) as u8, |_| core.index() as u8);
+            if endpoints::bound_to(core, slot).any(|other| other != handle.endpoint) {
+                // It receives elsewhere.
+                return Err(Error::Busy);
+            }
             Target::Bound { core, server: slot }
         }
     };
@@ -203,6 +209,8 @@ fn close(m: &mut MKernel, core: &mut Core, slot: u8, number: u64) -> Result<(), 
     handle.state()?;
     let _ = endpoints::bind(handle.endpoint, Target::Closed);
     m.tell_rebound(core, handle.endpoint);
+    // Without room, the number is not used again.
+    let _ = m.closed.try_push(handle.endpoint);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ mod program;
 use core::sync::atomic::Ordering;
 
 use ant_abi::Error;
-use ant_abi::ipc::{NOTIFY_ENDED, Span};
+use ant_abi::ipc::{ENDPOINTS, NOTIFY_ENDED, Span};
 use ant_abi::lca::END_LOAD_FAILED;
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::PROCESS_SERVER;
@@ -29,6 +29,7 @@ use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, Ending, Owned, Waiting};
 use ant_p::{Core, Role, devices, end, ipc, log, moving, shared, station, syscalls};
+use arrayvec::ArrayVec;
 use endings::Endings;
 use loader::Progress;
 use memory::MemoryManager;
@@ -54,7 +55,7 @@ pub fn start() -> ! {
     ica::reserve_lcas();
     let processes = Processes::new(&mut memory);
     let endings = Endings::new();
-    let mut m_kernel = MKernel { memory, processes, endings, init: 0 };
+    let mut m_kernel = MKernel { memory, processes, endings, init: 0, closed: ArrayVec::new() };
     let mut core = Core::new(0, timer, station::of(0));
     m_kernel.start_init(&mut core);
     log::info!(
@@ -69,10 +70,10 @@ pub fn start() -> ! {
 
 /// Gives every core what it needs before it starts.
 fn place_cores(memory: &mut MemoryManager) {
-    let rings = memory.alloc_for_ever(mailbox::bytes());
-    // SAFETY: here and below: fresh, zeroed pages in the direct map, given away for ever.
-    unsafe { mailbox::place(rings) };
     for core in 0..shared::core_count() {
+        let rings = memory.alloc_for_ever(mailbox::bytes());
+        // SAFETY: here and below: fresh, zeroed pages in the direct map, given away for ever.
+        unsafe { mailbox::place(core, rings) };
         let place = memory.alloc_for_ever(station::SIZE);
         // SAFETY: as above.
         unsafe { station::place(core, place) };
@@ -92,6 +93,8 @@ struct MKernel {
     endings: Endings,
     /// Slot of `init`.
     init: u8,
+    /// Endpoints that `init` has closed and whose numbers are not free yet.
+    closed: ArrayVec<u8, ENDPOINTS>,
 }
 
 impl MKernel {

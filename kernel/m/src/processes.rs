@@ -129,11 +129,12 @@ impl Processes {
         let slot = process::free_slot().ok_or(Error::NoMemory)?;
         let free_before = memory.free_pages();
         let mut space = AddressSpace::new(memory).ok_or(Error::NoMemory)?;
-        let pages = memory.alloc().zip(memory.alloc());
-        let Some((scratch, lca)) = pages else {
+        if memory.free_pages() < 2 {
             space.free(memory);
             return Err(Error::NoMemory);
-        };
+        }
+        let fresh = "two pages are free";
+        let (scratch, lca) = (memory.alloc().expect(fresh), memory.alloc().expect(fresh));
         self.last_pid += 1;
         let pid = self.last_pid;
         let lca = if plan.has_lca {

@@ -17,8 +17,10 @@ pub fn end(core: &mut Core, slot: u8, ending: Ending) {
     }
     process.ending = Some(ending);
     process.grants.revoke();
-    if let Some(endpoint) = process.endpoint {
-        let after = if process.owns_endpoint { Target::Closed } else { Target::Unbound };
+    let own = process.endpoint.filter(|_| process.owns_endpoint);
+    // All: it may have been bound a moment ago and not know it yet.
+    for endpoint in endpoints::bound_to(index, slot) {
+        let after = if own == Some(endpoint) { Target::Closed } else { Target::Unbound };
         endpoints::leave(endpoint, index, slot, after);
     }
     core.local.block(slot, Waiting::End, STATE_ENDING);

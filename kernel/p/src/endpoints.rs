@@ -93,9 +93,19 @@ pub fn bind(number: u8, target: Target) -> Option<u32> {
     })
 }
 
-/// The receiver has gone to another core; it is the same.
-pub fn moved(number: u8, core: u8, server: u8) {
-    change(number, |old| State { target: Target::Bound { core, server }, ..old });
+/// The receiver goes to another core; it is the same. Nothing happens if another receives by now.
+pub fn moved(number: u8, from: u8, to: u8, server: u8) {
+    change(number, |old| {
+        let still = old.target == Target::Bound { core: from, server };
+        let target = if still { Target::Bound { core: to, server } } else { old.target };
+        State { target, ..old }
+    });
+}
+
+/// The endpoints at which a process receives: one, but for a moment after it was bound to another.
+pub fn bound_to(core: u8, server: u8) -> impl Iterator<Item = u8> {
+    let here = Target::Bound { core, server };
+    (0..ENDPOINTS as u8).filter(move |&number| state(number).target == here)
 }
 
 /// The receiver ends: nobody receives, if it still did.
@@ -126,9 +136,10 @@ pub fn free(number: u8) {
     endpoint(number).state.store(word, Ordering::Release);
 }
 
-/// Raises notification bits.
-pub fn raise(number: u8, bits: u64) {
-    endpoint(number).bits.fetch_or(bits, Ordering::SeqCst);
+/// Raises notification bits. Says whether any was not raised before: then the receiver must hear of
+/// it.
+pub fn raise(number: u8, bits: u64) -> bool {
+    endpoint(number).bits.fetch_or(bits, Ordering::SeqCst) & bits != bits
 }
 
 /// Whether notification bits wait.
@@ -150,7 +161,8 @@ const KEPT_FOR_INIT: usize = 32;
 pub fn reserve_send(number: u8, of_init: bool) -> bool {
     let most = if of_init { STATION_SENDS } else { STATION_SENDS - KEPT_FOR_INIT };
     let room = one_more(&SENDS, most as u32);
-    let there = room && one_more(&endpoint(number).sends, SENDS_MAX as u32);
+    let there = SENDS_MAX as u32 + u32::from(of_init);
+    let there = room && one_more(&endpoint(number).sends, there);
     if room && !there {
         one_less(&SENDS);
     }

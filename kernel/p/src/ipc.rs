@@ -195,19 +195,15 @@ fn refused(core: &mut Core, slot: u8, number: u64, bounds: Bounds) -> Error {
 pub fn notify(core: &mut Core, slot: u8, number: u64, bits: u64) -> Result<(), Error> {
     let process = core.local.caller(slot)?;
     let handle = process.handles.get(number)?;
-    let state = handle.state()?;
+    handle.state()?;
     if bits & !NOTIFY_USER != 0 {
         return Err(Error::Invalid);
     }
     if bits == 0 {
         return Ok(());
     }
-    endpoints::raise(handle.endpoint, bits);
-    match state.target {
-        // Its bits wait for it as they are; a core that takes no messages need not be told.
-        Target::Bound { core: there, .. }
-            if !mailbox::has_room(core.index(), usize::from(there)) => {}
-        _ => core.station.notify(handle.endpoint, &mut core.local),
+    if endpoints::raise(handle.endpoint, bits) {
+        core.station.notify(handle.endpoint, &mut core.local);
     }
     Ok(())
 }

@@ -180,33 +180,34 @@ impl Message {
     }
 }
 
-/// Where the rings are: [`bytes`] of memory. Written by the m-kernel before another core starts.
-static RINGS: AtomicU64 = AtomicU64::new(0);
+/// Where the rings to each core are: [`bytes`] of memory. Written by the m-kernel before another
+/// core starts.
+static RINGS: [AtomicU64; MAX_CORES] = [const { AtomicU64::new(0) }; MAX_CORES];
 /// Which cores look into their rings by themselves.
 static ATTENTION: [Attention; MAX_CORES] = [const { Attention::new() }; MAX_CORES];
 /// Messages that may wait in a ring before what can be refused is refused.
 const REFUSABLE: usize = 64;
 
-/// Memory that the rings take.
+/// Memory that the rings to one core take.
 pub fn bytes() -> usize {
-    shared::core_count().pow(2) * size_of::<PacketRing>()
+    shared::core_count() * size_of::<PacketRing>()
 }
 
-/// Gives the rings their memory.
+/// Gives the rings to a core their memory.
 ///
 /// # Safety
 /// [`bytes`] zeroed bytes, aligned to a page, mapped on every core and nobody else's for ever.
-pub unsafe fn place(memory: *mut u8) {
-    RINGS.store(memory as u64, Ordering::Release);
+pub unsafe fn place(to: usize, memory: *mut u8) {
+    RINGS[to].store(memory as u64, Ordering::Release);
 }
 
 fn ring(from: usize, to: usize) -> &'static PacketRing {
     let cores = shared::core_count();
     assert!(from < cores && to < cores);
-    let rings = RINGS.load(Ordering::Relaxed) as *const PacketRing;
-    // SAFETY: `place` was given memory for all pairs; zeroed bytes are an empty ring, and all of it
+    let rings = RINGS[to].load(Ordering::Relaxed) as *const PacketRing;
+    // SAFETY: `place` was given memory for all senders; zeroed bytes are an empty ring, and all of it
     // is atomic.
-    unsafe { &*rings.add(from * cores + to) }
+    unsafe { &*rings.add(from) }
 }
 
 /// Sends from core `from`, which is the caller's, to core `to`. `Err`: the core has not taken

@@ -59,7 +59,7 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
         && let Some(process) = core.local.process(slot)
     {
         // It asks again when it is there.
-        process.context.repeat_syscall();
+        process.context.repeat_receive();
         process.waiting = Waiting::No;
         process.timed = false;
     }
@@ -71,7 +71,7 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
     process.endpoint = core.station.endpoint(slot);
     if let Some(endpoint) = process.endpoint {
         // Whoever calls from now on calls there; the process comes before what waits here.
-        endpoints::moved(endpoint, to as u8, slot);
+        endpoints::moved(endpoint, index as u8, to as u8, slot);
     }
     let (pid, cpu) = (process.pid, shared::linux_cpu(to));
     match mailbox::send(index, to, Message::Adopt(process)) {
@@ -79,7 +79,7 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
         Err(Message::Adopt(mut process)) => {
             process.home = index;
             if let Some(endpoint) = process.endpoint {
-                endpoints::moved(endpoint, index as u8, slot);
+                endpoints::moved(endpoint, to as u8, index as u8, slot);
             }
             core.local.insert(process);
             log::warning!("process {pid} stays: CPU {cpu} does not take messages");

@@ -1,5 +1,6 @@
 //! Reading and writing the memory of a process, checked page by page against its page tables.
 
+use ant_abi::layout::ICA_END;
 use ant_abi::{Error, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -65,6 +66,10 @@ fn piece(
     access: Access,
 ) -> Result<(*mut u8, usize), Error> {
     let virt = virt.checked_add(done as u64).ok_or(Error::Fault)?;
+    if virt >= ICA_END {
+        // Device memory is not in the direct map.
+        return Err(Error::Fault);
+    }
     let phys = space.translate(virt, access).ok_or(Error::Fault)?;
     let in_page = PAGE_SIZE - virt as usize % PAGE_SIZE;
     Ok((direct(phys), in_page.min(total - done)))

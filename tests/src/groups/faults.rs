@@ -106,12 +106,12 @@ fn proxy_killed_while_its_program_computes(guest: &TestGuest) -> Result<()> {
 
 fn proxy_stopped_for_a_while(guest: &TestGuest) -> Result<()> {
     up(guest)?;
-    let caller = ant::start(guest, "-- getpid 300");
+    let caller = ant::start(guest, "-- getpid 2000");
     let proxy = kill_proxy(guest, "getpid", "in call", "STOP")?;
     // What it does not do, others do meanwhile.
     ant::works_on(guest, &[1, 2, 3])?;
     guest.succeed(&format!("kill -CONT {proxy}"))?;
-    expect(&caller.wait(SOON)?, 0, &format!("300 calls, pid {proxy}"))
+    expect(&caller.wait(SOON)?, 0, &format!("2000 calls, pid {proxy}"))
 }
 
 fn raddr_outside_the_partition(guest: &TestGuest) -> Result<()> {
@@ -167,7 +167,7 @@ fn is_as_before(guest: &TestGuest) -> Result<()> {
 
 fn stop_with_calls_in_flight(guest: &TestGuest) -> Result<()> {
     let programs = three_programs(guest)?;
-    answers(guest, "antctl stop", 0, "Linux has CPUs 1, 2, 3 and 64 MiB again")?;
+    answers(guest, "antctl stop", 0, "Linux has CPUs 1, 2, 3, 64 MiB and COM2 again")?;
     all_end(programs, "AnT was stopped")?;
     is_as_before(guest)
 }

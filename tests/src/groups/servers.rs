@@ -547,6 +547,7 @@ fn linux_keeps_the_device(guest: &TestGuest) -> Result<()> {
     ensure!(found.last_end == "Linux keeps its device" && found.restarts == 0, "{found:?}");
     answers(guest, "antctl run -- names", 0, "")?;
     answers(guest, "antctl run -- say hello", 1, "NoEntry")?;
+    answers(guest, "antctl server restart serial", 1, "serial was not restarted")?;
     ant::works_on(guest, &[1, 2, 3])?;
     ant::down(guest)
 }

@@ -106,8 +106,10 @@ impl Context {
         self.rsi = u64::from(generation);
     }
 
-    /// Lets the process issue the system call that ended the last run once more.
-    pub fn repeat_syscall(&mut self) {
+    /// Lets the process issue the `IPC_RECEIVE` or `IPC_REPLY_RECEIVE` that ended the last run once
+    /// more, without the reply, which was given.
+    pub fn repeat_receive(&mut self) {
+        self.rdi = 0;
         const SYSCALL_LEN: u64 = 2;
         self.rip -= SYSCALL_LEN;
     }

@@ -140,7 +140,8 @@ impl Server {
                 kill(*pid);
                 *again_at = now + AGAIN_US;
             }
-            State::Waits { at } if *at <= now => self.start(surroundings, now),
+            // What goes wrong is noted there.
+            State::Waits { at } if *at <= now => drop(self.start(surroundings, now)),
             _ => {}
         }
         if !self.watch.advance(self.endpoint, now) {
@@ -257,8 +258,7 @@ impl Server {
             self.end(Reason::Restart, now);
             return Ok(());
         }
-        self.start(surroundings, now);
-        Ok(())
+        self.start(surroundings, now)
     }
 
     /// Its priority from now on.
@@ -315,8 +315,9 @@ impl Server {
         1 << self.index
     }
 
-    fn start(&mut self, surroundings: &Surroundings, now: u64) {
-        match self.try_start(surroundings) {
+    fn start(&mut self, surroundings: &Surroundings, now: u64) -> Result<(), Error> {
+        let started = self.try_start(surroundings);
+        match started {
             Ok(pid) => self.state = State::Starting { pid, until: now + START_US },
             Err(Error::NoDevice) => {
                 self.last_end.clear();
@@ -332,6 +333,7 @@ impl Server {
                 self.judge(now);
             }
         }
+        started.map(drop)
     }
 
     fn try_start(&mut self, surroundings: &Surroundings) -> Result<u32, Error> {
