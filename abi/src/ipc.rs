@@ -33,7 +33,8 @@ pub const PRIORITY_USUAL: u8 = 2;
 ///
 /// `PeerRestarted`: the endpoint has had another generation since the handle was last used (`rsi` =
 /// the new one); the request was not served, or was being served when the server ended; the handle
-/// works again. `PeerGone`: nobody will ever receive there. `TimedOut`: it was taken back.
+/// works again. `PeerGone`: nobody will ever receive there. `TimedOut`: it was taken back. `Again`:
+/// the core there takes no messages at the moment.
 pub const IPC_CALL: u64 = 0x1020;
 /// Waits for a message at the caller's endpoint, at most `rsi` microseconds. `rdi` = `RECEIVED_*`,
 /// `rdx` = badge of the handle that it came through, `rsi` = token for the reply.
@@ -45,7 +46,8 @@ pub const IPC_REPLY: u64 = 0x1022;
 /// means no reply.
 pub const IPC_REPLY_RECEIVE: u64 = 0x1023;
 /// Puts the message into the queue of the endpoint of handle `rdi` and goes on. `QueueFull`: it
-/// was not sent. Its pages can be handed over or shared, not lent.
+/// was not sent. `Again`: nobody receives there at the moment. Its pages can be handed over or shared,
+/// not lent.
 pub const IPC_SEND: u64 = 0x1024;
 /// Raises the notification bits `rsi` at the endpoint of handle `rdi`. They wait until they are
 /// received, also for the next generation.
@@ -57,9 +59,9 @@ pub const IPC_BATCH: u64 = 0x1026;
 pub const HANDLE_CLOSE: u64 = 0x1027;
 /// Makes an endpoint at which the caller receives; returns a handle to it. `Busy`: it has one.
 pub const ENDPOINT_OPEN: u64 = 0x1028;
-/// Takes `rdi` ICA pages, zeroed, next to each other; returns the number of the first.
+/// Takes `rdi` ICA pages (at most 1024), zeroed, next to each other; returns the number of the first.
 pub const ICA_ALLOC: u64 = 0x1029;
-/// Gives the span `rdi` of ICA pages back.
+/// Gives the span `rdi` of ICA pages back. `Again`: the m-kernel is too busy to take them.
 pub const ICA_FREE: u64 = 0x102a;
 /// Sleeps for `rdi` microseconds.
 pub const SLEEP: u64 = 0x102b;
@@ -81,12 +83,13 @@ pub const ENDPOINT_CREATE: u64 = 0x1031;
 pub const ENDPOINT_BIND: u64 = 0x1032;
 /// `init` only: ends the endpoint of handle `rdi`: whoever waits there gets `PeerGone`.
 pub const ENDPOINT_CLOSE: u64 = 0x1033;
-/// `init` only: gives process `rdi` the caller's handle `rsi`, with badge `rdx`; returns the
+/// `init` only: gives process `rdi`, which was not started yet, the caller's handle `rsi`, with badge
+/// `rdx` (32 bits); returns the
 /// number that it has there. Handles are numbered from 1 in the order in which they are given.
 pub const HANDLE_GRANT: u64 = 0x1034;
 /// `init` only: gives process `rdi` priority `rsi`.
 pub const PROCESS_PRIORITY: u64 = 0x1035;
-/// `init` only: moves process `rdi` to core `rsi`.
+/// `init` only: moves process `rdi` to core `rsi`, as soon as it has no call under way.
 pub const PROCESS_MOVE: u64 = 0x1036;
 /// `init` only: grants the device of the `DeviceGrant` at `rsi` to process `rdi`.
 pub const DEVICE_GRANT: u64 = 0x1037;

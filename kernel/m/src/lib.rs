@@ -169,8 +169,8 @@ impl Role for MKernel {
         syscalls::set_result(core, slot, result);
     }
 
-    /// A proxy may die while its process moves from here to its own core. The message comes after
-    /// the process.
+    /// A proxy may die while its process moves to another core: the message finds it there, or waits
+    /// there for it.
     fn released_elsewhere(&mut self, core: &mut Core, lca: StoreEntry) {
         let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca.0);
         let Some(owner) = owner else {
