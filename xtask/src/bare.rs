@@ -16,6 +16,10 @@ use std::process::Command;
 const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=static \
      -Ccode-model=kernel -Cforce-frame-pointers=yes -Clink-arg=-zmax-page-size=4096";
 
+/// Package of `init`, and its program.
+const INIT: &str = "ant-init";
+/// Tells init's build script where the servers are that it embeds.
+const SERVERS_DIR: &str = "ANT_SERVERS_DIR";
 /// Packages whose programs people run.
 const APPS: &[&str] = &["ant-apps"];
 /// OS servers, and the one to copy from.
@@ -26,23 +30,29 @@ const SERVERS: &[&str] = &["ant-name", "ant-serial", "ant-template"];
 pub fn build_programs() -> Result<()> {
     let out = paths::bare_programs();
     let servers = out.join("servers");
-    build_all("AnT programs", APPS, &out.join("apps"))?;
-    build_all("AnT servers", SERVERS, &servers)?;
-    let mut cargo = cargo(&toolchain::find_bare()?);
-    cargo.args(["-p", "ant-init"]).env("ANT_SERVERS_DIR", servers);
-    for program in build::executables(&step::run("AnT init", &mut cargo)?) {
+    let mut apps = cargo(&toolchain::find_bare()?);
+    if !out.join(INIT).exists() {
+        // The first time, what init's build script needs is compiled beside `core`, which keeps one
+        // processor busy for long. This init has no servers and is not installed.
+        apps.args(["-p", INIT]).env(SERVERS_DIR, "/dev/null");
+    }
+    build_all("AnT programs", apps, APPS, &out.join("apps"))?;
+    build_all("AnT servers", cargo(&toolchain::find_bare()?), SERVERS, &servers)?;
+    let mut init = cargo(&toolchain::find_bare()?);
+    init.args(["-p", INIT]).env(SERVERS_DIR, servers);
+    for program in build::executables(&step::run("AnT init", &mut init)?) {
         build::install_stripped(&program, &out, &["--strip-all"])?;
     }
     Ok(())
 }
 
 /// Builds all programs of `packages` into `dir`, where nothing else is then.
-fn build_all(step: &str, packages: &[&str], dir: &Path) -> Result<()> {
-    let mut cargo = cargo(&toolchain::find_bare()?);
+fn build_all(step: &str, mut cargo: Command, packages: &[&str], dir: &Path) -> Result<()> {
     for package in packages {
         cargo.args(["-p", package]);
     }
-    let programs = build::executables(&step::run(step, &mut cargo)?);
+    let mut programs = build::executables(&step::run(step, &mut cargo)?);
+    programs.retain(|program| program.file_name().is_some_and(|name| name != INIT));
     remove_others(dir, &programs);
     for program in programs {
         build::install_stripped(&program, dir, &["--strip-all"])?;
