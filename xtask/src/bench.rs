@@ -8,9 +8,8 @@ use anyhow::Result;
 use std::process::ExitCode;
 
 /// What is run in the guest.
-const COMMAND: &str =
-    "antctl boot --cpus 1 --memory 64M && antctl bench null && antctl stop && echo &&
-    antctl boot --cpus 1-2 --memory 64M && antctl bench ipc --client 2 --server 2 && echo &&
+const COMMAND: &str = "antctl boot --cpus 1-2 --memory 64M && antctl bench null --cpu 2 && echo &&
+    antctl bench ipc --client 2 --server 2 && echo &&
     antctl bench ipc --client 2 --server 1 && antctl stop";
 
 /// Arguments of `./ant bench`.
