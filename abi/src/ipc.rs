@@ -178,6 +178,12 @@ impl Span {
         }
     }
 
+    /// Whether they are lent: the sender has them back after the reply.
+    #[must_use]
+    pub const fn lends(self) -> bool {
+        matches!(self.transfer(), Some(Transfer::LendRead | Transfer::LendWrite))
+    }
+
     /// Whether there are none.
     #[must_use]
     pub const fn is_none(self) -> bool {

@@ -1,7 +1,7 @@
 //! The state of one core, and what changes it.
 
 use ant_abi::MAX_PROCESSES;
-use ant_abi::ipc::{NOTIFY_RETIRE, Span, Transfer};
+use ant_abi::ipc::{NOTIFY_RETIRE, Span};
 
 use super::message::{Message, Packet, Token};
 use super::priorities::Priorities;
@@ -635,7 +635,7 @@ impl Station {
     /// The server has no more to do with a call that it had.
     fn served(&mut self, client: u8, caller: Caller, revoked: bool, outside: &mut impl Outside) {
         let span = self.messages[usize::from(client)].span;
-        if matches!(span.transfer(), Some(Transfer::LendRead | Transfer::LendWrite)) {
+        if span.lends() {
             outside.loan_ends(caller.server, span, revoked);
         }
         self.lose(caller.server, caller.priority, outside);

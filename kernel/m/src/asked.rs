@@ -33,11 +33,11 @@ impl MKernel {
 }
 
 fn open(core: usize, slot: u8) -> Result<i64, Error> {
-    let here = Target::Bound { core: core as u8, server: slot };
-    let taken = (0..ant_abi::ipc::ENDPOINTS as u8).any(|one| endpoints::state(one).target == here);
-    if taken {
+    let core = core as u8;
+    if endpoints::bound_to(core, slot).next().is_some() {
         return Err(Error::Busy);
     }
+    let here = Target::Bound { core, server: slot };
     let (endpoint, _) = endpoints::create(here).ok_or(Error::NoMemory)?;
     Ok(i64::from(endpoint))
 }

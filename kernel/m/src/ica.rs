@@ -6,9 +6,9 @@ use ant_abi::Error;
 use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
-use ant_core::ica::State;
+use ant_core::ica::{Access, State};
 use ant_p::arch::paging::{AddressSpace, Pages};
-use ant_p::ica::{TABLE, pages};
+use ant_p::ica::{TABLE, is_mapped, pages};
 
 use crate::memory::MemoryManager;
 
@@ -75,27 +75,25 @@ pub fn drop_span(span: Span, memory: &mut MemoryManager) {
 /// Takes all pages of a process back that is over. Nobody has any of them on loan.
 pub fn release_all(slot: u8, space: &AddressSpace, memory: &mut MemoryManager) {
     for (page, state) in TABLE.pages_of(slot) {
-        let frame = match state {
-            State::InTransit { .. } => TABLE.discard(page).ok(),
+        match state {
+            State::InTransit { .. } => {
+                drop_span(Span::new(page, 1, Transfer::HandOver), memory);
+            }
             State::Lent { owner, access } => {
                 let transfer = match access {
-                    ant_core::ica::Access::Read => Transfer::LendRead,
-                    ant_core::ica::Access::Write => Transfer::LendWrite,
+                    Access::Read => Transfer::LendRead,
+                    Access::Write => Transfer::LendWrite,
                 };
                 let _ = TABLE.end_loan(owner, Span::new(page, 1, transfer));
-                TABLE.release(page, slot).ok().flatten()
+                free(page, 1, slot, memory);
             }
-            _ => TABLE.release(page, slot).ok().flatten(),
-        };
-        if let Some(frame) = frame {
-            give_back(page, frame, memory);
+            _ => free(page, 1, slot, memory),
         }
     }
     for page in MAX_PROCESSES as u32..ICA_PAGES as u32 {
-        let frame = space.ica_frame(page);
         // What it was lent, and what stood in for it, is not shared, or not with this frame.
         let shared = matches!(TABLE.state(page), Some(State::Shared { .. }));
-        if shared && frame.is_some() && frame == TABLE.frame(page) {
+        if shared && is_mapped(space, page) {
             free(page, 1, slot, memory);
         }
     }

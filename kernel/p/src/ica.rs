@@ -21,8 +21,7 @@ pub fn send_off(local: &mut Locals, slot: u8, span: Span, may_lend: bool) -> Res
         return Ok(());
     }
     let transfer = span.transfer().ok_or(Error::Invalid)?;
-    let lends = matches!(transfer, Transfer::LendRead | Transfer::LendWrite);
-    if lends && !may_lend {
+    if span.lends() && !may_lend {
         return Err(Error::Invalid);
     }
     has_all(local, slot, span)?;
@@ -54,7 +53,7 @@ fn has_all(local: &mut Locals, slot: u8, span: Span) -> Result<(), Error> {
 }
 
 /// Whether a process has this very page mapped.
-fn is_mapped(space: &AddressSpace, page: u32) -> bool {
+pub fn is_mapped(space: &AddressSpace, page: u32) -> bool {
     space.ica_frame(page).is_some_and(|frame| TABLE.frame(page) == Some(frame))
 }
 

@@ -4,7 +4,6 @@ use ant_abi::Error;
 use ant_abi::ipc::{
     BATCH_MAX, CALL_ACROSS_RESTARTS, IpcOperation, NOTIFY_RETIRE, NOTIFY_USER, OPERATION_NOTIFY,
     OPERATION_REPLY, OPERATION_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION, RECEIVED_SEND, Span,
-    Transfer,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
 use ant_core::ipc::{
@@ -153,13 +152,11 @@ pub fn send(core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {
 fn send_message(core: &mut Core, slot: u8, number: u64, message: Message) -> Result<(), Error> {
     let process = core.local.caller(slot)?;
     let (handle, priority) = (process.handles.get(number)?, process.priority);
+    let of_init = process.is_init;
     let options = options(core, slot, handle, number, 0)?;
-    let lends = Some(Transfer::LendRead) == message.span.transfer()
-        || Some(Transfer::LendWrite) == message.span.transfer();
-    if lends {
+    if message.span.lends() {
         return Err(Error::Invalid);
     }
-    let of_init = core.local.caller(slot)?.is_init;
     if !endpoints::reserve_send(handle.endpoint, of_init) {
         return Err(Error::QueueFull);
     }
