@@ -39,6 +39,7 @@ impl Attention {
 
     /// From now on the owner looks into its rings by itself, again and again, until it has called
     /// [`Attention::stop_polling`]. Only the owner calls this.
+    #[inline]
     pub fn start_polling(&self) {
         // Relaxed: a sender that sees it late rings once too often, no more.
         self.polling.store(1, Ordering::Relaxed);
@@ -49,6 +50,7 @@ impl Attention {
     ///
     /// A doorbell can come between that look and the moment the core sleeps: it looks with
     /// interrupts off, and enables them by the instruction that goes to sleep.
+    #[inline]
     pub fn stop_polling(&self) {
         self.polling.store(0, Ordering::Relaxed);
         // Pairs with the fence in `needs_doorbell`. If this one comes first, the sender sees the 0;
@@ -58,6 +60,7 @@ impl Attention {
 
     /// Whether the owner needs a doorbell for what the caller has just put into a ring of it. Any
     /// sender calls this, *after* its push.
+    #[inline]
     #[must_use]
     pub fn needs_doorbell(&self) -> bool {
         // Pairs with the fence in `stop_polling`: the push before it, the load behind it.

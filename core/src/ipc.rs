@@ -19,7 +19,7 @@ mod priorities;
 mod queue;
 mod station;
 
-pub use message::{Message, Packet, Token};
+pub use message::{Message, Packet, Parts, Request, Token};
 pub use station::{
     Bounds, CallOptions, Ending, Gone, NotWaiting, Outside, Received, Station, Target,
 };

@@ -115,6 +115,7 @@ impl PacketRing {
     /// # Errors
     ///
     /// [`Full`] if `CAPACITY` packets wait.
+    #[inline]
     pub fn push(&self, packet: &Packet) -> Result<(), Full> {
         self.push_if_below(packet, CAPACITY)
     }
@@ -125,13 +126,11 @@ impl PacketRing {
     /// # Errors
     ///
     /// [`Full`] if that many wait.
+    #[inline]
     pub fn push_if_below(&self, packet: &Packet, limit: usize) -> Result<(), Full> {
         // Relaxed: nobody but the producer writes them.
         let tail = self.produced.tail.load(Ordering::Relaxed);
-        let head_seen = self.produced.head_seen.load(Ordering::Relaxed);
-        let limit = limit.min(CAPACITY);
-        // The consumer only ever goes forward: what had room then has room now.
-        if tail.wrapping_sub(head_seen) as usize >= limit && self.len() >= limit {
+        if !self.has_room(limit.min(CAPACITY)) {
             return Err(Full);
         }
         for (word, value) in self.place(tail).iter().zip(packet) {
@@ -142,7 +141,19 @@ impl PacketRing {
         Ok(())
     }
 
+    /// Whether fewer than `limit` packets wait. Only the producer calls this.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self, limit: usize) -> bool {
+        // Relaxed: nobody but the producer writes them.
+        let tail = self.produced.tail.load(Ordering::Relaxed);
+        let head_seen = self.produced.head_seen.load(Ordering::Relaxed);
+        // The consumer only ever goes forward: what had room then has room now.
+        (tail.wrapping_sub(head_seen) as usize) < limit || self.len() < limit
+    }
+
     /// Takes the oldest packet out. Only the consumer calls this.
+    #[inline]
     pub fn pop(&self) -> Option<Packet> {
         // Relaxed: nobody but the consumer writes it.
         let head = self.consumed.head.load(Ordering::Relaxed);
@@ -158,6 +169,7 @@ impl PacketRing {
     }
 
     /// Whether nothing waits. Exact for the consumer; for the producer it may have become so since.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         // Acquire: whoever finds the ring non-empty may take the packet.
@@ -177,6 +189,7 @@ impl PacketRing {
     }
 
     /// Where packet `n` is.
+    #[inline]
     fn place(&self, n: u32) -> &[AtomicU64; PACKET_WORDS] {
         &self.places[n as usize % CAPACITY].0
     }

@@ -137,6 +137,7 @@ impl Store {
 
     /// Whether nothing waits. Exact for the consumer; for anybody else it was so a moment ago.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         // Acquire: whoever finds the store non-empty may take the entry.
         self.tail.load(Ordering::Acquire) == self.head.load(Ordering::Relaxed)

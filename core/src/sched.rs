@@ -163,21 +163,22 @@ impl RunQueue {
         true
     }
 
-    /// Whether the current one, if it left, could pass the core to one of `priority` that is not
-    /// runnable: nobody else would get it, and [`RunQueue::deadline`] stays as it is.
+    /// Whether the current one, if it left, or nobody, if nobody is runnable, could pass the core to
+    /// one of `priority` that is not runnable: nobody else would get it, and
+    /// [`RunQueue::deadline`] stays as it is.
     #[inline]
     #[must_use]
     pub fn can_pass(&self, priority: u8) -> bool {
         match (self.current, self.waiting.highest()) {
-            (Some(_), None) => true,
+            (_, None) => true,
             (Some(current), Some(highest)) => current.priority == priority && highest <= priority,
             (None, _) => false,
         }
     }
 
     /// The current one leaves; `id`, which was not runnable, has the core for the rest of the
-    /// slice. To be asked for only after [`RunQueue::can_pass`] has said so: this is then the same
-    /// as [`RunQueue::block_current`] and [`RunQueue::switch_to`].
+    /// slice of who had it last. To be asked for only after [`RunQueue::can_pass`] has said so: this
+    /// is then the same as [`RunQueue::block_current`] and [`RunQueue::switch_to`].
     #[inline]
     pub fn pass(&mut self, id: u8, priority: u8) {
         debug_assert!(self.can_pass(priority) && !self.is_runnable(id));

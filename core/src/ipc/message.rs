@@ -15,6 +15,13 @@ pub struct Message {
 }
 
 impl Message {
+    /// Whether it has neither pages nor a handle.
+    #[inline]
+    #[must_use]
+    pub const fn is_words_only(&self) -> bool {
+        self.span.0 | self.handle == 0
+    }
+
     /// A message of words only.
     #[must_use]
     pub const fn of(words: [u64; IPC_WORDS]) -> Self {
@@ -38,8 +45,9 @@ impl Token {
         self.0 as u8
     }
 
-    #[cfg(test)]
-    pub(super) const fn core(self) -> u8 {
+    /// Index of the client's core.
+    #[must_use]
+    pub const fn core(self) -> u8 {
         (self.0 >> 8) as u8
     }
 
@@ -49,27 +57,34 @@ impl Token {
     }
 }
 
-/// What cores tell each other.
+/// A message on its way to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Request {
+    /// Slot of the server.
+    pub server: u8,
+    /// Endpoint that it was found through.
+    pub endpoint: u8,
+    /// The endpoint's generation then.
+    pub generation: u32,
+    /// Badge of the handle.
+    pub badge: u32,
+    /// The sender's priority.
+    pub priority: u8,
+    /// What it sends.
+    pub message: Message,
+}
+
+/// What cores tell each other. As it goes through a ring, it is [`Parts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet {
-    /// A request for a process of the receiving core.
+    /// A request for a process of the receiving core, whose sender waits for the reply.
     Call {
         /// Slot of the client; the sending core is its.
         client: u8,
         /// Number of the call on the sending core.
         sequence: u32,
-        /// Slot of the server.
-        server: u8,
-        /// Endpoint that it was found through.
-        endpoint: u8,
-        /// The endpoint's generation then.
-        generation: u32,
-        /// Badge of the handle.
-        badge: u32,
-        /// The client's priority.
-        priority: u8,
-        /// What it sends.
-        message: Message,
+        /// The request.
+        request: Request,
     },
     /// The reply to a call.
     Reply {
@@ -118,20 +133,7 @@ pub enum Packet {
         priority: u8,
     },
     /// A message that nobody waits for.
-    Send {
-        /// Slot of the server.
-        server: u8,
-        /// Endpoint that it was found through.
-        endpoint: u8,
-        /// The endpoint's generation then.
-        generation: u32,
-        /// Badge of the handle.
-        badge: u32,
-        /// The sender's priority.
-        priority: u8,
-        /// What it sends.
-        message: Message,
-    },
+    Send(Request),
     /// Notification bits wait at an endpoint of the receiving core's.
     Poke {
         /// The endpoint.
@@ -155,125 +157,101 @@ pub(super) const KINDS: u64 = 16;
 /// Bits of `Message::handle` that a packet carries.
 const HANDLE_BITS: u32 = 56;
 
-/// First words of a packet: kind, client, server, endpoint, badge; sequence, generation. The
-/// priority is above the handle in the last.
-#[derive(Clone, Copy, Default)]
-struct Head {
-    kind: u64,
-    client: u8,
-    server: u8,
-    endpoint: u8,
-    priority: u8,
-    badge: u32,
-    sequence: u32,
-    generation: u32,
+/// The parts of a packet, of which most kinds leave some out: words that hold kind, client, server,
+/// endpoint, badge; sequence, generation; the words; the span; the handle, and the priority above it.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    /// [`Parts::CALL`], [`Parts::REPLY`], or another.
+    pub kind: u64,
+    /// Slot of the client.
+    pub client: u8,
+    /// Number of the call.
+    pub sequence: u32,
+    /// The request, or reply.
+    pub request: Request,
 }
 
-impl Head {
-    fn words(self, message: &Message) -> [u64; 8] {
-        let first = self.kind
-            | u64::from(self.client) << 8
-            | u64::from(self.server) << 16
-            | u64::from(self.endpoint) << 24
-            | u64::from(self.badge) << 32;
-        let second = u64::from(self.sequence) << 32 | u64::from(self.generation);
-        let [a, b, c, d] = message.words;
-        let last = message.handle | u64::from(self.priority) << HANDLE_BITS;
-        [first, second, a, b, c, d, message.span.0, last]
-    }
+impl Parts {
+    /// Kind of a [`Packet::Call`].
+    pub const CALL: u64 = CALL;
+    /// Kind of a [`Packet::Reply`].
+    pub const REPLY: u64 = REPLY;
 
-    fn of(words: &[u64; 8]) -> Self {
+    /// What came out of a ring, whatever it is.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(words: &[u64; 8]) -> Self {
+        let [first, second, a, b, c, d, span, last] = *words;
+        let handle = last & ((1 << HANDLE_BITS) - 1);
+        let request = Request {
+            server: (first >> 16) as u8,
+            endpoint: (first >> 24) as u8,
+            generation: second as u32,
+            badge: (first >> 32) as u32,
+            priority: (last >> HANDLE_BITS) as u8,
+            message: Message { words: [a, b, c, d], span: Span(span), handle },
+        };
         Self {
-            kind: words[0] & 0xff,
-            client: (words[0] >> 8) as u8,
-            server: (words[0] >> 16) as u8,
-            endpoint: (words[0] >> 24) as u8,
-            priority: (words[7] >> HANDLE_BITS) as u8,
-            badge: (words[0] >> 32) as u32,
-            sequence: (words[1] >> 32) as u32,
-            generation: words[1] as u32,
+            kind: first & 0xff,
+            client: (first >> 8) as u8,
+            sequence: (second >> 32) as u32,
+            request,
         }
     }
 }
 
+#[inline(always)]
+fn words(kind: u64, client: u8, sequence: u32, request: &Request) -> [u64; 8] {
+    let Request { server, endpoint, generation, badge, priority, message } = *request;
+    let first = kind
+        | u64::from(client) << 8
+        | u64::from(server) << 16
+        | u64::from(endpoint) << 24
+        | u64::from(badge) << 32;
+    let second = u64::from(sequence) << 32 | u64::from(generation);
+    let [a, b, c, d] = message.words;
+    let last = message.handle | u64::from(priority) << HANDLE_BITS;
+    [first, second, a, b, c, d, message.span.0, last]
+}
+
 impl Packet {
     /// As it goes through a ring. The low byte of the first word is below 16.
+    #[inline(always)]
     #[must_use]
     pub fn encode(&self) -> [u64; 8] {
-        let head = |kind, client, sequence| Head { kind, client, sequence, ..Head::default() };
-        let none = Message::default();
+        let empty = Request::default();
+        let about = |kind, client, sequence| words(kind, client, sequence, &empty);
         match *self {
-            Packet::Call {
-                client,
-                sequence,
-                server,
-                endpoint,
-                generation,
-                badge,
-                priority,
-                message,
-            } => {
-                Head { kind: CALL, client, server, endpoint, priority, badge, sequence, generation }
-                    .words(&message)
-            }
+            Packet::Call { client, sequence, request } => words(CALL, client, sequence, &request),
             Packet::Reply { client, sequence, message } => {
-                head(REPLY, client, sequence).words(&message)
+                words(REPLY, client, sequence, &Request { message, ..empty })
             }
-            Packet::Failed { client, sequence } => head(FAILED, client, sequence).words(&none),
-            Packet::Bounced { client, sequence } => head(BOUNCED, client, sequence).words(&none),
-            Packet::Cancel { client, sequence } => head(CANCEL, client, sequence).words(&none),
-            Packet::Cancelled { client, sequence } => {
-                head(CANCELLED, client, sequence).words(&none)
-            }
+            Packet::Failed { client, sequence } => about(FAILED, client, sequence),
+            Packet::Bounced { client, sequence } => about(BOUNCED, client, sequence),
+            Packet::Cancel { client, sequence } => about(CANCEL, client, sequence),
+            Packet::Cancelled { client, sequence } => about(CANCELLED, client, sequence),
             Packet::Boost { client, sequence, priority } => {
-                Head { priority, ..head(BOOST, client, sequence) }.words(&none)
+                words(BOOST, client, sequence, &Request { priority, ..empty })
             }
-            Packet::Send { server, endpoint, generation, badge, priority, message } => Head {
-                kind: SEND,
-                client: 0,
-                server,
-                endpoint,
-                priority,
-                badge,
-                sequence: 0,
-                generation,
-            }
-            .words(&message),
-            Packet::Poke { endpoint } => {
-                Head { kind: POKE, endpoint, ..Head::default() }.words(&none)
-            }
+            Packet::Send(request) => words(SEND, 0, 0, &request),
+            Packet::Poke { endpoint } => words(POKE, 0, 0, &Request { endpoint, ..empty }),
         }
     }
 
     /// What came out of a ring; `None`: it is not one of these.
     #[must_use]
     pub fn decode(words: &[u64; 8]) -> Option<Self> {
-        let Head { kind, client, server, endpoint, priority, badge, sequence, generation } =
-            Head::of(words);
-        let message = Message {
-            words: [words[2], words[3], words[4], words[5]],
-            span: Span(words[6]),
-            handle: words[7] & ((1 << HANDLE_BITS) - 1),
-        };
+        let Parts { kind, client, sequence, request } = Parts::of(words);
         Some(match kind {
-            CALL => Packet::Call {
-                client,
-                sequence,
-                server,
-                endpoint,
-                generation,
-                badge,
-                priority,
-                message,
-            },
-            REPLY => Packet::Reply { client, sequence, message },
+            CALL => Packet::Call { client, sequence, request },
+            REPLY => Packet::Reply { client, sequence, message: request.message },
             FAILED => Packet::Failed { client, sequence },
             BOUNCED => Packet::Bounced { client, sequence },
             CANCEL => Packet::Cancel { client, sequence },
             CANCELLED => Packet::Cancelled { client, sequence },
-            BOOST => Packet::Boost { client, sequence, priority },
-            SEND => Packet::Send { server, endpoint, generation, badge, priority, message },
-            POKE => Packet::Poke { endpoint },
+            BOOST => Packet::Boost { client, sequence, priority: request.priority },
+            SEND => Packet::Send(request),
+            POKE => Packet::Poke { endpoint: request.endpoint },
             _ => return None,
         })
     }

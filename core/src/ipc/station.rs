@@ -3,7 +3,7 @@
 use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::{NOTIFY_RETIRE, Span};
 
-use super::message::{Message, Packet, Token};
+use super::message::{Message, Packet, Request, Token};
 use super::priorities::Priorities;
 use super::queue::{Item, Queue, Sent};
 
@@ -201,6 +201,15 @@ struct Caller {
     priority: u8,
     /// The server has not received it yet.
     queued: bool,
+}
+
+impl Caller {
+    /// That of a request from core `core`.
+    #[inline]
+    fn new(core: u8, sequence: u32, request: &Request) -> Self {
+        let Request { server, badge, priority, .. } = *request;
+        Self { core, sequence, server, badge, priority, queued: true }
+    }
 }
 
 /// IPC of one core.
@@ -441,21 +450,10 @@ impl Station {
     /// Another core has sent this.
     pub fn take(&mut self, from: u8, packet: Packet, outside: &mut impl Outside) {
         match packet {
-            Packet::Call {
-                client,
-                sequence,
-                server,
-                endpoint,
-                generation,
-                badge,
-                priority,
-                message,
-            } => {
-                let here = Target::Bound { core: self.core, server };
-                if outside.target(endpoint) == (here, generation) {
-                    let caller =
-                        Caller { core: from, sequence, server, badge, priority, queued: true };
-                    self.arrive(client, endpoint, caller, &message, outside);
+            Packet::Call { client, sequence, request } => {
+                let here = Target::Bound { core: self.core, server: request.server };
+                if outside.target(request.endpoint) == (here, request.generation) {
+                    self.arrive(from, client, sequence, &request, outside);
                 } else {
                     outside.post(from, Packet::Bounced { client, sequence });
                 }
@@ -478,7 +476,7 @@ impl Station {
             Packet::Boost { client, sequence, priority } => {
                 self.boost(client, from, sequence, priority, outside);
             }
-            Packet::Send { server: _, endpoint, generation: _, badge, priority, message } => {
+            Packet::Send(Request { endpoint, badge, priority, message, .. }) => {
                 self.resend(priority, Sent { endpoint, badge, message }, outside);
             }
             Packet::Poke { endpoint } => self.notify(endpoint, outside),
@@ -556,23 +554,14 @@ impl Station {
     ) {
         let CallOptions { endpoint, generation, badge, .. } = options;
         let (sequence, priority) = self.set_out(client, options, core);
+        let message = *message;
+        let request = Request { server, endpoint, generation, badge, priority, message };
         if core == self.core {
-            let caller = Caller { core, sequence, server, badge, priority, queued: true };
-            self.arrive(client, endpoint, caller, message, outside);
-            return;
+            self.arrive(core, client, sequence, &request, outside);
+        } else {
+            self.messages[usize::from(client)] = message;
+            outside.post(core, Packet::Call { client, sequence, request });
         }
-        self.messages[usize::from(client)] = *message;
-        let packet = Packet::Call {
-            client,
-            sequence,
-            server,
-            endpoint,
-            generation,
-            badge,
-            priority,
-            message: *message,
-        };
-        outside.post(core, packet);
     }
 
     /// Notes that a client's call is with core `core`; gives its number and its priority.
@@ -596,19 +585,19 @@ impl Station {
         caller.queued
     }
 
-    /// A call comes to a server of this core.
+    /// A call comes from core `from` to a server of this core.
     fn arrive(
         &mut self,
+        from: u8,
         client: u8,
-        endpoint: u8,
-        caller: Caller,
-        message: &Message,
+        sequence: u32,
+        request: &Request,
         outside: &mut impl Outside,
     ) {
-        let Caller { core, sequence, server, badge, priority, .. } = caller;
-        let queued = self.enlist(client, endpoint, caller);
+        let Request { server, endpoint, badge, priority, message, .. } = *request;
+        let queued = self.enlist(client, endpoint, Caller::new(from, sequence, request));
         if queued {
-            self.messages[usize::from(client)] = *message;
+            self.messages[usize::from(client)] = message;
             self.queue.add_call(server, client, priority);
         } else {
             self.messages[usize::from(client)].span = message.span;
@@ -617,8 +606,8 @@ impl Station {
             self.raise(server, priority, outside);
         }
         if !queued {
-            let token = Token::new(client, core, sequence);
-            outside.received(server, Received::Call { token, badge, message: *message });
+            let token = Token::new(client, from, sequence);
+            outside.received(server, Received::Call { token, badge, message });
         }
     }
 
@@ -761,8 +750,8 @@ impl Station {
     ) {
         let Sent { endpoint, badge, message } = sent;
         if core != self.core {
-            let packet = Packet::Send { server, endpoint, generation, badge, priority, message };
-            outside.post(core, packet);
+            let request = Request { server, endpoint, generation, badge, priority, message };
+            outside.post(core, Packet::Send(request));
             return;
         }
         self.local(server).endpoint = Some(endpoint);

@@ -8,15 +8,17 @@ use ant_abi::lca::{END_FAULTED, END_KILLED};
 use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
 use ant_abi::{Error, store};
 use ant_core::ipc::Station;
+use ant_core::ring::Store;
 use arrayvec::ArrayVec;
 
 use crate::arch::apic::{self, Timer};
 use crate::arch::context::VECTOR_SYSCALL;
 use crate::arch::{clock, cpu, trap};
-use crate::locals::{Locals, Passages};
-use crate::mailbox::{self, Message};
+use crate::direct::{self, Next};
+use crate::locals::Locals;
+use crate::mailbox::{self, Incoming, Message};
 use crate::process::{self, Ending, Owned, Waiting};
-use crate::{direct, end, endpoints, linux, log, moving, shared, syscalls};
+use crate::{end, endpoints, linux, log, moving, shared, syscalls};
 
 /// What differs between m-kernel and p-kernel.
 pub trait Role: Sized {
@@ -42,11 +44,16 @@ pub struct Core {
     pub station: &'static mut Station,
     /// Its processes.
     pub local: Locals,
-    passages: Passages,
     /// Messages about processes that are about to come, and who sent them.
     early: ArrayVec<(usize, Message), EARLY>,
-    /// An interrupt came: something may have come from outside.
-    stirred: bool,
+    /// Rings to this core.
+    pub(crate) incoming: Incoming,
+    /// What Linux returns to this core.
+    pub(crate) returns: &'static Store,
+    /// It looks for work by itself when it has none.
+    pub(crate) polls: bool,
+    /// Something may have come from outside: an interrupt came, or this core was idle.
+    pub(crate) stirred: bool,
 }
 
 /// Messages that can come before the process that they are about.
@@ -58,8 +65,10 @@ impl Core {
         Self {
             station,
             local: Locals::new(index, timer),
-            passages: Passages::new(index),
             early: ArrayVec::new(),
+            incoming: mailbox::incoming(index),
+            returns: shared::returns(index),
+            polls: shared::boot().flags & BOOT_IDLE_POLL != 0,
             stirred: true,
         }
     }
@@ -113,8 +122,8 @@ impl Core {
     /// Takes all that has come from other cores and from Linux.
     fn look_around(&mut self, role: &mut impl Role) {
         role.look(self);
-        for from in 0..shared::core_count() {
-            while let Some(message) = mailbox::receive(from, self.index()) {
+        for (from, ring) in self.incoming.iter().enumerate() {
+            while let Some(message) = mailbox::receive(ring) {
                 self.obey(from, message, role);
             }
         }
@@ -212,10 +221,17 @@ impl Core {
     /// that the loop has to look at.
     fn run_process(&mut self, mut slot: u8, role: &mut impl Role) {
         let vector = loop {
-            let vector = self.local.run(slot, &mut self.passages);
+            let vector = self.local.run(slot);
             match direct::serve(self, slot, vector) {
-                Some(next) => slot = next,
-                None => break vector,
+                Next::Process(next) => slot = next,
+                Next::Packet => {
+                    self.local.runs_no_process();
+                    match self.await_packet(role) {
+                        Some(next) => slot = next,
+                        None => return,
+                    }
+                }
+                Next::Unserved => break vector,
             }
         };
         self.local.runs_no_process();
@@ -254,49 +270,6 @@ impl Core {
                 _ => {}
             }
         }
-    }
-
-    fn idle(&mut self) {
-        self.local.set_timer();
-        // Who is over waits for room in the ring to the m-kernel, which does not say when there is.
-        let waits = !self.local.over.is_empty();
-        if waits || mailbox::pending(self.index()) || !shared::returns(self.index()).is_empty() {
-            self.stirred = true;
-            return;
-        }
-        let control = shared::control(self.index());
-        let start = clock::now();
-        control.idle_since().store(start, Ordering::Relaxed);
-        self.passages.leave_kernel();
-        if shared::boot().flags & BOOT_IDLE_POLL != 0 {
-            self.poll();
-        } else {
-            cpu::wait_for_interrupt();
-        }
-        self.passages.enter_kernel();
-        self.stirred = true;
-        self.local.timer_fired();
-        control.idle_since().store(0, Ordering::Relaxed);
-        let idle = control.idle_cycles();
-        let cycles = clock::now().wrapping_sub(start);
-        idle.store(idle.load(Ordering::Relaxed).wrapping_add(cycles), Ordering::Relaxed);
-    }
-
-    /// Looks for work until there is some, open for interrupts.
-    fn poll(&self) {
-        let index = self.index();
-        let until = self.local.deadlines.next().unwrap_or(u64::MAX);
-        let interrupts = shared::control(index).interrupts();
-        mailbox::start_polling(index);
-        while !mailbox::pending(index)
-            && shared::returns(index).is_empty()
-            && interrupts.load(Ordering::Relaxed) == 0
-            && clock::now() < until
-        {
-            cpu::take_interrupts();
-            cpu::relax();
-        }
-        mailbox::stop_polling(index);
     }
 
     /// Ends a process that has run into an exception.

@@ -1,7 +1,10 @@
 //! The short way of IPC: a call, or a reply by who then waits for the next message, of words only
-//! and without limit of time, between two processes of one core of which the other waits. The core
-//! goes from one to the other at once, past the loop of the core: what that looks at has not changed,
-//! or an interrupt comes as soon as a process runs, and ends it.
+//! and without limit of time. What they lead to happens at once, past the loop of the core: what
+//! that looks at has not changed, or an interrupt comes as soon as a process runs, and ends it.
+//!
+//! If the other process is of the same core and waits, the core goes from one to the other. If it is
+//! another core's, a packet goes there, and if nobody else wants this core, the next packet that
+//! comes here is awaited here ([`Core::await_packet`]).
 //!
 //! What is the least bit unusual is left alone, for [`crate::ipc`] to do.
 
@@ -9,76 +12,172 @@ use ant_abi::ipc::{
     CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
-use ant_core::ipc::{CallOptions, Target, Token};
+use ant_core::ipc::{CallOptions, Message, Parts, Request, Target, Token};
+use ant_core::packets::PACKET_WORDS;
 use ant_core::sched::RunQueue;
 
 use crate::arch::context::VECTOR_SYSCALL;
 use crate::core_loop::Core;
 use crate::endpoints;
+use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::process::{Calling, Owned, Waiting};
+use crate::{ipc, mailbox};
 
-/// Serves the call or the reply that has ended the run of process `slot`. Says who runs next;
-/// `None`: nothing has happened.
+/// What came of a process's run.
+pub enum Next {
+    /// This process runs.
+    Process(u8),
+    /// The process waits for another core.
+    Packet,
+    /// Nothing has happened: the loop serves what it asks for.
+    Unserved,
+}
+
+/// Serves the call or the reply that has ended the run of process `slot`.
 #[inline]
-pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Option<u8> {
+pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
     // Who wants to another core can go between two messages only, when the loop looks.
     if vector != VECTOR_SYSCALL || !core.local.movers.is_empty() {
-        return None;
+        return Next::Unserved;
     }
-    let process = core.local.process(slot)?;
-    match process.context.syscall() {
+    let Some(process) = core.local.process(slot) else { return Next::Unserved };
+    let next = match process.context.syscall() {
         (IPC_CALL, operands) => call(core, slot, operands),
         (IPC_REPLY_RECEIVE, operands) => reply_receive(core, slot, operands),
+        _ => None,
+    };
+    next.unwrap_or(Next::Unserved)
+}
+
+#[inline]
+fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Option<Next> {
+    let here = core.index();
+    let client = core.local.process(slot)?;
+    if !is_words_only(client, timeout) {
+        return None;
+    }
+    let Handle { endpoint, incarnation, generation, badge } = client.handles.get(number).ok()?;
+    let state = endpoints::state(endpoint);
+    let Target::Bound { core: there, server } = state.target else { return None };
+    let is_current = (incarnation, generation) == (state.incarnation, state.generation);
+    if !is_current || core.station.endpoint(slot) == Some(endpoint) {
+        return None;
+    }
+    let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
+    let options = CallOptions { endpoint, generation, across_restarts, badge };
+    let calling = Calling { handle: number, span: Span::NONE };
+    if usize::from(there) == here {
+        let Pair { leaves: client, takes, queue } = pair(&mut core.local, slot, server)?;
+        let token = core.station.call_directly(slot, options, server)?;
+        client.waits_for_reply(calling);
+        takes.context.set_received(RECEIVED_CALL, token.0, u64::from(badge));
+        pass_core(queue, takes, client.context.words());
+        Some(Next::Process(server))
+    } else {
+        if !mailbox::has_room(here, usize::from(there)) {
+            return None;
+        }
+        let message = Message::of(client.context.words());
+        client.waits_for_reply(calling);
+        let packet = core.station.call_across(slot, options, (there, server), message);
+        core.local.queue.block_current();
+        ipc::post(here, there, &packet);
+        Some(Next::Packet)
+    }
+}
+
+#[inline]
+fn reply_receive(core: &mut Core, slot: u8, [token, timeout, _]: [u64; 3]) -> Option<Next> {
+    let here = core.index();
+    let server = core.local.process(slot)?;
+    if !is_words_only(server, timeout) {
+        return None;
+    }
+    let token = Token(token);
+    if usize::from(token.core()) == here {
+        let Pair { leaves: server, takes, queue } = pair(&mut core.local, slot, token.client())?;
+        let client = core.station.reply_directly(slot, token, endpoints::has_bits)?;
+        server.waits_for_message();
+        takes.calling = Calling::default();
+        pass_core(queue, takes, server.context.words());
+        Some(Next::Process(client))
+    } else {
+        let message = Message::of(server.context.words());
+        let replied = core.station.reply_across(slot, token, message, endpoints::has_bits);
+        let (there, packet) = replied?;
+        server.waits_for_message();
+        core.local.queue.block_current();
+        ipc::post(here, there, &packet);
+        Some(Next::Packet)
+    }
+}
+
+/// Takes what came out of the ring from core `from`. Who runs then, at once; `None`: nothing has
+/// happened.
+#[inline]
+pub fn take(core: &mut Core, from: usize, words: &[u64; PACKET_WORDS]) -> Option<u8> {
+    let parts = Parts::of(words);
+    if !parts.request.message.is_words_only() {
+        return None;
+    }
+    match parts.kind {
+        Parts::CALL => take_call(core, from, &parts),
+        Parts::REPLY => take_reply(core, &parts),
         _ => None,
     }
 }
 
 #[inline]
-fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Option<u8> {
-    let client = core.local.process(slot)?;
-    let words = words_only(client, timeout)?;
-    let handle = client.handles.get(number).ok()?;
-    let state = handle.state().ok()?;
-    let Target::Bound { core: there, server } = state.target else { return None };
-    let is_here = usize::from(there) == core.index() && handle.generation == state.generation;
-    if !is_here || core.station.endpoint(slot) == Some(handle.endpoint) {
+fn take_call(core: &mut Core, from: usize, parts: &Parts) -> Option<u8> {
+    let Parts { client, sequence, request, .. } = parts;
+    let Request { server: slot, endpoint, generation, badge, message, .. } = request;
+    let here = core.index();
+    let (server, queue) = core.local.one(*slot)?;
+    if !can_take(server, queue) || !endpoints::is_bound(*endpoint, here, *slot, *generation) {
         return None;
     }
-    let options = CallOptions {
-        endpoint: handle.endpoint,
-        generation: handle.generation,
-        across_restarts: flags & CALL_ACROSS_RESTARTS != 0,
-        badge: handle.badge,
-    };
-    let Pair { leaves: client, takes, queue } = pair(&mut core.local, slot, server)?;
-    let token = core.station.call_directly(slot, options, server)?;
-    client.calling = Calling { handle: number, span: Span::NONE };
-    client.waiting = Waiting::Reply;
-    client.set_state(STATE_CALLING);
-    takes.context.set_received(RECEIVED_CALL, token.0, u64::from(handle.badge));
-    pass_core(queue, takes, words);
-    Some(server)
+    let token = core.station.take_call_directly(from as u8, *client, *sequence, request)?;
+    server.context.set_received(RECEIVED_CALL, token.0, u64::from(*badge));
+    pass_core(queue, server, message.words);
+    Some(*slot)
 }
 
 #[inline]
-fn reply_receive(core: &mut Core, slot: u8, [token, timeout, _]: [u64; 3]) -> Option<u8> {
-    let words = words_only(core.local.process(slot)?, timeout)?;
-    let token = Token(token);
-    let Pair { leaves: server, takes, queue } = pair(&mut core.local, slot, token.client())?;
-    let client = core.station.reply_directly(slot, token, endpoints::has_bits)?;
-    server.waiting = Waiting::Receive;
-    server.set_state(STATE_RECEIVING);
-    takes.calling = Calling::default();
-    pass_core(queue, takes, words);
-    Some(client)
+fn take_reply(core: &mut Core, parts: &Parts) -> Option<u8> {
+    let Parts { client: slot, sequence, request, .. } = parts;
+    let (client, queue) = core.local.one(*slot)?;
+    // Pages that went along come back now, or do not.
+    if !can_take(client, queue) || !client.calling.span.is_none() {
+        return None;
+    }
+    if !core.station.take_reply_directly(*slot, *sequence) {
+        return None;
+    }
+    client.calling = Calling::default();
+    pass_core(queue, client, request.message.words);
+    Some(*slot)
 }
 
-/// The words that a process sends, if they are all, and if it then waits for as long as it takes.
+impl Owned {
+    #[inline]
+    fn waits_for_reply(&mut self, calling: Calling) {
+        self.calling = calling;
+        self.waiting = Waiting::Reply;
+        self.set_state(STATE_CALLING);
+    }
+
+    #[inline]
+    fn waits_for_message(&mut self) {
+        self.waiting = Waiting::Receive;
+        self.set_state(STATE_RECEIVING);
+    }
+}
+
+/// Whether what a process sends is words alone, and it then waits for as long as it takes.
 #[inline]
-fn words_only(process: &Owned, timeout: u64) -> Option<[u64; IPC_WORDS]> {
-    let (words, span, handle) = process.context.message();
-    (span == 0 && handle == 0 && timeout == FOREVER).then_some(words)
+fn is_words_only(process: &Owned, timeout: u64) -> bool {
+    process.context.is_words_only() && timeout == FOREVER
 }
 
 /// Who passes the core to whom.
@@ -88,16 +187,20 @@ struct Pair<'a> {
     queue: &'a mut RunQueue,
 }
 
-/// The two processes, if the second, which waits, could run instead of the first, and its waiting
-/// has no limit of time.
+/// The two processes, if the second, which waits, can run instead of the first.
 #[inline]
 fn pair(local: &mut Locals, leaves: u8, takes: u8) -> Option<Pair<'_>> {
     let ([leaves, takes], queue) = local.two(leaves, takes)?;
-    let can_take = !takes.timed && queue.can_pass(takes.priority);
-    can_take.then_some(Pair { leaves, takes, queue })
+    can_take(takes, queue).then_some(Pair { leaves, takes, queue })
 }
 
-/// Lets a process run with the words instead of the one that has run, which waits now.
+/// Whether a process, which waits, can have the core at once, and its waiting has no limit of time.
+#[inline]
+fn can_take(process: &Owned, queue: &RunQueue) -> bool {
+    !process.timed && queue.can_pass(process.priority)
+}
+
+/// Lets a process that can take the core run with the words that have come for it.
 #[inline]
 fn pass_core(queue: &mut RunQueue, takes: &mut Owned, words: [u64; IPC_WORDS]) {
     queue.pass(takes.slot(), takes.priority);

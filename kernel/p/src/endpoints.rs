@@ -71,6 +71,22 @@ pub fn state(number: u8) -> State {
     State::decode(endpoint(number).state.load(Ordering::Acquire))
 }
 
+/// Who receives at an endpoint now, in which generation.
+#[inline]
+pub fn target(number: u8) -> (Target, u32) {
+    let state = state(number);
+    (state.target, state.generation)
+}
+
+/// Whether process `server` of core `core` receives at an endpoint now, in this generation.
+#[inline]
+pub fn is_bound(number: u8, core: usize, server: u8, generation: u32) -> bool {
+    let target = Target::Bound { core: core as u8, server };
+    let state = State { target, generation, incarnation: 0 };
+    let any_incarnation = !(u64::from(u16::MAX) << 32);
+    endpoint(number).state.load(Ordering::Acquire) & any_incarnation == state.encode()
+}
+
 /// Makes an endpoint. The m-kernel only.
 pub fn create(target: Target) -> Option<(u8, State)> {
     let is_free = |endpoint: &Endpoint| endpoint.state.load(Ordering::Relaxed) >> 62 == FREE;

@@ -276,18 +276,27 @@ fn deliver_message(local: &mut Locals, slot: u8, message: &Message, of_call: boo
     process.context.set_message(message.words, span.0, handle.unwrap_or(0));
 }
 
+/// Sends a packet to another core, which takes it.
+#[inline(always)]
+pub(crate) fn post(from: usize, to: u8, packet: &Packet) {
+    if mailbox::post(from, usize::from(to), packet).is_err() {
+        lost(to, packet);
+    }
+}
+
+#[cold]
+fn lost(core: u8, packet: &Packet) {
+    let cpu = shared::linux_cpu(usize::from(core));
+    log::error!("CPU {cpu} takes no messages: {packet:?} is lost");
+}
+
 impl Outside for Locals {
     fn target(&self, endpoint: u8) -> (Target, u32) {
-        let state = endpoints::state(endpoint);
-        (state.target, state.generation)
+        endpoints::target(endpoint)
     }
 
     fn post(&mut self, core: u8, packet: Packet) {
-        let message = mailbox::Message::Ipc(packet);
-        if mailbox::send(self.index(), usize::from(core), message).is_err() {
-            let cpu = shared::linux_cpu(usize::from(core));
-            log::error!("CPU {cpu} takes no messages: {packet:?} is lost");
-        }
+        post(self.index(), core, &packet);
     }
 
     fn ended(&mut self, client: u8, ending: Ending) {

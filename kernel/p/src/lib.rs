@@ -6,6 +6,7 @@
 //!
 //! - `arch`: the one place with assembler, page tables, APIC, traps.
 //! - `core_loop`, `locals`, `process`: one core and its processes.
+//! - `idle`: a core that no process wants.
 //! - `ipc`, `endpoints`, `handles`, `ica`: messages between processes, and the pages they hand over;
 //!   `direct`: the short way of most of them.
 //! - `mailbox`: messages between cores.
@@ -20,6 +21,7 @@ pub mod end;
 pub mod endpoints;
 pub mod handles;
 pub mod ica;
+mod idle;
 pub mod ipc;
 pub mod linux;
 mod locals;

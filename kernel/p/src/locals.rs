@@ -1,7 +1,7 @@
 //! The processes of one core: which there are, who runs, who waits until when. Only that core has
 //! them.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use ant_abi::syscall::{STATE_READY, STATE_RUNNING};
 use ant_abi::{Error, MAX_PROCESSES, store};
@@ -21,7 +21,7 @@ const SLICE_US: u64 = 10_000;
 /// The processes of one core.
 pub struct Locals {
     index: usize,
-    control: Control,
+    pub(crate) control: Control,
     area: OwnArea,
     /// The processes that are this core's, by slot.
     mine: [Option<Owned>; MAX_PROCESSES],
@@ -41,11 +41,13 @@ pub struct Locals {
 }
 
 impl Locals {
-    /// A core without processes.
+    /// A core without processes, whose kernel runs.
     pub fn new(index: usize, timer: Timer) -> Self {
+        let control = shared::control(index);
+        control.passages().store(1, Ordering::Relaxed);
         Self {
             index,
-            control: shared::control(index),
+            control,
             area: OwnArea::of_this_core(),
             mine: [const { None }; MAX_PROCESSES],
             filled: ArrayVec::new(),
@@ -68,6 +70,12 @@ impl Locals {
     #[inline]
     pub fn process(&mut self, slot: u8) -> Option<&mut Owned> {
         self.mine.get_mut(usize::from(slot))?.as_mut()
+    }
+
+    /// A process of this core, and who runs.
+    #[inline]
+    pub(crate) fn one(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
+        Some((self.mine.get_mut(usize::from(slot))?.as_mut()?, &mut self.queue))
     }
 
     /// Two processes of this core, and who runs.
@@ -202,7 +210,7 @@ impl Locals {
 
     /// Lets a process run until its next trap, and says which.
     #[inline]
-    pub(crate) fn run(&mut self, slot: u8, passages: &mut Passages) -> u64 {
+    pub(crate) fn run(&mut self, slot: u8) -> u64 {
         let process = self.mine[usize::from(slot)].as_mut().expect("the queue holds own processes");
         if self.loaded != Some(slot) {
             process.space.load();
@@ -211,9 +219,9 @@ impl Locals {
         }
         process.set_state(STATE_RUNNING);
         self.control.running_pid().store(process.pid, Ordering::Relaxed);
-        passages.leave_kernel();
+        shared::count(self.control.passages());
         process.context.run(&mut self.area);
-        passages.enter_kernel();
+        shared::count(self.control.passages());
         process.context.vector
     }
 
@@ -239,30 +247,5 @@ impl Locals {
     /// The timer has fired, early or late: whoever still waits needs it set again.
     pub(crate) fn timer_fired(&mut self) {
         self.deadline = None;
-    }
-}
-
-/// Tells Linux, through shared memory, when the kernel runs on this core: odd while it does.
-pub(crate) struct Passages {
-    published: &'static AtomicU64,
-    count: u64,
-}
-
-impl Passages {
-    pub(crate) fn new(core: usize) -> Self {
-        Self { published: shared::control(core).passages(), count: 1 }
-    }
-
-    pub(crate) fn leave_kernel(&mut self) {
-        self.step();
-    }
-
-    pub(crate) fn enter_kernel(&mut self) {
-        self.step();
-    }
-
-    fn step(&mut self) {
-        self.count = self.count.wrapping_add(1);
-        self.published.store(self.count, Ordering::Relaxed);
     }
 }

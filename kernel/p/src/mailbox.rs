@@ -10,7 +10,7 @@ use ant_abi::MAX_CORES;
 use ant_abi::ipc::{DeviceGrant, Span};
 use ant_core::attention::Attention;
 use ant_core::ipc::Packet;
-use ant_core::packets::PacketRing;
+use ant_core::packets::{Full, PACKET_WORDS, PacketRing};
 
 use crate::arch::apic;
 use crate::process::Owned;
@@ -121,7 +121,7 @@ impl Message {
         }
     }
 
-    fn encode(&self) -> [u64; 8] {
+    fn encode(&self) -> [u64; PACKET_WORDS] {
         let [a, b, c, d, e] = match *self {
             Message::Ipc(ref packet) => return packet.encode(),
             Message::Adopt(ref process) => [ADOPT, u64::from(process.slot()), 0, 0, 0],
@@ -151,7 +151,7 @@ impl Message {
 
     /// # Safety
     /// Each message that was encoded is decoded once.
-    unsafe fn decode(words: &[u64; 8]) -> Option<Self> {
+    unsafe fn decode(words: &[u64; PACKET_WORDS]) -> Option<Self> {
         if let Some(packet) = Packet::decode(words) {
             return Some(Message::Ipc(packet));
         }
@@ -205,17 +205,37 @@ fn ring(from: usize, to: usize) -> &'static PacketRing {
     let cores = shared::core_count();
     assert!(from < cores && to < cores);
     let rings = RINGS[to].load(Ordering::Relaxed) as *const PacketRing;
+    // SAFETY: as in `incoming`.
+    unsafe { &*rings.add(from) }
+}
+
+/// The rings to one core, by the core that sends.
+pub type Incoming = &'static [PacketRing];
+
+/// The rings to core `to`, which is the caller's.
+pub fn incoming(to: usize) -> Incoming {
+    let rings = RINGS[to].load(Ordering::Acquire) as *const PacketRing;
+    assert!(!rings.is_null());
     // SAFETY: `place` was given memory for all senders; zeroed bytes are an empty ring, and all of it
     // is atomic.
-    unsafe { &*rings.add(from) }
+    unsafe { core::slice::from_raw_parts(rings, shared::core_count()) }
 }
 
 /// Sends from core `from`, which is the caller's, to core `to`. `Err`: the core has not taken
 /// messages for long.
 pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
-    if ring(from, to).push(&message.encode()).is_err() {
-        return Err(message);
-    }
+    put(from, to, &message.encode()).map_err(|Full| message)
+}
+
+/// As [`send`], of a message of IPC.
+#[inline(always)]
+pub fn post(from: usize, to: usize, packet: &Packet) -> Result<(), Full> {
+    put(from, to, &packet.encode())
+}
+
+#[inline(always)]
+fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
+    ring(from, to).push(words)?;
     if ATTENTION[to].needs_doorbell() {
         apic::ring_core(to);
     }
@@ -224,19 +244,34 @@ pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
 
 /// Whether core `to` takes messages, so that one more that can be refused may be sent.
 pub fn has_room(from: usize, to: usize) -> bool {
-    from == to || ring(from, to).len() < REFUSABLE
+    from == to || ring(from, to).has_room(REFUSABLE)
 }
 
-/// The next message from core `from` for core `to`, which is the caller's.
-pub fn receive(from: usize, to: usize) -> Option<Message> {
-    let words = ring(from, to).pop()?;
+/// The next message in a ring to this core.
+pub fn receive(ring: &PacketRing) -> Option<Message> {
+    let words = ring.pop()?;
     // SAFETY: `send` encoded it, and a ring gives each entry once.
     unsafe { Message::decode(&words) }
 }
 
-/// Whether something waits for this core.
-pub fn pending(to: usize) -> bool {
-    (0..shared::core_count()).any(|from| !ring(from, to).is_empty())
+/// As [`receive`], of what `take` does not take as a packet of IPC.
+#[inline]
+pub fn receive_unless<T>(
+    ring: &PacketRing,
+    take: impl FnOnce(&[u64; PACKET_WORDS]) -> Option<T>,
+) -> Option<Result<T, Message>> {
+    let words = ring.pop()?;
+    match take(&words) {
+        Some(taken) => Some(Ok(taken)),
+        // SAFETY: as in `receive`.
+        None => unsafe { Message::decode(&words) }.map(Err),
+    }
+}
+
+/// A core from which something waits for this one.
+#[inline]
+pub fn waiting(incoming: Incoming) -> Option<usize> {
+    incoming.iter().position(|ring| !ring.is_empty())
 }
 
 /// This core looks into its rings all the time from now on.

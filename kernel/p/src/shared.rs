@@ -134,11 +134,18 @@ fields! {
     init_lca: AtomicU64 = init_lca;
     /// Set by the module, taken by the m-kernel.
     interrupts: AtomicU64 = interrupts;
-    /// Written here.
+    /// Counter, written here: raised when the kernel begins or ends to run. Odd while it does.
     passages: AtomicU64 = passages;
 }
 
 /// Raises a counter that only this core writes; a plain add, no locked instruction.
+#[inline]
 pub fn count(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    add(counter, 1);
+}
+
+/// As [`count`], by more than one.
+#[inline]
+pub fn add(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
 }

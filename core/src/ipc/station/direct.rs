@@ -1,9 +1,8 @@
-//! A call and its reply between two processes of one core in the usual case, in a few steps. They
-//! leave what [`Station::call`], [`Station::reply`] and [`Station::receive`] leave, or nothing has
-//! happened.
+//! A call and its reply in the usual case, in a few steps. They leave what [`Station::call`],
+//! [`Station::reply`], [`Station::receive`] and [`Station::take`] leave, or nothing has happened.
 //!
-//! The messages have words only and do not come here: who asks gives them to the other process, as
-//! [`Outside::received`] and [`Outside::ended`] would.
+//! The messages have words only. To a process of this core they do not come through here: who asks
+//! gives them to it, as [`Outside::received`] and [`Outside::ended`] would.
 
 use super::*;
 
@@ -13,18 +12,49 @@ impl Station {
     /// `None`: it does not wait for one, or has to be raised.
     #[inline(always)]
     pub fn call_directly(&mut self, client: u8, options: CallOptions, server: u8) -> Option<Token> {
-        let Local { receiving, effective, .. } = *self.locals.get(usize::from(server))?;
-        let its = self.locals.get(usize::from(client))?;
-        if !receiving || its.effective > effective {
-            return None;
-        }
+        let priority = self.locals.get(usize::from(client))?.effective;
+        self.would_receive(server, priority)?;
         let core = self.core;
         let (sequence, priority) = self.set_out(client, options, core);
         let CallOptions { endpoint, badge, .. } = options;
         let caller = Caller { core, sequence, server, badge, priority, queued: false };
-        self.enlist(client, endpoint, caller);
-        self.messages[usize::from(client)].span = Span::NONE;
-        Some(Token::new(client, core, sequence))
+        Some(self.receive_directly(client, endpoint, caller))
+    }
+
+    /// A client calls a process of another core that receives at the endpoint, in the generation
+    /// that `options` names. What goes to that core.
+    #[inline(always)]
+    pub fn call_across(
+        &mut self,
+        client: u8,
+        options: CallOptions,
+        (core, server): (u8, u8),
+        message: Message,
+    ) -> Packet {
+        let CallOptions { endpoint, generation, badge, .. } = options;
+        let (sequence, priority) = self.set_out(client, options, core);
+        self.messages[usize::from(client)] = message;
+        let request = Request { server, endpoint, generation, badge, priority, message };
+        Packet::Call { client, sequence, request }
+    }
+
+    /// A request comes from core `from` for a process of this core, which receives at the endpoint,
+    /// in the generation that the request names. The token with which the server has received it;
+    /// `None`: it does not wait for one, or has to be raised.
+    #[inline(always)]
+    pub fn take_call_directly(
+        &mut self,
+        from: u8,
+        client: u8,
+        sequence: u32,
+        request: &Request,
+    ) -> Option<Token> {
+        self.would_receive(request.server, request.priority)?;
+        if usize::from(client) >= MAX_PROCESSES {
+            return None;
+        }
+        let caller = Caller::new(from, sequence, request);
+        Some(self.receive_directly(client, request.endpoint, caller))
     }
 
     /// A server replies to a client of this core, and waits for the next message. `has_bits`:
@@ -40,22 +70,82 @@ impl Station {
     ) -> Option<u8> {
         let client = token.client();
         let caller = self.caller(server, token)?;
+        let Client::Sent { sequence, .. } = self.locals[usize::from(client)].client else {
+            return None;
+        };
+        if (caller.core, caller.sequence) != (self.core, sequence) {
+            return None;
+        }
+        self.wait_directly(client, caller, has_bits)?;
+        self.locals[usize::from(client)].client = Client::Idle;
+        Some(client)
+    }
+
+    /// A server replies to a client of another core, and waits for the next message. What goes to
+    /// that core, and to which; `None` as for [`Station::reply_directly`].
+    #[inline(always)]
+    pub fn reply_across(
+        &mut self,
+        server: u8,
+        token: Token,
+        message: Message,
+        has_bits: impl FnOnce(u8) -> bool,
+    ) -> Option<(u8, Packet)> {
+        let client = token.client();
+        let caller = self.caller(server, token).filter(|caller| caller.core != self.core)?;
+        self.wait_directly(client, caller, has_bits)?;
+        Some((caller.core, Packet::Reply { client, sequence: caller.sequence, message }))
+    }
+
+    /// The reply to a call has come to its client. Whether the client waits for it, and does not
+    /// any more.
+    #[inline(always)]
+    pub fn take_reply_directly(&mut self, client: u8, sequence: u32) -> bool {
+        let Some(Local { client, .. }) = self.locals.get_mut(usize::from(client)) else {
+            return false;
+        };
+        let waits = matches!(*client, Client::Sent { sequence: its, .. } if its == sequence);
+        if waits {
+            *client = Client::Idle;
+        }
+        waits
+    }
+
+    /// Whether `server` waits for a message, and runs with this priority at least.
+    #[inline(always)]
+    fn would_receive(&self, server: u8, priority: u8) -> Option<()> {
+        let Local { receiving, effective, .. } = *self.locals.get(usize::from(server))?;
+        (receiving && priority <= effective).then_some(())
+    }
+
+    /// The server receives the call for which it has waited.
+    #[inline(always)]
+    fn receive_directly(&mut self, client: u8, endpoint: u8, caller: Caller) -> Token {
+        self.enlist(client, endpoint, caller);
+        self.messages[usize::from(client)].span = Span::NONE;
+        Token::new(client, caller.core, caller.sequence)
+    }
+
+    /// The server of a call has replied, and waits.
+    #[inline(always)]
+    fn wait_directly(
+        &mut self,
+        client: u8,
+        caller: Caller,
+        has_bits: impl FnOnce(u8) -> bool,
+    ) -> Option<()> {
         let at = usize::from(client);
-        let Client::Sent { sequence, .. } = self.locals[at].client else { return None };
-        let waits = (caller.core, caller.sequence) == (self.core, sequence)
-            && self.messages[at].span.is_none();
-        let local = self.locals.get_mut(usize::from(server))?;
+        let local = self.locals.get_mut(usize::from(caller.server))?;
         let falls = local.effective > local.base && caller.priority == local.effective;
         let gets_more = local.retired
-            || self.queue.first(server).is_some()
+            || self.queue.first(caller.server).is_some()
             || local.endpoint.is_some_and(has_bits);
-        if !waits || falls || gets_more {
+        if falls || gets_more || !self.messages[at].span.is_none() {
             return None;
         }
         local.callers.remove(caller.priority);
         local.receiving = true;
-        self.locals[at].client = Client::Idle;
         self.callers[at] = None;
-        Some(client)
+        Some(())
     }
 }

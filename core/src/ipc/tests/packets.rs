@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::ipc::message::KINDS;
-use crate::ipc::{Message, Packet, Token};
+use crate::ipc::{Message, Packet, Request, Token};
 use ant_abi::ipc::Span;
 
 fn message() -> impl Strategy<Value = Message> {
@@ -22,24 +22,16 @@ fn packet() -> impl Strategy<Value = Packet> {
         |(kind, bytes, numbers, message)| {
             let (client, server, endpoint, priority) = bytes;
             let (sequence, generation, badge) = numbers;
+            let request = Request { server, endpoint, generation, badge, priority, message };
             match kind {
-                0 => Packet::Call {
-                    client,
-                    sequence,
-                    server,
-                    endpoint,
-                    generation,
-                    badge,
-                    priority,
-                    message,
-                },
+                0 => Packet::Call { client, sequence, request },
                 1 => Packet::Reply { client, sequence, message },
                 2 => Packet::Failed { client, sequence },
                 3 => Packet::Bounced { client, sequence },
                 4 => Packet::Cancel { client, sequence },
                 5 => Packet::Cancelled { client, sequence },
                 6 => Packet::Boost { client, sequence, priority },
-                7 => Packet::Send { server, endpoint, generation, badge, priority, message },
+                7 => Packet::Send(request),
                 _ => Packet::Poke { endpoint },
             }
         },

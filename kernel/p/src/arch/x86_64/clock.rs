@@ -3,6 +3,7 @@
 use crate::shared;
 
 /// Cycles since the machine started; the same on every core, and what Linux's `rdtsc` gives.
+#[inline]
 pub fn now() -> u64 {
     // SAFETY: `rdtsc` has no effect but its result.
     unsafe { core::arch::x86_64::_rdtsc() }

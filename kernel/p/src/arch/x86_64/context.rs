@@ -1,6 +1,6 @@
 //! The registers of a process that is not running, and the way into and out of ring 3.
 
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
 use ant_abi::ipc::IPC_WORDS;
@@ -9,7 +9,7 @@ use x86_64::registers::rflags::RFlags;
 
 use super::percore::OwnArea;
 use super::segments;
-use super::trap::pop_registers_and_return;
+use super::trap::{pop_registers, pop_registers_and_return};
 
 /// Everything a process has in registers. A trap from ring 3 saves straight into it: its end is
 /// the trap stack.
@@ -25,15 +25,15 @@ pub struct Context {
     r12: u64,
     rbp: u64,
     rbx: u64,
-    r11: u64,
     r10: u64,
     r9: u64,
     r8: u64,
     rsi: u64,
     rdi: u64,
     rdx: u64,
-    rcx: u64,
     rax: u64,
+    rcx: u64,
+    r11: u64,
     /// What ended the last `run`: an exception or interrupt vector, or `VECTOR_SYSCALL`.
     pub vector: u64,
     /// Error code of the exception, 0 if it has none.
@@ -49,8 +49,17 @@ pub struct Context {
 /// `Context::vector` of a system call.
 pub const VECTOR_SYSCALL: u64 = 256;
 
+/// Where `trap` finds the kernel's stack pointer, from `r15` on.
+pub(super) const KERNEL_RSP_BELOW: usize =
+    offset_of!(Context, r15) - offset_of!(Context, kernel_rsp);
 const KERNEL_RSP: usize = offset_of!(Context, kernel_rsp);
-const FIRST: usize = offset_of!(Context, r15);
+pub(super) const FIRST: usize = offset_of!(Context, r15);
+/// Behind the registers that a system call keeps.
+pub(super) const KEPT_END: usize = offset_of!(Context, rcx);
+pub(super) const VECTOR: usize = offset_of!(Context, vector);
+pub(super) const RIP: usize = offset_of!(Context, rip);
+pub(super) const RFLAGS: usize = offset_of!(Context, rflags);
+pub(super) const RSP: usize = offset_of!(Context, rsp);
 
 impl Context {
     /// A process that begins at `entry` with stack pointer `stack`.
@@ -77,9 +86,21 @@ impl Context {
         self.rax = result as u64;
     }
 
-    /// The message that a system call of IPC sends (`ant_abi::ipc`): words, span, handle.
+    /// The words that a system call of IPC sends (`ant_abi::ipc`).
+    #[inline]
+    pub fn words(&self) -> [u64; IPC_WORDS] {
+        [self.r10, self.r8, self.r9, self.r12]
+    }
+
+    /// The message that a system call of IPC sends: words, span, handle.
     pub fn message(&self) -> ([u64; IPC_WORDS], u64, u64) {
-        ([self.r10, self.r8, self.r9, self.r12], self.r13, self.r14)
+        (self.words(), self.r13, self.r14)
+    }
+
+    /// Whether that message has neither span nor handle.
+    #[inline]
+    pub fn is_words_only(&self) -> bool {
+        self.r13 | self.r14 == 0
     }
 
     /// Sets the message that a system call of IPC returns.
@@ -119,25 +140,54 @@ impl Context {
     pub fn run(&mut self, area: &mut OwnArea) {
         area.set_context(self);
         // SAFETY: the context belongs to this core now, its selectors are ring 3's, its page
-        // tables are loaded (caller: `core`), and traps come back through `trap`.
-        unsafe { enter(self) }
+        // tables are loaded (caller: `core`), and traps come back through `trap`, which changes
+        // every register but `rsp`; the two that cannot be declared as changed are saved here.
+        unsafe {
+            asm!(
+                "push rbx",
+                "push rbp",
+                "call {enter}",
+                "pop rbp",
+                "pop rbx",
+                enter = sym enter,
+                inlateout("rdi") self => _,
+                lateout("r12") _,
+                lateout("r13") _,
+                lateout("r14") _,
+                lateout("r15") _,
+                clobber_abi("C"),
+            )
+        }
     }
 }
 
-/// Saves the kernel's registers, loads the user's, goes to ring 3. `trap::leave` undoes it.
+/// Loads the user's registers and goes to ring 3; `rdi` is the context. Traps and system calls from
+/// there return from this function.
+///
+/// Who made a system call goes on by `sysretq`, which is faster than `iretq`. It faults in ring 0
+/// for an address that is not canonical (SDM vol. 2, SYSRET), which `rip` then is not: it is just
+/// behind an instruction of the process, below `PROCESS_END`.
 #[unsafe(naked)]
-unsafe extern "C" fn enter(context: *mut Context) {
+unsafe extern "C" fn enter() {
     naked_asm!(
-        "push rbx",
-        "push rbp",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
         "mov [rdi + {kernel_rsp}], rsp",
         "lea rsp, [rdi + {first}]",
+        "cmp qword ptr [rdi + {vector}], {syscall}",
+        "jne 2f",
+        pop_registers!(),
+        "mov rcx, [rsp + {rip} - {kept_end}]",
+        "mov r11, [rsp + {rflags} - {kept_end}]",
+        "mov rsp, [rsp + {rsp} - {kept_end}]",
+        "sysretq",
+        "2:",
         pop_registers_and_return!(),
         kernel_rsp = const KERNEL_RSP,
         first = const FIRST,
+        vector = const VECTOR,
+        syscall = const VECTOR_SYSCALL,
+        rip = const RIP,
+        rflags = const RFLAGS,
+        rsp = const RSP,
+        kept_end = const KEPT_END,
     )
 }

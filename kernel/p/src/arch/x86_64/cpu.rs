@@ -82,15 +82,11 @@ pub fn wait_for_interrupt() {
     unsafe { asm!("sti", "hlt", "cli", options(nostack)) }
 }
 
-/// Takes the interrupts that are pending. Interrupts are off again afterwards.
+/// Takes the interrupts that are pending, and tells the processor that it spins. Interrupts are off
+/// again afterwards.
 pub fn take_interrupts() {
-    // SAFETY: as in `wait_for_interrupt`; `sti` takes effect after the `nop`.
-    unsafe { asm!("sti", "nop", "cli", options(nostack)) }
-}
-
-/// Tells the processor that it spins.
-pub fn relax() {
-    core::hint::spin_loop();
+    // SAFETY: as in `wait_for_interrupt`; `sti` takes effect after the `pause`.
+    unsafe { asm!("sti", "pause", "cli", options(nostack)) }
 }
 
 /// Reads from an I/O port.

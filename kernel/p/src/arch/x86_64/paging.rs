@@ -146,9 +146,12 @@ pub fn load_kernel() {
 }
 
 fn load(root: u64) {
-    // SAFETY: every root has the kernel's half; the page tables of a process are only freed by
-    // `AddressSpace::free`, when no core has them loaded.
-    unsafe { Cr3::write(frame(root), Cr3Flags::empty()) }
+    // SAFETY: every root is a page, and has the kernel's half; the page tables of a process are only
+    // freed by `AddressSpace::free`, when no core has them loaded.
+    unsafe {
+        let root = PhysFrame::from_start_address_unchecked(PhysAddr::new_unsafe(root));
+        Cr3::write(root, Cr3Flags::empty());
+    }
 }
 
 fn frame(phys: u64) -> PhysFrame {

@@ -17,9 +17,7 @@ const IST_SIZE: usize = 4 << 10;
 /// One core's area. The stack comes last: its top is the end of the area.
 #[repr(C, align(4096))]
 pub struct Area {
-    /// Top of the context of the process that runs; `syscall` finds it at `gs:[0]`.
-    pub(super) context_top: u64,
-    /// Where `syscall` keeps the user's stack pointer for a moment, `gs:[8]`.
+    /// Where `syscall` keeps the user's stack pointer for a moment, `gs:[0]`.
     pub(super) scratch: u64,
     /// Index of the core.
     index: u64,
@@ -34,7 +32,8 @@ pub struct Area {
 /// Bytes of an area; a multiple of a page.
 pub const AREA_SIZE: usize = size_of::<Area>();
 
-pub(super) const CONTEXT_TOP: usize = offset_of!(Area, context_top);
+/// End of the context of the process that runs: a trap from ring 3 and `syscall` save there.
+pub(super) const TRAP_STACK: usize = offset_of!(Area, segments) + Segments::TRAP_STACK;
 pub(super) const SCRATCH: usize = offset_of!(Area, scratch);
 
 #[repr(transparent)]
@@ -45,7 +44,6 @@ unsafe impl Sync for FirstArea {}
 
 /// The m-kernel's area; it runs before there is a memory manager.
 pub(super) static FIRST_AREA: FirstArea = FirstArea(UnsafeCell::new(Area {
-    context_top: 0,
     scratch: 0,
     index: 0,
     segments: Segments::new(),
@@ -113,10 +111,8 @@ impl OwnArea {
     #[inline]
     pub(super) fn set_context(&mut self, context: *mut Context) {
         let top = context as u64 + size_of::<Context>() as u64;
-        // SAFETY: this core's own area, and no reference to these two fields exists elsewhere.
-        unsafe {
-            (*self.0).context_top = top;
-            (*self.0).segments.set_trap_stack(top);
-        }
+        // SAFETY: this core's own area, and no reference to this field exists elsewhere; the end of
+        // a context is an address.
+        unsafe { (*self.0).segments.set_trap_stack(VirtAddr::new_unsafe(top)) }
     }
 }

@@ -1,5 +1,7 @@
 //! GDT and TSS of one core.
 
+use core::mem::offset_of;
+
 use x86_64::PrivilegeLevel;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, DS, ES, FS, GS, SS, Segment};
@@ -37,10 +39,14 @@ impl Segments {
         Self { gdt: GlobalDescriptorTable::new(), tss: TaskStateSegment::new() }
     }
 
+    /// Where the stack is noted that a trap from ring 3 switches to.
+    pub(super) const TRAP_STACK: usize =
+        offset_of!(Self, tss) + offset_of!(TaskStateSegment, privilege_stack_table);
+
     /// Sets the stack that a trap from ring 3 switches to.
     #[inline]
-    pub(super) fn set_trap_stack(&mut self, top: u64) {
-        self.tss.privilege_stack_table[0] = VirtAddr::new_truncate(top);
+    pub(super) fn set_trap_stack(&mut self, top: VirtAddr) {
+        self.tss.privilege_stack_table[0] = top;
     }
 }
 

@@ -10,7 +10,7 @@ use ant_abi::layout::DOORBELL_VECTOR;
 use x86_64::VirtAddr;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
-use super::context::VECTOR_SYSCALL;
+use super::context::{self, Context, VECTOR_SYSCALL};
 use super::{apic, percore, segments};
 use crate::panic::halt_if_panicked;
 use crate::shared;
@@ -65,25 +65,35 @@ struct KernelFrame {
     rip: u64,
 }
 
-/// Pushes the general registers, in the order of `Context` and `KernelFrame`.
+/// Pushes the general registers that a system call keeps, in the order of `Context` and
+/// `KernelFrame`.
 macro_rules! push_registers {
     () => {
         concat!(
-            "push rax\npush rcx\npush rdx\npush rdi\npush rsi\n",
-            "push r8\npush r9\npush r10\npush r11\npush rbx\npush rbp\n",
-            "push r12\npush r13\npush r14\npush r15\ncld",
+            "push rax\npush rdx\npush rdi\npush rsi\npush r8\npush r9\npush r10\n",
+            "push rbx\npush rbp\npush r12\npush r13\npush r14\npush r15",
         )
     };
 }
 
-/// Undoes `push_registers`, drops vector and error code, goes back to where the trap came from.
-macro_rules! pop_registers_and_return {
+/// Undoes `push_registers`.
+macro_rules! pop_registers {
     () => {
         concat!(
             "pop r15\npop r14\npop r13\npop r12\npop rbp\npop rbx\n",
-            "pop r11\npop r10\npop r9\npop r8\n",
-            "pop rsi\npop rdi\npop rdx\npop rcx\npop rax\n",
-            "add rsp, 16\niretq",
+            "pop r10\npop r9\npop r8\npop rsi\npop rdi\npop rdx\npop rax",
+        )
+    };
+}
+pub(super) use pop_registers;
+
+/// Undoes `push_registers` and the push of the other two general registers, drops vector and error
+/// code, goes back to where the trap came from.
+macro_rules! pop_registers_and_return {
+    () => {
+        concat!(
+            $crate::arch::x86_64::trap::pop_registers!(),
+            "\npop rcx\npop r11\nadd rsp, 16\niretq"
         )
     };
 }
@@ -93,7 +103,10 @@ pub(super) use pop_registers_and_return;
 #[unsafe(naked)]
 unsafe extern "C" fn common() {
     naked_asm!(
+        "push r11",
+        "push rcx",
         push_registers!(),
+        "cld",
         "test byte ptr [rsp + 144], 3", // cs, above 15 registers, vector, error and rip
         "jnz {leave}",
         "jmp {in_kernel}",
@@ -105,7 +118,14 @@ unsafe extern "C" fn common() {
 /// Behind the stubs of the vectors with a stack of their own, whoever was interrupted.
 #[unsafe(naked)]
 unsafe extern "C" fn own_stack() {
-    naked_asm!(push_registers!(), "jmp {in_kernel}", in_kernel = sym in_kernel)
+    naked_asm!(
+        "push r11",
+        "push rcx",
+        push_registers!(),
+        "cld",
+        "jmp {in_kernel}",
+        in_kernel = sym in_kernel,
+    )
 }
 
 /// Handles a trap on the stack it came to, and goes back.
@@ -125,42 +145,43 @@ unsafe extern "C" fn in_kernel() {
 #[unsafe(naked)]
 unsafe extern "C" fn leave() {
     naked_asm!(
-        "mov rsp, [rsp - 8]",
+        "mov rsp, [rsp - {kernel_rsp}]",
         "push 2",
         "popfq",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbp",
-        "pop rbx",
         "ret",
+        kernel_rsp = const context::KERNEL_RSP_BELOW,
     )
 }
 
-/// `syscall` from ring 3 builds what a trap would have pushed.
+/// `syscall` from ring 3 saves what a trap would have pushed, but for what it destroys, and for what
+/// is the same all the time. It has cleared the flags that `leave` clears.
 #[unsafe(naked)]
 unsafe extern "C" fn syscall_entry() {
     naked_asm!(
         "swapgs",
         "mov gs:[{scratch}], rsp",
-        "mov rsp, gs:[{context_top}]",
-        "push {user_data}",
-        "push gs:[{scratch}]",
-        "push r11",
-        "push {user_code}",
-        "push rcx",
-        "push 0",
-        "push {vector}",
-        "swapgs",
+        "mov rsp, gs:[{trap_stack}]",
+        "mov qword ptr [rsp - {top} + {vector}], {syscall}",
+        "mov [rsp - {top} + {rip}], rcx",
+        "mov [rsp - {top} + {rflags}], r11",
+        "sub rsp, {top} - {kept_end}",
         push_registers!(),
-        "jmp {leave}",
+        "mov rax, gs:[{scratch}]",
+        "mov [rsp - {first} + {rsp}], rax",
+        "swapgs",
+        "mov rsp, [rsp - {kernel_rsp}]",
+        "ret",
         scratch = const percore::SCRATCH,
-        context_top = const percore::CONTEXT_TOP,
-        user_data = const segments::USER_DATA.0,
-        user_code = const segments::USER_CODE.0,
-        vector = const VECTOR_SYSCALL,
-        leave = sym leave,
+        trap_stack = const percore::TRAP_STACK,
+        top = const size_of::<Context>(),
+        first = const context::FIRST,
+        kept_end = const context::KEPT_END,
+        vector = const context::VECTOR,
+        rip = const context::RIP,
+        rflags = const context::RFLAGS,
+        rsp = const context::RSP,
+        syscall = const VECTOR_SYSCALL,
+        kernel_rsp = const context::KERNEL_RSP_BELOW,
     )
 }
 

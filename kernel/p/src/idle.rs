@@ -1,0 +1,104 @@
+//! A core that no process wants.
+
+use core::sync::atomic::Ordering;
+
+use crate::arch::{clock, cpu};
+use crate::core_loop::{Core, Role};
+use crate::mailbox;
+use crate::{direct, shared};
+
+impl Core {
+    /// Sleeps, or polls, until something has come.
+    pub(crate) fn idle(&mut self) {
+        self.local.set_timer();
+        // Who is over waits for room in the ring to the m-kernel, which does not say when there is.
+        if self.local.over.is_empty() {
+            self.rest();
+        }
+        self.stirred = true;
+    }
+
+    /// As [`Core::idle`], for who waits for a packet: takes the first that comes, if that is all
+    /// there is to do. Who runs then, past the loop; `None`: it is the loop's turn.
+    #[inline]
+    pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<u8> {
+        if !self.local.queue.is_empty() || !self.local.over.is_empty() {
+            return None;
+        }
+        self.stirred = true;
+        let from = self.rest()?;
+        let next = self.take_packet(from, role)?;
+        self.stirred = self.has_work();
+        (!self.stirred).then_some(next)
+    }
+
+    /// Takes the next packet from core `from`. Who runs then, at once.
+    #[inline]
+    fn take_packet(&mut self, from: usize, role: &mut impl Role) -> Option<u8> {
+        match mailbox::receive_unless(&self.incoming[from], |words| {
+            direct::take(self, from, words)
+        })? {
+            Ok(next) => Some(next),
+            Err(message) => {
+                self.obey(from, message, role);
+                None
+            }
+        }
+    }
+
+    /// Whether something has come for the loop to look at, which no interrupt announces any more.
+    #[inline]
+    fn has_work(&self) -> bool {
+        mailbox::waiting(self.incoming).is_some() || self.has_more()
+    }
+
+    /// As [`Core::has_work`], but for packets.
+    #[inline]
+    fn has_more(&self) -> bool {
+        !self.returns.is_empty() || self.local.control.interrupts().load(Ordering::Relaxed) != 0
+    }
+
+    /// Sleeps, or polls, until there is work, or an interrupt has come, or somebody's time is over.
+    /// A core from which a packet has come, if that is all.
+    #[inline]
+    fn rest(&mut self) -> Option<usize> {
+        let control = self.local.control;
+        let fired = control.timer_interrupts().load(Ordering::Relaxed);
+        let start = clock::now();
+        control.idle_since().store(start, Ordering::Relaxed);
+        shared::count(control.passages());
+        let from = if self.polls { self.poll() } else { self.sleep() };
+        shared::count(control.passages());
+        control.idle_since().store(0, Ordering::Relaxed);
+        shared::add(control.idle_cycles(), clock::now().wrapping_sub(start));
+        if control.timer_interrupts().load(Ordering::Relaxed) != fired {
+            self.local.timer_fired();
+            return None;
+        }
+        from
+    }
+
+    fn sleep(&self) -> Option<usize> {
+        if !self.has_work() {
+            cpu::wait_for_interrupt();
+        }
+        mailbox::waiting(self.incoming)
+    }
+
+    /// Looks for work until there is some, open for interrupts.
+    fn poll(&self) -> Option<usize> {
+        let until = self.local.deadlines.next();
+        mailbox::start_polling(self.index());
+        let from = loop {
+            if let Some(from) = mailbox::waiting(self.incoming) {
+                break Some(from);
+            }
+            if self.has_more() || until.is_some_and(|until| clock::now() >= until) {
+                break None;
+            }
+            cpu::take_interrupts();
+        };
+        mailbox::stop_polling(self.index());
+        from
+    }
+}
