@@ -75,12 +75,12 @@ pub fn overflow_stack(depth: u64) -> u64 {
 
 /// A token that no request has come with, or one that was used.
 pub fn forged_token(number: u64) -> Token {
-    Token::new(number)
+    Token::new(number).expect("a number but 0")
 }
 
 /// A token to use a second time.
 pub fn copy_token(token: &Token) -> Token {
-    Token::new(token.number())
+    forged_token(token.number())
 }
 
 /// Sends pages that are not this process's, or not in such a way.

@@ -4,7 +4,9 @@
 //! [`Pages`] are this process's alone, so they can be used as plain memory; what others can write
 //! meanwhile, [`SharedPages`] and [`LentPages`], is read and written by copying.
 
+use core::marker::PhantomData;
 use core::mem;
+use core::num::NonZero;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
@@ -22,7 +24,9 @@ impl Pages {
     pub fn alloc(count: u32) -> Result<Self, Error> {
         // SAFETY: passes no address.
         let first = check(unsafe { raw::syscall(ICA_ALLOC, [u64::from(count), 0, 0]) })?;
-        Ok(Self(Owned { first: first as u32, count }))
+        Owned::new(Span::new(first as u32, count, Transfer::HandOver))
+            .map(Self)
+            .ok_or(Error::Invalid)
     }
 
     /// Their bytes.
@@ -40,17 +44,19 @@ impl Pages {
     /// To send: the receiver owns them then.
     #[inline]
     pub fn hand_over(self) -> Parcel<'static> {
-        Parcel::HandOver(self)
+        let parcel = Parcel::new(&self.0, Transfer::HandOver);
+        mem::forget(self);
+        parcel
     }
 
     /// To call with: the server may read them until it replies.
     pub fn lend_read(&self) -> Parcel<'_> {
-        Parcel::LendRead(self)
+        Parcel::new(&self.0, Transfer::LendRead)
     }
 
     /// To call with: the server may read and write them until it replies.
     pub fn lend_write(&mut self) -> Parcel<'_> {
-        Parcel::LendWrite(self)
+        Parcel::new(&self.0, Transfer::LendWrite)
     }
 
     /// Gives up having them alone, so that they can be shared.
@@ -66,7 +72,7 @@ pub struct SharedPages(Owned);
 impl SharedPages {
     /// To send: the receiver has them too then.
     pub fn share(&self) -> Parcel<'_> {
-        Parcel::Share(self)
+        Parcel::new(&self.0, Transfer::Share)
     }
 
     /// Their content, as words that can change at any time.
@@ -78,9 +84,12 @@ impl SharedPages {
 
 /// Pages that the caller has lent until it gets its reply.
 #[derive(Debug)]
-pub struct LentPages(Span);
+pub struct LentPages<'a> {
+    span: Span,
+    request: PhantomData<&'a mut ()>,
+}
 
-impl LentPages {
+impl LentPages<'_> {
     /// How many bytes they are.
     pub fn len(&self) -> usize {
         self.words().len() * WORD
@@ -88,7 +97,7 @@ impl LentPages {
 
     /// Whether they are none.
     pub fn is_empty(&self) -> bool {
-        self.0.count() == 0
+        self.span.count() == 0
     }
 
     /// Copies bytes from `offset` on into `out`.
@@ -102,7 +111,7 @@ impl LentPages {
 
     /// Copies `data` into the bytes from `offset` on; `NotPermitted` if they are lent to read only.
     pub fn write(&mut self, offset: usize, data: &[u8]) -> Result<(), Error> {
-        if self.0.transfer() != Some(Transfer::LendWrite) {
+        if self.span.transfer() != Some(Transfer::LendWrite) {
             return Err(Error::NotPermitted);
         }
         self.check(offset, data.len())?;
@@ -122,78 +131,111 @@ impl LentPages {
 
     fn words(&self) -> &[AtomicU64] {
         // SAFETY: mapped until the reply, before which `self` is gone; there are no slices of them.
-        unsafe { raw::ica_words(self.0) }
+        unsafe { raw::ica_words(self.span) }
     }
 }
 
 /// Bytes of a word of memory.
 const WORD: usize = size_of::<u64>();
 
-/// Pages on their way into a message, and how they go.
+/// Pages on their way into a message, and how they go. Those that are handed over and do not go are
+/// freed.
 #[derive(Debug)]
-pub enum Parcel<'a> {
-    /// The receiver owns them from then on.
-    HandOver(Pages),
-    /// The receiver may read them until it replies.
-    LendRead(&'a Pages),
-    /// The receiver may read and write them until it replies.
-    LendWrite(&'a mut Pages),
-    /// Both have them from then on.
-    Share(&'a SharedPages),
+pub struct Parcel<'a> {
+    leaving: Leaving,
+    pages: PhantomData<&'a mut Pages>,
 }
 
 impl Parcel<'_> {
+    fn new(pages: &Owned, transfer: Transfer) -> Self {
+        let span = NonZero::new(pages.span(transfer).0).expect("no transfer is number 0");
+        Self { leaving: Leaving(span), pages: PhantomData }
+    }
+
     /// How the kernel is told.
     #[inline]
     pub(crate) fn span(&self) -> Span {
-        match self {
-            Self::HandOver(pages) => pages.0.span(Transfer::HandOver),
-            Self::LendRead(pages) => pages.0.span(Transfer::LendRead),
-            Self::LendWrite(pages) => pages.0.span(Transfer::LendWrite),
-            Self::Share(pages) => pages.0.span(Transfer::Share),
-        }
+        Span(self.leaving.0.get())
     }
 
     /// They are the receiver's now, or still this process's.
     #[inline]
     pub(crate) fn sent(self) {
-        if let Self::HandOver(Pages(owned)) = self {
-            mem::forget(owned);
+        mem::forget(self);
+    }
+}
+
+/// The pages of a [`Parcel`].
+#[derive(Debug)]
+struct Leaving(NonZero<u64>);
+
+impl Drop for Leaving {
+    #[cold]
+    fn drop(&mut self) {
+        if Span(self.0.get()).transfer() == Some(Transfer::HandOver) {
+            drop(Owned(self.0));
         }
     }
 }
 
-/// Pages that have come with a message.
+/// Pages that have come with a message; those that nobody takes are freed.
 #[derive(Debug)]
-pub(crate) enum Arrived {
-    Owned(Pages),
-    Lent(LentPages),
-    Shared(SharedPages),
-}
+pub(crate) struct Arrived(NonZero<u64>);
 
 impl Arrived {
     /// What the kernel has told: this process has the pages now.
     #[inline]
-    pub(crate) fn new(span: Span) -> Option<Self> {
-        let owned = || Owned { first: span.first(), count: span.count() };
-        Some(match span.transfer()? {
-            Transfer::HandOver => Self::Owned(Pages(owned())),
-            Transfer::LendRead | Transfer::LendWrite => Self::Lent(LentPages(span)),
-            Transfer::Share => Self::Shared(SharedPages(owned())),
-        })
+    pub(crate) fn new(span: u64) -> Option<Self> {
+        NonZero::new(span).map(Self)
+    }
+
+    /// The pages, if they were handed over.
+    pub(crate) fn take_pages(arrived: &mut Option<Self>) -> Option<Pages> {
+        Self::take(arrived, Transfer::HandOver).map(Pages)
+    }
+
+    /// The pages, if they are shared.
+    pub(crate) fn take_shared(arrived: &mut Option<Self>) -> Option<SharedPages> {
+        Self::take(arrived, Transfer::Share).map(SharedPages)
+    }
+
+    /// The pages, if they are lent.
+    pub(crate) fn lent(&mut self) -> Option<LentPages<'_>> {
+        let span = Span(self.0.get());
+        span.lends().then_some(LentPages { span, request: PhantomData })
+    }
+
+    #[inline]
+    fn take(arrived: &mut Option<Self>, transfer: Transfer) -> Option<Owned> {
+        let is_it = |arrived: &mut Self| Span(arrived.0.get()).transfer() == Some(transfer);
+        let arrived = arrived.take_if(is_it)?;
+        let owned = Owned(arrived.0);
+        mem::forget(arrived);
+        Some(owned)
     }
 }
 
-/// A span that is freed when it is dropped.
-#[derive(Debug)]
-struct Owned {
-    first: u32,
-    count: u32,
+impl Drop for Arrived {
+    #[cold]
+    fn drop(&mut self) {
+        if !Span(self.0.get()).lends() {
+            drop(Owned(self.0));
+        }
+    }
 }
 
+/// A span that is freed when it is dropped; how it came does not matter.
+#[derive(Debug)]
+struct Owned(NonZero<u64>);
+
 impl Owned {
+    fn new(span: Span) -> Option<Self> {
+        NonZero::new(span.0).map(Self)
+    }
+
     fn span(&self, transfer: Transfer) -> Span {
-        Span::new(self.first, self.count, transfer)
+        let span = Span(self.0.get());
+        Span::new(span.first(), span.count(), transfer)
     }
 }
 

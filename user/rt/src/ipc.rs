@@ -20,7 +20,7 @@ use crate::ant::check;
 use crate::raw::{self, Registers};
 
 pub use batch::Batch;
-pub use message::{Message, Received, Reply, Request, Token};
+pub use message::{Content, Message, Received, Reply, Request, Token};
 
 /// Where messages can be sent: a number of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,7 +242,7 @@ fn received(registers: &Registers) -> Received {
     let [kind, token, badge] = registers.operands;
     match kind {
         RECEIVED_NOTIFICATION => Received::Notification(registers.words[0]),
-        RECEIVED_CALL => Received::Call(Request::new(badge, registers, Some(Token::new(token)))),
+        RECEIVED_CALL => Received::Call(Request::new(badge, registers, Token::new(token))),
         _ => Received::Send(Request::new(badge, registers, None)),
     }
 }

@@ -136,7 +136,7 @@ fn raise(request: &mut Request) -> Result<Message<'static>, Error> {
         pages.as_mut_slice().iter_mut().for_each(|byte| *byte += 1);
         return Ok(Message::result(Ok(0)).with_pages(pages.hand_over()));
     }
-    let pages = request.lent().ok_or(Error::Fault)?;
+    let mut pages = request.lent().ok_or(Error::Fault)?;
     for offset in 0..pages.len() {
         let mut byte = [0];
         pages.read(offset, &mut byte)?;

@@ -119,7 +119,7 @@ impl Victim {
             }
             Some("keep") => self.kept = request.take_pages(),
             Some("borrow") => {
-                let pages = request.lent().ok_or(Error::Fault)?;
+                let mut pages = request.lent().ok_or(Error::Fault)?;
                 pages.write(0, &[1])?;
                 ant::sleep_us(number * 1000);
                 pages.write(1, &[2])?;

@@ -1,5 +1,8 @@
 //! What is sent and what has come.
 
+use core::num::NonZero;
+use core::ops::{Deref, DerefMut};
+
 use ant_abi::Error;
 use ant_abi::ipc::{IPC_WORDS, Span};
 
@@ -57,20 +60,26 @@ impl<'a> Message<'a> {
     }
 }
 
-/// A reply that has come. What came with it and nobody takes is closed or freed with it.
+/// What has come with a message. What nobody takes of it is closed or freed with it.
 #[derive(Debug)]
-pub struct Reply {
+pub struct Content {
     /// The words.
     pub words: [u64; IPC_WORDS],
     handle: Option<Gift>,
     pages: Option<Arrived>,
 }
 
-impl Reply {
+/// A reply that has come.
+pub type Reply = Content;
+
+impl Content {
     #[inline]
     pub(super) fn new(registers: &Registers) -> Self {
-        let pages = Arrived::new(Span(registers.span));
-        Self { words: registers.words, handle: Handle::new(registers.handle).map(Gift), pages }
+        Self {
+            words: registers.words,
+            handle: Handle::new(registers.handle).map(Gift),
+            pages: Arrived::new(registers.span),
+        }
     }
 
     /// The number or the error in the first word, see [`Message::result`].
@@ -87,12 +96,17 @@ impl Reply {
     /// The pages that were handed over with it.
     #[inline]
     pub fn take_pages(&mut self) -> Option<Pages> {
-        take_pages(&mut self.pages)
+        Arrived::take_pages(&mut self.pages)
     }
 
     /// The pages that were shared with it.
     pub fn take_shared(&mut self) -> Option<SharedPages> {
-        take_shared(&mut self.pages)
+        Arrived::take_shared(&mut self.pages)
+    }
+
+    /// The pages that are lent until the reply.
+    pub fn lent(&mut self) -> Option<LentPages<'_>> {
+        self.pages.as_mut()?.lent()
     }
 }
 
@@ -107,47 +121,19 @@ pub enum Received {
     Send(Request),
 }
 
-/// A request that has come. What came with it and nobody takes is closed or freed with it.
+/// A request that has come.
 #[derive(Debug)]
 pub struct Request {
-    /// The words.
-    pub words: [u64; IPC_WORDS],
     /// Badge of the handle that it came through, as `init` or nobody (0) has set it.
     pub badge: u64,
-    handle: Option<Gift>,
-    pages: Option<Arrived>,
     token: Option<Token>,
+    content: Content,
 }
 
 impl Request {
     #[inline]
     pub(super) fn new(badge: u64, registers: &Registers, token: Option<Token>) -> Self {
-        let Reply { words, handle, pages } = Reply::new(registers);
-        Self { words, badge, handle, pages, token }
-    }
-
-    /// The handle that came with it.
-    pub fn take_handle(&mut self) -> Option<Handle> {
-        self.handle.take().map(Gift::keep)
-    }
-
-    /// The pages that were handed over with it.
-    #[inline]
-    pub fn take_pages(&mut self) -> Option<Pages> {
-        take_pages(&mut self.pages)
-    }
-
-    /// The pages that were shared with it.
-    pub fn take_shared(&mut self) -> Option<SharedPages> {
-        take_shared(&mut self.pages)
-    }
-
-    /// The pages that are lent until the reply.
-    pub fn lent(&mut self) -> Option<&mut LentPages> {
-        match &mut self.pages {
-            Some(Arrived::Lent(pages)) => Some(pages),
-            _ => None,
-        }
+        Self { badge, token, content: Content::new(registers) }
     }
 
     /// Done with it, but for the reply; `None` if nobody waits for one.
@@ -157,20 +143,37 @@ impl Request {
     }
 }
 
+impl Deref for Request {
+    type Target = Content;
+
+    #[inline]
+    fn deref(&self) -> &Content {
+        &self.content
+    }
+}
+
+impl DerefMut for Request {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Content {
+        &mut self.content
+    }
+}
+
 /// Right to reply to one request, once.
 #[derive(Debug)]
 #[must_use = "somebody waits for the reply"]
-pub struct Token(u64);
+pub struct Token(NonZero<u64>);
 
 impl Token {
+    /// The kernel's number for it; 0 is none.
     #[inline]
-    pub(crate) fn new(number: u64) -> Self {
-        Self(number)
+    pub(crate) fn new(number: u64) -> Option<Self> {
+        NonZero::new(number).map(Self)
     }
 
     #[inline]
     pub(crate) fn number(&self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -187,30 +190,9 @@ impl Gift {
 }
 
 impl Drop for Gift {
+    #[cold]
     fn drop(&mut self) {
         // The kernel gave it to this process: it can be closed.
         let _ = super::close(self.0);
-    }
-}
-
-#[inline]
-fn take_pages(pages: &mut Option<Arrived>) -> Option<Pages> {
-    match pages.take() {
-        Some(Arrived::Owned(taken)) => Some(taken),
-        other => {
-            *pages = other;
-            None
-        }
-    }
-}
-
-#[inline]
-fn take_shared(pages: &mut Option<Arrived>) -> Option<SharedPages> {
-    match pages.take() {
-        Some(Arrived::Shared(taken)) => Some(taken),
-        other => {
-            *pages = other;
-            None
-        }
     }
 }

@@ -40,7 +40,7 @@ impl Service for Serial {
         let done = match Request::decode(request.words) {
             Ok(Request::Write(data)) => self.uart.write(data.as_slice()),
             Ok(Request::WriteLent(len)) => match request.lent() {
-                Some(pages) => self.write_lent(pages, len),
+                Some(pages) => self.write_lent(&pages, len),
                 None => Err(Error::Fault),
             },
             Ok(Request::Read) => return Message::new(encode_read(self.read())),
@@ -66,7 +66,7 @@ impl Serial {
         Ok(Self { uart, received: ArrayVec::new() })
     }
 
-    fn write_lent(&self, pages: &LentPages, len: usize) -> Result<(), Error> {
+    fn write_lent(&self, pages: &LentPages<'_>, len: usize) -> Result<(), Error> {
         let mut chunk = [0; CHUNK];
         for offset in (0..len).step_by(CHUNK) {
             let chunk = &mut chunk[..CHUNK.min(len - offset)];
