@@ -35,6 +35,7 @@ pub fn group() -> Group {
         .test("killed_while_it_serves", killed_while_it_serves)
         .test("killed_while_it_calls", killed_while_it_calls)
         .test("killed_with_pages", killed_with_pages)
+        .test("nobody_takes_all_pages", nobody_takes_all_pages)
         .test("killed_with_messages_unread", killed_with_messages_unread)
         .test("restarted_while_clients_call", restarted_while_clients_call)
         .test("replaced_while_clients_call", replaced_while_clients_call)
@@ -384,6 +385,42 @@ fn killed_with_pages(guest: &TestGuest) -> Result<()> {
         generation + 1
     );
     expect(&lender.wait(SOON)?, 0, &said)?;
+    ant::await_free_memory(guest, free)
+}
+
+/// A program can have 512 pages, all programs together what is not kept for servers: 64 pages for
+/// init, 16 for each of two others.
+fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
+    victim(guest)?;
+    restart(guest)?;
+    ant::await_idle(guest)?;
+    let free = ant::free_memory(guest)?;
+    let hogs: Vec<_> =
+        (0..8).map(|n| client(guest, [1, 2, 3][n % 3], "hog")).collect();
+    ant::await_processes(guest, 8, "victim hog", "in call")?;
+    // Whoever comes now gets nothing; servers get what is theirs.
+    answers(guest, "antctl run -- victim hog", 1, "victim: NoMemory")?;
+    answers(guest, "antctl run -- victim call take", 0, "take: 16 122, ")?;
+    restart(guest)?;
+    answers(guest, "antctl server restart name", 0, "name was restarted")?;
+    answers(guest, "antctl run -- victim call take", 0, "take: 16 122, ")?;
+    restart(guest)?;
+    let mut taken = 0;
+    for hog in hogs {
+        hog.input("\n");
+        let output = hog.wait(SOON)?;
+        let mut words = output.stdout.split_ascii_whitespace();
+        let count: u32 = words.nth(1).unwrap_or_default().parse()?;
+        taken += count;
+        // Where nothing is free any more, one's own limit does not matter.
+        let why = if count == 512 { "OverQuota" } else { "NoMemory" };
+        let said = format!(
+            "hog: {count} {why}\nhog: handed over: Err({why})\nhog: shared: Err({why})\n\
+             hog: let go: Err({why})\nhog: freed: Ok(())\n"
+        );
+        ensure!(output.status == 0 && output.stdout == said, "{output:?}, not {said}");
+    }
+    ensure!(taken == 4096 - 128 - 64 - 2 * 16, "{taken} pages were taken");
     ant::await_free_memory(guest, free)
 }
 

@@ -280,6 +280,7 @@ impl Server {
         let mut request = ServerCreate::new_zeroed();
         request.core = self.core.min(surroundings.cores - 1);
         request.priority = self.priority;
+        request.ica_pages = self.spec.ica_pages;
         request.name[..self.spec.name.len()].copy_from_slice(self.spec.name.as_bytes());
         let pid = init_calls::server_create(&request, program.bytes())?;
         let badge = self.index as u64;
