@@ -104,6 +104,23 @@ pub fn build_kernel() -> Result<()> {
     Ok(())
 }
 
+/// Builds the kernel whose servers are those of `tests/manifest.toml`, into `target/ant/bare/tests`.
+pub fn build_test_kernel() -> Result<()> {
+    let (programs, out) = (paths::bare_programs(), paths::test_kernel());
+    let mut init = cargo(&toolchain::find_bare()?);
+    init.args(["-p", INIT, "--features", "tests"]).env(SERVERS_DIR, programs);
+    for program in build::executables(&step::run("AnT init for tests", &mut init)?) {
+        build::install_stripped(&program, &out, &["--strip-all"])?;
+    }
+    let mut kernel = cargo(&toolchain::find_bare()?);
+    kernel.args(["-p", "ant-kernel", "--bin", "ant-kernel", "--features", "tests"]);
+    kernel.env("ANT_INIT_ELF", out.join(INIT));
+    for program in build::executables(&step::run("AnT kernel for tests", &mut kernel)?) {
+        build::install_stripped(&program, &out, &["--strip-debug"])?;
+    }
+    Ok(())
+}
+
 /// Code and data of a kernel, in words: what `size` says of it.
 fn weigh(kernel: &Path) -> Result<String> {
     let output = step::capture("size", Command::new("size").arg(kernel))?;

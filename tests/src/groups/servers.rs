@@ -18,6 +18,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// Who does not answer is asked within a second, has another, and is back by then.
 const WATCHED: Duration = Duration::from_secs(2 + 5);
 const VICTIM: &str = "/usr/lib/ant/apps/victim";
+const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 
 pub fn group() -> Group {
     Group::new("servers")
@@ -40,6 +41,7 @@ pub fn group() -> Group {
         .test("restarted_while_clients_call", restarted_while_clients_call)
         .test("replaced_while_clients_call", replaced_while_clients_call)
         .test("replaced_with_messages_unread", replaced_with_messages_unread)
+        .test("replaced_by_two_at_once", replaced_by_two_at_once)
         .test("replacements_that_fail", replacements_that_fail)
         .test("the_name_service_is_given_up", the_name_service_is_given_up)
         .test("linux_keeps_the_device", linux_keeps_the_device)
@@ -395,8 +397,7 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
     restart(guest)?;
     ant::await_idle(guest)?;
     let free = ant::free_memory(guest)?;
-    let hogs: Vec<_> =
-        (0..8).map(|n| client(guest, [1, 2, 3][n % 3], "hog")).collect();
+    let hogs: Vec<_> = (0..8).map(|n| client(guest, [1, 2, 3][n % 3], "hog")).collect();
     ant::await_processes(guest, 8, "victim hog", "in call")?;
     // Whoever comes now gets nothing; servers get what is theirs.
     answers(guest, "antctl run -- victim hog", 1, "victim: NoMemory")?;
@@ -520,6 +521,37 @@ fn replace_with_messages_unread(guest: &TestGuest) -> Result<bool> {
     answers(guest, "antctl run -- victim call told", 0, &said)?;
     ant::await_free_memory(guest, free)?;
     Ok(true)
+}
+
+fn replaced_by_two_at_once(guest: &TestGuest) -> Result<()> {
+    const BUSY: &str = "another server is being replaced: try again when that is done";
+    let mut generation = victim(guest)? + 1;
+    restart(guest)?;
+    ant::await_server(guest, "serial", generation, AT_ONCE)?;
+    ant::await_idle(guest)?;
+    let free = ant::free_memory(guest)?;
+    for (name, program) in [("serial", VICTIM), ("name", NAME_SERVICE), ("nobody", VICTIM)] {
+        let calls = client(guest, 2, "loop ask 3000");
+        await_calls(guest)?;
+        let first = format!("antctl server replace serial {VICTIM}");
+        let second = format!("antctl server replace {name} {program}");
+        let mut replaced = 0;
+        for (order, name) in [(guest.spawn(&first), "serial"), (guest.spawn(&second), name)] {
+            let output = order.wait(SOON)?;
+            let said = format!("{}{}", output.stdout, output.stderr);
+            let done = output.status == 0 && said == format!("{name} was replaced\n");
+            let none = name == "nobody" && said.contains("no server nobody");
+            ensure!(done || none || output.status == 1 && said.contains(BUSY), "{output:?}");
+            replaced += u32::from(done && name == "serial");
+        }
+        ensure!((1..=2).contains(&replaced) || name != "serial", "nobody has won");
+        generation += replaced;
+        ant::await_server(guest, "serial", generation, AT_ONCE)?;
+        let said = format!(" served, {replaced} changes, 0 restarts, 0 lost, 0 failed\n");
+        expect(&calls.wait(SOON)?, 0, &said)?;
+    }
+    ant::await_idle(guest)?;
+    ant::await_free_memory(guest, free)
 }
 
 fn replacements_that_fail(guest: &TestGuest) -> Result<()> {

@@ -14,7 +14,7 @@ use ant_rt::ica::Pages;
 use ant_rt::ipc::{self, CallError, Handle, Message, OnRestart, Received, Reply, Request, Timeout};
 use ant_rt::server::{self, Service};
 use ant_rt::time::Clock;
-use ant_rt::{Args, ant, eprintln, fail, linux, println};
+use ant_rt::{Args, ant, device, eprintln, fail, linux, println};
 
 ant_rt::program!(main);
 
@@ -30,7 +30,7 @@ const PAUSE_US: u64 = 1_000;
 const STATUS: i32 = 7;
 
 /// Requests, by the name that people type; the second word is the number that follows it.
-const REQUESTS: [(&str, u64); 10] = [
+const REQUESTS: [(&str, u64); 12] = [
     // How often this was asked.
     ("count", 1),
     // Replies after so many milliseconds.
@@ -48,9 +48,13 @@ const REQUESTS: [(&str, u64); 10] = [
     ("told", 9),
     // Takes all the pages that it gets: how many, and the number of the error.
     ("take", 10),
+    // What is in device memory at a physical address.
+    ("peek", 11),
+    // What is in an I/O port.
+    ("port", 12),
 ];
 /// Request, of a program only: replies when its standard input has something.
-const GATE: u64 = 11;
+const GATE: u64 = 13;
 
 fn main(args: Args) -> i32 {
     if args.len() == 1 {
@@ -133,6 +137,8 @@ impl Victim {
                 let (taken, error) = take_all();
                 return Ok([taken, error as u64]);
             }
+            Some("peek") => return Ok([u64::from(device::memory_read(number)), 0]),
+            Some("port") => return Ok([u64::from(device::port_read(number as u16)?), 0]),
             Some("told") => return Ok([self.sent, self.bits]),
             _ if request.words[0] == GATE => {
                 linux::read(0, &mut [0; 64]).map_err(|_| Error::Io)?;
