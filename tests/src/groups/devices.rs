@@ -30,6 +30,7 @@ pub fn group() -> Group {
         .test("input_reaches_a_client", input_reaches_a_client)
         .test("input_reaches_whoever_serves", input_reaches_whoever_serves)
         .test("too_much_input_is_cut", too_much_input_is_cut)
+        .test("input_reaches_a_core_that_polls", input_reaches_a_core_that_polls)
         .test("interrupts_reach_who_is_granted_them", interrupts_reach_who_is_granted_them)
         .test("device_memory_reaches_who_is_granted_it", device_memory_reaches_who_is_granted_it)
         .test("device_memory_goes_to_the_next", device_memory_goes_to_the_next)
@@ -134,6 +135,16 @@ fn too_much_input_is_cut(guest: &TestGuest) -> Result<()> {
     await_heard(guest, &text[..RECEIVED_MAX])?;
     line.write_all(b"on it goes")?;
     await_heard(guest, "on it goes")
+}
+
+fn input_reaches_a_core_that_polls(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, &format!("{} --poll", ant::USUAL))?;
+    let mut line = line()?;
+    for text in ["to one who looks", "and looks again"] {
+        line.write_all(text.as_bytes())?;
+        await_heard(guest, text)?;
+    }
+    Ok(())
 }
 
 fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
