@@ -102,6 +102,12 @@ impl Manifest {
         for (index, name) in names.iter().enumerate() {
             ensure(!names[..index].contains(name), &format!("`{name}` is there twice"))?;
         }
+        for (index, server) in self.server.iter().enumerate() {
+            let others = &self.server[..index];
+            let rival = others.iter().find(|other| server.wants_what_is_of(other));
+            let rival = rival.map_or("", |other| &other.name);
+            ensure(rival.is_empty(), &format!("`{rival}` and `{}` want one device", server.name))?;
+        }
         self.server.iter().try_for_each(|server| {
             server.check().map_err(|error| format!("server `{}`: {error}", server.name))
         })
@@ -116,6 +122,17 @@ impl Server {
         let bits_exist =
             self.interrupts.iter().all(|interrupt| (interrupt.bit as usize) < SERVERS_MAX);
         ensure(bits_exist, "an interrupt's notification bit must be 0 to 46")
+    }
+
+    /// Whether a device of it is another server's, too.
+    fn wants_what_is_of(&self, other: &Self) -> bool {
+        let meet = |ours: &[Range], theirs: &[Range]| {
+            ours.iter().any(|range| theirs.iter().any(|other| range.meets(other)))
+        };
+        let mut lines = self.interrupts.iter();
+        meet(&self.ports, &other.ports)
+            || meet(&self.memory, &other.memory)
+            || lines.any(|ours| other.interrupts.iter().any(|theirs| ours.line == theirs.line))
     }
 
     /// One entry of the table.
@@ -146,6 +163,13 @@ impl Server {
         let interrupts = interrupts
             .map(|interrupt| grant(GRANT_INTERRUPT, interrupt.line, interrupt.bit.into()));
         ports.chain(memory).chain(interrupts).collect()
+    }
+}
+
+impl Range {
+    fn meets(&self, other: &Self) -> bool {
+        self.start < other.start.saturating_add(other.len)
+            && other.start < self.start.saturating_add(self.len)
     }
 }
 

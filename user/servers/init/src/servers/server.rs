@@ -6,7 +6,7 @@
 use core::fmt::Write;
 
 use ant_abi::Error;
-use ant_abi::ipc::{GRANT_MEMORY, ProcessEnd, ServerCreate};
+use ant_abi::ipc::{ProcessEnd, ServerCreate};
 use ant_api_init::{KEPT_MAX, Welcome};
 use ant_core::restart::{History, Verdict};
 use ant_rt::ica::{Pages, SharedPages};
@@ -298,22 +298,6 @@ impl Server {
             init_calls::handle_grant(pid, handle, badge).inspect_err(|_| kill(pid))?;
         }
         Ok(pid)
-    }
-
-    /// Grants its ports and interrupts to a process, once nobody else has them.
-    pub(super) fn grant_devices(&self, pid: u32) -> Result<(), Error> {
-        self.grant(pid, |kind| kind != GRANT_MEMORY)
-    }
-
-    /// Grants its device memory to a process that was not started: later, its page tables may be
-    /// another core's.
-    pub(super) fn grant_memory(&self, pid: u32) -> Result<(), Error> {
-        self.grant(pid, |kind| kind == GRANT_MEMORY)
-    }
-
-    fn grant(&self, pid: u32, which: impl Fn(u32) -> bool) -> Result<(), Error> {
-        let mut devices = self.spec.devices.iter().filter(|device| which(device.kind));
-        devices.try_for_each(|device| init_calls::device_grant(pid, device))
     }
 
     /// The process that is bound to the endpoint.
