@@ -83,6 +83,9 @@ abi_struct! {
         pub priority: u32,
         /// Bytes of its program.
         pub program: u32,
+        /// Cycles of the time-stamp counter that its last start took: from `init` asking for its
+        /// process until it was ready.
+        pub start_ticks: u64,
         /// Why it last ended, for people, padded with NULs.
         pub last_end: [u8; 56],
     }

@@ -48,6 +48,8 @@ pub enum Error {
     QueueFull = 105,
     /// The other side did not answer in time.
     TimedOut = 110,
+    /// The caller has as many as it may have at a time.
+    OverQuota = 122,
 }
 
 impl Error {
@@ -74,6 +76,7 @@ impl Error {
         Error::PeerRestarted,
         Error::QueueFull,
         Error::TimedOut,
+        Error::OverQuota,
     ];
 
     /// The value a system call returns for this error: its number, negated.

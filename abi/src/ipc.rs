@@ -60,7 +60,13 @@ pub const HANDLE_CLOSE: u64 = 0x1027;
 /// Makes an endpoint at which the caller receives; returns a handle to it. `Busy`: it has one.
 pub const ENDPOINT_OPEN: u64 = 0x1028;
 /// Takes `rdi` ICA pages (at most 1024), zeroed, next to each other; returns the number of the first.
+///
+/// `OverQuota`: with them, more pages that the caller has taken were somebody's than it may take at a
+/// time (`ICA_QUOTA_PROGRAM`, `ServerCreate::ica_pages`); one that it has given away counts until
+/// its new owner frees it. `NoMemory`: so many are not free, or kept for servers.
 pub const ICA_ALLOC: u64 = 0x1029;
+/// Pages that a program may take by `ICA_ALLOC` at a time: an eighth of the ICA.
+pub const ICA_QUOTA_PROGRAM: u32 = 512;
 /// Gives the span `rdi` of ICA pages back. `Again`: the m-kernel is too busy to take them.
 pub const ICA_FREE: u64 = 0x102a;
 /// Sleeps for `rdi` microseconds.
@@ -232,6 +238,10 @@ abi_struct! {
         pub core: u32,
         /// Its priority.
         pub priority: u32,
+        /// ICA pages that it may take at a time, and that are kept for it.
+        pub ica_pages: u32,
+        /// Zero.
+        pub reserved: u32,
         /// Its name, padded with NULs; also its argument 0.
         pub name: [u8; crate::syscall::NAME_LEN],
     }

@@ -19,15 +19,19 @@
 //!
 //! Whoever gets a frame back from here is the only one who does, and nobody has it any more.
 //!
+//! How many pages one may have is `Quotas`' business.
+//!
 //! Deliberately absent: page tables, what is in the pages, messages, the frames themselves.
 
 mod entry;
+mod quota;
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
 use ant_abi::{Error, MAX_CORES, MAX_PROCESSES};
 
 pub use entry::{Access, State};
+pub use quota::{Limit, Quotas};
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 use entry::Entry;

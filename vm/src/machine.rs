@@ -35,6 +35,8 @@ pub struct Machine {
     pub mem: String,
     /// What the guest sends to its second serial port goes to this file; else nowhere.
     pub com2: Option<PathBuf>,
+    /// Who connects to this socket of the host's can send to the second serial port; needs `com2`.
+    pub com2_input: Option<PathBuf>,
     /// A directory that appears under /mnt.
     pub share: Option<PathBuf>,
     /// How time passes.
@@ -57,6 +59,7 @@ impl Machine {
             smp: 4,
             mem: "1G".to_owned(),
             com2: None,
+            com2_input: None,
             share: None,
             timing: Timing::Free,
             apic: Apic::Xapic,
@@ -99,9 +102,14 @@ impl Machine {
 
     /// COM2, which is AnT's to have.
     fn second_serial(&self, command: &mut Command) {
-        let backend = match &self.com2 {
-            Some(file) => format!("file,id=com2,path={}", quoted(file)),
-            None => "null,id=com2".to_owned(),
+        let backend = match (&self.com2, &self.com2_input) {
+            (Some(file), None) => format!("file,id=com2,path={}", quoted(file)),
+            (Some(file), Some(socket)) => format!(
+                "socket,id=com2,server=on,wait=off,path={},logfile={}",
+                quoted(socket),
+                quoted(file)
+            ),
+            (None, _) => "null,id=com2".to_owned(),
         };
         command.args(["-chardev", &backend, "-serial", "chardev:com2"]);
     }

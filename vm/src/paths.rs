@@ -28,6 +28,11 @@ pub fn bare_programs() -> PathBuf {
     out().join("bare")
 }
 
+/// A kernel, `ant-kernel`, with the servers of tests.
+pub fn test_kernel() -> PathBuf {
+    bare_programs().join("tests")
+}
+
 /// `ant.ko` for the kernel `version`.
 pub fn module(version: &str) -> PathBuf {
     out().join("module").join(version).join("ant.ko")

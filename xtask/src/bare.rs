@@ -4,7 +4,7 @@
 use crate::toolchain::{self, Bare};
 use crate::{build, step};
 use ant_vm::paths;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,10 +20,12 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 const INIT: &str = "ant-init";
 /// Tells init's build script where the servers are that it embeds.
 const SERVERS_DIR: &str = "ANT_SERVERS_DIR";
-/// Packages whose programs people run.
-const APPS: &[&str] = &["ant-apps"];
-/// OS servers, and the one to copy from.
-const SERVERS: &[&str] = &["ant-name", "ant-serial", "ant-template"];
+/// Package whose programs people run.
+const APPS: &str = "ant-apps";
+/// Where the OS servers are: in directory `NAME` the package `ant-NAME`.
+const SERVERS: &str = "user/servers";
+/// The server to copy from, which is none yet.
+const TEMPLATE: &str = "ant-template";
 
 /// Builds the apps, the OS servers and `ant-init`, which embeds the servers that its manifest names,
 /// into `target/ant/bare`.
@@ -36,8 +38,9 @@ pub fn build_programs() -> Result<()> {
         // processor busy for long. This init has no servers and is not installed.
         apps.args(["-p", INIT]).env(SERVERS_DIR, "/dev/null");
     }
-    build_all("AnT programs", apps, APPS, &out.join("apps"))?;
-    build_all("AnT servers", cargo(&toolchain::find_bare()?), SERVERS, &servers)?;
+    build_all("AnT programs", apps, [APPS.to_owned()], &out.join("apps"))?;
+    let packages = server_packages()?.into_iter().chain([TEMPLATE.to_owned()]);
+    build_all("AnT servers", cargo(&toolchain::find_bare()?), packages, &servers)?;
     let mut init = cargo(&toolchain::find_bare()?);
     init.args(["-p", INIT]).env(SERVERS_DIR, servers);
     for program in build::executables(&step::run("AnT init", &mut init)?) {
@@ -46,10 +49,25 @@ pub fn build_programs() -> Result<()> {
     Ok(())
 }
 
+/// Packages of the OS servers.
+fn server_packages() -> Result<Vec<String>> {
+    let dir = paths::root().join(SERVERS);
+    let entries =
+        std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    let names = entries.flatten().filter(|entry| entry.path().join("Cargo.toml").exists());
+    let packages = names.map(|entry| format!("ant-{}", entry.file_name().to_string_lossy()));
+    Ok(packages.filter(|package| package != INIT).collect())
+}
+
 /// Builds all programs of `packages` into `dir`, where nothing else is then.
-fn build_all(step: &str, mut cargo: Command, packages: &[&str], dir: &Path) -> Result<()> {
+fn build_all(
+    step: &str,
+    mut cargo: Command,
+    packages: impl IntoIterator<Item = String>,
+    dir: &Path,
+) -> Result<()> {
     for package in packages {
-        cargo.args(["-p", package]);
+        cargo.arg("-p").arg(package);
     }
     let mut programs = build::executables(&step::run(step, &mut cargo)?);
     programs.retain(|program| program.file_name().is_some_and(|name| name != INIT));
@@ -83,6 +101,23 @@ pub fn build_kernel() -> Result<()> {
     }
     let (all, alone) = (weigh(&out.join("ant-kernel"))?, weigh(&out.join("ant-p-kernel-alone"))?);
     eprintln!("        {all}; a p-kernel alone: {alone}");
+    Ok(())
+}
+
+/// Builds the kernel whose servers are those of `tests/manifest.toml`, into `target/ant/bare/tests`.
+pub fn build_test_kernel() -> Result<()> {
+    let (programs, out) = (paths::bare_programs(), paths::test_kernel());
+    let mut init = cargo(&toolchain::find_bare()?);
+    init.args(["-p", INIT, "--features", "tests"]).env(SERVERS_DIR, programs);
+    for program in build::executables(&step::run("AnT init for tests", &mut init)?) {
+        build::install_stripped(&program, &out, &["--strip-all"])?;
+    }
+    let mut kernel = cargo(&toolchain::find_bare()?);
+    kernel.args(["-p", "ant-kernel", "--bin", "ant-kernel", "--features", "tests"]);
+    kernel.env("ANT_INIT_ELF", out.join(INIT));
+    for program in build::executables(&step::run("AnT kernel for tests", &mut kernel)?) {
+        build::install_stripped(&program, &out, &["--strip-debug"])?;
+    }
     Ok(())
 }
 

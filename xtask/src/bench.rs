@@ -10,7 +10,8 @@ use std::process::ExitCode;
 /// What is run in the guest.
 const COMMAND: &str = "antctl boot --cpus 1-2 --memory 64M && antctl bench null --cpu 2 && echo &&
     antctl bench ipc --client 2 --server 2 && echo &&
-    antctl bench ipc --client 2 --server 1 && antctl stop";
+    antctl bench ipc --client 2 --server 1 && echo &&
+    antctl bench process --cpu 2 --server name && antctl stop";
 
 /// Arguments of `./ant bench`.
 #[derive(clap::Args)]

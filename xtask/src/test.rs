@@ -2,7 +2,7 @@
 
 use crate::tally::Tally;
 use crate::toolchain::host_cargo;
-use crate::{build, prepare, step};
+use crate::{bare, build, prepare, step};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
@@ -72,6 +72,7 @@ fn qemu(args: &Args) -> Result<Tally> {
             return Ok(Tally::FAILED);
         }
     };
+    bare::build_test_kernel()?;
     let program = build_qemu_tests()?;
     let mut tests = Command::new(program);
     tests.args(["--kernel", &kernel]).args(&args.filter);

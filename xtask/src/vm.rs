@@ -24,6 +24,9 @@ pub struct Args {
     /// What the guest's second serial port (AnT's COM2) sends goes to this file
     #[arg(long, value_name = "FILE")]
     com2: Option<PathBuf>,
+    /// What is written to this socket, which is made, the second serial port receives
+    #[arg(long, value_name = "SOCKET", requires = "com2")]
+    com2_input: Option<PathBuf>,
     /// Boot this kernel of the distribution (default: what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
@@ -89,6 +92,9 @@ fn machine(args: &Args, version: &str) -> Result<Machine> {
     }
     if let Some(file) = &args.com2 {
         machine.com2 = Some(std::path::absolute(file)?);
+    }
+    if let Some(socket) = &args.com2_input {
+        machine.com2_input = Some(std::path::absolute(socket)?);
     }
     if args.icount {
         machine.timing = Timing::Icount;

@@ -1,12 +1,10 @@
 //! The frames of ICA pages: only the m-kernel has memory to give and takes it back.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use ant_abi::Error;
 use ant_abi::MAX_PROCESSES;
-use ant_abi::ipc::{Span, Transfer};
+use ant_abi::ipc::{ICA_QUOTA_PROGRAM, Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
-use ant_core::ica::{Access, State};
+use ant_core::ica::{Access, Limit, Quotas, State};
 use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::ica::{TABLE, is_mapped, pages};
 
@@ -14,15 +12,32 @@ use crate::memory::MemoryManager;
 
 /// Takes the first pages for the LCAs, which Linux has a part in.
 pub fn reserve_lcas() {
-    assert_eq!(TABLE.alloc(MAX_PROCESSES as u32), Some(0), "the ICA is empty");
+    let count = MAX_PROCESSES as u32;
+    assert_eq!(TABLE.alloc(count), Some(0), "the ICA is empty");
+    QUOTAS.take_for_nobody(0, count);
 }
 
 /// Most pages that are given at a time: the m-kernel clears them meanwhile.
 const AT_A_TIME: u32 = 1024;
 /// Pages that only `init` can have when all others are taken.
-const KEPT_FOR_INIT: u64 = 64;
-/// Pages that somebody has. Written by the m-kernel.
-static TAKEN: AtomicU64 = AtomicU64::new(0);
+const KEPT_FOR_INIT: u32 = 64;
+/// Who may take how many.
+static QUOTAS: Quotas = Quotas::new();
+
+/// What a program may take.
+pub const LIMIT_PROGRAM: Limit = Limit { most: ICA_QUOTA_PROGRAM, promised: 0 };
+/// What `init` may take, into whose pages the programs of servers come.
+pub const LIMIT_INIT: Limit = Limit { most: ICA_PAGES as u32, promised: KEPT_FOR_INIT };
+
+/// What a server may take whose manifest says `pages`.
+pub const fn limit_server(pages: u32) -> Limit {
+    Limit { most: pages, promised: pages }
+}
+
+/// A process has begun that may take so many pages.
+pub fn begin(slot: u8, limit: Limit) {
+    QUOTAS.open(slot, limit);
+}
 
 /// Makes `count` fresh pages the process's in `slot`; the number of the first.
 pub fn alloc(
@@ -33,14 +48,13 @@ pub fn alloc(
 ) -> Result<u32, Error> {
     let count = u32::try_from(count).ok().filter(|count| (1..=AT_A_TIME).contains(count));
     let count = count.ok_or(Error::Invalid)?;
+    QUOTAS.check(slot, count)?;
     let kept = if for_init { 0 } else { KEPT_FOR_INIT };
-    let taken = TAKEN.load(Ordering::Relaxed) + u64::from(count);
-    let room = ICA_PAGES - MAX_PROCESSES as u64 - kept;
-    if memory.free_pages() < u64::from(count) + kept || taken > room {
+    if memory.free_pages() < u64::from(count + kept) {
         return Err(Error::NoMemory);
     }
     let first = TABLE.alloc(count).ok_or(Error::NoMemory)?;
-    TAKEN.store(taken, Ordering::Relaxed);
+    QUOTAS.take(slot, first, count);
     for page in first..first + count {
         let frame = memory.alloc().expect("so many pages are free");
         TABLE.set_frame(page, frame, slot).expect("a reserved page takes a frame");
@@ -70,6 +84,11 @@ pub fn drop_span(span: Span, memory: &mut MemoryManager) {
             give_back(page, frame, memory);
         }
     }
+}
+
+/// A process is over and has no pages any more.
+pub fn end(slot: u8) {
+    QUOTAS.close(slot);
 }
 
 /// Takes all pages of a process back that is over. Nobody has any of them on loan.
@@ -108,6 +127,6 @@ pub fn end_share(span: Span, memory: &mut MemoryManager) {
 
 fn give_back(page: u32, frame: u64, memory: &mut MemoryManager) {
     memory.free(frame);
-    TAKEN.store(TAKEN.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    QUOTAS.free(page);
     TABLE.forget(page).expect("a page without a frame is reserved");
 }

@@ -6,6 +6,7 @@ use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate};
 use ant_abi::layout::{DEVICE_END, DEVICE_START, ICA_START};
 use ant_abi::syscall::{ANY_CORE, PROCESS_PROGRAM, PROCESS_SERVER};
 use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE};
+use ant_core::ica::Limit;
 use ant_p::arch::context::Context;
 use ant_p::arch::paging::{Access, AddressSpace, Pages};
 use ant_p::devices::Grants;
@@ -31,6 +32,7 @@ struct Plan {
     kind: u32,
     priority: u8,
     has_lca: bool,
+    ica: Limit,
 }
 
 impl Processes {
@@ -60,6 +62,7 @@ impl Processes {
             kind: PROCESS_PROGRAM,
             priority: PRIORITY_USUAL,
             has_lca: true,
+            ica: ica::LIMIT_PROGRAM,
         };
         let page = memory.alloc().ok_or(Error::NoMemory)?;
         let kept = Strings::new(page, strings, path_len).inspect_err(|_| memory.free(page))?;
@@ -87,6 +90,7 @@ impl Processes {
             kind: PROCESS_SERVER,
             priority: ant_abi::ipc::PRIORITIES as u8 - 1,
             has_lca: true,
+            ica: ica::LIMIT_INIT,
         };
         let no_memory = |error: Error| Failure { errno: error as u64, text: "no memory for it" };
         let mut process = self.create_empty(&plan, memory).map_err(no_memory)?;
@@ -109,7 +113,8 @@ impl Processes {
             .filter(|&priority| usize::from(priority) < ant_abi::ipc::PRIORITIES);
         let priority = priority.ok_or(refused(Error::Invalid))?;
         let home = place(request.core).map_err(refused)?;
-        let plan = Plan { home, kind: PROCESS_SERVER, priority, has_lca: false };
+        let ica = ica::limit_server(request.ica_pages);
+        let plan = Plan { home, kind: PROCESS_SERVER, priority, has_lca: false, ica };
         let mut process = self.create_empty(&plan, memory).map_err(refused)?;
         let len = request.name.iter().position(|&byte| byte == 0).unwrap_or(request.name.len() - 1);
         let mut name = [0; ant_abi::syscall::NAME_LEN + 1];
@@ -172,6 +177,7 @@ impl Processes {
             scratch,
             grants: Grants::default(),
         };
+        ica::begin(slot, plan.ica);
         let owned = Owned::create(slot, process, plan.kind);
         let pages = (free_before - memory.free_pages()) as u32;
         owned.public().pages.store(pages, Ordering::Relaxed);
@@ -204,6 +210,7 @@ impl Processes {
             ica::release_all(slot, &process.space, memory);
             ica::end_share(process.calling.span, memory);
         }
+        ica::end(slot);
         if let Some(endpoint) = process.endpoint.filter(|_| process.owns_endpoint) {
             endpoints::free(endpoint);
         }

@@ -229,6 +229,8 @@ pub enum Bench {
     Null(bench::null::Options),
     /// Messages and pages between two processes of AnT, beside Linux's pipe and futex
     Ipc(bench::ipc::Options),
+    /// Making a process of AnT, beside Linux's posix_spawn
+    Process(bench::process::Options),
 }
 
 /// How AnT can be made to fail.

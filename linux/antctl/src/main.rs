@@ -201,6 +201,7 @@ fn measure(what: &Bench) -> Result<ExitCode, Failure> {
     let result = match what {
         Bench::Null(options) => bench::null::run(options),
         Bench::Ipc(options) => bench::ipc::run(options),
+        Bench::Process(options) => bench::process::run(options),
     };
     result.map(|()| ExitCode::SUCCESS).map_err(|error| Failure::Refused(format!("{error:#}")))
 }

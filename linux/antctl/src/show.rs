@@ -318,6 +318,7 @@ mod tests {
             generation: 2,
             restarts: 1,
             program: 4096,
+            start_ticks: 0,
             last_end: last_end.into(),
         };
         let list = [

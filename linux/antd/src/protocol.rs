@@ -310,6 +310,9 @@ pub struct Server {
     pub restarts: u32,
     /// Bytes of its program.
     pub program: u64,
+    /// Cycles of the time-stamp counter that its last start took: from AnT's `init` asking for its
+    /// process until it was ready.
+    pub start_ticks: u64,
     /// Why it last ended; empty if it never has.
     pub last_end: String,
 }

@@ -239,6 +239,7 @@ fn server(info: &ServerInfo, cpu: Option<u32>) -> Server {
         generation: info.generation,
         restarts: info.restarts,
         program: info.program.into(),
+        start_ticks: info.start_ticks,
         last_end: printable(&info.last_end),
     }
 }

@@ -32,7 +32,7 @@ fn up(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)
 }
 
-const CRASHES: [(&str, i32, &str); 10] = [
+const CRASHES: [(&str, i32, &str); 13] = [
     ("read", 139, "page fault (read 0x"),
     ("write", 139, "page fault (write 0x"),
     ("execute", 139, "page fault (execute 0x"),
@@ -40,6 +40,9 @@ const CRASHES: [(&str, i32, &str); 10] = [
     ("divide", 136, "divide error at 0x"),
     ("opcode", 132, "invalid opcode at 0x"),
     ("privileged", 139, "general protection at 0x"),
+    ("port-read", 139, "general protection at 0x"),
+    ("port-write", 139, "general protection at 0x"),
+    ("device", 139, "page fault (read 0x7000fed00000)"),
     ("float", 136, "floating point"),
     ("stack", 139, "page fault (write 0x"),
     ("panic", 101, "asked for"),

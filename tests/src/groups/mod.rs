@@ -1,6 +1,7 @@
 //! All groups. A new one: a file here with `pub fn group() -> Group`, and a line in [`all`].
 
 mod calls;
+mod devices;
 mod faults;
 mod harness;
 mod ipc;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Group> {
         faults::group(),
         ipc::group(),
         servers::group(),
+        devices::group(),
         partition::group(),
         partition::two_cpus_group(),
     ]

@@ -6,6 +6,7 @@ use crate::guest::{LIMIT, TestGuest};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 
+const GPL: &str = "/usr/share/common-licenses/GPL-3";
 const IMAGE: &str = "/usr/lib/ant/ant-kernel";
 /// So much of Linux's free memory may be elsewhere after a while, in KiB.
 const TOLERANCE: u64 = 6 << 10;
@@ -34,6 +35,7 @@ pub fn group() -> Group {
         .test("com2_is_lent_and_comes_back", com2_is_lent_and_comes_back)
         .test("com2_in_use_stays_linuxs", com2_in_use_stays_linuxs)
         .test("linux_goes_on_with_its_cpus", linux_goes_on_with_its_cpus)
+        .test("cores_that_poll", cores_that_poll)
         .test("fragmented_memory", fragmented_memory)
         .test("twenty_times", twenty_times)
 }
@@ -280,6 +282,30 @@ fn free_memory(guest: &TestGuest) -> Result<u64> {
     guest.succeed("sync; echo 3 > /proc/sys/vm/drop_caches")?;
     let line = guest.succeed("grep MemAvailable /proc/meminfo")?;
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
+}
+
+fn cores_that_poll(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, "--cpus 1-3 --memory 64M --poll")?;
+    ant::works_on(guest, &[1, 2, 3])?;
+    // Messages and pages over all cores, to Linux's files.
+    let drain = ant::start(guest, "--cpu 3 -- drain out /tmp/polled");
+    let upcase = ant::start(guest, "--cpu 2 -- upcase middle out");
+    let fed = guest.run(&format!("antctl run --cpu 1 -- feed middle {GPL}"))?;
+    expect(&fed, 0, "feed: 35149 bytes\n")?;
+    expect(&upcase.wait(LIMIT)?, 0, "upcase: 35149 bytes\n")?;
+    expect(&drain.wait(LIMIT)?, 0, "drain: 35149 bytes\n")?;
+    guest.succeed(&format!("tr a-z A-Z < {GPL} | cmp - /tmp/polled"))?;
+    // Nobody has to be rung by another core, and Linux need not ring a core without work.
+    let server = ant::start(guest, "--cpu 3 -- victim serve victim");
+    ant::await_process(guest, "victim serve", "receiving")?;
+    let calls = guest.run("antctl run --cpu 2 -- victim loop call 1000")?;
+    expect(&calls, 0, " 0 changes, 0 restarts, 0 lost, 0 failed\n")?;
+    ensure!(!calls.stdout.starts_with("loop: 0 served"), "{calls:?}");
+    drop(server);
+    ant::await_idle(guest)?;
+    answers(guest, "antctl server restart serial", 0, "serial was restarted")?;
+    ant::works_on(guest, &[3, 2, 1])?;
+    ant::down(guest)
 }
 
 fn fragmented_memory(guest: &TestGuest) -> Result<()> {

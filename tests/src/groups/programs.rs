@@ -38,6 +38,7 @@ pub fn group() -> Group {
         .test("kill_ends_it", kill_ends_it)
         .test("only_the_owner_kills", only_the_owner_kills)
         .test("hanging_up_ends_it", hanging_up_ends_it)
+        .test("benchmarks_print_figures", benchmarks_print_figures)
         .test("fifty_programs_leave_nothing", fifty_programs_leave_nothing)
 }
 
@@ -404,6 +405,34 @@ fn hanging_up_ends_it(guest: &TestGuest) -> Result<()> {
     guest.succeed("killall -9 antctl")?;
     ensure!(spin.wait(LIMIT)?.status == 137 && reader.wait(LIMIT)?.status == 137);
     ant::await_idle(guest)
+}
+
+/// Each prints rows of a minimum, a median and a 99th percentile, and leaves nothing behind.
+fn benchmarks_print_figures(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let generation = ant::server(guest, "name")?.generation;
+    for (words, rows) in [
+        ("null --cpu 2 --count 5", 3),
+        ("ipc --client 2 --server 3 --count 20", 8),
+        ("process --cpu 2 --count 5", 4),
+        ("process --count 5 --server name", 5),
+    ] {
+        let said = guest.succeed(&format!("antctl bench {words}"))?;
+        let figures = |line: &&str| -> Option<[u64; 3]> {
+            let mut words = line.split_whitespace().rev().map(|word| word.parse().ok());
+            let [p99, median, min] = [words.next()??, words.next()??, words.next()??];
+            (0 < min && min <= median && median <= p99).then_some([min, median, p99])
+        };
+        let found = said.lines().filter(|line| figures(line).is_some()).count();
+        ensure!(found == rows, "{found} rows of figures, not {rows}: {said}");
+        ant::await_idle(guest)?;
+    }
+    let restarted = ant::server(guest, "name")?.generation - generation;
+    ensure!(restarted == 5, "the server was restarted {restarted} times, not 5");
+    let output = guest.run("antctl bench process --count 5 --server nobody")?;
+    expect(&output, 1, "AnT has no server nobody")?;
+    let output = guest.run_as("user", "antctl bench process --count 5 --server name", LIMIT)?;
+    expect(&output, 1, "only root can restart a server")
 }
 
 fn fifty_programs_leave_nothing(guest: &TestGuest) -> Result<()> {

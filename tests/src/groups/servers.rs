@@ -18,6 +18,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// Who does not answer is asked within a second, has another, and is back by then.
 const WATCHED: Duration = Duration::from_secs(2 + 5);
 const VICTIM: &str = "/usr/lib/ant/apps/victim";
+const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 
 pub fn group() -> Group {
     Group::new("servers")
@@ -35,10 +36,12 @@ pub fn group() -> Group {
         .test("killed_while_it_serves", killed_while_it_serves)
         .test("killed_while_it_calls", killed_while_it_calls)
         .test("killed_with_pages", killed_with_pages)
+        .test("nobody_takes_all_pages", nobody_takes_all_pages)
         .test("killed_with_messages_unread", killed_with_messages_unread)
         .test("restarted_while_clients_call", restarted_while_clients_call)
         .test("replaced_while_clients_call", replaced_while_clients_call)
         .test("replaced_with_messages_unread", replaced_with_messages_unread)
+        .test("replaced_by_two_at_once", replaced_by_two_at_once)
         .test("replacements_that_fail", replacements_that_fail)
         .test("the_name_service_is_given_up", the_name_service_is_given_up)
         .test("linux_keeps_the_device", linux_keeps_the_device)
@@ -387,6 +390,41 @@ fn killed_with_pages(guest: &TestGuest) -> Result<()> {
     ant::await_free_memory(guest, free)
 }
 
+/// A program can have 512 pages, all programs together what is not kept for servers: 64 pages for
+/// init, 16 for each of two others.
+fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
+    victim(guest)?;
+    restart(guest)?;
+    ant::await_idle(guest)?;
+    let free = ant::free_memory(guest)?;
+    let hogs: Vec<_> = (0..8).map(|n| client(guest, [1, 2, 3][n % 3], "hog")).collect();
+    ant::await_processes(guest, 8, "victim hog", "in call")?;
+    // Whoever comes now gets nothing; servers get what is theirs.
+    answers(guest, "antctl run -- victim hog", 1, "victim: NoMemory")?;
+    answers(guest, "antctl run -- victim call take", 0, "take: 16 122, ")?;
+    restart(guest)?;
+    answers(guest, "antctl server restart name", 0, "name was restarted")?;
+    answers(guest, "antctl run -- victim call take", 0, "take: 16 122, ")?;
+    restart(guest)?;
+    let mut taken = 0;
+    for hog in hogs {
+        hog.input("\n");
+        let output = hog.wait(SOON)?;
+        let mut words = output.stdout.split_ascii_whitespace();
+        let count: u32 = words.nth(1).unwrap_or_default().parse()?;
+        taken += count;
+        // Where nothing is free any more, one's own limit does not matter.
+        let why = if count == 512 { "OverQuota" } else { "NoMemory" };
+        let said = format!(
+            "hog: {count} {why}\nhog: handed over: Err({why})\nhog: shared: Err({why})\n\
+             hog: let go: Err({why})\nhog: freed: Ok(())\n"
+        );
+        ensure!(output.status == 0 && output.stdout == said, "{output:?}, not {said}");
+    }
+    ensure!(taken == 4096 - 128 - 64 - 2 * 16, "{taken} pages were taken");
+    ant::await_free_memory(guest, free)
+}
+
 /// Has the victim busy, with three messages and two bits unread, and a call by who would wait.
 fn with_unread<'a>(guest: &'a TestGuest, request: &str) -> Result<[Background<'a>; 2]> {
     let served = met(guest, 2, request)?;
@@ -483,6 +521,37 @@ fn replace_with_messages_unread(guest: &TestGuest) -> Result<bool> {
     answers(guest, "antctl run -- victim call told", 0, &said)?;
     ant::await_free_memory(guest, free)?;
     Ok(true)
+}
+
+fn replaced_by_two_at_once(guest: &TestGuest) -> Result<()> {
+    const BUSY: &str = "another server is being replaced: try again when that is done";
+    let mut generation = victim(guest)? + 1;
+    restart(guest)?;
+    ant::await_server(guest, "serial", generation, AT_ONCE)?;
+    ant::await_idle(guest)?;
+    let free = ant::free_memory(guest)?;
+    for (name, program) in [("serial", VICTIM), ("name", NAME_SERVICE), ("nobody", VICTIM)] {
+        let calls = client(guest, 2, "loop ask 3000");
+        await_calls(guest)?;
+        let first = format!("antctl server replace serial {VICTIM}");
+        let second = format!("antctl server replace {name} {program}");
+        let mut replaced = 0;
+        for (order, name) in [(guest.spawn(&first), "serial"), (guest.spawn(&second), name)] {
+            let output = order.wait(SOON)?;
+            let said = format!("{}{}", output.stdout, output.stderr);
+            let done = output.status == 0 && said == format!("{name} was replaced\n");
+            let none = name == "nobody" && said.contains("no server nobody");
+            ensure!(done || none || output.status == 1 && said.contains(BUSY), "{output:?}");
+            replaced += u32::from(done && name == "serial");
+        }
+        ensure!((1..=2).contains(&replaced) || name != "serial", "nobody has won");
+        generation += replaced;
+        ant::await_server(guest, "serial", generation, AT_ONCE)?;
+        let said = format!(" served, {replaced} changes, 0 restarts, 0 lost, 0 failed\n");
+        expect(&calls.wait(SOON)?, 0, &said)?;
+    }
+    ant::await_idle(guest)?;
+    ant::await_free_memory(guest, free)
 }
 
 fn replacements_that_fail(guest: &TestGuest) -> Result<()> {

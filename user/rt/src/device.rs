@@ -2,7 +2,7 @@
 
 use ant_abi::Error;
 use ant_abi::ipc::{PORT_READ, PORT_WRITE};
-use ant_abi::layout::DEVICE_START;
+use ant_abi::layout::{DEVICE_END, DEVICE_START};
 
 use crate::ant::check;
 use crate::raw::syscall;
@@ -19,7 +19,16 @@ pub fn port_write(port: u16, value: u8) -> Result<(), Error> {
     check(unsafe { syscall(PORT_WRITE, [u64::from(port), 1, u64::from(value)]) }).map(drop)
 }
 
-/// Where the device memory at a physical address is mapped in this process.
-pub const fn memory(physical: u64) -> *mut u8 {
-    (DEVICE_START + physical) as *mut u8
+/// Reads 32 bits of device memory at a physical address. If it was not granted, this process ends.
+pub fn memory_read(physical: u64) -> u32 {
+    assert!(physical.is_multiple_of(4) && physical < DEVICE_END - DEVICE_START);
+    // SAFETY: nothing of Rust's is in that range, and it is aligned.
+    unsafe { ((DEVICE_START + physical) as *const u32).read_volatile() }
+}
+
+/// Writes 32 bits of device memory at a physical address. If it was not granted, this process ends.
+pub fn memory_write(physical: u64, value: u32) {
+    assert!(physical.is_multiple_of(4) && physical < DEVICE_END - DEVICE_START);
+    // SAFETY: as in `memory_read`.
+    unsafe { ((DEVICE_START + physical) as *mut u32).write_volatile(value) }
 }

@@ -55,6 +55,18 @@ pub fn halt() {
     unsafe { asm!("hlt") }
 }
 
+/// Reads a port by the processor's own instruction, which only a kernel may.
+pub fn read_port() {
+    // SAFETY: none; the process is meant to fault.
+    unsafe { asm!("in al, dx", in("dx") 0x2fdu16, out("al") _) }
+}
+
+/// Writes a port by the processor's own instruction, which only a kernel may.
+pub fn write_port() {
+    // SAFETY: none; the process is meant to fault.
+    unsafe { asm!("out dx, al", in("dx") 0x2f8u16, in("al") b'!') }
+}
+
 /// Uses the way into the kernel that AnT does not have.
 pub fn sysenter() {
     // SAFETY: none; the process is meant to fault.

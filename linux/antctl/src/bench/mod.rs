@@ -1,4 +1,4 @@
-//! `antctl bench`: what calls and messages of AnT cost, beside what Linux's own ways cost in the same run.
+//! `antctl bench`: what calls, messages and processes of AnT cost, beside what Linux's own ways cost in the same run.
 //!
 //! The unit is the time-stamp counter's cycle; in a guest whose clock counts instructions, it is the
 //! instruction, of all CPUs together. Figures of one run may be compared with each other; figures
@@ -6,8 +6,10 @@
 
 mod futex;
 pub mod ipc;
+mod native;
 pub mod null;
 mod pipe;
+pub mod process;
 mod samples;
 
 use std::process::Command;

@@ -5,6 +5,8 @@
 #![no_std]
 #![no_main]
 
+use core::mem;
+
 use ant_abi::Error;
 use ant_abi::ipc::IPC_WORDS;
 use ant_api_name::Name;
@@ -12,7 +14,7 @@ use ant_rt::ica::Pages;
 use ant_rt::ipc::{self, CallError, Handle, Message, OnRestart, Received, Reply, Request, Timeout};
 use ant_rt::server::{self, Service};
 use ant_rt::time::Clock;
-use ant_rt::{Args, ant, eprintln, fail, linux, println};
+use ant_rt::{Args, ant, device, eprintln, fail, linux, println};
 
 ant_rt::program!(main);
 
@@ -28,7 +30,7 @@ const PAUSE_US: u64 = 1_000;
 const STATUS: i32 = 7;
 
 /// Requests, by the name that people type; the second word is the number that follows it.
-const REQUESTS: [(&str, u64); 9] = [
+const REQUESTS: [(&str, u64); 12] = [
     // How often this was asked.
     ("count", 1),
     // Replies after so many milliseconds.
@@ -44,9 +46,15 @@ const REQUESTS: [(&str, u64); 9] = [
     ("borrow", 8),
     // How many messages were sent, and which bits raised.
     ("told", 9),
+    // Takes all the pages that it gets: how many, and the number of the error.
+    ("take", 10),
+    // What is in device memory at a physical address.
+    ("peek", 11),
+    // What is in an I/O port.
+    ("port", 12),
 ];
 /// Request, of a program only: replies when its standard input has something.
-const GATE: u64 = 10;
+const GATE: u64 = 13;
 
 fn main(args: Args) -> i32 {
     if args.len() == 1 {
@@ -69,11 +77,12 @@ fn main(args: Args) -> i32 {
         (Some("loop"), Some(how)) => repeat(how, number(3), Some(PAUSE_US)),
         (Some("flood"), Some(_)) => repeat("call", number(2), None),
         (Some("kill"), None) => kill(),
+        (Some("hog"), None) => hog(),
         (Some(how @ ("call" | "ask" | "try")), Some(what)) => one(how, what, number(3), gate),
         _ => {
             eprintln!(
                 "usage: victim serve NAME\n       victim [gated|met] call|ask|try REQUEST \
-                 [NUMBER]\n       victim [gated|met] send PAGES\n       victim loop call|ask MS\n       victim flood MS\n       victim kill\n       \
+                 [NUMBER]\n       victim [gated|met] send PAGES\n       victim loop call|ask MS\n       victim flood MS\n       victim kill|hog\n       \
                  victim hold PAGES"
             );
             return 2;
@@ -124,6 +133,12 @@ impl Victim {
                 ant::sleep_us(number * 1000);
                 pages.write(1, &[2])?;
             }
+            Some("take") => {
+                let (taken, error) = take_all();
+                return Ok([taken, error as u64]);
+            }
+            Some("peek") => return Ok([u64::from(device::memory_read(number)), 0]),
+            Some("port") => return Ok([u64::from(device::port_read(number as u16)?), 0]),
             Some("told") => return Ok([self.sent, self.bits]),
             _ if request.words[0] == GATE => {
                 linux::read(0, &mut [0; 64]).map_err(|_| Error::Io)?;
@@ -311,6 +326,39 @@ fn hold(count: u32) -> Result<bool, Error> {
     println!("hold: {called:?}");
     fail::read_nothing();
     Ok(kept.as_slice()[0] == 0)
+}
+
+/// Takes pages one by one until it gets none; how many it got. They are free when it ends.
+fn take_all() -> (u64, Error) {
+    let mut taken = 0;
+    loop {
+        match Pages::alloc(1) {
+            Ok(pages) => mem::forget(pages),
+            Err(error) => return (taken, error),
+        }
+        taken += 1;
+    }
+}
+
+/// Takes all the pages that it gets, and keeps them until it is given input. The last of them counts
+/// whatever it does with it.
+fn hog() -> Result<bool, Error> {
+    let own = ipc::open_endpoint()?;
+    let last = Pages::alloc(1)?;
+    let (taken, error) = take_all();
+    let mut good = println!("hog: {} {error:?}", taken + 1);
+    ipc::send(own, &mut Message::default().with_pages(last.hand_over()))?;
+    good &= println!("hog: handed over: {:?}", Pages::alloc(1).map(drop));
+    let Received::Send(mut message) = ipc::receive(Timeout::FOREVER)? else { return Ok(false) };
+    let last = message.take_pages().ok_or(Error::Fault)?.into_shared();
+    ipc::send(own, &mut Message::default().with_pages(last.share()))?;
+    good &= println!("hog: shared: {:?}", Pages::alloc(1).map(drop));
+    drop(last);
+    good &= println!("hog: let go: {:?}", Pages::alloc(1).map(drop));
+    drop(ipc::receive(Timeout::FOREVER)?);
+    good &= println!("hog: freed: {:?}", Pages::alloc(1).map(mem::forget));
+    linux::read(0, &mut [0; 64]).map_err(|_| Error::Io)?;
+    Ok(good)
 }
 
 fn call(server: Handle, message: &mut Message<'_>, timeout: Timeout) -> Result<Reply, Error> {

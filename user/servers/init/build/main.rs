@@ -16,12 +16,17 @@ const PROGRAMS: &str = "ANT_SERVERS_DIR";
 
 fn main() {
     program::main();
-    let path = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../manifest.toml");
+    let path = Path::new(&variable("CARGO_MANIFEST_DIR")).join(manifest_path());
     println!("cargo:rerun-if-changed={}", path.display());
     println!("cargo:rerun-if-env-changed={PROGRAMS}");
     let table = table(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     fs::write(Path::new(&variable("OUT_DIR")).join("manifest.rs"), table)
         .expect("OUT_DIR is there");
+}
+
+/// From this package.
+fn manifest_path() -> &'static str {
+    if cfg!(feature = "tests") { "../../../tests/manifest.toml" } else { "../manifest.toml" }
 }
 
 fn table(path: &Path) -> Result<String, String> {

@@ -4,12 +4,16 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use ant_abi::ipc::{GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, NOTIFY_RETIRE, PRIORITIES};
+use ant_abi::layout::ICA_PAGES;
 use ant_abi::syscall::NAME_LEN;
 use ant_core::restart::TRIES_MAX;
 use serde::Deserialize;
 
 /// Servers that there can be: each has a notification bit.
 const SERVERS_MAX: usize = NOTIFY_RETIRE.trailing_zeros() as usize;
+
+/// ICA pages that all servers together can have kept for them.
+const ICA_KEPT_MAX: u32 = ICA_PAGES as u32 / 2;
 
 /// The whole manifest.
 #[derive(Deserialize)]
@@ -27,6 +31,8 @@ struct Server {
     core: u32,
     #[serde(default)]
     state_pages: u32,
+    #[serde(default = "ica_pages_usual")]
+    ica_pages: u32,
     #[serde(default)]
     ports: Vec<Range>,
     #[serde(default)]
@@ -35,6 +41,10 @@ struct Server {
     interrupts: Vec<Interrupt>,
     restart: Restart,
     watch: Option<Watch>,
+}
+
+const fn ica_pages_usual() -> u32 {
+    16
 }
 
 #[derive(Deserialize)]
@@ -87,8 +97,16 @@ impl Manifest {
         let names: Vec<_> = self.server.iter().map(|server| server.name.as_str()).collect();
         ensure(names.first() == Some(&"name"), "the first server must be `name`")?;
         ensure(names.len() <= SERVERS_MAX, "too many servers")?;
+        let ica: u32 = self.server.iter().map(|server| server.ica_pages).sum();
+        ensure(ica <= ICA_KEPT_MAX, "its servers want more than half of the ICA")?;
         for (index, name) in names.iter().enumerate() {
             ensure(!names[..index].contains(name), &format!("`{name}` is there twice"))?;
+        }
+        for (index, server) in self.server.iter().enumerate() {
+            let others = &self.server[..index];
+            let rival = others.iter().find(|other| server.wants_what_is_of(other));
+            let rival = rival.map_or("", |other| &other.name);
+            ensure(rival.is_empty(), &format!("`{rival}` and `{}` want one device", server.name))?;
         }
         self.server.iter().try_for_each(|server| {
             server.check().map_err(|error| format!("server `{}`: {error}", server.name))
@@ -106,9 +124,20 @@ impl Server {
         ensure(bits_exist, "an interrupt's notification bit must be 0 to 46")
     }
 
+    /// Whether a device of it is another server's, too.
+    fn wants_what_is_of(&self, other: &Self) -> bool {
+        let meet = |ours: &[Range], theirs: &[Range]| {
+            ours.iter().any(|range| theirs.iter().any(|other| range.meets(other)))
+        };
+        let mut lines = self.interrupts.iter();
+        meet(&self.ports, &other.ports)
+            || meet(&self.memory, &other.memory)
+            || lines.any(|ours| other.interrupts.iter().any(|theirs| ours.line == theirs.line))
+    }
+
     /// One entry of the table.
     fn line(&self, program: PathBuf) -> Result<String, String> {
-        let Self { name, priority, core, state_pages, restart, .. } = self;
+        let Self { name, priority, core, state_pages, ica_pages, restart, .. } = self;
         let Restart { tries, within_ms, delay_ms } = restart;
         let watch = self.watch.as_ref().map(|Watch { every_ms, answer_ms }| {
             format!("Watch {{ every_us: {every_ms} * 1000, answer_us: {answer_ms} * 1000 }}")
@@ -119,7 +148,7 @@ impl Server {
             line,
             "    Spec {{ name: {name:?}, program: include_bytes!({program:?}), \
              priority: {priority}, core: {core}, state_pages: {state_pages}, \
-             restart: policy({tries}, {within_ms}, {delay_ms}), watch: {watch}, \
+             ica_pages: {ica_pages}, restart: policy({tries}, {within_ms}, {delay_ms}), watch: {watch}, \
              devices: &[{}] }},",
             self.devices()
         )
@@ -134,6 +163,13 @@ impl Server {
         let interrupts = interrupts
             .map(|interrupt| grant(GRANT_INTERRUPT, interrupt.line, interrupt.bit.into()));
         ports.chain(memory).chain(interrupts).collect()
+    }
+}
+
+impl Range {
+    fn meets(&self, other: &Self) -> bool {
+        self.start < other.start.saturating_add(other.len)
+            && other.start < self.start.saturating_add(self.len)
     }
 }
 

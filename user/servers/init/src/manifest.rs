@@ -15,6 +15,8 @@ pub struct Spec {
     pub core: u32,
     /// ICA pages that outlive it.
     pub state_pages: u32,
+    /// ICA pages that it may take at a time, and that are kept for it.
+    pub ica_pages: u32,
     /// What is done when it has ended; times in microseconds.
     pub restart: Policy,
     /// How it shows that it lives, if it has to.

@@ -1,5 +1,6 @@
 //! All OS servers: whatever happens is brought to the server that it concerns.
 
+mod grants;
 mod replace;
 mod report;
 mod server;

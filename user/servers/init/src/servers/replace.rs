@@ -2,8 +2,9 @@
 //!
 //! The new process is started beside the old one and runs until it is ready. Then the endpoint is
 //! bound to it: what the old one has not received goes there, and the kernel tells the old one, when
-//! it has finished what it is at, to end. When it has, its devices are granted to the new one, which
-//! then is let go on. Whatever goes wrong before the endpoint is bound leaves the old one serving.
+//! it has finished what it is at, to end. When it has, its ports and interrupts are granted to the new
+//! one, which then is let go on. Device memory the new one has from its start, and does not touch it
+//! before it is let go on. Whatever goes wrong before the endpoint is bound leaves the old one serving.
 
 use ant_abi::Error;
 use ant_rt::ipc::Token;
@@ -38,7 +39,8 @@ impl Server {
             _ => return Err(Error::Busy),
         }
         let pid = self.create(surroundings, &program)?;
-        init_calls::process_start(pid).inspect_err(|_| kill(pid))?;
+        let started = self.grant_memory(pid).and_then(|()| init_calls::process_start(pid));
+        started.inspect_err(|_| kill(pid))?;
         self.trial = Some(Trial { pid, until: now + START_US, program });
         Ok(())
     }

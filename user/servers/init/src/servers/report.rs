@@ -25,6 +25,7 @@ impl Server {
         info.restarts = self.history.count();
         info.priority = self.priority;
         info.program = self.program.bytes().len() as u32;
+        info.start_ticks = self.start_ticks;
         info.last_end[..self.last_end.len()].copy_from_slice(self.last_end.as_bytes());
         info
     }

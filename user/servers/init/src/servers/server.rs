@@ -11,7 +11,7 @@ use ant_api_init::{KEPT_MAX, Welcome};
 use ant_core::restart::{History, Verdict};
 use ant_rt::ica::{Pages, SharedPages};
 use ant_rt::ipc::{self, Handle, Message, Token};
-use ant_rt::{init_calls, log};
+use ant_rt::{init_calls, log, time};
 use arrayvec::ArrayString;
 use zerocopy::FromZeros;
 
@@ -31,7 +31,7 @@ pub const SIGKILL: u32 = 9;
 /// Where a server is in its life.
 pub enum State {
     /// Its process runs and is not ready yet.
-    Starting { pid: u32, until: u64 },
+    Starting { pid: u32, until: u64, since: u64 },
     /// It serves.
     Serves { pid: u32 },
     /// Process `pid` is ready, and serves as soon as the old one has ended.
@@ -72,6 +72,8 @@ pub struct Server {
     pub(super) history: History,
     pub(super) reason: Option<Reason>,
     pub(super) last_end: ArrayString<56>,
+    /// How long its last start took, in cycles of the time-stamp counter.
+    pub(super) start_ticks: u64,
     state_pages: Option<SharedPages>,
     kept: [Option<Handle>; KEPT_MAX as usize],
     pub(super) priority: u32,
@@ -95,6 +97,7 @@ impl Server {
             history: History::new(),
             reason: None,
             last_end: ArrayString::new(),
+            start_ticks: 0,
             state_pages: state_pages(spec)?,
             kept: [None; KEPT_MAX as usize],
             priority: spec.priority,
@@ -160,7 +163,8 @@ impl Server {
     /// One of its processes is ready, and waits for its turn.
     pub fn ready(&mut self, pid: u32, token: Option<Token>, now: u64) {
         match (&self.state, token) {
-            (State::Starting { pid: starting, .. }, token) if *starting == pid => {
+            (State::Starting { pid: starting, since, .. }, token) if *starting == pid => {
+                self.start_ticks = time::cycles() - since;
                 self.welcome(pid, token, now);
             }
             (State::Serves { pid: old }, token) if self.is_trial(pid) => {
@@ -280,6 +284,7 @@ impl Server {
         let mut request = ServerCreate::new_zeroed();
         request.core = self.core.min(surroundings.cores - 1);
         request.priority = self.priority;
+        request.ica_pages = self.spec.ica_pages;
         request.name[..self.spec.name.len()].copy_from_slice(self.spec.name.as_bytes());
         let pid = init_calls::server_create(&request, program.bytes())?;
         let badge = self.index as u64;
@@ -293,11 +298,6 @@ impl Server {
             init_calls::handle_grant(pid, handle, badge).inspect_err(|_| kill(pid))?;
         }
         Ok(pid)
-    }
-
-    /// Grants its devices to a process, once nobody else has them.
-    pub(super) fn grant_devices(&self, pid: u32) -> Result<(), Error> {
-        self.spec.devices.iter().try_for_each(|device| init_calls::device_grant(pid, device))
     }
 
     /// The process that is bound to the endpoint.
@@ -316,9 +316,10 @@ impl Server {
     }
 
     fn start(&mut self, surroundings: &Surroundings, now: u64) -> Result<(), Error> {
+        let since = time::cycles();
         let started = self.try_start(surroundings);
         match started {
-            Ok(pid) => self.state = State::Starting { pid, until: now + START_US },
+            Ok(pid) => self.state = State::Starting { pid, until: now + START_US, since },
             Err(Error::NoDevice) => {
                 self.last_end.clear();
                 let _ = write!(self.last_end, "Linux keeps its device");
@@ -345,6 +346,7 @@ impl Server {
         // First, because its interrupts are raised where it receives.
         self.generation = init_calls::endpoint_bind(self.endpoint, pid)?;
         self.grant_devices(pid)?;
+        self.grant_memory(pid)?;
         init_calls::process_start(pid)
     }
 

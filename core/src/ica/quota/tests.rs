@@ -1,0 +1,164 @@
+//! Quotas against a plain list of who has taken what.
+
+use std::vec;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PAGES: usize = 12;
+
+fn limit(most: u32, promised: u32) -> Limit {
+    Limit { most, promised }
+}
+
+#[test]
+fn nobody_takes_more_than_its_limit() {
+    let quotas = Quotas::<PAGES>::new();
+    assert_eq!(quotas.check(3, 1), Err(Error::OverQuota), "there is no such process");
+    quotas.open(3, limit(4, 0));
+    assert_eq!(quotas.check(3, 5), Err(Error::OverQuota));
+    assert_eq!(quotas.check(3, u32::MAX), Err(Error::OverQuota));
+    assert_eq!(quotas.check(3, 4), Ok(()));
+    quotas.take(3, 0, 4);
+    assert_eq!(quotas.check(3, 1), Err(Error::OverQuota));
+    // Whoever had it.
+    quotas.free(2);
+    assert_eq!(quotas.check(3, 2), Err(Error::OverQuota));
+    assert_eq!(quotas.check(3, 1), Ok(()));
+}
+
+#[test]
+fn what_the_dead_have_left_is_not_their_successors() {
+    let quotas = Quotas::<PAGES>::new();
+    quotas.open(3, limit(4, 4));
+    quotas.take(3, 0, 4);
+    quotas.close(3);
+    quotas.open(3, limit(4, 0));
+    assert_eq!(quotas.check(3, 4), Ok(()));
+    quotas.take(3, 4, 4);
+    quotas.free(0);
+    assert_eq!(quotas.check(3, 1), Err(Error::OverQuota), "that was not its own");
+}
+
+#[test]
+fn others_do_not_get_what_was_promised() {
+    let quotas = Quotas::<PAGES>::new();
+    quotas.take_for_nobody(0, 2);
+    quotas.open(0, limit(4, 3));
+    quotas.open(1, limit(12, 0));
+    assert_eq!(quotas.check(1, 8), Err(Error::NoMemory));
+    assert_eq!(quotas.check(1, 7), Ok(()));
+    quotas.take(1, 2, 7);
+    assert_eq!(quotas.check(0, 4), Err(Error::NoMemory), "only three were promised");
+    assert_eq!(quotas.check(0, 3), Ok(()));
+    quotas.close(0);
+    assert_eq!(quotas.check(1, 3), Ok(()));
+}
+
+#[test]
+fn more_can_be_promised_than_there_is() {
+    let quotas = Quotas::<PAGES>::new();
+    quotas.open(0, limit(12, 0));
+    quotas.take(0, 0, 10);
+    quotas.open(1, limit(4, 4));
+    assert_eq!(quotas.check(0, 1), Err(Error::NoMemory));
+    assert_eq!(quotas.check(1, 3), Err(Error::NoMemory), "there are two");
+    assert_eq!(quotas.check(1, 2), Ok(()));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Open(u8, Limit),
+    Close(u8),
+    Take(u8, u32),
+    Free(prop::sample::Index),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let slot = || 0..3_u8;
+    let most = (0..8_u32, 0..8_u32).prop_map(|(most, promised)| limit(most, promised.min(most)));
+    prop_oneof![
+        1 => (slot(), most).prop_map(|(slot, limit)| Step::Open(slot, limit)),
+        1 => slot().prop_map(Step::Close),
+        4 => (slot(), 1..6_u32).prop_map(|(slot, count)| Step::Take(slot, count)),
+        2 => any::<prop::sample::Index>().prop_map(Step::Free),
+    ]
+}
+
+/// The plain version.
+struct Model {
+    /// Who has taken each page: `None` for a free one, `Some(None)` for one of the dead.
+    pages: Vec<Option<Option<u8>>>,
+    limits: [Option<Limit>; 3],
+}
+
+impl Model {
+    fn paid(&self, slot: u8) -> u32 {
+        self.pages.iter().filter(|page| **page == Some(Some(slot))).count() as u32
+    }
+
+    fn owed(&self, slot: u8) -> u32 {
+        let promised = self.limits[usize::from(slot)].map_or(0, |limit| limit.promised);
+        promised.saturating_sub(self.paid(slot))
+    }
+
+    fn check(&self, slot: u8, count: u32) -> Result<(), Error> {
+        let most = self.limits[usize::from(slot)].map_or(0, |limit| limit.most);
+        if self.paid(slot) + count > most {
+            return Err(Error::OverQuota);
+        }
+        let free = self.pages.iter().filter(|page| page.is_none()).count() as u32;
+        let others: u32 = (0..3).filter(|other| *other != slot).map(|other| self.owed(other)).sum();
+        let fits = count <= free && (count <= self.owed(slot) || count + others <= free);
+        fits.then_some(()).ok_or(Error::NoMemory)
+    }
+}
+
+proptest! {
+    #[test]
+    fn behaves_like_a_plain_list(steps in prop::collection::vec(step(), 0..200)) {
+        let quotas = Quotas::<PAGES>::new();
+        let mut model = Model { pages: vec![None; PAGES], limits: [None; 3] };
+        for step in steps {
+            match step {
+                Step::Open(slot, limit) if model.limits[usize::from(slot)].is_none() => {
+                    quotas.open(slot, limit);
+                    model.limits[usize::from(slot)] = Some(limit);
+                }
+                Step::Close(slot) => {
+                    quotas.close(slot);
+                    model.limits[usize::from(slot)] = None;
+                    for page in &mut model.pages {
+                        if *page == Some(Some(slot)) {
+                            *page = Some(None);
+                        }
+                    }
+                }
+                Step::Take(slot, count) => {
+                    let room = |at: usize| {
+                        let pages = model.pages.get(at..at + count as usize);
+                        pages.is_some_and(|pages| pages.iter().all(Option::is_none))
+                    };
+                    if let (Ok(()), Some(at)) = (quotas.check(slot, count), (0..PAGES).find(|at| room(*at))) {
+                        quotas.take(slot, at as u32, count);
+                        model.pages[at..at + count as usize].fill(Some(Some(slot)));
+                    }
+                }
+                Step::Free(index) => {
+                    let page = index.index(PAGES);
+                    if model.pages[page].take().is_some() {
+                        quotas.free(page as u32);
+                    }
+                }
+                Step::Open(..) => {}
+            }
+            for slot in 0..3 {
+                for count in 1..=PAGES as u32 {
+                    prop_assert_eq!(quotas.check(slot, count), model.check(slot, count));
+                }
+            }
+        }
+    }
+}

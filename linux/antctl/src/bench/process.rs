@@ -1,0 +1,180 @@
+//! `antctl bench process`: what it takes to make a process on AnT, beside Linux's own posix_spawn in
+//! the same run.
+
+use std::fs::{self, File};
+use std::io::pipe;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use antd::protocol::{APPS_DIR, Outcome, Reply, Request, Run, Server};
+use antd::time_stamp;
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use super::Unit;
+use super::native::{Programs, read_stamp};
+use super::samples::Samples;
+use crate::connect::connect;
+use crate::{ask, need_root};
+
+/// The measured things take turns in so many rounds, so that what disturbs one disturbs all.
+const ROUNDS: u32 = 5;
+/// AnT's program.
+const PROGRAM: &str = "bench-process";
+/// What a process leaves to do on Linux is done after this.
+const PAUSE: Duration = Duration::from_millis(10);
+/// A server that was restarted serves by then.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What to measure.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The program runs on this CPU of AnT's (Linux's number)
+    #[arg(long, value_name = "N")]
+    cpu: Option<u32>,
+    /// Processes of each kind
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(5..=5_000))]
+    count: u32,
+    /// Restart this OS server each time, too (root): what it takes when nothing is asked of Linux
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+}
+
+/// Ticks from asking for a process to its first instruction, and to its end as who asked sees it.
+#[derive(Default)]
+struct Times {
+    first: Vec<u64>,
+    end: Vec<u64>,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When AnT does not run or a measurement fails.
+pub fn run(options: &Options) -> Result<()> {
+    if options.server.is_some() {
+        need_root("restart a server")?;
+    }
+    let programs = Programs::new()?;
+    let ant = Ant::new(options.cpu)?;
+    let (mut native, mut program, mut server) = (Times::default(), Times::default(), Vec::new());
+    // The first of each has to find what the others find at hand.
+    programs.until_end()?;
+    ant.until_end()?;
+    for _ in 0..ROUNDS {
+        for _ in 0..options.count / ROUNDS {
+            native.first.push(settled(|| programs.until_first())?);
+            native.end.push(settled(|| programs.until_end())?);
+            program.first.push(settled(|| ant.until_first())?);
+            program.end.push(settled(|| ant.until_end())?);
+            server.extend(options.server.as_deref().map(restart).transpose()?);
+        }
+    }
+    let size = fs::metadata(&ant.path)?.len().div_ceil(1024);
+    let on_ant = format!("AnT: antctl run, a program of {size} KiB");
+    let mut rows = vec![
+        ("Linux: posix_spawn, to its first instruction".into(), native.first),
+        ("Linux: posix_spawn, to its end".into(), native.end),
+        (format!("{on_ant}, to its first instruction"), program.first),
+        (format!("{on_ant}, to its end"), program.end),
+    ];
+    if let Some(name) = &options.server {
+        rows.push((format!("AnT: init starts server {name}, until it is ready"), server));
+    }
+    print(&rows, options.count / ROUNDS * ROUNDS);
+    Ok(())
+}
+
+/// Measures when Linux is done with what the last process has left.
+fn settled(measure: impl FnOnce() -> Result<u64>) -> Result<u64> {
+    std::thread::sleep(PAUSE);
+    measure()
+}
+
+fn print(rows: &[(String, Vec<u64>)], count: u32) {
+    let width = rows.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+    let unit = Unit::here();
+    println!("{count} processes each, in {}", unit.name);
+    println!("{:width$}  {:>10}  {:>10}  {:>10}", "", "min", "median", "p99");
+    for (what, samples) in rows {
+        let samples = Samples::new(samples.clone());
+        let figures = [samples.min(), samples.median(), samples.percentile(99)];
+        let [min, median, p99] = figures.map(|ticks| ticks / unit.ticks);
+        println!("{what:width$}  {min:>10}  {median:>10}  {p99:>10}");
+    }
+}
+
+/// Runs AnT's program as `antctl run` does.
+struct Ant {
+    cpu: Option<u32>,
+    path: PathBuf,
+    null: File,
+    directory: File,
+}
+
+impl Ant {
+    fn new(cpu: Option<u32>) -> Result<Self> {
+        let path = Path::new(APPS_DIR).join(PROGRAM);
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        Ok(Self { cpu, path, null, directory: File::open("/")? })
+    }
+
+    fn until_end(&self) -> Result<u64> {
+        let start = time_stamp();
+        self.run(&[], &self.null)?;
+        Ok(time_stamp() - start)
+    }
+
+    fn until_first(&self) -> Result<u64> {
+        let (mut reader, writer) = pipe()?;
+        let start = time_stamp();
+        self.run(&["stamp"], &writer)?;
+        drop(writer);
+        read_stamp(&mut reader).map(|began| began - start)
+    }
+
+    fn run(&self, args: &[&str], stdout: &impl AsFd) -> Result<()> {
+        let daemon = connect()?;
+        let request = Request::Run(Run {
+            cpu: self.cpu,
+            program: self.path.clone().into_os_string(),
+            args: args.iter().map(Into::into).collect(),
+            umask: 0o022,
+        });
+        let (null, directory) = (self.null.as_fd(), self.directory.as_fd());
+        daemon.send_with(&request, &[null, stdout.as_fd(), null, directory])?;
+        loop {
+            match daemon.receive()? {
+                Reply::Started { .. } => {}
+                Reply::Over(Outcome::Exited { status: 0 }) => return Ok(()),
+                Reply::Failed(text) => bail!("{text}"),
+                other => bail!("{PROGRAM} has ended so: {other:?}"),
+            }
+        }
+    }
+}
+
+/// Restarts a server; how long `init` needed, from asking the m-kernel for the process to the process's
+/// message that it is ready.
+fn restart(name: &str) -> Result<u64> {
+    let before = server(name)?.generation;
+    ask(&Request::RestartServer { name: name.into() })?;
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let server = server(name)?;
+        if server.generation != before && server.state == "serves" {
+            return Ok(server.start_ticks);
+        }
+        ensure!(Instant::now() < deadline, "{name} does not serve: {server:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn server(name: &str) -> Result<Server> {
+    let Reply::Servers(servers) = ask(&Request::Servers)? else {
+        bail!("antd answered something else; restart it");
+    };
+    let found = servers.into_iter().find(|server| server.name == name);
+    found.with_context(|| format!("AnT has no server {name}"))
+}

@@ -1,0 +1,267 @@
+//! Devices that servers are granted: interrupts, ports, memory; input on COM2. What is not granted is
+//! not there.
+
+use crate::ant::{self, answers, expect};
+use crate::group::Group;
+use crate::guest::TestGuest;
+use ant_vm::image::ExtraFile;
+use ant_vm::machine::Machine;
+use ant_vm::paths;
+use anyhow::{Context, Result, ensure};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(20);
+const VICTIM: &str = "/usr/lib/ant/apps/victim";
+const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
+/// A kernel whose servers are those of `tests/manifest.toml`.
+const KERNEL: &str = "/usr/lib/ant/ant-kernel-tests";
+/// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
+const HPET: u64 = 0xfed0_0000;
+const HPET_ID: u64 = 0x8086_0001;
+/// Input that nobody has read, as much as `serial` keeps.
+const RECEIVED_MAX: usize = 256;
+
+pub fn group() -> Group {
+    Group::new("devices")
+        .machine(machine)
+        .test("input_reaches_a_client", input_reaches_a_client)
+        .test("input_reaches_whoever_serves", input_reaches_whoever_serves)
+        .test("too_much_input_is_cut", too_much_input_is_cut)
+        .test("input_reaches_a_core_that_polls", input_reaches_a_core_that_polls)
+        .test("interrupts_reach_who_is_granted_them", interrupts_reach_who_is_granted_them)
+        .test("device_memory_reaches_who_is_granted_it", device_memory_reaches_who_is_granted_it)
+        .test("device_memory_goes_to_the_next", device_memory_goes_to_the_next)
+        .test("ports_are_checked_one_by_one", ports_are_checked_one_by_one)
+        .test("a_grant_that_makes_no_sense", a_grant_that_makes_no_sense)
+}
+
+fn console() -> PathBuf {
+    paths::out().join("devices-com2")
+}
+
+fn input() -> PathBuf {
+    paths::out().join("devices-com2-input")
+}
+
+fn machine(machine: &mut Machine) {
+    machine.com2 = Some(console());
+    machine.com2_input = Some(input());
+    // If there is none, the tests say so that need it.
+    let content = std::fs::read(paths::test_kernel().join("ant-kernel")).unwrap_or_default();
+    machine.files.push(ExtraFile { path: KERNEL.into(), mode: 0o644, content });
+}
+
+fn up(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)
+}
+
+/// Has the servers of `tests/manifest.toml` running.
+fn up_with_probe(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, &format!("{} --image {KERNEL}", ant::USUAL))
+}
+
+/// The other end of COM2's line.
+fn line() -> Result<UnixStream> {
+    UnixStream::connect(input()).with_context(|| format!("{}", input().display()))
+}
+
+/// Waits until clients of `serial` have heard all of this and nothing else, in whatever pieces.
+fn await_heard(guest: &TestGuest, text: &str) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    let mut heard = String::new();
+    while heard != text {
+        ensure!(
+            Instant::now() < deadline && text.starts_with(&heard),
+            "heard {heard:?} of {text:?}"
+        );
+        heard += &guest.succeed("antctl run -- say listening")?;
+    }
+    Ok(())
+}
+
+/// How many interrupts Linux has taken on COM2's line.
+fn interrupts(guest: &TestGuest) -> Result<u64> {
+    let line = guest.succeed("grep '^ *3:' /proc/interrupts")?;
+    let counts = line.split_whitespace().skip(1).map_while(|word| word.parse::<u64>().ok());
+    Ok(counts.sum())
+}
+
+fn input_reaches_a_client(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    await_heard(guest, "")?;
+    let before = interrupts(guest)?;
+    let mut line = line()?;
+    for text in ["a", "hello AnT\r\n", "and a line that is longer than the words of one message\n"]
+    {
+        line.write_all(text.as_bytes())?;
+        await_heard(guest, text)?;
+    }
+    ensure!(interrupts(guest)? >= before + 3, "nobody was interrupted");
+    Ok(())
+}
+
+fn input_reaches_whoever_serves(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let mut line = line()?;
+    for command in ["restart serial", &format!("replace serial {SERIAL}"), "restart serial"] {
+        let generation = ant::server(guest, "serial")?.generation + 1;
+        answers(guest, &format!("antctl server {command}"), 0, "serial was re")?;
+        ant::await_server(guest, "serial", generation, SOON)?;
+        let text = format!("to generation {generation}\n");
+        line.write_all(text.as_bytes())?;
+        await_heard(guest, &text)?;
+    }
+    Ok(())
+}
+
+fn too_much_input_is_cut(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let text: String = ('a'..='z').cycle().take(RECEIVED_MAX + 100).collect();
+    let mut line = line()?;
+    let before = interrupts(guest)?;
+    line.write_all(text.as_bytes())?;
+    // Nobody reads; all of it has come when no more interrupts do.
+    let mut seen = before;
+    loop {
+        guest.succeed("sleep 0.5")?;
+        match interrupts(guest)? {
+            now if now == seen && now > before => break,
+            now => seen = now,
+        }
+    }
+    await_heard(guest, &text[..RECEIVED_MAX])?;
+    line.write_all(b"on it goes")?;
+    await_heard(guest, "on it goes")
+}
+
+fn input_reaches_a_core_that_polls(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, &format!("{} --poll", ant::USUAL))?;
+    let mut line = line()?;
+    for text in ["to one who looks", "and looks again"] {
+        line.write_all(text.as_bytes())?;
+        await_heard(guest, text)?;
+    }
+    Ok(())
+}
+
+fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let mut line = line()?;
+    // Not one who has no grant, on the same core or another.
+    for cpu in [1, 3] {
+        let server = ant::start(guest, &format!("--cpu {cpu} -- victim serve victim"));
+        ant::await_process(guest, "victim serve", "receiving")?;
+        line.write_all(b"not for you")?;
+        await_heard(guest, "not for you")?;
+        answers(guest, "antctl run -- victim call told", 0, "told: 0 0, generation 0\n")?;
+        drop(server);
+        ant::await_idle(guest)?;
+    }
+    // Whoever takes the server's place has them: bit 0.
+    answers(guest, &format!("antctl server replace serial {VICTIM}"), 0, "serial was replaced")?;
+    answers(guest, "antctl run -- victim call told", 0, "told: 0 0, ")?;
+    line.write_all(b"x")?;
+    guest.wait_until("antctl run -- victim call told | grep -q '^told: 0 1,'", SOON)?;
+    // The one before has left them.
+    answers(guest, &format!("antctl server replace serial {SERIAL}"), 0, "serial was replaced")?;
+    line.write_all(b"back")?;
+    await_heard(guest, "back")?;
+    // Nobody serves: nothing is lost but the input.
+    let pid = ant::server(guest, "serial")?.pid.context("it does not run")?;
+    guest.run(&format!("antctl kill {pid}"))?;
+    line.write_all(b"lost or not")?;
+    guest.wait_until("antctl server list | grep -q '^serial  *serves'", SOON)?;
+    guest.wait_until("test -z \"$(antctl run -- say listening)\"", SOON)?;
+    line.write_all(b"again")?;
+    await_heard(guest, "again")?;
+    ant::works_on(guest, &[1, 2, 3])
+}
+
+/// Asks the probe what is in device memory.
+fn peek(guest: &TestGuest, at: u64) -> Result<String> {
+    guest.succeed(&format!("antctl run -- victim call peek {at}"))
+}
+
+/// Fails unless the probe reads the HPET.
+fn sees_the_hpet(guest: &TestGuest) -> Result<()> {
+    let said = peek(guest, HPET)?;
+    let value = said.split(' ').nth(1).and_then(|word| word.parse::<u64>().ok());
+    let value = value.with_context(|| said.clone())?;
+    ensure!(value & 0xffff_00ff == HPET_ID, "{value:#x} is no HPET's: {said}");
+    Ok(())
+}
+
+fn device_memory_reaches_who_is_granted_it(guest: &TestGuest) -> Result<()> {
+    up_with_probe(guest)?;
+    ant::await_server(guest, "probe", 1, SOON)?;
+    ensure!(ant::server(guest, "probe")?.priority == 5);
+    let free = ant::free_memory(guest)?;
+    sees_the_hpet(guest)?;
+    // The page behind it was not granted; the fault ends the server, which then comes back with what
+    // is its own, and nothing of the device's has become AnT's memory.
+    for generation in [2, 3] {
+        let said = peek(guest, HPET + 0x1000)?;
+        ensure!(said == format!("peek: PeerRestarted {{ generation: {generation} }}\n"), "{said}");
+        let server = ant::await_server(guest, "probe", generation, SOON)?;
+        ensure!(server.last_end.starts_with("page fault (read 0x7000fed01000)"), "{server:?}");
+        sees_the_hpet(guest)?;
+        ant::await_free_memory(guest, free)?;
+    }
+    let output = guest.run("antctl run --cpu 2 -- crash device")?;
+    expect(&output, 139, "page fault (read 0x7000fed00000)")?;
+    sees_the_hpet(guest)?;
+    ant::await_free_memory(guest, free)
+}
+
+fn device_memory_goes_to_the_next(guest: &TestGuest) -> Result<()> {
+    up_with_probe(guest)?;
+    for _ in 0..2 {
+        let generation = ant::server(guest, "probe")?.generation;
+        answers(guest, &format!("antctl server replace probe {VICTIM}"), 0, "probe was replaced")?;
+        ant::await_server(guest, "probe", generation + 1, SOON)?;
+        sees_the_hpet(guest)?;
+    }
+    // And where it goes.
+    for cpu in [1, 3, 2] {
+        let pid = ant::server(guest, "probe")?.pid.context("it does not run")?;
+        answers(guest, &format!("antctl move {pid} {cpu}"), 0, &format!("goes to CPU {cpu}"))?;
+        guest.wait_until(&format!("antctl ps | grep -Eq '^ *{pid}  *{cpu} '"), SOON)?;
+        sees_the_hpet(guest)?;
+    }
+    Ok(())
+}
+
+fn ports_are_checked_one_by_one(guest: &TestGuest) -> Result<()> {
+    up_with_probe(guest)?;
+    // COM2's line status, the ports before and behind COM2's, the keyboard's, and none at all.
+    let output = guest.run(&format!("antctl run -- victim call port {}", 0x2fd))?;
+    ensure!(output.stdout.starts_with("port: 96 0, "), "an idle line's status is 0x60: {output:?}");
+    for port in [0x2f7, 0x300, 0x60, 0xffff] {
+        answers(
+            guest,
+            &format!("antctl run -- victim call port {port}"),
+            0,
+            "port: Some(NotPermitted)\n",
+        )?;
+    }
+    // The processor's own instructions are nobody's.
+    for how in ["port-read", "port-write"] {
+        answers(guest, &format!("antctl run -- crash {how}"), 139, "general protection at 0x")?;
+    }
+    Ok(())
+}
+
+fn a_grant_that_makes_no_sense(guest: &TestGuest) -> Result<()> {
+    up_with_probe(guest)?;
+    guest.wait_until("antctl server list | grep -q '^greedy  *given up'", SOON)?;
+    let greedy = ant::server(guest, "greedy")?;
+    ensure!(
+        greedy.last_end == "could not be started: Invalid" && greedy.pid.is_none(),
+        "{greedy:?}"
+    );
+    sees_the_hpet(guest)?;
+    ant::down(guest)
+}
