@@ -72,7 +72,7 @@ fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Option
         let token = core.station.call_directly(slot, options, server)?;
         client.waits_for_reply(calling);
         takes.context.set_received(RECEIVED_CALL, token.0, u64::from(badge));
-        pass_core(queue, takes, client.context.words());
+        pass_core(queue, server, takes, client.context.words());
         Some(Next::Process(server))
     } else {
         if !mailbox::has_room(here, usize::from(there)) {
@@ -99,8 +99,7 @@ fn reply_receive(core: &mut Core, slot: u8, [token, timeout, _]: [u64; 3]) -> Op
         let Pair { leaves: server, takes, queue } = pair(&mut core.local, slot, token.client())?;
         let client = core.station.reply_directly(slot, token, endpoints::has_bits)?;
         server.waits_for_message();
-        takes.calling = Calling::default();
-        pass_core(queue, takes, server.context.words());
+        pass_core(queue, client, takes, server.context.words());
         Some(Next::Process(client))
     } else {
         let message = Message::of(server.context.words());
@@ -139,7 +138,7 @@ fn take_call(core: &mut Core, from: usize, parts: &Parts) -> Option<u8> {
     }
     let token = core.station.take_call_directly(from as u8, *client, *sequence, request)?;
     server.context.set_received(RECEIVED_CALL, token.0, u64::from(*badge));
-    pass_core(queue, server, message.words);
+    pass_core(queue, *slot, server, message.words);
     Some(*slot)
 }
 
@@ -154,8 +153,7 @@ fn take_reply(core: &mut Core, parts: &Parts) -> Option<u8> {
     if !core.station.take_reply_directly(*slot, *sequence) {
         return None;
     }
-    client.calling = Calling::default();
-    pass_core(queue, client, request.message.words);
+    pass_core(queue, *slot, client, request.message.words);
     Some(*slot)
 }
 
@@ -202,8 +200,8 @@ fn can_take(process: &Owned, queue: &RunQueue) -> bool {
 
 /// Lets a process that can take the core run with the words that have come for it.
 #[inline]
-fn pass_core(queue: &mut RunQueue, takes: &mut Owned, words: [u64; IPC_WORDS]) {
-    queue.pass(takes.slot(), takes.priority);
+fn pass_core(queue: &mut RunQueue, slot: u8, takes: &mut Owned, words: [u64; IPC_WORDS]) {
+    queue.pass(slot, takes.priority);
     takes.waiting = Waiting::No;
     takes.context.set_message(words, 0, 0);
     takes.context.set_result(0);

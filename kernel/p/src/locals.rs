@@ -18,6 +18,11 @@ use crate::shared::{self, Control};
 /// Time slice when more than one process of a priority wants the core, in microseconds.
 const SLICE_US: u64 = 10_000;
 
+/// No process's slot.
+const NOBODY: u8 = u8::MAX;
+
+const _: () = assert!(MAX_PROCESSES <= NOBODY as usize);
+
 /// The processes of one core.
 pub struct Locals {
     index: usize,
@@ -32,8 +37,8 @@ pub struct Locals {
     timer: Timer,
     /// What the timer was last asked for.
     deadline: Option<u64>,
-    /// Whose page tables are loaded.
-    loaded: Option<u8>,
+    /// Whose page tables are loaded; [`NOBODY`] for the kernel's.
+    loaded: u8,
     /// Processes that are over; nobody but the memory manager has to do with them any more.
     pub(crate) over: ArrayVec<u8, MAX_PROCESSES>,
     /// Processes that are to go to another core as soon as they can.
@@ -55,7 +60,7 @@ impl Locals {
             deadlines: Deadlines::new(),
             timer,
             deadline: None,
-            loaded: None,
+            loaded: NOBODY,
             over: ArrayVec::new(),
             movers: ArrayVec::new(),
         }
@@ -126,9 +131,9 @@ impl Locals {
     pub(crate) fn remove(&mut self, slot: u8) -> Owned {
         self.queue.remove(slot);
         self.deadlines.clear(slot);
-        if self.loaded == Some(slot) {
+        if self.loaded == slot {
             paging::load_kernel();
-            self.loaded = None;
+            self.loaded = NOBODY;
         }
         let process = self.mine[usize::from(slot)].take();
         self.filled.retain(|filled| *filled != slot);
@@ -205,16 +210,16 @@ impl Locals {
 
     /// Whether the page tables of a process are loaded on this core.
     pub fn is_loaded(&self, slot: u8) -> bool {
-        self.loaded == Some(slot)
+        self.loaded == slot
     }
 
     /// Lets a process run until its next trap, and says which.
     #[inline]
     pub(crate) fn run(&mut self, slot: u8) -> u64 {
         let process = self.mine[usize::from(slot)].as_mut().expect("the queue holds own processes");
-        if self.loaded != Some(slot) {
+        if self.loaded != slot {
             process.space.load();
-            self.loaded = Some(slot);
+            self.loaded = slot;
             shared::count(self.control.switches());
         }
         process.set_state(STATE_RUNNING);

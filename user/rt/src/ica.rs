@@ -190,11 +190,13 @@ impl Arrived {
     }
 
     /// The pages, if they were handed over.
+    #[inline]
     pub(crate) fn take_pages(arrived: &mut Option<Self>) -> Option<Pages> {
         Self::take(arrived, Transfer::HandOver).map(Pages)
     }
 
     /// The pages, if they are shared.
+    #[inline]
     pub(crate) fn take_shared(arrived: &mut Option<Self>) -> Option<SharedPages> {
         Self::take(arrived, Transfer::Share).map(SharedPages)
     }

@@ -230,11 +230,19 @@ fn exchange(
 ) -> (Result<(), Error>, Registers) {
     let mut registers = message.registers(operands);
     // SAFETY: the pages are the message's, so this process's to give.
-    let result = unsafe { raw::exchange(number, &mut registers) };
-    if result == 0 || registers.span == 0 {
-        message.sent();
-    }
-    (check(result).map(drop), registers)
+    let result = match unsafe { raw::exchange(number, &mut registers) } {
+        0 => {
+            message.sent();
+            Ok(())
+        }
+        result => {
+            if registers.span == 0 {
+                message.sent();
+            }
+            check(result).map(drop)
+        }
+    };
+    (result, registers)
 }
 
 #[inline]

@@ -75,19 +75,20 @@ fn start<S: Service>(make: impl FnOnce(Start) -> Result<S, Error>) -> Result<(),
 fn serve(service: &mut impl Service, alive: u64) -> Result<(), Error> {
     let mut received = ipc::receive(Timeout::FOREVER)?;
     loop {
-        received = match received {
+        received = match &mut received {
             Received::Call(request) => answer(service, request)?,
-            Received::Send(mut message) => {
+            Received::Send(message) => {
                 if message.words[0] == REQUEST_ALIVE {
                     ipc::notify(Handle::INIT, alive)?;
                 } else {
-                    service.sent(&mut message);
+                    service.sent(message);
                 }
+                message.take_token();
                 ipc::receive(Timeout::FOREVER)?
             }
             Received::Notification(bits) => {
-                service.notified(bits & !NOTIFY_RETIRE);
-                if bits & NOTIFY_RETIRE != 0 && shall_retire()? {
+                service.notified(*bits & !NOTIFY_RETIRE);
+                if *bits & NOTIFY_RETIRE != 0 && shall_retire()? {
                     return Ok(());
                 }
                 ipc::receive(Timeout::FOREVER)?
@@ -97,13 +98,10 @@ fn serve(service: &mut impl Service, alive: u64) -> Result<(), Error> {
 }
 
 /// Replies to a request; what comes next.
-fn answer(service: &mut impl Service, mut request: Request) -> Result<Received, Error> {
-    let mut message = if request.words[0] == REQUEST_ALIVE {
-        Message::default()
-    } else {
-        service.call(&mut request)
-    };
-    let token = request.into_token();
+fn answer(service: &mut impl Service, request: &mut Request) -> Result<Received, Error> {
+    let mut message =
+        if request.words[0] == REQUEST_ALIVE { Message::default() } else { service.call(request) };
+    let token = request.take_token();
     ipc::reply_receive(token, &mut message, Timeout::FOREVER)
 }
 

@@ -47,7 +47,7 @@ fn answer(mut request: ipc::Request) -> Result<Option<(Pages, usize)>, Error> {
             fits.then_some(Some((pages, len))).ok_or(Error::Fault)
         }
     });
-    if let Some(token) = request.into_token() {
+    if let Some(token) = request.take_token() {
         let result = data.as_ref().map_or_else(|&error| Err(error), |_| Ok(0));
         // Who has given up waiting has handed over all the same.
         let _ = ipc::reply(token, &mut Message::result(result));

@@ -50,14 +50,14 @@ fn serve() -> Result<(), Error> {
     let core = ant::system_info()?.core;
     let mut received = ipc::receive(Timeout::FOREVER)?;
     loop {
-        let Received::Call(mut request) = received else {
+        let Received::Call(request) = &mut received else {
             received = ipc::receive(Timeout::FOREVER)?;
             continue;
         };
         let kind = request.words[0];
         let mut message = Message::result(Ok(u64::from(core)));
         message.pages = request.take_pages().map(Pages::hand_over);
-        let token = request.into_token();
+        let token = request.take_token();
         if kind == END {
             return token.map_or(Ok(()), |token| ipc::reply(token, &mut message));
         }

@@ -179,8 +179,8 @@ fn privileged() -> Result<bool, Error> {
 /// Takes one request, and does not do with it what it should.
 fn serve(how: &str) -> Result<bool, Error> {
     ant_api_name::register(Name::new(NAME)?, ipc::open_endpoint()?)?;
-    let Received::Call(request) = ipc::receive(Timeout::ms(WAIT_MS))? else { return Ok(false) };
-    let Some(token) = request.into_token() else { return Ok(false) };
+    let Received::Call(mut request) = ipc::receive(Timeout::ms(WAIT_MS))? else { return Ok(false) };
+    let Some(token) = request.take_token() else { return Ok(false) };
     match how {
         "silent" => {
             // Until its caller has lost patience, and longer.

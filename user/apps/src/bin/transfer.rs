@@ -92,7 +92,7 @@ fn serve() -> Result<(), Error> {
         let is_end = request.words[0] == END;
         let mut message =
             answer(&mut request, &mut kept).unwrap_or_else(|error| Message::result(Err(error)));
-        if let Some(token) = request.into_token() {
+        if let Some(token) = request.take_token() {
             ipc::reply(token, &mut message)?;
         }
         if is_end {

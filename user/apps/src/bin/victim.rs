@@ -175,7 +175,7 @@ fn serve(name: &str) -> Result<bool, Error> {
         received = match received {
             Received::Call(mut request) => {
                 let mut message = victim.call(&mut request);
-                ipc::reply_receive(request.into_token(), &mut message, Timeout::FOREVER)?
+                ipc::reply_receive(request.take_token(), &mut message, Timeout::FOREVER)?
             }
             Received::Send(mut message) => {
                 victim.sent(&mut message);

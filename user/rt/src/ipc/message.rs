@@ -136,10 +136,13 @@ impl Request {
         Self { badge, token, content: Content::new(registers) }
     }
 
-    /// Done with it, but for the reply; `None` if nobody waits for one.
+    /// Done with it, but for the reply; `None` if nobody waits for one. What has come with it and
+    /// nobody has taken is closed or freed, and what was lent is out of reach.
     #[inline]
-    pub fn into_token(self) -> Option<Token> {
-        self.token
+    pub fn take_token(&mut self) -> Option<Token> {
+        self.content.handle = None;
+        self.content.pages = None;
+        self.token.take()
     }
 }
 

@@ -90,13 +90,13 @@ impl Servers {
             (Ok(_), None) => Err(Error::NotPermitted),
             (Ok(ToInit::Ready), Some(server)) => {
                 // Replies by itself: its turn may come later.
-                return server.ready(pid, request.into_token(), now);
+                return server.ready(pid, request.take_token(), now);
             }
             (Ok(ToInit::Retire), Some(server)) => Ok(u64::from(server.shall_retire(pid))),
             (Ok(ToInit::Keep(slot)), Some(server)) => server.keep(slot, request.take_handle()),
             (Ok(ToInit::Forget(slot)), Some(server)) => server.forget(slot),
         };
-        if let Some(token) = request.into_token() {
+        if let Some(token) = request.take_token() {
             // Who does not wait any more needs no reply.
             let _ = ipc::reply(token, &mut Message::result(reply));
         }
