@@ -77,6 +77,23 @@ fn a_call_and_its_reply_go_directly() {
 }
 
 #[test]
+fn a_call_to_another_core_and_its_reply_go_directly() {
+    let mut world = world(1);
+    world.goes_directly = true;
+    assert_eq!(world.receive(SERVER), None);
+    for _ in 0..2 {
+        let call = world.call(CLIENT, Ask::at(1));
+        world.drain();
+        assert!(world.got(SERVER).is_some());
+        world.reply_receive(SERVER, call);
+        world.drain();
+        assert!(world.is_replied(call));
+    }
+    assert_eq!(world.went_directly, 8);
+    world.finish();
+}
+
+#[test]
 fn who_has_to_wait_does_not_call_directly() {
     let mut world = world(0);
     world.goes_directly = true;

@@ -269,7 +269,7 @@ proptest! {
     }
 
     #[test]
-    fn with_the_direct_way(steps in history(), cores in 1..3_u8) {
+    fn with_the_direct_way(steps in history(), cores in 1..4_u8) {
         live_twice(cores, &steps);
     }
 

@@ -361,8 +361,10 @@ impl World {
     fn arrive(&mut self, from: u8, core: u8, item: Item) {
         match item {
             Item::Packet(words) => {
-                let packet = Packet::decode(&words).expect("a packet");
-                self.on(core, |station, side| station.take(from, packet, side));
+                if !self.take_directly(from, core, &words) {
+                    let packet = Packet::decode(&words).expect("a packet");
+                    self.on(core, |station, side| station.take(from, packet, side));
+                }
             }
             Item::Rebound(endpoint) => self.rebound(core, endpoint),
             Item::Enter { slot, endpoint } => self.enter(core, slot, endpoint),

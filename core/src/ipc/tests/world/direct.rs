@@ -1,7 +1,7 @@
 //! Calls and replies that go directly, and what the machine does then.
 
 use super::*;
-use crate::ipc::Outside;
+use crate::ipc::{Outside, Parts, Request};
 
 impl World {
     /// Calls directly, if the world is one that does and the station can.
@@ -12,17 +12,21 @@ impl World {
         message: Message,
     ) -> bool {
         let at = &self.machine.endpoints[usize::from(options.endpoint)];
-        let Target::Bound { core, server } = at.target else { return false };
-        let is_usual = core == self.core(client)
-            && at.generation == options.generation
-            && message.span.is_none();
+        let Target::Bound { core: there, server } = at.target else { return false };
+        let is_usual = at.generation == options.generation && message.span.is_none();
         if !self.goes_directly || !is_usual {
             return false;
         }
+        let core = self.core(client);
         let station = &mut self.stations[usize::from(core)];
-        let Some(token) = station.call_directly(client, options, server) else { return false };
-        let received = Received::Call { token, badge: options.badge, message };
-        Side { core, machine: &mut self.machine }.received(server, received);
+        let mut side = Side { core, machine: &mut self.machine };
+        if there == core {
+            let Some(token) = station.call_directly(client, options, server) else { return false };
+            let received = Received::Call { token, badge: options.badge, message };
+            side.received(server, received);
+        } else {
+            side.post(there, station.call_across(client, options, (there, server), message));
+        }
         self.has_gone_directly(core);
         true
     }
@@ -34,15 +38,52 @@ impl World {
         }
         let (core, token) = (self.core(server), self.token(server, id));
         let station = &mut self.stations[usize::from(core)];
-        let has_bits = |at| self.machine.endpoints[usize::from(at)].bits != 0;
-        let client = station.reply_directly(server, token, has_bits);
-        let Some(client) = client else { return false };
-        let mut side = Side { core, machine: &mut self.machine };
-        side.machine.replying = Some((id, server));
-        side.ended(client, Ending::Reply(reply_message(id)));
-        side.machine.replied(id, server, true);
-        side.machine.replying = None;
+        let endpoints = &self.machine.endpoints;
+        let has_bits = |at| endpoints[usize::from(at)].bits != 0;
+        let message = reply_message(id);
+        if token.core() == core {
+            let client = station.reply_directly(server, token, has_bits);
+            let Some(client) = client else { return false };
+            let mut side = Side { core, machine: &mut self.machine };
+            side.machine.replying = Some((id, server));
+            side.ended(client, Ending::Reply(message));
+        } else {
+            let replied = station.reply_across(server, token, message, has_bits);
+            let Some((there, packet)) = replied else { return false };
+            let mut side = Side { core, machine: &mut self.machine };
+            side.machine.replying = Some((id, server));
+            side.post(there, packet);
+        }
+        self.machine.replied(id, server, true);
+        self.machine.replying = None;
         self.process(server).doing = Doing::Receives;
+        self.has_gone_directly(core);
+        true
+    }
+
+    /// Takes a packet directly, if the world is one that does and the station can.
+    pub(super) fn take_directly(&mut self, from: u8, core: u8, words: &[u64; 8]) -> bool {
+        let Parts { kind, client, sequence, request } = Parts::of(words);
+        let Request { server, endpoint, generation, badge, message, .. } = request;
+        if !self.goes_directly || !message.span.is_none() {
+            return false;
+        }
+        let station = &mut self.stations[usize::from(core)];
+        let mut side = Side { core, machine: &mut self.machine };
+        match kind {
+            Parts::CALL => {
+                if side.target(endpoint) != (Target::Bound { core, server }, generation) {
+                    return false;
+                }
+                let token = station.take_call_directly(from, client, sequence, &request);
+                let Some(token) = token else { return false };
+                side.received(server, Received::Call { token, badge, message });
+            }
+            Parts::REPLY if station.take_reply_directly(client, sequence) => {
+                side.ended(client, Ending::Reply(message));
+            }
+            _ => return false,
+        }
         self.has_gone_directly(core);
         true
     }
