@@ -11,7 +11,10 @@ use std::process::ExitCode;
 const COMMAND: &str = "antctl boot --cpus 1-2 --memory 64M && antctl bench null --cpu 2 && echo &&
     antctl bench ipc --client 2 --server 2 && echo &&
     antctl bench ipc --client 2 --server 1 && echo &&
-    antctl bench process --cpu 2 --server name && antctl stop";
+    antctl bench process --cpu 2 --server name && antctl stop &&
+    echo && echo 'The same between two cores that poll when they have nothing to do (antctl boot --poll):' &&
+    antctl boot --cpus 1-2 --memory 64M --poll && antctl bench ipc --client 2 --server 1 &&
+    antctl stop";
 
 /// Arguments of `./ant bench`.
 #[derive(clap::Args)]
