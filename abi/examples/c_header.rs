@@ -75,11 +75,14 @@ fn structure(description: &Struct) {
     for field in description.fields {
         assert_eq!(field.offset, end, "{}.{}: implicit padding", description.name, field.name);
         end += field.size;
-        println!("\t/*{} */", field.docs.join("\n\t *").trim_end());
+        match field.docs {
+            [line] => println!("\t/*{} */", line.trim_end()),
+            lines => println!("\t/*\n\t *{}\n\t */", lines.join("\n\t *").trim_end()),
+        }
         println!("\t{};", declaration(field.name, field.ty, field.size));
     }
     assert_eq!(end, description.size, "{}: implicit padding at the end", description.name);
-    println!("}};\nstatic_assert(sizeof(struct {name}) == {});\n", description.size);
+    println!("}};\n\nstatic_assert(sizeof(struct {name}) == {});\n", description.size);
 }
 
 /// `name`, or `name[n]` for an array type, after its C type.

@@ -82,7 +82,7 @@ struct ant_partition {
 	spinlock_t get_lock;		/* Linux has many consumers */
 	u32 next_core;			/* whose turn it is to be served. Under get_lock */
 
-	spinlock_t proxy_lock;
+	spinlock_t proxy_lock;		/* for the next */
 	struct list_head proxies;	/* proxy files. Under proxy_lock */
 
 	phys_addr_t image;

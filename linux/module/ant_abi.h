@@ -73,6 +73,7 @@ struct ant_extent {
 	/* Bytes, a multiple of a page. */
 	__u64 len;
 };
+
 static_assert(sizeof(struct ant_extent) == 16);
 
 /*
@@ -84,6 +85,7 @@ struct ant_boot_core {
 	/* What Linux calls it; the number people see. */
 	__u32 linux_cpu;
 };
+
 static_assert(sizeof(struct ant_boot_core) == 8);
 
 /*
@@ -116,6 +118,7 @@ struct ant_boot_block {
 	/* The memory of the partition. The first extent begins with the image. */
 	struct ant_extent extents[1024];
 };
+
 static_assert(sizeof(struct ant_boot_block) == 16688);
 
 /*
@@ -133,6 +136,7 @@ struct ant_address_store {
 	/* Entry `n` is at `n % STORE_ENTRIES`. */
 	__u64 entries[256];
 };
+
 static_assert(sizeof(struct ant_address_store) == 2176);
 
 /*
@@ -143,9 +147,11 @@ struct ant_core_control {
 	__u32 state;
 	/* One of `ROLE_*`. Written by AnT. */
 	__u32 role;
-	/* Where this core's doorbell to Linux goes: `apic_id << 32 | vector`, or `ROUTE_NONE`.
+	/*
+	 * Where this core's doorbell to Linux goes: `apic_id << 32 | vector`, or `ROUTE_NONE`.
 	 * Written by the module as one store whenever the irq's affinity changes; read by AnT
-	 * before every send. */
+	 * before every send.
+	 */
 	__u64 route;
 	/* Process that runs now, 0 for none. Written by AnT. */
 	__u32 running_pid;
@@ -157,8 +163,10 @@ struct ant_core_control {
 	__u64 calls_returned;
 	/* Returns that no process of the core waits for. Written by AnT. */
 	__u64 stray_returns;
-	/* Doorbells taken, from Linux or from another AnT core. Written by AnT; a doorbell that
-	 * does not raise it within a second means a core with interrupts off. */
+	/*
+	 * Doorbells taken, from Linux or from another AnT core. Written by AnT; a doorbell that
+	 * does not raise it within a second means a core with interrupts off.
+	 */
 	__u64 doorbells;
 	/* Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT. */
 	__u64 stray_interrupts;
@@ -178,22 +186,31 @@ struct ant_core_control {
 	__u64 total_pages;
 	/* Rings of this core's doorbell that `ant.ko` handled. Written by the module. */
 	__u64 linux_doorbells;
-	/* Requests of this core that the module refused: outside the partition or not a page.
-	 * Written by the module. */
+	/*
+	 * Requests of this core that the module refused: outside the partition or not a page.
+	 * Written by the module.
+	 */
 	__u64 linux_refused;
-	/* LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
-	 * before it is ready, 0 elsewhere. */
+	/*
+	 * LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
+	 * before it is ready, 0 elsewhere.
+	 */
 	__u64 init_lca;
-	/* Interrupt lines that the module forwards to AnT and that came since AnT last looked: bit
-	 * `n` is line `n`. Set by the module, one bit at a time, and taken by the m-kernel. */
+	/*
+	 * Interrupt lines that the module forwards to AnT and that came since AnT last looked: bit
+	 * `n` is line `n`. Set by the module, one bit at a time, and taken by the m-kernel.
+	 */
 	__u64 interrupts;
-	/* Odd while the kernel runs on this core, even while a process runs or the core sleeps;
+	/*
+	 * Odd while the kernel runs on this core, even while a process runs or the core sleeps;
 	 * raised at each change. A core whose number is odd and stays the same hangs. Written by
-	 * AnT. */
+	 * AnT.
+	 */
 	__u64 passages;
 	/* Zero; rounds the page up. */
 	__u64 reserved[492];
 };
+
 static_assert(sizeof(struct ant_core_control) == 4096);
 
 /*
@@ -209,6 +226,7 @@ struct ant_arg {
 	/* The value, or the offset into `buffer`. */
 	__u64 value;
 };
+
 static_assert(sizeof(struct ant_arg) == 16);
 
 /*
@@ -223,6 +241,7 @@ struct ant_relocation {
 	/* Bytes that the call may read or write there. */
 	__u32 len;
 };
+
 static_assert(sizeof(struct ant_relocation) == 8);
 
 /*
@@ -236,14 +255,17 @@ struct ant_stamp {
 	/* Process id: AnT's in AnT's steps, Linux's in Linux's steps, 0 for a kernel. */
 	__u32 pid;
 };
+
 static_assert(sizeof(struct ant_stamp) == 16);
 
 /*
  * The page.
  */
 struct ant_lca {
-	/* Core that the result goes back to: index of the AP process's core in the partition.
-	 * Filled by the AnT kernel. */
+	/*
+	 * Core that the result goes back to: index of the AP process's core in the partition.
+	 * Filled by the AnT kernel.
+	 */
 	__u32 cid;
 	/* `CFLAG_*`. Filled by the AP process. */
 	__u32 cflag;
@@ -266,6 +288,7 @@ struct ant_lca {
 	/* What the arguments point to. */
 	__u8 buffer[3584];
 };
+
 static_assert(sizeof(struct ant_lca) == 4096);
 
 /*
@@ -281,6 +304,7 @@ struct ant_module_info {
 	/* Zero. */
 	__u32 reserved;
 };
+
 static_assert(sizeof(struct ant_module_info) == 16);
 
 /*
@@ -304,6 +328,7 @@ struct ant_partition_create {
 	/* In: Linux's numbers of the cores; the first becomes the m-kernel's. */
 	__u32 cpus[32];
 };
+
 static_assert(sizeof(struct ant_partition_create) == 160);
 
 /*
@@ -317,6 +342,7 @@ struct ant_image_load {
 	/* Where, from the start of the image; `offset + len` within `SHARED_OFFSET`. */
 	__u64 offset;
 };
+
 static_assert(sizeof(struct ant_image_load) == 24);
 
 /*
@@ -330,6 +356,7 @@ struct ant_core_start {
 	/* Virtual address of the first instruction. */
 	__u64 entry;
 };
+
 static_assert(sizeof(struct ant_core_start) == 16);
 
 /*
@@ -343,6 +370,7 @@ struct ant_proxy_bind {
 	/* The LCA, as `GET` gave it (with its generation). */
 	__u64 lca;
 };
+
 static_assert(sizeof(struct ant_proxy_bind) == 16);
 
 /*
@@ -352,6 +380,7 @@ struct ant_call_get {
 	/* The LCA with its generation. */
 	__u64 lca;
 };
+
 static_assert(sizeof(struct ant_call_get) == 8);
 
 /*
@@ -360,12 +389,15 @@ static_assert(sizeof(struct ant_call_get) == 8);
 struct ant_call_ret {
 	/* The LCA with its generation. */
 	__u64 lca;
-	/* `RET`: core that it goes back to, `Lca::cid`. `RELEASE`: 0, the m-kernel, which hands it
-	 * on. */
+	/*
+	 * `RET`: core that it goes back to, `Lca::cid`. `RELEASE`: 0, the m-kernel, which hands it
+	 * on.
+	 */
 	__u32 cid;
 	/* Zero. */
 	__u32 reserved;
 };
+
 static_assert(sizeof(struct ant_call_ret) == 16);
 
 /*
@@ -377,6 +409,7 @@ struct ant_core_kick {
 	/* Zero. */
 	__u32 reserved;
 };
+
 static_assert(sizeof(struct ant_core_kick) == 8);
 
 /*
@@ -387,14 +420,17 @@ struct ant_device_take {
 	__u8 name[32];
 	/* The `BOOT_*` flag that tells AnT that it has the device. */
 	__u32 flag;
-	/* The interrupt line that it must have: bit of `CoreControl::interrupts`, and Linux's
-	 * number of the irq. */
+	/*
+	 * The interrupt line that it must have: bit of `CoreControl::interrupts`, and Linux's
+	 * number of the irq.
+	 */
 	__u32 line;
 	/* The first of the I/O ports that it must have. */
 	__u32 port;
 	/* How many. */
 	__u32 ports;
 };
+
 static_assert(sizeof(struct ant_device_take) == 48);
 
 #define ANT_INFO _IOR('A', 0x00, struct ant_module_info)

@@ -3,9 +3,9 @@
  * Mappings: the shared area for the control file (to look at), one LCA for a proxy file.
  *
  * Pages come by faults, as ordinary pages: a system call may pin an LCA's buffer as it may any
- * user's (direct I/O, 9p). So the stop drops only the module's own references (memory.c), and an LCA
- * is given back to AnT only when Linux has none: a program controls its proxy, and may have passed
- * the proxy's file or mapping on to a process that outlives it.
+ * user's (direct I/O, 9p). So the stop drops only the module's own references (memory.c), and an
+ * LCA is given back to AnT only when Linux has none: a program controls its proxy, and may have
+ * passed the proxy's file or mapping on to a process that outlives it.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>

@@ -5,6 +5,7 @@ use crate::{bare, linux_programs, setup};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
+use serde::Deserialize;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -70,12 +71,17 @@ pub fn lock() -> Result<File> {
     Ok(file)
 }
 
+/// One of cargo's messages.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
 /// The programs that cargo's JSON `messages` name.
 pub fn executables(messages: &str) -> Vec<PathBuf> {
     messages
         .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! `./ant check`: everything about the sources that a machine can tell without running them.
 
+mod checkpatch;
 mod directions;
 mod licences;
 
@@ -7,10 +8,8 @@ use crate::module::{self, Warnings};
 use crate::tally::Tally;
 use crate::toolchain::{self, host_cargo};
 use crate::{bare, r#gen, setup, step};
-use ant_vm::{kernels, paths};
-use anyhow::{Result, bail, ensure};
-use std::path::Path;
-use std::process::Command;
+use ant_vm::kernels;
+use anyhow::{Result, ensure};
 
 /// One check: its name, and what fails with what is wrong.
 type Check = (&'static str, fn() -> Result<()>);
@@ -41,7 +40,7 @@ pub fn run() -> Result<Tally> {
         ("clippy, Linux programs and libraries", clippy_host),
         ("clippy, AnT kernel and programs", clippy_bare),
         ("ant.ko builds without a warning (W=1)", module_warnings),
-        ("checkpatch", checkpatch),
+        ("checkpatch", checkpatch::check),
     ];
     let mut tally = Tally::default();
     for (name, check) in checks {
@@ -98,29 +97,5 @@ fn module_warnings() -> Result<()> {
         .filter(|line| line.contains("warning:") || line.contains("WARNING"))
         .collect();
     ensure!(warnings.is_empty(), "{}", warnings.join("\n"));
-    Ok(())
-}
-
-/// With the kernel's own tool, where the machine has it: Debian's headers come without.
-fn checkpatch() -> Result<()> {
-    let tool = format!("/lib/modules/{}/source/scripts/checkpatch.pl", kernels::usual()?);
-    let tool = Path::new(&tool);
-    if !tool.exists() {
-        println!("  --      checkpatch.pl is not on this machine");
-        return Ok(());
-    }
-    let mut command = Command::new("perl");
-    command.arg(tool).args(["--no-tree", "--terse", "--file"]);
-    for entry in std::fs::read_dir(paths::root().join("linux/module"))?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if module::is_source(&name) && name != "ant_abi.h" && name.contains('.') {
-            command.arg(entry.path());
-        }
-    }
-    let output = command.output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        bail!("{text}");
-    }
     Ok(())
 }

@@ -1,25 +1,17 @@
 //! Builds the Linux programs, static, so that they run in any guest.
 
-use crate::toolchain::{LINUX_TARGET, host_cargo};
+use crate::toolchain::host_cargo;
 use crate::{build, step};
 use ant_vm::paths;
 use anyhow::Result;
+use std::process::Command;
 
 /// What has a program for Linux; built at once, so that what several need is built once.
 const PACKAGES: &[&str] = &["ant-agent", "antd", "antctl"];
 
 /// Builds the Linux programs and puts them under `target/ant/linux`.
 pub fn build() -> Result<()> {
-    let mut cargo = host_cargo();
-    cargo
-        .args(["build", "--profile", "linux", "--target", LINUX_TARGET])
-        .arg("--message-format=json-render-diagnostics")
-        .arg("--target-dir")
-        .arg(paths::root().join("target/linux"))
-        .env(
-            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
-            "-Ctarget-feature=+crt-static -Crelocation-model=static",
-        );
+    let mut cargo = cargo();
     for package in PACKAGES {
         cargo.args(["--package", package]);
     }
@@ -28,4 +20,13 @@ pub fn build() -> Result<()> {
         build::install_stripped(&program, &paths::linux_programs(), &["--strip-debug"])?;
     }
     Ok(())
+}
+
+/// A cargo that builds for Linux, as `./ant` built xtask, and says which programs it made.
+pub fn cargo() -> Command {
+    let mut cargo = host_cargo();
+    cargo
+        .args(["--config", "linux/programs.toml", "build", "--profile", "linux"])
+        .arg("--message-format=json-render-diagnostics");
+    cargo
 }

@@ -2,7 +2,7 @@
 
 use crate::tally::Tally;
 use crate::toolchain::host_cargo;
-use crate::{bare, build, prepare, step};
+use crate::{bare, build, linux_programs, prepare, step};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
@@ -81,11 +81,8 @@ fn qemu(args: &Args) -> Result<Tally> {
 
 /// Builds the program of the QEMU tests and returns its path.
 fn build_qemu_tests() -> Result<std::path::PathBuf> {
-    let mut cargo = host_cargo();
-    cargo
-        .args(["build", "--package", "ant-tests", "--message-format=json-render-diagnostics"])
-        .arg("--target-dir")
-        .arg(paths::root().join("target/xtask"));
+    let mut cargo = linux_programs::cargo();
+    cargo.args(["--package", "ant-tests"]);
     let messages = step::run("QEMU tests", &mut cargo)?;
     build::executables(&messages).pop().context("ant-tests has no program")
 }

@@ -12,8 +12,6 @@ use std::process::{Command, Stdio};
 
 /// The target of everything that runs on AnT.
 pub const BARE_TARGET: &str = "x86_64-unknown-none";
-/// The target of the Linux programs, named so that their flags do not touch build scripts.
-pub const LINUX_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// How to build for [`BARE_TARGET`] on this machine.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 use crate::step;
 use crate::toolchain::host_cargo;
 use ant_vm::paths;
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
-use std::path::Path;
+use anyhow::{Result, bail};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
 
 /// A room (a directory of the tree) and the rooms that its packages may depend on. The first
 /// that a package lies in counts. What every core runs (`kernel/p`) cannot name what only the
@@ -23,26 +23,41 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("vm", &["vm"]),
 ];
 
+/// What `cargo metadata` says.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    path: Option<PathBuf>,
+}
+
 /// Fails with every dependency that goes the wrong way.
 pub fn check() -> Result<()> {
     let mut cargo = host_cargo();
     cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
-    let metadata: Value = serde_json::from_str(&step::capture("cargo metadata", &mut cargo)?)?;
-    let packages = metadata["packages"].as_array().context("metadata without packages")?;
+    let metadata: Metadata = serde_json::from_str(&step::capture("cargo metadata", &mut cargo)?)?;
     let mut wrong = Vec::new();
-    for package in packages {
-        let name = package["name"].as_str().unwrap_or_default();
-        let manifest = package["manifest_path"].as_str().unwrap_or_default();
-        let Some((from, allowed)) = room(Path::new(manifest)) else {
-            wrong.push(format!("{name} ({manifest}) lies where no rule is for"));
+    for Package { name, manifest_path, dependencies } in metadata.packages {
+        let Some((from, allowed)) = room(&manifest_path) else {
+            wrong.push(format!("{name} ({}) lies where no rule is for", manifest_path.display()));
             continue;
         };
-        for dependency in package["dependencies"].as_array().into_iter().flatten() {
-            let path = dependency["path"].as_str().map(Path::new);
-            if let Some((to, _)) = path.and_then(room)
+        for dependency in dependencies {
+            if let Some((to, _)) = dependency.path.as_deref().and_then(room)
                 && !allowed.contains(&to)
             {
-                wrong.push(format!("{name} depends on {} ({from} -> {to})", dependency["name"]));
+                wrong.push(format!("{name} depends on {} ({from} -> {to})", dependency.name));
             }
         }
     }

@@ -1,7 +1,9 @@
 //! The OS servers, as `user/servers/manifest.toml` has them; `build/` makes the table from it.
 
-use ant_abi::ipc::DeviceGrant;
-use ant_core::restart::Policy;
+use ant_abi::ipc::{self, DeviceGrant};
+use ant_abi::layout::ICA_PAGES;
+use ant_abi::syscall::NAME_LEN;
+use ant_core::restart::{Policy, TRIES_MAX};
 
 /// What the manifest says of one server.
 pub struct Spec {
@@ -39,6 +41,35 @@ pub const SERVERS: &[Spec] = &include!(concat!(env!("OUT_DIR"), "/manifest.rs"))
 
 /// How many they are.
 pub const COUNT: usize = SERVERS.len();
+
+/// Servers that there can be, and bits for interrupts: notification bits below those with a meaning.
+const BITS: usize = ipc::NOTIFY_RETIRE.trailing_zeros() as usize;
+
+const _: () = {
+    assert!(COUNT <= BITS, "too many servers in the manifest");
+    let (mut index, mut ica_pages) = (0, 0);
+    while index < COUNT {
+        SERVERS[index].check();
+        ica_pages += SERVERS[index].ica_pages as usize;
+        index += 1;
+    }
+    assert!(ica_pages <= ICA_PAGES / 2, "the servers want more than half of the ICA");
+};
+
+impl Spec {
+    const fn check(&self) {
+        assert!(!self.name.is_empty() && self.name.len() <= NAME_LEN, "a name needs 1 to 24 bytes");
+        assert!((self.priority as usize) < ipc::PRIORITIES, "a priority must be 0 to 7");
+        assert!(self.restart.tries <= TRIES_MAX, "a server can have 16 tries at most");
+        let mut index = 0;
+        while index < self.devices.len() {
+            let DeviceGrant { kind, len, .. } = self.devices[index];
+            let is_bit = kind != ipc::GRANT_INTERRUPT || len < BITS as u64;
+            assert!(is_bit, "an interrupt's notification bit must be 0 to 46");
+            index += 1;
+        }
+    }
+}
 
 const fn policy(tries: u32, within_ms: u64, delay_ms: u64) -> Policy {
     Policy { tries, within: within_ms * 1000, delay: delay_ms * 1000 }
