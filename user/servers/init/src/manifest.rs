@@ -47,10 +47,10 @@ const BITS: usize = ipc::NOTIFY_RETIRE.trailing_zeros() as usize;
 
 const _: () = {
     assert!(COUNT <= BITS, "too many servers in the manifest");
-    let (mut index, mut ica_pages) = (0, 0);
+    let (mut index, mut ica_pages) = (0, 0_u64);
     while index < COUNT {
         SERVERS[index].check();
-        ica_pages += SERVERS[index].ica_pages as usize;
+        ica_pages += SERVERS[index].ica_pages as u64;
         index += 1;
     }
     assert!(ica_pages <= ICA_PAGES / 2, "the servers want more than half of the ICA");
