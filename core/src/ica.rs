@@ -26,6 +26,8 @@
 mod entry;
 mod quota;
 
+use core::ops::Range;
+
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
 use ant_abi::{Error, MAX_CORES, MAX_PROCESSES};
@@ -78,9 +80,15 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// Reserves `count` free pages next to each other; the number of the first. `None` if there are
     /// none, or if `count` is 0. Only the m-kernel calls this.
     pub fn alloc(&self, count: u32) -> Option<u32> {
-        let next = self.next.load(Ordering::Relaxed) as usize;
+        self.alloc_in(0..PAGES as u32, count)
+    }
+
+    /// As [`IcaTable::alloc`], of some of the pages.
+    pub fn alloc_in(&self, pages: Range<u32>, count: u32) -> Option<u32> {
+        let next = self.next.load(Ordering::Relaxed).clamp(pages.start, pages.end);
         let count = count as usize;
-        let first = self.find_free(next, count).or_else(|| self.find_free(0, count))?;
+        let find = |from, end| self.find_free(from as usize..end as usize, count);
+        let first = find(next, pages.end).or_else(|| find(pages.start, pages.end))?;
         for entry in &self.entries[first..first + count] {
             entry.store(Entry::new(State::Reserved, 0).0, Ordering::Release);
         }
@@ -346,10 +354,10 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         Ok(before.frame().filter(|_| change(before.state()) == Ok(State::Reserved)))
     }
 
-    /// First of `count` free pages next to each other, from page `from` on.
-    fn find_free(&self, from: usize, count: usize) -> Option<usize> {
-        let mut first = from;
-        for (page, entry) in self.entries.iter().enumerate().skip(from) {
+    /// First of `count` free pages next to each other among `pages`.
+    fn find_free(&self, pages: Range<usize>, count: usize) -> Option<usize> {
+        let mut first = pages.start;
+        for (page, entry) in pages.clone().zip(self.entries.get(pages)?) {
             if Entry(entry.load(Ordering::Acquire)).state() != State::Free {
                 first = page + 1;
             } else if page + 1 - first == count {

@@ -9,6 +9,7 @@
 //! Only the m-kernel uses this; it is not told of a page's way, only of its beginning and its end.
 //! Deliberately absent: who has the pages (`IcaTable`).
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use ant_abi::layout::ICA_PAGES;
@@ -45,6 +46,8 @@ pub struct Quotas<const PAGES: usize = { ICA_PAGES as usize }> {
     accounts: [Account; MAX_PROCESSES],
     /// Pages that are not free.
     taken: AtomicU32,
+    /// Pages that were promised.
+    promised: AtomicU32,
     /// Pages that were promised and not taken.
     owed: AtomicU32,
 }
@@ -57,6 +60,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
             payers: [const { AtomicU8::new(NOBODY) }; PAGES],
             accounts: [const { Account::new() }; MAX_PROCESSES],
             taken: AtomicU32::new(0),
+            promised: AtomicU32::new(0),
             owed: AtomicU32::new(0),
         }
     }
@@ -80,6 +84,15 @@ impl<const PAGES: usize> Quotas<PAGES> {
                 value.store(0, Relaxed);
             }
         });
+    }
+
+    /// Where the process in `slot` takes its pages: what was promised is in a place of its own, at
+    /// the end, so that those without a promise cannot take it to pieces.
+    pub fn place(&self, slot: u8) -> Range<u32> {
+        let pages = PAGES as u32;
+        let border = pages.saturating_sub(self.promised.load(Relaxed));
+        let has_promise = self.accounts[usize::from(slot)].promised.load(Relaxed) > 0;
+        if has_promise { border..pages } else { 0..border }
     }
 
     /// Whether the process in `slot` may take `count` pages more.
@@ -128,11 +141,13 @@ impl<const PAGES: usize> Quotas<PAGES> {
         add(&self.taken, count);
     }
 
-    /// Changes an account, and with it what is owed in all.
+    /// Changes an account, and with it what is promised and owed in all.
     fn change(&self, slot: u8, change: impl FnOnce(&Account)) {
         let account = &self.accounts[usize::from(slot)];
         sub(&self.owed, account.owed());
+        sub(&self.promised, account.promised.load(Relaxed));
         change(account);
+        add(&self.promised, account.promised.load(Relaxed));
         add(&self.owed, account.owed());
     }
 }

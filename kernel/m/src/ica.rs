@@ -53,7 +53,10 @@ pub fn alloc(
     if memory.free_pages() < u64::from(count + kept) {
         return Err(Error::NoMemory);
     }
-    let first = TABLE.alloc(count).ok_or(Error::NoMemory)?;
+    let place = QUOTAS.place(slot);
+    // Who has a promise may take more than that, elsewhere, if there is more.
+    let elsewhere = || if place.start > 0 { TABLE.alloc(count) } else { None };
+    let first = TABLE.alloc_in(place.clone(), count).or_else(elsewhere).ok_or(Error::NoMemory)?;
     QUOTAS.take(slot, first, count);
     for page in first..first + count {
         let frame = memory.alloc().expect("so many pages are free");

@@ -52,7 +52,8 @@ pub struct Core {
     pub(crate) returns: &'static Store,
     /// It looks for work by itself when it has none.
     pub(crate) polls: bool,
-    /// Something may have come from outside: an interrupt came, or this core was idle.
+    /// Something may have come from outside: an interrupt came, or this core was idle, and more than
+    /// what [`Core::await_packet`] has taken can have come.
     pub(crate) stirred: bool,
 }
 

@@ -37,8 +37,8 @@ pub enum Next {
 /// Serves the call or the reply that has ended the run of process `slot`.
 #[inline]
 pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
-    // Who wants to another core can go between two messages only, when the loop looks.
-    if vector != VECTOR_SYSCALL || !core.local.movers.is_empty() {
+    // Who wants to another core, and who is over, can go when the loop looks only.
+    if vector != VECTOR_SYSCALL || core.local.someone_goes() {
         return Next::Unserved;
     }
     let Some(process) = core.local.process(slot) else { return Next::Unserved };
@@ -61,7 +61,7 @@ fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Option
     let state = endpoints::state(endpoint);
     let Target::Bound { core: there, server } = state.target else { return None };
     let is_current = (incarnation, generation) == (state.incarnation, state.generation);
-    if !is_current || core.station.endpoint(slot) == Some(endpoint) {
+    if !is_current {
         return None;
     }
     let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;

@@ -2,6 +2,8 @@
 
 use core::sync::atomic::Ordering;
 
+use ant_abi::syscall::STATE_READY;
+
 use crate::arch::{clock, cpu};
 use crate::core_loop::{Core, Role};
 use crate::mailbox;
@@ -11,25 +13,26 @@ impl Core {
     /// Sleeps, or polls, until something has come.
     pub(crate) fn idle(&mut self) {
         self.local.set_timer();
-        // Who is over waits for room in the ring to the m-kernel, which does not say when there is.
-        if self.local.over.is_empty() {
-            self.rest();
-        }
+        self.rest();
         self.stirred = true;
     }
 
-    /// As [`Core::idle`], for who waits for a packet: takes the first that comes, if that is all
-    /// there is to do. Who runs then, past the loop; `None`: it is the loop's turn.
+    /// As [`Core::idle`], for who waits for a packet: takes the first that comes. Who runs then, past
+    /// the loop; `None`: it is the loop's turn, to which there is more to do.
     #[inline]
     pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<u8> {
-        if !self.local.queue.is_empty() || !self.local.over.is_empty() {
+        if !self.local.queue.is_empty() {
             return None;
         }
         self.stirred = true;
         let from = self.rest()?;
         let next = self.take_packet(from, role)?;
         self.stirred = self.has_work();
-        (!self.stirred).then_some(next)
+        if self.stirred {
+            self.local.process(next)?.set_state(STATE_READY);
+            return None;
+        }
+        Some(next)
     }
 
     /// Takes the next packet from core `from`. Who runs then, at once.
@@ -52,14 +55,14 @@ impl Core {
         mailbox::waiting(self.incoming).is_some() || self.has_more()
     }
 
-    /// As [`Core::has_work`], but for packets.
+    /// The part of [`Core::has_work`] that is no packet.
     #[inline]
     fn has_more(&self) -> bool {
         !self.returns.is_empty() || self.local.control.interrupts().load(Ordering::Relaxed) != 0
     }
 
-    /// Sleeps, or polls, until there is work, or an interrupt has come, or somebody's time is over.
-    /// A core from which a packet has come, if that is all.
+    /// Sleeps, or polls, until there is work, or the timer has fired; sleep is over with any
+    /// interrupt. A core from which a packet has come; `None` also if the timer has fired.
     #[inline]
     fn rest(&mut self) -> Option<usize> {
         let control = self.local.control;
@@ -67,7 +70,7 @@ impl Core {
         let start = clock::now();
         control.idle_since().store(start, Ordering::Relaxed);
         shared::count(control.passages());
-        let from = if self.polls { self.poll() } else { self.sleep() };
+        let from = if self.polls { self.poll(fired) } else { self.sleep() };
         shared::count(control.passages());
         control.idle_since().store(0, Ordering::Relaxed);
         shared::add(control.idle_cycles(), clock::now().wrapping_sub(start));
@@ -85,15 +88,16 @@ impl Core {
         mailbox::waiting(self.incoming)
     }
 
-    /// Looks for work until there is some, open for interrupts.
-    fn poll(&self) -> Option<usize> {
-        let until = self.local.deadlines.next();
+    /// Looks for work until there is some, or the timer has fired more often than `fired`, open for
+    /// interrupts. Whoever has sent meanwhile has not rung: the caller looks into the rings.
+    fn poll(&self, fired: u64) -> Option<usize> {
+        let timer = self.local.control.timer_interrupts();
         mailbox::start_polling(self.index());
         let from = loop {
             if let Some(from) = mailbox::waiting(self.incoming) {
                 break Some(from);
             }
-            if self.has_more() || until.is_some_and(|until| clock::now() >= until) {
+            if self.has_more() || timer.load(Ordering::Relaxed) != fired {
                 break None;
             }
             cpu::take_interrupts();

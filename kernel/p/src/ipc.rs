@@ -47,11 +47,12 @@ pub fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Re
     let process = core.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
     let handle = process.handles.get(number)?;
-    let options = options(core, slot, handle, number, flags)?;
-    if core.station.endpoint(slot) == Some(options.endpoint) {
+    let itself = Target::Bound { core: core.index() as u8, server: slot };
+    if handle.state()?.target == itself {
         // It would wait for itself.
         return Err(Error::Invalid);
     }
+    let options = options(core, slot, handle, number, flags)?;
     ica::send_off(&mut core.local, slot, message.span, true)?;
     let process = core.local.caller(slot)?;
     process.calling = Calling { handle: number, span: message.span };
@@ -138,6 +139,8 @@ pub fn reply_receive(
             }
             Err(error) => return Err(error),
         }
+        // Gone, whatever becomes of the waiting.
+        core.local.caller(slot)?.context.set_span(0);
     }
     receive(core, slot, timeout)
 }

@@ -17,6 +17,8 @@ use crate::shared::{self, Control};
 
 /// Time slice when more than one process of a priority wants the core, in microseconds.
 const SLICE_US: u64 = 10_000;
+/// Time until who is over is handed to the m-kernel again, in microseconds.
+const RETRY_US: u64 = 1_000;
 
 /// No process's slot.
 const NOBODY: u8 = u8::MAX;
@@ -200,6 +202,12 @@ impl Locals {
         self.wake(slot);
     }
 
+    /// Whether somebody is to leave this core.
+    #[inline]
+    pub(crate) fn someone_goes(&self) -> bool {
+        self.movers.len() | self.over.len() != 0
+    }
+
     /// Lets a process be buried if everyone has let go of it.
     pub(crate) fn note_if_over(&mut self, slot: u8) {
         let over = self.process(slot).is_some_and(|process| process.is_over());
@@ -237,12 +245,13 @@ impl Locals {
     }
 
     /// Asks for a timer interrupt only when somebody waits for the core or for a time (tickless
-    /// otherwise).
+    /// otherwise), or who is over for room in the ring to the m-kernel, which does not say when there
+    /// is some.
     pub(crate) fn set_timer(&mut self) {
-        let deadline = match (self.queue.deadline(), self.deadlines.next()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let retry = || clock::now().saturating_add(clock::cycles(RETRY_US));
+        let retry = (!self.over.is_empty()).then(retry);
+        let deadlines = [self.queue.deadline(), self.deadlines.next(), retry];
+        let deadline = deadlines.into_iter().flatten().min();
         if deadline != self.deadline {
             self.timer.set(deadline);
             self.deadline = deadline;

@@ -24,9 +24,7 @@ impl Pages {
     pub fn alloc(count: u32) -> Result<Self, Error> {
         // SAFETY: passes no address.
         let first = check(unsafe { raw::syscall(ICA_ALLOC, [u64::from(count), 0, 0]) })?;
-        Owned::new(Span::new(first as u32, count, Transfer::HandOver))
-            .map(Self)
-            .ok_or(Error::Invalid)
+        Ok(Self(Owned(number(Span::new(first as u32, count, Transfer::HandOver)))))
     }
 
     /// Their bytes.
@@ -130,7 +128,9 @@ impl LentPages<'_> {
     }
 
     fn words(&self) -> &[AtomicU64] {
-        // SAFETY: mapped until the reply, before which `self` is gone; there are no slices of them.
+        // SAFETY: mapped until the reply, before which `self` is gone; there are no slices of them,
+        // unless the caller has taken them back (there is scratch memory then) and hands the very
+        // same ones over with another request, to a server that still has the first.
         unsafe { raw::ica_words(self.span) }
     }
 }
@@ -148,8 +148,7 @@ pub struct Parcel<'a> {
 
 impl Parcel<'_> {
     fn new(pages: &Owned, transfer: Transfer) -> Self {
-        let span = NonZero::new(pages.span(transfer).0).expect("no transfer is number 0");
-        Self { leaving: Leaving(span), pages: PhantomData }
+        Self { leaving: Leaving(number(pages.span(transfer))), pages: PhantomData }
     }
 
     /// How the kernel is told.
@@ -165,7 +164,8 @@ impl Parcel<'_> {
     }
 }
 
-/// The pages of a [`Parcel`].
+/// The pages of a [`Parcel`]. A type of its own, without a lifetime, so that a borrow that a parcel
+/// holds is over when the parcel is used no more, and not when it is dropped.
 #[derive(Debug)]
 struct Leaving(NonZero<u64>);
 
@@ -226,15 +226,15 @@ impl Drop for Arrived {
     }
 }
 
+fn number(span: Span) -> NonZero<u64> {
+    NonZero::new(span.0).expect("no transfer is number 0")
+}
+
 /// A span that is freed when it is dropped; how it came does not matter.
 #[derive(Debug)]
 struct Owned(NonZero<u64>);
 
 impl Owned {
-    fn new(span: Span) -> Option<Self> {
-        NonZero::new(span.0).map(Self)
-    }
-
     fn span(&self, transfer: Transfer) -> Span {
         let span = Span(self.0.get());
         Span::new(span.first(), span.count(), transfer)

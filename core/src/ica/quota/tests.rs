@@ -58,6 +58,18 @@ fn others_do_not_get_what_was_promised() {
 }
 
 #[test]
+fn what_was_promised_has_a_place_of_its_own() {
+    let quotas = Quotas::<PAGES>::new();
+    quotas.open(0, limit(12, 0));
+    assert_eq!(quotas.place(0), 0..12);
+    quotas.open(1, limit(2, 2));
+    quotas.open(2, limit(3, 3));
+    assert_eq!((quotas.place(0), quotas.place(1)), (0..7, 7..12));
+    quotas.close(1);
+    assert_eq!((quotas.place(0), quotas.place(2)), (0..9, 9..12));
+}
+
+#[test]
 fn more_can_be_promised_than_there_is() {
     let quotas = Quotas::<PAGES>::new();
     quotas.open(0, limit(12, 0));

@@ -36,7 +36,7 @@ impl<'a> Batch<'a> {
         self.push(OPERATION_NOTIFY, handle.number(), Message::new([bits, 0, 0, 0]))
     }
 
-    /// As [`super::reply`].
+    /// As [`super::reply`]. `TooLong`: the batch is full; the caller gets no reply.
     pub fn reply(&mut self, token: Token, message: Message<'a>) -> Result<(), Error> {
         self.push(OPERATION_REPLY, token.number(), message)
     }

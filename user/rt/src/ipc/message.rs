@@ -1,7 +1,7 @@
 //! What is sent and what has come.
 
 use core::num::NonZero;
-use core::ops::{Deref, DerefMut};
+use core::ops::Deref;
 
 use ant_abi::Error;
 use ant_abi::ipc::{IPC_WORDS, Span};
@@ -103,11 +103,6 @@ impl Content {
     pub fn take_shared(&mut self) -> Option<SharedPages> {
         Arrived::take_shared(&mut self.pages)
     }
-
-    /// The pages that are lent until the reply.
-    pub fn lent(&mut self) -> Option<LentPages<'_>> {
-        self.pages.as_mut()?.lent()
-    }
 }
 
 /// What came to the endpoint.
@@ -136,6 +131,27 @@ impl Request {
         Self { badge, token, content: Content::new(registers) }
     }
 
+    /// As [`Content::take_handle`].
+    pub fn take_handle(&mut self) -> Option<Handle> {
+        self.content.take_handle()
+    }
+
+    /// As [`Content::take_pages`].
+    #[inline]
+    pub fn take_pages(&mut self) -> Option<Pages> {
+        self.content.take_pages()
+    }
+
+    /// As [`Content::take_shared`].
+    pub fn take_shared(&mut self) -> Option<SharedPages> {
+        self.content.take_shared()
+    }
+
+    /// The pages that are lent until the reply.
+    pub fn lent(&mut self) -> Option<LentPages<'_>> {
+        self.content.pages.as_mut()?.lent()
+    }
+
     /// Done with it, but for the reply; `None` if nobody waits for one. What has come with it and
     /// nobody has taken is closed or freed, and what was lent is out of reach.
     #[inline]
@@ -146,19 +162,13 @@ impl Request {
     }
 }
 
+/// To read only: what is lent must not get out of the request and outlive the reply.
 impl Deref for Request {
     type Target = Content;
 
     #[inline]
     fn deref(&self) -> &Content {
         &self.content
-    }
-}
-
-impl DerefMut for Request {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Content {
-        &mut self.content
     }
 }
 

@@ -36,7 +36,8 @@ pub struct Context {
     r11: u64,
     /// What ended the last `run`: an exception or interrupt vector, or `VECTOR_SYSCALL`.
     pub vector: u64,
-    /// Error code of the exception, 0 if it has none.
+    /// Error code of the exception, 0 if it has none. After a system call of no meaning, as `rcx` and
+    /// `r11` are.
     pub error: u64,
     /// Where the process goes on.
     pub rip: u64,
@@ -53,7 +54,7 @@ pub const VECTOR_SYSCALL: u64 = 256;
 pub(super) const KERNEL_RSP_BELOW: usize =
     offset_of!(Context, r15) - offset_of!(Context, kernel_rsp);
 const KERNEL_RSP: usize = offset_of!(Context, kernel_rsp);
-pub(super) const FIRST: usize = offset_of!(Context, r15);
+const FIRST: usize = offset_of!(Context, r15);
 /// Behind the registers that a system call keeps.
 pub(super) const KEPT_END: usize = offset_of!(Context, rcx);
 pub(super) const VECTOR: usize = offset_of!(Context, vector);

@@ -88,7 +88,7 @@ pub fn index() -> usize {
 }
 
 /// Tells the core which area is its own. In the kernel it is found through `KernelGsBase`; the
-/// plain base is the user's, and `syscall` swaps the two for three instructions.
+/// plain base is the user's, and `syscall` swaps the two for a few instructions.
 pub(super) fn init(core: usize) {
     let area = match core {
         0 => FIRST_AREA.0.get() as u64,
