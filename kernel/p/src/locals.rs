@@ -205,7 +205,7 @@ impl Locals {
     /// Whether somebody is to leave this core.
     #[inline]
     pub(crate) fn someone_goes(&self) -> bool {
-        self.movers.len() | self.over.len() != 0
+        !self.movers.is_empty() || !self.over.is_empty()
     }
 
     /// Lets a process be buried if everyone has let go of it.

@@ -209,11 +209,12 @@ impl Arrived {
 
     #[inline]
     fn take(arrived: &mut Option<Self>, transfer: Transfer) -> Option<Owned> {
-        let is_it = |arrived: &mut Self| Span(arrived.0.get()).transfer() == Some(transfer);
-        let arrived = arrived.take_if(is_it)?;
-        let owned = Owned(arrived.0);
-        mem::forget(arrived);
-        Some(owned)
+        let span = arrived.as_ref()?.0;
+        if Span(span.get()).transfer() != Some(transfer) {
+            return None;
+        }
+        mem::forget(arrived.take());
+        Some(Owned(span))
     }
 }
 
