@@ -23,6 +23,8 @@ pub const BOOT_LIMIT: Duration = Duration::from_secs(180);
 const KVM_LIMIT: Duration = Duration::from_secs(30);
 /// How long a boot with a command in it may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// Extension of the file with what QEMU complains about, beside Linux's log.
+const QEMU_LOG: &str = "qemu.log";
 /// How long Linux may go on after trouble, so that its log holds the whole report.
 const REPORT_TIME: Duration = Duration::from_secs(2);
 
@@ -36,10 +38,12 @@ pub enum GuestError {
     #[error("cannot start the guest: {0} (`./ant setup` installs what is missing)")]
     Start(#[from] io::Error),
     /// QEMU or Linux ended.
-    #[error("{}", gone(.panicked, .tail, .log))]
+    #[error("{}", gone(.panicked, .qemu, .tail, .log))]
     Gone {
         /// Linux panicked.
         panicked: bool,
+        /// What QEMU complained about.
+        qemu: String,
         /// The end of Linux's log.
         tail: Vec<String>,
         /// All of Linux's log.
@@ -73,9 +77,14 @@ pub enum GuestError {
     },
 }
 
-fn gone(panicked: &bool, tail: &[String], log: &std::path::Path) -> String {
+fn gone(panicked: &bool, qemu: &str, tail: &[String], log: &std::path::Path) -> String {
+    if tail.is_empty() && !qemu.is_empty() {
+        return format!("QEMU did not start the guest:\n{qemu}");
+    }
     let what = if *panicked { "the guest's Linux panicked" } else { "the guest is gone" };
-    format!("{what}; the end of its log:\n{}\n(all of it: {})", tail.join("\n"), log.display())
+    let qemu = if qemu.is_empty() { String::new() } else { format!("\nQEMU says:\n{qemu}") };
+    let tail = tail.join("\n");
+    format!("{what}; the end of its log:\n{tail}\n(all of it: {}){qemu}", log.display())
 }
 
 /// What to do when Linux's log shows trouble.
@@ -212,7 +221,9 @@ impl Guest {
             thread::sleep(Duration::from_millis(20));
         }
         thread::sleep(Duration::from_millis(100));
-        GuestError::Gone { panicked: self.log.has_panicked(), tail: self.log.tail(40), log }
+        let qemu = fs::read_to_string(log.with_extension(QEMU_LOG)).unwrap_or_default();
+        let qemu = qemu.trim_end().to_owned();
+        GuestError::Gone { panicked: self.log.has_panicked(), qemu, tail: self.log.tail(40), log }
     }
 
     /// Linux's log.
@@ -244,7 +255,7 @@ impl Guest {
             machine.command(accel, &kernel, &initrd, std::os::fd::AsRawFd::as_raw_fd(&theirs));
 
         let log_path = new_log_path()?;
-        let errors = File::create(log_path.with_extension("qemu.log"))?;
+        let errors = File::create(log_path.with_extension(QEMU_LOG))?;
         let log = Arc::new(LinuxLog::new(log_path));
         let (sender, ready) = mpsc::channel();
         let agent = Agent::connect(ours.try_clone()?, sender)?;

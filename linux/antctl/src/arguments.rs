@@ -68,12 +68,13 @@ pub enum Command {
     },
     /// Give a process of AnT another priority
     ///
-    /// Of one's own; root can do it to others', too, and to servers.
+    /// Of one's own, and not above 2, which programs have; root can do it to others', too, and to
+    /// servers, and give any.
     Priority {
         /// Number of the process, as `antctl ps` shows it
         pid: u32,
         /// The priority: 0, the lowest, to 7
-        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(..PRIORITIES as i64))]
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(..=PRIORITIES as i64 - 1))]
         priority: u32,
     },
     /// Move a process of AnT to another CPU

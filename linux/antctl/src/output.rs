@@ -86,7 +86,8 @@ pub fn is_read_while(source: impl AsFd) -> io::Result<bool> {
 
 /// Writes a message on standard error. If that fails, there is nobody to tell.
 pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "antctl: {text}");
+    // At once: others write there, too.
+    let _ = io::stderr().write_all(format!("antctl: {text}\n").as_bytes());
 }
 
 /// A table with aligned columns; the last is not padded.

@@ -37,6 +37,8 @@ enum RunError {
     Connect(#[from] ConnectError),
     #[error("{0}")]
     Refused(String),
+    #[error("the current directory cannot be entered: {0}; go to another one")]
+    Directory(io::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -88,7 +90,7 @@ fn try_run(arguments: &RunArguments) -> Result<(End, Option<Signal>), RunError> 
     let path = std::env::var_os("PATH").unwrap_or_default();
     let daemon = connect()?;
     let program = find(&arguments.program, &path)?;
-    let directory = current_directory()?;
+    let directory = current_directory().map_err(RunError::Directory)?;
     let request = Request::Run(Run {
         cpu: arguments.cpu,
         program: program.into_os_string(),

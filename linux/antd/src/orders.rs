@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use ant_abi::Error;
-use ant_abi::ipc::PRIORITIES;
+use ant_abi::ipc::{PRIORITIES, PRIORITY_USUAL};
 use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, INJECT_PANIC};
 use nix::errno::Errno;
 
@@ -16,6 +16,9 @@ use crate::running::{Collapse, Ports, Running};
 use crate::sessions::Stage;
 use crate::survey::{Purpose, Upload};
 use crate::table::SessionId;
+
+/// The priority of programs.
+const USUAL: u32 = PRIORITY_USUAL as u32;
 
 /// Something that `init` does and then says whether it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,8 +215,13 @@ impl Daemon {
             return self.fail(client, no_priority(priority));
         }
         let Some((running, _)) = self.running_or_fail(client) else { return };
-        let allowed = running.allowed(peer, pid);
-        let asked = allowed.and_then(|_| running.order(client, Order::Priority { pid, priority }));
+        // More than others' programs have, or even servers, is not for everybody to take.
+        let allowed = running.allowed(peer, pid).and_then(|_| match priority {
+            0..=USUAL => Ok(()),
+            _ if peer.is_root() => Ok(()),
+            _ => Err(format!("only root can give a priority above {USUAL}: use sudo")),
+        });
+        let asked = allowed.and_then(|()| running.order(client, Order::Priority { pid, priority }));
         self.fail_if(client, asked.err());
     }
 

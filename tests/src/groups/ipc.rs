@@ -381,6 +381,7 @@ fn only_the_owner_decides(guest: &TestGuest) -> Result<()> {
     await_idle(guest)?;
     let users = ant::start_as(guest, "user", "--cpu 3 -- spin");
     let pid = ant::await_process(guest, "spin", "running")?.pid;
+    expect(&as_user(format!("antctl priority {pid} 3"))?, 1, "only root can give")?;
     expect(&as_user(format!("antctl priority {pid} 1; antctl move {pid} 2"))?, 0, "to CPU 2")?;
     drop(users);
     await_idle(guest)

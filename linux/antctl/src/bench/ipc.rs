@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use super::samples::Samples;
-use super::{Unit, futex, own_command, pipe};
+use super::{Unit, futex, own_command, pipe, why};
 
 /// What to measure.
 #[derive(Args, Debug)]
@@ -85,7 +85,7 @@ fn measure_ant(options: &Options) -> Result<String> {
     let mut server = Server(start(options.server, "serve")?.stdin(Stdio::null()).spawn()?);
     let output = start(options.client, &options.count.to_string())?.output()?;
     if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        bail!("{}", why(&output.stderr));
     }
     ensure!(server.0.wait()?.success(), "the server failed");
     Ok(String::from_utf8(output.stdout)?)

@@ -47,9 +47,22 @@ fn own_command() -> Result<Command> {
     Ok(Command::new(std::env::current_exe().context("cannot find antctl itself")?))
 }
 
+/// What `antctl run` printed as to why it failed, without what will be said anyway: who says it.
+fn why(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let text = text.trim_end();
+    text.strip_prefix("antctl: ").unwrap_or(text).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Unit;
+    use super::{Unit, why};
+
+    #[test]
+    fn who_complains_is_said_once() {
+        assert_eq!(why(b"antctl: AnT is not running\n"), "AnT is not running");
+        assert_eq!(why(b"bench-null: no\n"), "bench-null: no");
+    }
 
     #[test]
     fn the_command_line_names_the_unit() {

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::samples::Samples;
-use super::{Unit, futex, own_command};
+use super::{Unit, futex, own_command, why};
 
 /// The measured things take turns in so many rounds, so that what disturbs one disturbs all.
 const ROUNDS: usize = 5;
@@ -91,7 +91,7 @@ fn delegated_getpid(count: usize, cpu: Option<u32>) -> Result<Vec<u64>> {
     }
     let output = command.args(["--", "bench-null", &count.to_string()]).output()?;
     if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        bail!("{}", why(&output.stderr));
     }
     let text = String::from_utf8(output.stdout)?;
     let samples: Vec<u64> = text.lines().map(str::parse).collect::<Result<_, _>>()?;
