@@ -122,7 +122,7 @@ abi_struct! {
         pub core: u32,
         /// One of `STATE_*`.
         pub state: u32,
-        /// Pages of memory that it owns.
+        /// Pages of memory that it has, page tables and ICA pages that it was lent included.
         pub pages: u32,
         /// Its own priority.
         pub priority: u32,

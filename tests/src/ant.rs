@@ -94,6 +94,8 @@ pub struct Process {
     pub state: String,
     /// Its own priority.
     pub priority: u32,
+    /// How much memory it has, in words.
+    pub memory: String,
     /// Who runs it.
     pub user: String,
     /// Linux's number of its proxy; 0 if it has none.
@@ -122,7 +124,7 @@ fn process(line: &str) -> Option<Process> {
     let mut cells = cells(line);
     let (pid, cpu, kind, state) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
     let (priority, _restarts) = (cells.next()?, cells.next()?);
-    let (_calls, _memory, user) = (cells.next()?, cells.next()?, cells.next()?);
+    let (_calls, memory, user) = (cells.next()?, cells.next()?, cells.next()?);
     let (proxy, command) = (cells.next()?, cells.next()?);
     Some(Process {
         pid: pid.parse().ok()?,
@@ -130,6 +132,7 @@ fn process(line: &str) -> Option<Process> {
         kind: kind.into(),
         state: state.into(),
         priority: priority.parse().ok()?,
+        memory: memory.into(),
         user: user.into(),
         proxy: proxy.parse().unwrap_or(0),
         command: command.into(),

@@ -190,7 +190,7 @@ impl Processes {
         let Some(mut loader) = self.loaders[place].take() else { return Progress::Call };
         let free_before = memory.free_pages();
         let progress = loader.advance(process, memory);
-        process.public().add_pages(free_before - memory.free_pages());
+        process.public().add_pages((free_before - memory.free_pages()) as i64);
         if matches!(progress, Progress::Call) {
             self.loaders[place] = Some(loader);
         } else {
@@ -232,7 +232,7 @@ fn load(
 ) -> Result<(), Failure> {
     let free_before = memory.free_pages();
     let loaded = loader::load_from(process, source, args, memory);
-    process.public().add_pages(free_before - memory.free_pages());
+    process.public().add_pages((free_before - memory.free_pages()) as i64);
     loaded
 }
 

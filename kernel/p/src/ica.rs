@@ -83,7 +83,6 @@ pub fn arrive(local: &mut Locals, slot: u8, span: Span, of_call: bool) -> Span {
         return Span::NONE;
     }
     remap(local, slot, span, Some(access));
-    note_pages(local, slot, span);
     span
 }
 
@@ -169,26 +168,25 @@ pub fn give_up(local: &mut Locals, slot: u8, span: Span) {
 pub fn take_fresh(local: &mut Locals, slot: u8, first: u32, count: u32) -> i64 {
     let span = Span::new(first, count, Transfer::HandOver);
     remap(local, slot, span, Some(Access::ReadWrite));
-    note_pages(local, slot, span);
     i64::from(first)
-}
-
-fn note_pages(local: &mut Locals, slot: u8, span: Span) {
-    if let Some(process) = local.process(slot) {
-        process.used_ica = true;
-        process.public().add_pages(u64::from(span.count()));
-    }
 }
 
 /// Maps pages in a process so, or not at all.
 fn remap(local: &mut Locals, slot: u8, span: Span, access: Option<Access>) {
     let Some(process) = local.process(slot) else { return };
+    let mut more = 0;
     for page in pages(span) {
+        more -= i64::from(process.space.has_ica(page));
         match access.zip(TABLE.frame(page)) {
-            Some((access, frame)) => process.space.map_ica(page, frame, access),
+            Some((access, frame)) => {
+                process.space.map_ica(page, frame, access);
+                more += 1;
+            }
             None => process.space.unmap_ica(page),
         }
     }
+    process.used_ica |= access.is_some();
+    process.public().add_pages(more);
     flush(local, slot, span);
 }
 

@@ -159,7 +159,7 @@ pub struct Public {
     pub core: AtomicU32,
     /// One of `ant_abi::syscall::STATE_*`.
     pub state: AtomicU32,
-    /// Pages it owns, tables included.
+    /// Pages it has, tables and what others have lent it included.
     pub pages: AtomicU32,
     /// Linux system calls it has made.
     pub calls: AtomicU64,
@@ -199,8 +199,8 @@ impl Public {
         }
     }
 
-    /// Adds to what the process owns.
-    pub fn add_pages(&self, pages: u64) {
+    /// Adds to what the process has, or takes away.
+    pub fn add_pages(&self, pages: i64) {
         self.pages.fetch_add(pages as u32, Ordering::Relaxed);
     }
 

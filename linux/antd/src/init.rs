@@ -51,6 +51,16 @@ struct Pending {
     limit: Option<Instant>,
 }
 
+impl Pending {
+    /// How long its answer may take once `init` gets to it.
+    fn patience(want: &Want) -> Duration {
+        match want {
+            Want::Order(_, Order::Restart { .. } | Order::Replace { .. }) => SERVER_LIMIT,
+            _ => ANSWER_LIMIT,
+        }
+    }
+}
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -175,11 +185,7 @@ impl InitChannel {
         self.next = self.next.wrapping_add(1);
         let request = Request { kind, ticket: self.next, a, b };
         socket::send(&self.socket, &[request.as_bytes(), more].concat(), &[])?;
-        let limit = match want {
-            Want::Order(_, Order::Restart { .. } | Order::Replace { .. }) => SERVER_LIMIT,
-            _ => ANSWER_LIMIT,
-        };
-        let limit = Some(Instant::now() + limit);
+        let limit = Some(Instant::now() + Pending::patience(&want));
         self.pending.insert(self.next, Pending { want, limit });
         Ok(())
     }
@@ -196,7 +202,19 @@ impl InitChannel {
                 tracing::warn!("init answered ticket {}, which nobody has", reply.ticket);
                 continue;
             };
+            self.be_patient(reply.ticket, Instant::now());
             return Some(Answer { want, late: limit.is_none(), reply, rest: rest.to_vec() });
+        }
+    }
+
+    /// `init` has answered `ticket`: it lives, and may take its time for what was asked later, which
+    /// has waited behind.
+    fn be_patient(&mut self, ticket: u32, now: Instant) {
+        for (other, Pending { want, limit }) in &mut self.pending {
+            let was_behind = other.wrapping_sub(ticket).cast_signed() > 0;
+            if let (true, Some(limit)) = (was_behind, limit) {
+                *limit = now + Pending::patience(want);
+            }
         }
     }
 
@@ -302,6 +320,19 @@ mod tests {
         let answer = channel.answer().unwrap();
         assert!(matches!(answer.want, Want::Spawn(SessionId(4))) && !answer.late);
         assert!(channel.answer().is_none());
+    }
+
+    #[test]
+    fn an_answer_gives_time_to_those_behind() {
+        let (mut channel, _init) = InitChannel::new().unwrap();
+        for session in 1..=3 {
+            channel.spawn(SessionId(session), None, 3, b"/a\0").unwrap();
+        }
+        let start = Instant::now();
+        channel.be_patient(2, start + ANSWER_LIMIT);
+        let over = channel.expired(start + ANSWER_LIMIT * 2 - Duration::from_secs(1));
+        assert_eq!(over.len(), 2, "1 and 2 were not behind 2: {over:?}");
+        assert_eq!(channel.expired(start + ANSWER_LIMIT * 3).len(), 1);
     }
 
     #[test]

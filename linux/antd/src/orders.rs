@@ -153,7 +153,7 @@ impl Running {
         if self.init_gone.is_some() {
             return Err(self.no_answer());
         }
-        self.init.order(client, order).map_err(|_| self.no_answer())
+        self.init.order(client, order).map_err(|errno| self.not_asked(errno))
     }
 
     /// `init` has answered an order.

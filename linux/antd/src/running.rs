@@ -253,6 +253,16 @@ impl Running {
         }
     }
 
+    /// Why `init` could not be asked, and what to do.
+    pub(crate) fn not_asked(&self, errno: Errno) -> String {
+        if errno == Errno::EAGAIN && self.init_gone.is_none() {
+            return "AnT takes no more requests at the moment: try again; if that does not help, \
+                    `antctl stop` brings the CPUs back"
+                .into();
+        }
+        self.no_answer()
+    }
+
     fn no_answer_of(&self, id: SessionId) -> String {
         match self.sessions.get(id).map(|session| session.stage) {
             Some(Stage::Exists { core, .. }) if self.init_gone.is_none() => {

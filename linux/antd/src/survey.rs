@@ -96,7 +96,7 @@ impl Running {
         let whole = matches!(purpose, Purpose::Processes | Purpose::Servers);
         let survey = Survey { client, purpose, processes: Vec::new() };
         let asked = if whole { self.init.list(survey) } else { self.init.servers(survey) };
-        asked.map_err(|_| self.no_answer())
+        asked.map_err(|errno| self.not_asked(errno))
     }
 
     /// Some of the processes have come.

@@ -249,11 +249,25 @@ fn init_cannot_be_killed(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl server restart init", 1, "AnT has no server init")
 }
 
+/// As `antctl ps` shows it.
+fn memory_of_init(guest: &TestGuest) -> Result<String> {
+    let all = ant::all_processes(guest)?;
+    let init = all.into_iter().find(|process| process.command == "init");
+    Ok(init.context("no init")?.memory)
+}
+
 fn one_is_replaced(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let before = serial(guest)?;
-    answers(guest, &format!("antctl server replace serial {VICTIM}"), 0, "serial was replaced")?;
-    let after = ant::await_server(guest, "serial", before.generation + 1, AT_ONCE)?;
+    let mut memory = Vec::new();
+    for generation in [1, 2].map(|more| before.generation + more) {
+        let replace = format!("antctl server replace serial {VICTIM}");
+        answers(guest, &replace, 0, "serial was replaced")?;
+        ant::await_server(guest, "serial", generation, AT_ONCE)?;
+        memory.push(memory_of_init(guest)?);
+    }
+    ensure!(memory[0] == memory[1], "init takes up more and more: {memory:?}");
+    let after = serial(guest)?;
     ensure!(after.restarts == before.restarts, "{after:?}");
     let said = format!("count: 1 0, generation {}\n", after.generation);
     answers(guest, "antctl run -- victim call count", 0, &said)?;

@@ -107,9 +107,9 @@ impl Running {
             ending: None,
             awaited: None,
         });
-        self.init.spawn(id, core, path_len, &words).map_err(|_| {
+        self.init.spawn(id, core, path_len, &words).map_err(|errno| {
             self.sessions.remove(id);
-            self.no_answer()
+            self.not_asked(errno)
         })
     }
 

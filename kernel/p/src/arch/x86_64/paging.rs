@@ -308,6 +308,12 @@ impl AddressSpace {
         unsafe { (*self.ica_entry(page)).set_frame(frame(phys), access.flags()) }
     }
 
+    /// Whether page `page` of the ICA is mapped.
+    pub fn has_ica(&self, page: u32) -> bool {
+        // SAFETY: as in `map_ica`.
+        unsafe { !(*self.ica_entry(page)).is_unused() }
+    }
+
     /// Takes page `page` of the ICA out. It must be flushed.
     pub fn unmap_ica(&mut self, page: u32) {
         // SAFETY: as in `map_ica`.
