@@ -248,10 +248,11 @@ impl Locals {
     /// otherwise), or who is over for room in the ring to the m-kernel, which does not say when there
     /// is some.
     pub(crate) fn set_timer(&mut self) {
-        let retry = || clock::now().saturating_add(clock::cycles(RETRY_US));
-        let retry = (!self.over.is_empty()).then(retry);
-        let deadlines = [self.queue.deadline(), self.deadlines.next(), retry];
-        let deadline = deadlines.into_iter().flatten().min();
+        let mut deadline = earlier(self.queue.deadline(), self.deadlines.next());
+        if !self.over.is_empty() {
+            let retry = clock::now().saturating_add(clock::cycles(RETRY_US));
+            deadline = earlier(deadline, Some(retry));
+        }
         if deadline != self.deadline {
             self.timer.set(deadline);
             self.deadline = deadline;
@@ -261,5 +262,12 @@ impl Locals {
     /// The timer has fired, early or late: whoever still waits needs it set again.
     pub(crate) fn timer_fired(&mut self) {
         self.deadline = None;
+    }
+}
+
+fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
