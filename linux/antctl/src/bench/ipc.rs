@@ -10,15 +10,17 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use super::samples::Samples;
 use super::{Unit, futex, own_command, pipe, why};
+use crate::arguments::cpu;
+use crate::output::counted;
 
 /// What to measure.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The client runs on this CPU of AnT's (Linux's number)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cpu)]
     client: u32,
     /// The server runs on this one; the same is fine
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cpu)]
     server: u32,
     /// Round trips of each kind
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5_000))]
@@ -47,8 +49,11 @@ pub fn run(options: &Options) -> Result<()> {
     let pipe = pipe::round_trips(count, cpus).context("the pipe round trip failed")?;
     let unit = Unit::here();
     println!(
-        "{count} round trips each, in {}; client on CPU {}, server on CPU {}",
-        unit.name, options.client, options.server
+        "{} each, in {}; client on CPU {}, server on CPU {}",
+        counted(options.count.into(), "round trip"),
+        unit.name,
+        options.client,
+        options.server
     );
     println!("{:WIDTH$}  {:>9}  {:>9}  {:>9}", "", "min", "median", "p99");
     for (name, what) in KINDS {
