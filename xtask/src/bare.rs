@@ -99,8 +99,14 @@ pub fn build_kernel() -> Result<()> {
     for program in build::executables(&messages) {
         build::install_stripped(&program, &out, &["--strip-debug"])?;
     }
+    Ok(())
+}
+
+/// Says how large the kernel is that was built.
+pub fn say_weight() -> Result<()> {
+    let out = paths::bare_programs();
     let (all, alone) = (weigh(&out.join("ant-kernel"))?, weigh(&out.join("ant-p-kernel-alone"))?);
-    eprintln!("        {all}; a p-kernel alone: {alone}");
+    eprintln!("  kernel: {all}; a p-kernel alone: {alone}");
     Ok(())
 }
 

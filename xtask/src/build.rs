@@ -53,7 +53,10 @@ fn build(parts: &[Part], version: &str) -> Result<()> {
             Part::Module => drop(module::build(version, Warnings::Default)?),
             Part::Linux => linux_programs::build()?,
             Part::Programs => bare::build_programs()?,
-            Part::Kernel => bare::build_kernel()?,
+            Part::Kernel => {
+                bare::build_kernel()?;
+                bare::say_weight()?;
+            }
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ant_abi::ipc::PRIORITIES;
 use antd::cpu_list::{ParseError, parse_cpus, parse_memory};
 use antd::protocol::IMAGE;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench;
@@ -64,6 +65,7 @@ pub enum Command {
         #[arg(short, long, default_value = "TERM")]
         signal: String,
         /// Number of the process, as `antctl ps` shows it
+        #[arg(value_parser = pid)]
         pid: u32,
     },
     /// Give a process of AnT another priority
@@ -72,6 +74,7 @@ pub enum Command {
     /// servers, and give any.
     Priority {
         /// Number of the process, as `antctl ps` shows it
+        #[arg(value_parser = pid)]
         pid: u32,
         /// The priority: 0, the lowest, to 7
         #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(..=PRIORITIES as i64 - 1))]
@@ -82,8 +85,10 @@ pub enum Command {
     /// Of one's own; root can do it to others', too, and to servers.
     Move {
         /// Number of the process, as `antctl ps` shows it
+        #[arg(value_parser = pid)]
         pid: u32,
         /// The CPU, by Linux's number
+        #[arg(value_parser = cpu)]
         cpu: u32,
     },
     /// List, restart or replace AnT's OS servers
@@ -114,7 +119,7 @@ pub enum Command {
         /// How
         injection: InjectionName,
         /// Which CPU: Linux's number
-        #[arg(long)]
+        #[arg(long, value_parser = cpu)]
         cpu: u32,
     },
 }
@@ -129,6 +134,7 @@ pub enum ServerCommand {
     /// Who waits for it is told that it is another one by now.
     Restart {
         /// Its name, as `antctl server list` shows it
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
     /// Put another program in the place of a server, while AnT runs (root)
@@ -142,6 +148,7 @@ Example:
   sudo antctl server replace serial target/serial")]
     Replace {
         /// The server's name, as `antctl server list` shows it
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The new program: an ELF file, linked for AnT, of at most 1 MiB
         file: PathBuf,
@@ -197,7 +204,7 @@ The program runs as you, in this directory, with this terminal. A PROGRAM withou
 for in /usr/lib/ant/apps, then in PATH. Ctrl-C ends it; a second Ctrl-C does not wait for that.
 
 Exit status: the program's; 128 + signal if a fault or a signal ended it; 127 if it was not found;
-126 if it cannot be run on AnT; 125 if antctl, antd or AnT failed.
+126 if it cannot be run on AnT; 125 if antctl, antd or AnT failed; 2 if this command line is wrong.
 
 Examples:
   antctl run -- wc /etc/services
@@ -205,7 +212,7 @@ Examples:
   echo hello | antctl run -- wc")]
 pub struct RunArguments {
     /// CPU to run on, by Linux's number; AnT chooses if it is not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cpu)]
     pub cpu: Option<u32>,
     /// The program
     #[arg(value_name = "PROGRAM", required = true)]
@@ -253,6 +260,15 @@ fn cpus(text: &str) -> Result<Cpus, ParseError> {
     parse_cpus(text).map(Cpus)
 }
 
+/// A CPU by its number.
+pub fn cpu(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "not the number of a CPU")
+}
+
+fn pid(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "not the number of a process: `antctl ps` shows them")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,6 +301,16 @@ mod tests {
         assert_eq!(boot.image.to_str(), Some(IMAGE));
         assert_eq!(boot.device, DeviceName::Com2);
         assert!(Arguments::try_parse_from(["antctl", "boot", "--cpus", "3-1"]).is_err());
+    }
+
+    #[test]
+    fn what_is_no_number_is_said_in_words() {
+        let error = |words: &[&str]| Arguments::try_parse_from(words).unwrap_err().to_string();
+        let text = error(&["antctl", "run", "--cpu", "abc", "wc"]);
+        assert!(text.contains("'--cpu <N>': not the number of a CPU"), "{text}");
+        let text = error(&["antctl", "kill", "abc"]);
+        assert!(text.contains("not the number of a process"), "{text}");
+        assert!(Arguments::try_parse_from(["antctl", "server", "restart", ""]).is_err());
     }
 
     #[test]

@@ -13,6 +13,8 @@ use nix::errno::Errno;
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often that is looked at.
 const START_STEP: Duration = Duration::from_millis(10);
+/// How long a daemon that hung up may take to be gone.
+const DYING: Duration = Duration::from_millis(500);
 
 /// `antd` was not reached, or did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -113,12 +115,27 @@ pub fn connect() -> Result<Daemon, ConnectError> {
     }
 }
 
+/// One request to the daemon, one reply. It is started first if it does not run; only root can.
+///
+/// # Errors
+///
+/// It could not be started, or died.
+pub fn start_and_ask(request: &Request) -> Result<Reply, ConnectError> {
+    match connect().and_then(|daemon| daemon.ask(request)) {
+        // It was dying when it was found: another one can start when it is gone.
+        Err(ConnectError::Died) => std::thread::sleep(DYING),
+        Err(ConnectError::NoDaemon) => {}
+        result => return result,
+    }
+    start()?.ask(request)
+}
+
 /// Connects to the daemon; starts it first if it does not run. Only root can.
 ///
 /// # Errors
 ///
 /// It could not be started.
-pub fn start() -> Result<Daemon, ConnectError> {
+fn start() -> Result<Daemon, ConnectError> {
     match connect() {
         Err(ConnectError::NoDaemon) => {}
         result => return result,

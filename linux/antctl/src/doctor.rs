@@ -16,7 +16,7 @@ use nix::unistd::Uid;
 
 use crate::Failure;
 use crate::connect::{ConnectError, connect};
-use crate::output::{self, Look, paint};
+use crate::output::{self, Look, counted, paint};
 
 /// Memory that a first trial takes.
 const TRIAL_MEMORY: u64 = 256 << 20;
@@ -133,10 +133,11 @@ fn cpus(ants: &[u32]) -> Check {
     let online = read("/sys/devices/system/cpu/online");
     let online = online.trim();
     let count = count_cpus(online);
+    let cpus = counted(count.into(), "CPU");
     let others = if ants.is_empty() { String::new() } else { format!(", {} AnT's", ants.len()) };
     Check::of(
         count as usize + ants.len() >= 2,
-        format!("{count} CPUs online ({online}){others}; CPU 0 stays Linux's"),
+        format!("{cpus} online ({online}){others}; CPU 0 stays Linux's"),
         "AnT needs a CPU beside CPU 0: give the machine more, or bring one online",
     )
 }

@@ -25,7 +25,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
 use arguments::{Arguments, Bench, BootArguments, Command, DeviceName, InjectionName};
-use connect::{ConnectError, connect, start};
+use connect::{ConnectError, connect, start_and_ask};
 
 /// Exit status: it did not work.
 const FAILED: u8 = 1;
@@ -114,7 +114,7 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, Failure> {
             DeviceName::None => DeviceChoice::None,
         },
     });
-    match refused(start()?.ask(&request)?)? {
+    match refused(start_and_ask(&request)?)? {
         Reply::Booted { layout, notes } => {
             let mut text = format!("AnT runs: {}\n", layout.in_words());
             notes.iter().for_each(|note| text.push_str(&format!("  {note}\n")));

@@ -9,7 +9,7 @@ use antd::protocol::{
     CoreStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status,
 };
 
-use crate::output::{Look, Table, cell, paint};
+use crate::output::{Look, Table, cell, counted, paint};
 
 /// AnT's processes.
 pub fn processes(processes: &[Process]) -> String {
@@ -138,12 +138,13 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
     let calls: u64 = partition.cores.iter().map(|core| core.calls).sum();
     let _ = writeln!(
         text,
-        "AnT {} for {}: partition {}, {}, {} programs, {calls} calls",
+        "AnT {} for {}: partition {}, {}, {}, {}",
         paint("runs", Look::Green),
         duration(partition.uptime_s),
         partition.number,
         memory_in_words(partition.memory),
-        partition.programs,
+        counted(partition.programs as u64, "program"),
+        counted(calls, "call"),
     );
     let _ = writeln!(
         text,
@@ -153,11 +154,11 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
     );
     let _ = writeln!(
         text,
-        "Proxies: {} serve, {} wait; {} forks, {} wake-ups (antd is process {})",
+        "Proxies: {} serve, {} wait; {}, {} (antd is process {})",
         partition.proxies,
         partition.proxies_idle,
-        partition.forks,
-        partition.wakes,
+        counted(partition.forks, "fork"),
+        counted(partition.wakes, "wake-up"),
         status.antd_pid
     );
     let _ = writeln!(text, "Devices: {}", devices(&partition.devices));

@@ -17,6 +17,9 @@ use crate::sessions::Stage;
 use crate::survey::{Purpose, Upload};
 use crate::table::SessionId;
 
+/// Number of `init`, AnT's first process.
+const INIT: u32 = 1;
+
 /// The priority of programs.
 const USUAL: u32 = PRIORITY_USUAL as u32;
 
@@ -91,6 +94,9 @@ impl Order {
                 format!("{server} was not restarted: {}", why_no_server(result))
             }
             (Order::Replace { server }, _) => not_replaced(server, &why_no_server(result)),
+            (Order::Kill { pid: INIT, .. }, Some(Error::NotPermitted)) => {
+                "AnT does not allow that init is ended: `antctl stop` ends AnT".into()
+            }
             (Order::Priority { priority, .. }, Some(Error::Invalid)) => no_priority(*priority),
             (Order::Move { pid, .. }, Some(Error::Busy | Error::Again)) => {
                 format!("process {pid} cannot be moved now: try again")
@@ -289,6 +295,13 @@ impl Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_would_end_init_is_told_what_ends_ant() {
+        let order = Order::Kill { pid: INIT, signal: 9 };
+        let text = order.refusal(Error::NotPermitted.to_return() as i32);
+        assert!(text.contains("`antctl stop` ends AnT"), "{text}");
+    }
 
     #[test]
     fn who_fails_to_replace_is_told_that_the_old_one_goes_on() {

@@ -30,7 +30,7 @@ pub enum ProgramError {
     #[error("it came in no sealed memory file")]
     NotSealed,
     /// Reading it, or passing it on, failed.
-    #[error("{0}")]
+    #[error("{}", .0.desc())]
     Failed(Errno),
 }
 

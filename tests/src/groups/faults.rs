@@ -20,6 +20,7 @@ pub fn group() -> Group {
         .test("inject_needs_permission", inject_needs_permission)
         .test("stop_with_calls_in_flight", stop_with_calls_in_flight)
         .test("antd_killed", antd_killed)
+        .test("boot_while_antd_dies", boot_while_antd_dies)
         .test("antd_ended", antd_ended)
         .test("inits_proxy_killed", inits_proxy_killed)
         .test("panic_of_a_p_kernel", panic_of_a_p_kernel)
@@ -184,6 +185,18 @@ fn antd_killed(guest: &TestGuest) -> Result<()> {
     guest.succeed(&format!("kill -9 {}", antd_pid(guest)?))?;
     all_end(programs, "antd died")?;
     is_as_before(guest)
+}
+
+fn boot_while_antd_dies(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let antd = antd_pid(guest)?;
+    // It takes the connection no more.
+    guest.succeed(&format!("kill -STOP {antd}"))?;
+    let boot = guest.spawn("antctl boot --cpus 1-3 --memory 64M");
+    guest.wait_until("pidof antctl", SOON)?;
+    guest.succeed(&format!("sleep 0.5; kill -9 {antd}"))?;
+    expect(&boot.wait(SOON)?, 0, "AnT runs")?;
+    ant::works_on(guest, &[1, 2, 3])
 }
 
 fn antd_ended(guest: &TestGuest) -> Result<()> {

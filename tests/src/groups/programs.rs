@@ -92,7 +92,9 @@ fn wc_says_what_is_missing(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     as_gnu(guest, "wc /no/such/file")?;
     as_gnu(guest, &format!("wc {LICENSES}/BSD /no/such/file"))?;
-    as_gnu(guest, "wc /dev")
+    as_gnu(guest, "wc /dev")?;
+    let text = "wc: write error: No space left on device\n";
+    answers(guest, "antctl run -- wc /dev/null /dev/null > /dev/full", 1, text)
 }
 
 fn cp_copies_any_size(guest: &TestGuest) -> Result<()> {
@@ -134,7 +136,7 @@ fn getpid_once_takes_a_proxy_each(guest: &TestGuest) -> Result<()> {
 
 fn exit_statuses(guest: &TestGuest) -> Result<()> {
     up(guest)?;
-    answers(guest, "antctl run -- getpid", 0, "1 calls")?;
+    answers(guest, "antctl run -- getpid", 0, "1 call, pid")?;
     answers(guest, "antctl run -- wc /no/such", 1, "")?;
     answers(guest, "antctl run -- getpid many", 2, "usage: getpid")?;
     answers(guest, "antctl run -- crash panic", 101, "asked for")?;
@@ -165,11 +167,11 @@ fn lookup(guest: &TestGuest) -> Result<()> {
         "mkdir -p /tmp/bin && cp {APPS}/getpid /tmp/bin/mine && cp {APPS}/getpid /tmp/bin/wc"
     ))?;
     let path = "PATH=/tmp/bin:$PATH";
-    answers(guest, &format!("{path} antctl run -- mine"), 0, "1 calls")?;
+    answers(guest, &format!("{path} antctl run -- mine"), 0, "1 call, pid")?;
     // AnT's own come before PATH.
     answers(guest, &format!("{path} antctl run -- wc /dev/null"), 0, " 0 /dev/null")?;
     for command in ["/tmp/bin/mine", "./mine", "../bin/mine", "./wc"] {
-        answers(guest, &format!("cd /tmp/bin && antctl run -- {command}"), 0, "1 calls")?;
+        answers(guest, &format!("cd /tmp/bin && antctl run -- {command}"), 0, "1 call, pid")?;
     }
     // Without a slash the directory does not count.
     answers(guest, "cd /tmp/bin && antctl run -- mine", 127, "mine: no such program")

@@ -2,9 +2,11 @@
 
 use core::fmt;
 
+use ant_abi::Error;
 use ant_abi::syscall::LOG_WRITE_MAX;
 use arrayvec::ArrayString;
 
+use crate::linux::Errno;
 use crate::{ant, linux};
 
 /// A descriptor that text can be written to; collects a line before it asks Linux.
@@ -12,19 +14,23 @@ use crate::{ant, linux};
 pub struct Writer {
     fd: i32,
     line: arrayvec::ArrayVec<u8, 1024>,
+    error: Option<Errno>,
 }
 
 impl Writer {
     /// Writes to descriptor `fd`.
     pub const fn new(fd: i32) -> Self {
-        Self { fd, line: arrayvec::ArrayVec::new_const() }
+        Self { fd, line: arrayvec::ArrayVec::new_const(), error: None }
     }
 
     /// Writes out what has been collected.
     pub fn flush(&mut self) -> fmt::Result {
         let result = linux::write_all(self.fd, &self.line);
         self.line.clear();
-        result.map_err(|_| fmt::Error)
+        result.map_err(|error| {
+            self.error = Some(error);
+            fmt::Error
+        })
     }
 }
 
@@ -42,8 +48,15 @@ impl fmt::Write for Writer {
 
 /// Prints to a descriptor; whether all of it got there.
 pub fn print(fd: i32, args: fmt::Arguments<'_>) -> bool {
+    try_print(fd, args).is_ok()
+}
+
+/// As [`print`]; why not.
+pub fn try_print(fd: i32, args: fmt::Arguments<'_>) -> linux::Result<()> {
     let mut writer = Writer::new(fd);
-    fmt::write(&mut writer, args).and_then(|()| writer.flush()).is_ok()
+    let written = fmt::write(&mut writer, args).and_then(|()| writer.flush());
+    // What has no form of its own to print is a fault of the caller's.
+    written.map_err(|_| writer.error.unwrap_or(Error::Invalid.into()))
 }
 
 /// Writes a line into the kernel log, cut where that cuts.

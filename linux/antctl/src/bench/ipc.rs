@@ -1,22 +1,26 @@
 //! `antctl bench ipc`: what processes of AnT pay to talk to each other, beside Linux's pipe and
 //! futex in the same run.
 
-use std::process::{Child, Command, Stdio};
+use std::io::Read;
+use std::process::{Child, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use super::samples::Samples;
 use super::{Unit, futex, own_command, pipe, why};
+use crate::arguments::cpu;
+use crate::output::counted;
 
 /// What to measure.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The client runs on this CPU of AnT's (Linux's number)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cpu)]
     client: u32,
     /// The server runs on this one; the same is fine
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cpu)]
     server: u32,
     /// Round trips of each kind
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=5_000))]
@@ -45,8 +49,11 @@ pub fn run(options: &Options) -> Result<()> {
     let pipe = pipe::round_trips(count, cpus).context("the pipe round trip failed")?;
     let unit = Unit::here();
     println!(
-        "{count} round trips each, in {}; client on CPU {}, server on CPU {}",
-        unit.name, options.client, options.server
+        "{} each, in {}; client on CPU {}, server on CPU {}",
+        counted(options.count.into(), "round trip"),
+        unit.name,
+        options.client,
+        options.server
     );
     println!("{:WIDTH$}  {:>9}  {:>9}  {:>9}", "", "min", "median", "p99");
     for (name, what) in KINDS {
@@ -82,25 +89,44 @@ fn figures(text: &str, name: &str) -> Result<[u64; 3]> {
 
 /// Has AnT's program measure itself against a second one; its lines.
 fn measure_ant(options: &Options) -> Result<String> {
-    let mut server = Server(start(options.server, "serve")?.stdin(Stdio::null()).spawn()?);
-    let output = start(options.client, &options.count.to_string())?.output()?;
-    if !output.status.success() {
-        bail!("{}", why(&output.stderr));
+    let mut server = start(options.server, "serve")?;
+    let mut client = start(options.client, &options.count.to_string())?;
+    // A client without a server would wait for it.
+    waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
+    if server.0.try_wait()?.is_some() {
+        server.succeeds()?;
     }
-    ensure!(server.0.wait()?.success(), "the server failed");
-    Ok(String::from_utf8(output.stdout)?)
+    client.succeeds()?;
+    server.succeeds()?;
+    let mut text = String::new();
+    client.0.stdout.take().context("no output")?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
-fn start(cpu: u32, argument: &str) -> Result<Command> {
+fn start(cpu: u32, argument: &str) -> Result<Started> {
     let mut command = own_command()?;
     command.args(["run", "--cpu", &cpu.to_string(), "--", "bench-ipc", argument]);
-    Ok(command)
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(Started(command.spawn()?))
 }
 
-/// `antctl run` of the server. It does not outlive the measurement.
-struct Server(Child);
+/// `antctl run` of the client or the server. It does not outlive the measurement. What it prints
+/// fits a pipe.
+struct Started(Child);
 
-impl Drop for Server {
+impl Started {
+    /// Waits for its end, and says why it failed if it did.
+    fn succeeds(&mut self) -> Result<()> {
+        if self.0.wait()?.success() {
+            return Ok(());
+        }
+        let mut complaint = Vec::new();
+        self.0.stderr.take().context("no complaint")?.read_to_end(&mut complaint)?;
+        bail!("{}", why(&complaint));
+    }
+}
+
+impl Drop for Started {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

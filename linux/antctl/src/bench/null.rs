@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::samples::Samples;
 use super::{Unit, futex, own_command, why};
+use crate::arguments::cpu;
+use crate::output::counted;
 
 /// The measured things take turns in so many rounds, so that what disturbs one disturbs all.
 const ROUNDS: usize = 5;
@@ -14,7 +16,7 @@ const ROUNDS: usize = 5;
 #[derive(Args, Debug)]
 pub struct Options {
     /// Measure the program on this CPU of AnT's (Linux's number)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cpu)]
     cpu: Option<u32>,
     /// Calls of each kind
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(5..=25_000))]
@@ -58,7 +60,7 @@ pub fn run(options: &Options) -> Result<()> {
 fn print(rows: &[Row; 3], count: u32) {
     let width = rows.iter().map(|row| row.what.len()).max().unwrap_or(0);
     let unit = Unit::here();
-    println!("{count} calls each, in {}", unit.name);
+    println!("{} each, in {}", counted(count.into(), "call"), unit.name);
     println!("{:width$}  {:>9}  {:>9}  {:>9}", "", "min", "median", "p99");
     for Row { what, samples } in rows {
         let figures = [samples.min(), samples.median(), samples.percentile(99)];

@@ -15,6 +15,7 @@ use clap::Args;
 use super::Unit;
 use super::native::{Programs, read_stamp};
 use super::samples::Samples;
+use crate::arguments::cpu;
 use crate::connect::connect;
 use crate::{ask, need_root};
 
@@ -31,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Args, Debug)]
 pub struct Options {
     /// The program runs on this CPU of AnT's (Linux's number)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = cpu)]
     cpu: Option<u32>,
     /// Processes of each kind
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(5..=5_000))]

@@ -20,7 +20,10 @@ fn main(args: Args) -> i32 {
         }
     };
     match ask(count, once) {
-        Ok(pid) => i32::from(!println!("{count} calls, pid {pid}")),
+        Ok(pid) => {
+            let plural = if count == 1 { "" } else { "s" };
+            i32::from(!println!("{count} call{plural}, pid {pid}"))
+        }
         Err((call, error)) => {
             eprintln!("getpid: call {call}: {error}");
             1

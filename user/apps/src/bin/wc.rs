@@ -4,7 +4,7 @@
 #![no_main]
 
 use ant_rt::linux::{self, O_RDONLY};
-use ant_rt::{Args, eprintln, println};
+use ant_rt::{Args, eprintln, io::try_print};
 use core::ffi::CStr;
 
 ant_rt::program!(main);
@@ -28,26 +28,32 @@ fn main(args: Args) -> i32 {
     if args.len() < 2 {
         let (counts, read) = count(0);
         let status = read.map_or_else(|error| report("standard input", error), |()| 0);
-        return status | i32::from(!print(counts, stdin_width(), ""));
+        return written(print(counts, stdin_width(), ""), status);
     }
     let width = width(args);
     let mut total = Counts::default();
     let mut status = 0;
+    let mut printed = Ok(());
     for path in names(args) {
         let name = path.to_str().unwrap_or("?");
         match count_file(path) {
             Ok((counts, read)) => {
                 status = read.map_or_else(|error| report(name, error), |()| status);
                 total += counts;
-                status |= i32::from(!print(counts, width, name));
+                printed = printed.and(print(counts, width, name));
             }
             Err(error) => status = report(name, error),
         }
     }
     if args.len() > 2 {
-        status |= i32::from(!print(total, width, "total"));
+        printed = printed.and(print(total, width, "total"));
     }
-    status
+    written(printed, status)
+}
+
+/// Says once what went wrong with the output; the exit status, `status` if nothing did.
+fn written(printed: linux::Result<()>, status: i32) -> i32 {
+    printed.map_or_else(|error| report("write error", error), |()| status)
 }
 
 /// GNU's column width: the digits of the files' sizes added up; 7 if one is not an ordinary file.
@@ -106,10 +112,10 @@ fn count(fd: i32) -> (Counts, linux::Result<()>) {
     }
 }
 
-fn print(counts: Counts, width: usize, name: &str) -> bool {
+fn print(counts: Counts, width: usize, name: &str) -> linux::Result<()> {
     let Counts { lines, words, bytes } = counts;
     let gap = if name.is_empty() { "" } else { " " };
-    println!("{lines:width$} {words:width$} {bytes:width$}{gap}{name}")
+    try_print(1, format_args!("{lines:width$} {words:width$} {bytes:width$}{gap}{name}\n"))
 }
 
 fn report(name: &str, error: linux::Errno) -> i32 {
