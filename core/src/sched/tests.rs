@@ -157,8 +157,9 @@ fn a_switch_to_one_that_is_runnable_does_nothing() {
 #[test]
 fn the_core_is_not_passed_when_another_may_want_it() {
     let mut queue = RunQueue::new(SLICE);
-    assert!(!queue.can_pass(HIGH), "nobody has it");
+    assert!(queue.can_pass(LOW), "nobody wants it");
     queue.add(1, MIDDLE);
+    assert!(!queue.can_pass(MIDDLE) && !queue.can_pass(HIGH), "nobody has it, and one wants it");
     queue.pick(0);
     assert!(queue.can_pass(LOW) && queue.can_pass(HIGH), "nobody else is there");
     queue.add(2, MIDDLE);
