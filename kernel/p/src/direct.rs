@@ -12,7 +12,7 @@ use ant_abi::ipc::{
     CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
-use ant_core::ipc::{CallOptions, Message, Parts, Request, Target, Token};
+use ant_core::ipc::{CallOptions, Message, Packet, Parts, Request, Target, Token};
 use ant_core::packets::PACKET_WORDS;
 use ant_core::sched::RunQueue;
 
@@ -41,27 +41,32 @@ pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
     if vector != VECTOR_SYSCALL || core.local.someone_goes() {
         return Next::Unserved;
     }
-    let Some(process) = core.local.process(slot) else { return Next::Unserved };
-    let next = match process.context.syscall() {
-        (IPC_CALL, operands) => call(core, slot, operands),
-        (IPC_REPLY_RECEIVE, operands) => reply_receive(core, slot, operands),
-        _ => None,
-    };
-    next.unwrap_or(Next::Unserved)
+    exchange(core, slot).unwrap_or(Next::Unserved)
 }
 
 #[inline]
-fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Option<Next> {
-    let here = core.index();
-    let client = core.local.process(slot)?;
-    if !is_words_only(client, timeout) {
+fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
+    let context = &core.local.process(slot)?.context;
+    let (number, [to, timeout, flags]) = context.syscall();
+    if timeout != FOREVER || !context.is_words_only() {
         return None;
     }
-    let Handle { endpoint, incarnation, generation, badge } = client.handles.get(number).ok()?;
-    let state = endpoints::state(endpoint);
+    match number {
+        IPC_CALL => call(core, slot, to, flags),
+        IPC_REPLY_RECEIVE => reply_receive(core, slot, Token(to)),
+        _ => None,
+    }
+}
+
+#[inline]
+fn call(core: &mut Core, slot: u8, number: u64, flags: u64) -> Option<Next> {
+    let here = core.index();
+    let client = core.local.process(slot)?;
+    let handle = client.handles.get(number).ok()?;
+    let state = handle.state().ok()?;
+    let Handle { endpoint, generation, badge, .. } = handle;
     let Target::Bound { core: there, server } = state.target else { return None };
-    let is_current = (incarnation, generation) == (state.incarnation, state.generation);
-    if !is_current {
+    if generation != state.generation {
         return None;
     }
     let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
@@ -81,20 +86,14 @@ fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Option
         let message = Message::of(client.context.words());
         client.waits_for_reply(calling);
         let packet = core.station.call_across(slot, options, (there, server), message);
-        core.local.queue.block_current();
-        ipc::post(here, there, &packet);
-        Some(Next::Packet)
+        Some(leave_core(core, there, &packet))
     }
 }
 
 #[inline]
-fn reply_receive(core: &mut Core, slot: u8, [token, timeout, _]: [u64; 3]) -> Option<Next> {
+fn reply_receive(core: &mut Core, slot: u8, token: Token) -> Option<Next> {
     let here = core.index();
     let server = core.local.process(slot)?;
-    if !is_words_only(server, timeout) {
-        return None;
-    }
-    let token = Token(token);
     if usize::from(token.core()) == here {
         let Pair { leaves: server, takes, queue } = pair(&mut core.local, slot, token.client())?;
         let client = core.station.reply_directly(slot, token, endpoints::has_bits)?;
@@ -106,9 +105,7 @@ fn reply_receive(core: &mut Core, slot: u8, [token, timeout, _]: [u64; 3]) -> Op
         let replied = core.station.reply_across(slot, token, message, endpoints::has_bits);
         let (there, packet) = replied?;
         server.waits_for_message();
-        core.local.queue.block_current();
-        ipc::post(here, there, &packet);
-        Some(Next::Packet)
+        Some(leave_core(core, there, &packet))
     }
 }
 
@@ -172,10 +169,12 @@ impl Owned {
     }
 }
 
-/// Whether what a process sends is words alone, and it then waits for as long as it takes.
+/// Sends a packet for the process that has run, and waits now.
 #[inline]
-fn is_words_only(process: &Owned, timeout: u64) -> bool {
-    process.context.is_words_only() && timeout == FOREVER
+fn leave_core(core: &mut Core, there: u8, packet: &Packet) -> Next {
+    core.local.queue.block_current();
+    ipc::post(core.index(), there, packet);
+    Next::Packet
 }
 
 /// Who passes the core to whom.

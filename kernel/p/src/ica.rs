@@ -176,14 +176,14 @@ fn remap(local: &mut Locals, slot: u8, span: Span, access: Option<Access>) {
     let Some(process) = local.process(slot) else { return };
     let mut more = 0;
     for page in pages(span) {
-        more -= i64::from(process.space.has_ica(page));
-        match access.zip(TABLE.frame(page)) {
+        let had = match access.zip(TABLE.frame(page)) {
             Some((access, frame)) => {
-                process.space.map_ica(page, frame, access);
                 more += 1;
+                process.space.map_ica(page, frame, access)
             }
             None => process.space.unmap_ica(page),
-        }
+        };
+        more -= i64::from(had);
     }
     process.used_ica |= access.is_some();
     process.public().add_pages(more);

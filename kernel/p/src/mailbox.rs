@@ -201,18 +201,11 @@ pub unsafe fn place(to: usize, memory: *mut u8) {
     RINGS[to].store(memory as u64, Ordering::Release);
 }
 
-fn ring(from: usize, to: usize) -> &'static PacketRing {
-    let cores = shared::core_count();
-    assert!(from < cores && to < cores);
-    let rings = RINGS[to].load(Ordering::Relaxed) as *const PacketRing;
-    // SAFETY: as in `incoming`.
-    unsafe { &*rings.add(from) }
-}
-
 /// The rings to one core, by the core that sends.
 pub type Incoming = &'static [PacketRing];
 
-/// The rings to core `to`, which is the caller's.
+/// The rings to core `to`.
+#[inline]
 pub fn incoming(to: usize) -> Incoming {
     let rings = RINGS[to].load(Ordering::Acquire) as *const PacketRing;
     assert!(!rings.is_null());
@@ -235,7 +228,7 @@ pub fn post(from: usize, to: usize, packet: &Packet) -> Result<(), Full> {
 
 #[inline(always)]
 fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
-    ring(from, to).push(words)?;
+    incoming(to)[from].push(words)?;
     if ATTENTION[to].needs_doorbell() {
         apic::ring_core(to);
     }
@@ -244,7 +237,7 @@ fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> 
 
 /// Whether core `to` takes messages, so that one more that can be refused may be sent.
 pub fn has_room(from: usize, to: usize) -> bool {
-    from == to || ring(from, to).has_room(REFUSABLE)
+    from == to || incoming(to)[from].has_room(REFUSABLE)
 }
 
 /// The next message in a ring to this core.

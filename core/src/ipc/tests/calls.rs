@@ -63,34 +63,22 @@ fn a_server_that_waits_gets_the_call_at_once() {
 
 #[test]
 fn a_call_and_its_reply_go_directly() {
-    let mut world = world(0);
-    world.goes_directly = true;
-    assert_eq!(world.receive(SERVER), None);
-    for _ in 0..2 {
-        let call = world.call(CLIENT, Ask::at(1));
-        assert!(world.got(SERVER).is_some());
-        world.reply_receive(SERVER, call);
-        assert!(world.is_replied(call));
+    // Between cores, each is sent directly and taken directly.
+    for (core, went_directly) in [(0, 4), (1, 8)] {
+        let mut world = world(core);
+        world.goes_directly = true;
+        assert_eq!(world.receive(SERVER), None);
+        for _ in 0..2 {
+            let call = world.call(CLIENT, Ask::at(1));
+            world.drain();
+            assert!(world.got(SERVER).is_some());
+            world.reply_receive(SERVER, call);
+            world.drain();
+            assert!(world.is_replied(call));
+        }
+        assert_eq!(world.went_directly, went_directly);
+        world.finish();
     }
-    assert_eq!(world.went_directly, 4);
-    world.finish();
-}
-
-#[test]
-fn a_call_to_another_core_and_its_reply_go_directly() {
-    let mut world = world(1);
-    world.goes_directly = true;
-    assert_eq!(world.receive(SERVER), None);
-    for _ in 0..2 {
-        let call = world.call(CLIENT, Ask::at(1));
-        world.drain();
-        assert!(world.got(SERVER).is_some());
-        world.reply_receive(SERVER, call);
-        world.drain();
-        assert!(world.is_replied(call));
-    }
-    assert_eq!(world.went_directly, 8);
-    world.finish();
 }
 
 #[test]

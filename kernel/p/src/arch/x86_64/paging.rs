@@ -302,22 +302,22 @@ impl AddressSpace {
     }
 
     /// Maps page `page` of the ICA, in place of what was there. Who lost access by it must be
-    /// flushed.
-    pub fn map_ica(&mut self, page: u32, phys: u64, access: Access) {
+    /// flushed. Says whether something was.
+    pub fn map_ica(&mut self, page: u32, phys: u64, access: Access) -> bool {
         // SAFETY: an entry of this address space's own tables.
-        unsafe { (*self.ica_entry(page)).set_frame(frame(phys), access.flags()) }
+        let entry = unsafe { &mut *self.ica_entry(page) };
+        let was_mapped = !entry.is_unused();
+        entry.set_frame(frame(phys), access.flags());
+        was_mapped
     }
 
-    /// Whether page `page` of the ICA is mapped.
-    pub fn has_ica(&self, page: u32) -> bool {
+    /// Takes page `page` of the ICA out. It must be flushed. Says whether it was mapped.
+    pub fn unmap_ica(&mut self, page: u32) -> bool {
         // SAFETY: as in `map_ica`.
-        unsafe { !(*self.ica_entry(page)).is_unused() }
-    }
-
-    /// Takes page `page` of the ICA out. It must be flushed.
-    pub fn unmap_ica(&mut self, page: u32) {
-        // SAFETY: as in `map_ica`.
-        unsafe { (*self.ica_entry(page)).set_unused() }
+        let entry = unsafe { &mut *self.ica_entry(page) };
+        let was_mapped = !entry.is_unused();
+        entry.set_unused();
+        was_mapped
     }
 
     /// The real address of page `page` of the ICA, if the process has it.
