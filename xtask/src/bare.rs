@@ -43,10 +43,7 @@ pub fn build_programs() -> Result<()> {
     build_all("AnT servers", cargo(&toolchain::find_bare()?), packages, &servers)?;
     let mut init = cargo(&toolchain::find_bare()?);
     init.args(["-p", INIT]).env(SERVERS_DIR, servers);
-    for program in build::executables(&step::run("AnT init", &mut init)?) {
-        build::install_stripped(&program, &out, &["--strip-all"])?;
-    }
-    Ok(())
+    build::install("AnT init", &mut init, &out, &["--strip-all"])
 }
 
 /// Packages of the OS servers.
@@ -95,11 +92,7 @@ pub fn build_kernel() -> Result<()> {
     let init = out.join("ant-init");
     // Without an init yet, the kernel can still be compiled; it has nothing to start.
     cargo.env("ANT_INIT_ELF", if init.exists() { &init } else { Path::new("/dev/null") });
-    let messages = step::run("AnT kernel", &mut cargo)?;
-    for program in build::executables(&messages) {
-        build::install_stripped(&program, &out, &["--strip-debug"])?;
-    }
-    Ok(())
+    build::install("AnT kernel", &mut cargo, &out, &["--strip-debug"])
 }
 
 /// Says how large the kernel is that was built.
@@ -115,16 +108,11 @@ pub fn build_test_kernel() -> Result<()> {
     let (programs, out) = (paths::bare_programs(), paths::test_kernel());
     let mut init = cargo(&toolchain::find_bare()?);
     init.args(["-p", INIT, "--features", "tests"]).env(SERVERS_DIR, programs);
-    for program in build::executables(&step::run("AnT init for tests", &mut init)?) {
-        build::install_stripped(&program, &out, &["--strip-all"])?;
-    }
+    build::install("AnT init for tests", &mut init, &out, &["--strip-all"])?;
     let mut kernel = cargo(&toolchain::find_bare()?);
     kernel.args(["-p", "ant-kernel", "--bin", "ant-kernel", "--features", "tests"]);
     kernel.env("ANT_INIT_ELF", out.join(INIT));
-    for program in build::executables(&step::run("AnT kernel for tests", &mut kernel)?) {
-        build::install_stripped(&program, &out, &["--strip-debug"])?;
-    }
-    Ok(())
+    build::install("AnT kernel for tests", &mut kernel, &out, &["--strip-debug"])
 }
 
 /// Code and data of a kernel, in words: what `size` says of it.

@@ -1,7 +1,7 @@
 //! `./ant build`: everything that a guest (or a real machine) needs, under `target/ant`.
 
 use crate::module::{self, Warnings};
-use crate::{bare, linux_programs, setup};
+use crate::{bare, linux_programs, setup, step};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
@@ -86,6 +86,12 @@ pub fn executables(messages: &str) -> Vec<PathBuf> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
         .collect()
+}
+
+/// Runs the build `cargo`, shown as `name`, and puts its programs into `dir` after `strip` with `how`.
+pub fn install(name: &str, cargo: &mut Command, dir: &Path, how: &[&str]) -> Result<()> {
+    let programs = executables(&step::run(name, cargo)?);
+    programs.iter().try_for_each(|program| install_stripped(program, dir, how))
 }
 
 /// Puts `program` into `dir` after `strip` with `how`; a file that stays the same is not touched.

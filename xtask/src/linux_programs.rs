@@ -1,7 +1,7 @@
 //! Builds the Linux programs, static, so that they run in any guest.
 
+use crate::build;
 use crate::toolchain::host_cargo;
-use crate::{build, step};
 use ant_vm::paths;
 use anyhow::Result;
 use std::process::Command;
@@ -15,11 +15,7 @@ pub fn build() -> Result<()> {
     for package in PACKAGES {
         cargo.args(["--package", package]);
     }
-    let messages = step::run("Linux programs", &mut cargo)?;
-    for program in build::executables(&messages) {
-        build::install_stripped(&program, &paths::linux_programs(), &["--strip-debug"])?;
-    }
-    Ok(())
+    build::install("Linux programs", &mut cargo, &paths::linux_programs(), &["--strip-debug"])
 }
 
 /// A cargo that builds for Linux, as `./ant` built xtask, and says which programs it made.
