@@ -27,6 +27,7 @@ pub fn group() -> Group {
         .test("the_console_says_hello", the_console_says_hello)
         .test("programs_reach_the_console", programs_reach_the_console)
         .test("killed_ones_come_back", killed_ones_come_back)
+        .test("killed_ones_have_clients", killed_ones_have_clients)
         .test("moved_ones_stay_there", moved_ones_stay_there)
         .test("init_cannot_be_killed", init_cannot_be_killed)
         .test("one_is_replaced", one_is_replaced)
@@ -205,6 +206,46 @@ fn killed_ones_come_back(guest: &TestGuest) -> Result<()> {
     }
     await_console("AnT: serial console, generation 2")?;
     bystanders.go_on(guest)
+}
+
+/// The servers themselves, whatever they are at: receiving, serving, with requests unread.
+fn killed_ones_have_clients(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    up(guest)?;
+    let until_enough = |command: &str| {
+        guest.spawn(&format!("until [ -e /tmp/enough ]; do {command} || exit; done"))
+    };
+    guest.succeed("rm -f /tmp/enough")?;
+    let lookups =
+        [1, 2, 3].map(|cpu| until_enough(&format!("antctl run --cpu {cpu} -- names serial 10000")));
+    kill_thrice(guest, "name", "names serial")?;
+    guest.succeed("touch /tmp/enough")?;
+    for client in lookups {
+        let output = client.wait(SOON)?;
+        let served = |line: &str| line == "10000 requests served";
+        ensure!(output.status == 0 && output.stdout.lines().all(served), "{output:?}");
+    }
+    // What is written to the console is written once or not at all: its writer is told.
+    guest.succeed("rm /tmp/enough")?;
+    let says = until_enough("antctl run --cpu 2 -- say a line || true");
+    kill_thrice(guest, "serial", "say a line")?;
+    guest.succeed("touch /tmp/enough")?;
+    let output = says.wait(SOON)?;
+    let told = |line: &str| line == "say: PeerRestarted";
+    ensure!(output.stdout.is_empty() && output.stderr.lines().all(told), "{output:?}");
+    answers(guest, "antctl run -- say all there", 0, "")?;
+    await_console("all there")
+}
+
+/// Kills the server three times, each time when at least one such client runs.
+fn kill_thrice(guest: &TestGuest, name: &str, client: &str) -> Result<()> {
+    let generation = ant::server(guest, name)?.generation;
+    for kill_number in 1..=3 {
+        ant::await_started(guest, 1, client)?;
+        kill(guest, name)?;
+        ant::await_server(guest, name, generation + kill_number, AT_ONCE)?;
+    }
+    Ok(())
 }
 
 fn moved_ones_stay_there(guest: &TestGuest) -> Result<()> {
