@@ -12,6 +12,8 @@ const END: u8 = u8::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) endpoint: u8,
+    /// The endpoint's generation when it was last known to be the right one.
+    pub(super) generation: u32,
     pub(super) badge: u32,
     pub(super) message: Message,
 }

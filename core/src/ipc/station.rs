@@ -33,6 +33,8 @@ pub enum Target {
 pub trait Outside {
     /// Who receives at an endpoint, and the endpoint's generation: raised whenever a receiver goes.
     fn target(&self, endpoint: u8) -> (Target, u32);
+    /// The endpoint's first generation: those before it were another endpoint's of the same number.
+    fn began(&self, endpoint: u8) -> u32;
     /// Sends to another core; the order between two cores is kept.
     fn post(&mut self, core: u8, packet: Packet);
     /// The call of a client of this core is over.
@@ -157,7 +159,7 @@ enum Client {
     Withdrawing {
         sequence: u32,
         why: Withdrawal,
-        endpoint: u8,
+        options: CallOptions,
     },
 }
 
@@ -170,6 +172,8 @@ struct Local {
     endpoint: Option<u8>,
     /// Another receives at its endpoint; it was not told yet.
     retired: bool,
+    /// What it received last were notification bits.
+    notified: bool,
     /// Its own priority.
     base: u8,
     /// The priority it runs with.
@@ -184,6 +188,7 @@ impl Local {
         receiving: false,
         endpoint: None,
         retired: false,
+        notified: false,
         base: 0,
         effective: 0,
         callers: Priorities::NONE,
@@ -300,13 +305,18 @@ impl Station {
         if core::mem::take(&mut local.retired) {
             return Some(Received::Notification(NOTIFY_RETIRE));
         }
-        if let Some(endpoint) = local.endpoint {
+        let notified = core::mem::take(&mut local.notified);
+        let endpoint = local.endpoint;
+        let first = self.queue.first(server);
+        // In turns, so that neither keeps the other from it.
+        if let Some(endpoint) = endpoint.filter(|_| !notified || first.is_none()) {
             let bits = outside.take_bits(endpoint);
             if bits != 0 {
+                self.local(server).notified = true;
                 return Some(Received::Notification(bits));
             }
         }
-        let received = match self.queue.first(server) {
+        let received = match first {
             Some(Item::Call(client)) => self.receive_call(client),
             Some(Item::Send(place)) => self.queue.take_send(server, place).map(|sent| {
                 outside.send_left(sent.endpoint);
@@ -362,7 +372,7 @@ impl Station {
         outside: &mut impl Outside,
     ) -> Result<(), Bounds> {
         let CallOptions { endpoint, badge, .. } = options;
-        let (target, generation) = outside.target(endpoint);
+        let (target, generation) = target(endpoint, options.generation, outside);
         match target {
             Target::Closed => Err(Bounds::Closed),
             _ if generation != options.generation && !options.across_restarts => {
@@ -370,8 +380,8 @@ impl Station {
             }
             Target::Unbound => Err(Bounds::Unbound),
             Target::Bound { core, server } => {
-                let sent = Sent { endpoint, badge, message };
-                self.forward(core, server, generation, priority, sent, outside);
+                let sent = Sent { endpoint, generation, badge, message };
+                self.forward(core, server, priority, sent, outside);
                 Ok(())
             }
         }
@@ -386,7 +396,9 @@ impl Station {
         } else if self.local(server).receiving {
             let bits = outside.take_bits(endpoint);
             if bits != 0 {
-                self.local(server).receiving = false;
+                let local = self.local(server);
+                local.receiving = false;
+                local.notified = true;
                 outside.received(server, Received::Notification(bits));
             }
         }
@@ -476,8 +488,9 @@ impl Station {
             Packet::Boost { client, sequence, priority } => {
                 self.boost(client, from, sequence, priority, outside);
             }
-            Packet::Send(Request { endpoint, badge, priority, message, .. }) => {
-                self.resend(priority, Sent { endpoint, badge, message }, outside);
+            Packet::Send(Request { endpoint, generation, badge, priority, message, .. }) => {
+                let sent = Sent { endpoint, generation, badge, message };
+                self.resend(priority, sent, outside);
             }
             Packet::Poke { endpoint } => self.notify(endpoint, outside),
         }
@@ -512,7 +525,7 @@ impl Station {
         outside: &mut impl Outside,
     ) {
         let CallOptions { endpoint, across_restarts, .. } = options;
-        let (target, generation) = outside.target(endpoint);
+        let (target, generation) = target(endpoint, options.generation, outside);
         if target != Target::Closed && generation != options.generation {
             if !across_restarts {
                 self.local(client).client = Client::Idle;
@@ -658,12 +671,11 @@ impl Station {
 
     /// How a call ends whose server has ended.
     fn restarted(&mut self, client: u8, outside: &impl Outside) -> Ending {
-        let endpoint = match self.local(client).client {
-            Client::Sent { options, .. } => options.endpoint,
-            Client::Withdrawing { endpoint, .. } => endpoint,
+        let options = match self.local(client).client {
+            Client::Sent { options, .. } | Client::Withdrawing { options, .. } => options,
             Client::Idle | Client::Waiting(_) => return Ending::Closed,
         };
-        match outside.target(endpoint) {
+        match target(options.endpoint, options.generation, outside) {
             (Target::Closed, _) => Ending::Closed,
             (_, generation) => Ending::Restarted { generation },
         }
@@ -731,9 +743,9 @@ impl Station {
 
     /// Puts a message where it belongs now, or drops it.
     fn resend(&mut self, priority: u8, sent: Sent, outside: &mut impl Outside) {
-        match outside.target(sent.endpoint) {
+        match target(sent.endpoint, sent.generation, outside) {
             (Target::Bound { core, server }, generation) => {
-                self.forward(core, server, generation, priority, sent, outside);
+                self.forward(core, server, priority, Sent { generation, ..sent }, outside);
             }
             (Target::Unbound | Target::Closed, _) => drop_send(&sent, outside),
         }
@@ -743,12 +755,11 @@ impl Station {
         &mut self,
         core: u8,
         server: u8,
-        generation: u32,
         priority: u8,
         sent: Sent,
         outside: &mut impl Outside,
     ) {
-        let Sent { endpoint, badge, message } = sent;
+        let Sent { endpoint, generation, badge, message } = sent;
         if core != self.core {
             let request = Request { server, endpoint, generation, badge, priority, message };
             outside.post(core, Packet::Send(request));
@@ -772,8 +783,7 @@ impl Station {
                 self.forget(client, core, sequence, outside);
             }
             Client::Sent { sequence, core, options } => {
-                let endpoint = options.endpoint;
-                self.local(client).client = Client::Withdrawing { sequence, why, endpoint };
+                self.local(client).client = Client::Withdrawing { sequence, why, options };
                 outside.post(core, Packet::Cancel { client, sequence });
                 return Gone::Later;
             }
@@ -885,6 +895,17 @@ impl Station {
             outside.set_priority(slot, priority);
         }
     }
+}
+
+/// Who receives at an endpoint, and its generation, for who knew it in generation `known`.
+fn target(endpoint: u8, known: u32, outside: &impl Outside) -> (Target, u32) {
+    let (target, generation) = outside.target(endpoint);
+    // Generations are numbered in a circle.
+    let is_before = |began: u32| (known.wrapping_sub(began) as i32) < 0;
+    if generation != known && is_before(outside.began(endpoint)) {
+        return (Target::Closed, generation);
+    }
+    (target, generation)
 }
 
 fn drop_send(sent: &Sent, outside: &mut impl Outside) {

@@ -18,7 +18,7 @@ const CLOSED: u64 = 3;
 pub struct State {
     /// Who receives.
     pub target: Target,
-    /// Raised whenever a receiver goes. Begins with 1.
+    /// Raised whenever a receiver goes, and when the number is used for another endpoint.
     pub generation: u32,
     /// Raised when the number is used for another endpoint.
     pub incarnation: u16,
@@ -50,6 +50,8 @@ impl State {
 
 struct Endpoint {
     state: AtomicU64,
+    /// Its first generation.
+    began: AtomicU32,
     /// Notification bits that nobody has received.
     bits: AtomicU64,
     /// Messages sent that nobody has received.
@@ -57,7 +59,12 @@ struct Endpoint {
 }
 
 static TABLE: [Endpoint; ENDPOINTS] = [const {
-    Endpoint { state: AtomicU64::new(0), bits: AtomicU64::new(0), sends: AtomicU32::new(0) }
+    Endpoint {
+        state: AtomicU64::new(0),
+        began: AtomicU32::new(0),
+        bits: AtomicU64::new(0),
+        sends: AtomicU32::new(0),
+    }
 }; ENDPOINTS];
 
 #[inline]
@@ -78,6 +85,11 @@ pub fn target(number: u8) -> (Target, u32) {
     (state.target, state.generation)
 }
 
+/// The first generation of the endpoint that has this number.
+pub fn began(number: u8) -> u32 {
+    endpoint(number).began.load(Ordering::Acquire)
+}
+
 /// Whether process `server` of core `core` receives at an endpoint now, in this generation.
 #[inline]
 pub fn is_bound(number: u8, core: usize, server: u8, generation: u32) -> bool {
@@ -94,8 +106,11 @@ pub fn create(target: Target) -> Option<(u8, State)> {
     let endpoint = &TABLE[number];
     let last = State::decode(endpoint.state.load(Ordering::Relaxed));
     let incarnation = last.incarnation.wrapping_add(1).max(1);
-    let state = State { target, generation: 1, incarnation };
+    let generation = last.generation.wrapping_add(1).max(1);
+    let state = State { target, generation, incarnation };
     endpoint.bits.store(0, Ordering::Relaxed);
+    // Who knows the endpoint by its state knows when it began.
+    endpoint.began.store(generation, Ordering::Release);
     endpoint.state.store(state.encode(), Ordering::Release);
     Some((number as u8, state))
 }
@@ -147,8 +162,8 @@ fn change(number: u8, mut change: impl FnMut(State) -> State) -> Option<u32> {
 /// Lets the number be used again: handles to it find another incarnation. The m-kernel only, when
 /// it is closed and every core knows.
 pub fn free(number: u8) {
-    let state = state(number);
-    let word = FREE << 62 | u64::from(state.incarnation) << 32;
+    let State { incarnation, generation, .. } = state(number);
+    let word = FREE << 62 | u64::from(incarnation) << 32 | u64::from(generation);
     endpoint(number).state.store(word, Ordering::Release);
 }
 

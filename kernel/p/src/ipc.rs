@@ -298,6 +298,10 @@ impl Outside for Locals {
         endpoints::target(endpoint)
     }
 
+    fn began(&self, endpoint: u8) -> u32 {
+        endpoints::began(endpoint)
+    }
+
     fn post(&mut self, core: u8, packet: Packet) {
         post(self.index(), core, &packet);
     }

@@ -145,6 +145,7 @@ impl Station {
         }
         local.callers.remove(caller.priority);
         local.receiving = true;
+        local.notified = false;
         self.callers[at] = None;
         Some(())
     }

@@ -18,6 +18,7 @@ enum Step {
     Assign { by: u8, endpoint: u8, who: u8 },
     Unbind { by: u8, endpoint: u8 },
     Close { by: u8, endpoint: u8 },
+    OpenAgain { endpoint: u8 },
     Call { who: u8, ask: Ask },
     Receive { who: u8 },
     StopReceiving { who: u8 },
@@ -71,6 +72,7 @@ fn rare_step() -> impl Strategy<Value = Step> {
         1 => by().prop_map(|(by, endpoint)| Step::Unbind { by, endpoint }),
         1 => (by(), 0..5_u8).prop_map(|((by, endpoint), chance)| match chance {
             0 => Step::Close { by, endpoint },
+            1 | 2 => Step::OpenAgain { endpoint },
             _ => Step::Drain,
         }),
         6 => who().prop_map(|who| Step::TimeOut { who }),
@@ -119,6 +121,11 @@ impl World {
                 }
             }
             Step::Close { by, endpoint } => self.close(by % cores, endpoint),
+            Step::OpenAgain { endpoint } => {
+                if !self.is_open(endpoint) {
+                    self.open_again(endpoint);
+                }
+            }
             Step::Move { who, to } => {
                 let Some(slot) = self.lives(who) else { return };
                 if self.is_quiet(slot) && self.machine.processes[&slot].core != to % cores {

@@ -8,7 +8,7 @@ use crate::ipc::Message;
 use crate::ipc::queue::{Item, Queue, SENDS, Sent};
 
 fn sent(number: u64) -> Sent {
-    Sent { endpoint: 3, badge: 4, message: Message::of([number, 0, 0, 0]) }
+    Sent { endpoint: 3, generation: 1, badge: 4, message: Message::of([number, 0, 0, 0]) }
 }
 
 fn contents(queue: &Queue, server: u8) -> Vec<(Item, u8)> {

@@ -283,6 +283,29 @@ fn a_server_ends_after_its_endpoint() {
 }
 
 #[test]
+fn another_endpoint_has_the_number_of_one_that_closed() {
+    for (new, clients) in [(0, 0), (0, 1), (1, 1), (1, 2)] {
+        let mut world = world(new, clients);
+        let served = world.call(CLIENT, Ask::at(AT).across());
+        world.drain();
+        assert_eq!(world.receive_call(OLD), served);
+        // On their way, or in the old server's queue, while the number gets another meaning.
+        let queued = world.call(SECOND, Ask::at(AT).across());
+        let sent = world.send(THIRD, Ask::at(AT).across());
+        assert!(sent.is_ok());
+        world.close(0, AT);
+        world.end(OLD);
+        world.open_again(AT);
+        world.assign(0, AT, Some(NEW));
+        world.drain();
+        assert_eq!(world.ending(served), Some(Ending::Closed));
+        assert_eq!(world.ending(queued), Some(Ending::Closed));
+        assert_eq!(world.receive(NEW), None, "nothing was meant for it");
+        world.finish();
+    }
+}
+
+#[test]
 fn a_process_that_moves_is_found_again() {
     everywhere(|world| {
         let call = world.call(CLIENT, Ask::at(AT));

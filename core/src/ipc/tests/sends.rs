@@ -1,5 +1,7 @@
 //! Messages that nobody waits for, and notifications.
 
+use std::vec::Vec;
+
 use super::world::{Ask, World};
 use crate::ipc::queue::SENDS;
 use crate::ipc::{Bounds, Received};
@@ -113,6 +115,27 @@ fn bits_come_together_and_first() {
         world.notify(1, AT, 2);
         world.drain();
         assert_eq!(world.got(SERVER), Some(Received::Notification(2)));
+    });
+}
+
+#[test]
+fn bits_and_requests_take_turns() {
+    both(|world| {
+        let call = world.call(SENDER, Ask::at(AT));
+        world.drain();
+        let mut got = Vec::new();
+        for _ in 0..3 {
+            world.notify(0, AT, 1);
+            got.push(world.receive(SERVER).unwrap());
+        }
+        let [Received::Notification(1), Received::Call { message, .. }, Received::Notification(1)] =
+            got[..]
+        else {
+            panic!("{got:?}")
+        };
+        assert_eq!(message.words[0], call);
+        world.notify(0, AT, 1);
+        assert_eq!(world.receive(SERVER), Some(Received::Notification(1)), "no request waits");
     });
 }
 

@@ -141,6 +141,16 @@ impl World {
         self.tell_all(by, endpoint);
     }
 
+    /// The number of an endpoint that is closed is another's from now on, to which all have handles.
+    pub(super) fn open_again(&mut self, endpoint: u8) {
+        let state = &mut self.machine.endpoints[usize::from(endpoint)];
+        state.begin_again();
+        let generation = state.generation;
+        for process in self.machine.processes.values_mut() {
+            process.known[usize::from(endpoint)] = generation;
+        }
+    }
+
     fn tell(&mut self, by: u8, core: u8, item: Item) {
         if by == core {
             self.arrive(by, core, item);
@@ -301,7 +311,7 @@ impl World {
         let badge = id as u32 ^ 0x3333_0000;
         let options = CallOptions { endpoint, generation, across_restarts, badge };
         self.machine.endpoints[usize::from(endpoint)].waits += 1;
-        self.machine.sends.insert(id, SendRecord::new(endpoint, badge));
+        self.machine.sends.insert(id, SendRecord::new(options));
         let message = Message::of([id, 3, 4, !id]);
         let result = self.on(core, |station, side| station.send(priority, options, message, side));
         if let Err(bounds) = result {

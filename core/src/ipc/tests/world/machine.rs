@@ -51,6 +51,8 @@ impl Process {
 pub(in super::super) struct Endpoint {
     pub(in super::super) target: Target,
     pub(in super::super) generation: u32,
+    /// Its first generation: those before were another's.
+    pub(super) began: u32,
     pub(in super::super) bits: u64,
     /// Messages sent that wait.
     pub(super) waits: usize,
@@ -63,6 +65,21 @@ impl Endpoint {
             self.generation += 1;
         }
         self.target = target;
+    }
+
+    /// Another endpoint has this number.
+    pub(super) fn begin_again(&mut self) {
+        assert_eq!(self.target, Target::Closed);
+        self.generation += 1;
+        self.began = self.generation;
+        self.target = Target::Unbound;
+        self.bits = 0;
+    }
+
+    /// Whether a message for generation `meant` is not for the endpoint of a server of generation
+    /// `its`, but for another one of its number.
+    fn divides(&self, meant: u32, its: u32) -> bool {
+        meant < self.began && self.began <= its
     }
 }
 
@@ -127,13 +144,15 @@ pub(super) enum Fate {
 
 pub(in super::super) struct SendRecord {
     pub(super) endpoint: u8,
+    pub(super) generation: u32,
     pub(super) badge: u32,
     pub(super) fate: Fate,
 }
 
 impl SendRecord {
-    pub(super) fn new(endpoint: u8, badge: u32) -> Self {
-        Self { endpoint, badge, fate: Fate::Open }
+    pub(super) fn new(options: CallOptions) -> Self {
+        let CallOptions { endpoint, generation, badge, .. } = options;
+        Self { endpoint, generation, badge, fate: Fate::Open }
     }
 }
 
@@ -154,7 +173,8 @@ pub(in super::super) struct Machine {
 
 impl Machine {
     pub(super) fn new(cores: u8) -> Self {
-        let endpoint = |_| Endpoint { target: Target::Unbound, generation: 1, bits: 0, waits: 0 };
+        let endpoint =
+            |_| Endpoint { target: Target::Unbound, generation: 1, began: 1, bits: 0, waits: 0 };
         Self {
             rings: vec![vec![VecDeque::new(); usize::from(cores)]; usize::from(cores)],
             endpoints: (0..ENDPOINTS).map(endpoint).collect(),
@@ -204,7 +224,10 @@ impl Machine {
             }
             Received::Send { badge, message } => {
                 self.settle(message.words[0], Fate::Received);
-                assert_eq!(badge, self.sends[&message.words[0]].badge);
+                let sent = &self.sends[&message.words[0]];
+                assert_eq!(badge, sent.badge);
+                let at = &self.endpoints[usize::from(sent.endpoint)];
+                assert!(!at.divides(sent.generation, self.processes[&server].generation));
                 assert_eq!(message.words[3], !message.words[0]);
             }
         }
@@ -225,6 +248,8 @@ impl Machine {
         let (client, is_over, options) = (call.client, call.client_over, call.options);
         let is_meant = self.processes[&server].generation == options.generation;
         assert!(is_meant || options.across_restarts, "it was meant for another generation");
+        let at = &self.endpoints[usize::from(options.endpoint)];
+        assert!(!at.divides(options.generation, self.processes[&server].generation));
         assert!(is_over || self.processes[&client].doing == Doing::Calls(id));
         let tokens = &mut self.processes.get_mut(&server).expect("a process").tokens;
         assert!(tokens.iter().all(|&(its, _)| its != token));
@@ -259,6 +284,7 @@ impl Machine {
     fn check_ending(&self, id: u64, ending: Ending) {
         let call = &self.calls[&id];
         let endpoint = &self.endpoints[usize::from(call.options.endpoint)];
+        let is_of_now = endpoint.began <= call.options.generation;
         let is_replied = call.replied || self.replying.is_some_and(|(its, _)| its == id);
         assert_eq!(is_replied, matches!(ending, Ending::Reply(_)), "{ending:?}");
         assert!(call.is_back(), "{ending:?}, and the pages are lent");
@@ -266,13 +292,13 @@ impl Machine {
             Ending::Reply(message) => assert_eq!(message.words[..2], [id, 0xfeed]),
             Ending::Restarted { generation } => {
                 assert_eq!(generation, endpoint.generation);
-                assert_ne!(endpoint.target, Target::Closed);
+                assert!(is_of_now && endpoint.target != Target::Closed);
                 assert_ne!(generation, call.options.generation);
                 let is_served = call.server.is_some();
                 assert!(call.server_over || !is_served && !call.options.across_restarts);
             }
             Ending::Closed => {
-                assert_eq!(endpoint.target, Target::Closed);
+                assert!(!is_of_now || endpoint.target == Target::Closed);
                 assert!(call.server_over || call.server.is_none());
             }
             Ending::TimedOut => assert!(call.timed_out),
@@ -300,6 +326,10 @@ impl Outside for Side<'_> {
     fn target(&self, endpoint: u8) -> (Target, u32) {
         let endpoint = &self.machine.endpoints[usize::from(endpoint)];
         (endpoint.target, endpoint.generation)
+    }
+
+    fn began(&self, endpoint: u8) -> u32 {
+        self.machine.endpoints[usize::from(endpoint)].began
     }
 
     fn post(&mut self, core: u8, packet: Packet) {
