@@ -7,9 +7,13 @@ use ant_abi::Error;
 use ant_abi::ipc::{NOTIFY_RETIRE, REQUEST_ALIVE};
 use ant_api_init::{self as api, Welcome};
 
+use crate::ant::sleep_us;
 use crate::ica::SharedPages;
-use crate::ipc::{self, Handle, Message, OnRestart, Received, Reply, Request, Timeout};
+use crate::ipc::{self, CallError, Handle, Message, OnRestart, Received, Reply, Request, Timeout};
 use crate::log;
+
+/// Time until `init` is asked again, in microseconds.
+const RETRY_US: u64 = 1_000;
 
 /// What a server does.
 pub trait Service {
@@ -26,7 +30,8 @@ pub trait Service {
 /// What a server begins with.
 #[derive(Debug)]
 pub struct Start {
-    /// Generation of its endpoint: 1, or more if there was another before it.
+    /// Generation of its endpoint, raised with each server: 1 for the first, unless the endpoint's
+    /// number was another's before.
     pub generation: u32,
     /// Its state pages, as its predecessor has left them; zeroed in the beginning.
     pub state: Option<SharedPages>,
@@ -111,6 +116,12 @@ fn shall_retire() -> Result<bool, Error> {
     reply.result().map(|answer| answer == 1)
 }
 
+/// Asks until `init`'s core takes messages: a server does not end because others send so many.
 fn ask_init(message: &mut Message<'_>) -> Result<Reply, Error> {
-    Ok(ipc::call(Handle::INIT, message, Timeout::FOREVER, OnRestart::Fail)?)
+    loop {
+        match ipc::call(Handle::INIT, message, Timeout::FOREVER, OnRestart::Fail) {
+            Err(CallError::Refused(Error::Again)) => sleep_us(RETRY_US),
+            reply => return Ok(reply?),
+        }
+    }
 }

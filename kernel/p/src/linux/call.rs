@@ -140,9 +140,11 @@ fn released(core: &mut Core, slot: u8) {
             if process.is_init {
                 return without_linux(core, slot);
             }
-            log::warning!("process {}: ended, because its proxy is gone", process.pid);
-            let text = format_args!("its proxy is gone");
-            end::end(core, slot, Ending::new(END_KILLED, SIGKILL, text));
+            if process.ending.is_none() {
+                log::warning!("process {}: ended, because its proxy is gone", process.pid);
+                let text = format_args!("its proxy is gone");
+                end::end(core, slot, Ending::new(END_KILLED, SIGKILL, text));
+            }
             end::bury_if_over(core, slot);
         }
     }

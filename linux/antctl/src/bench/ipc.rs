@@ -9,7 +9,7 @@ use clap::Args;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use super::samples::Samples;
-use super::{Unit, futex, own_command, pipe, why};
+use super::{futex, own_command, pipe, print, why};
 use crate::arguments::cpu;
 use crate::output::counted;
 
@@ -47,32 +47,19 @@ pub fn run(options: &Options) -> Result<()> {
     let ant = measure_ant(options)?;
     let futex = futex::round_trips(count, cpus).context("the futex round trip failed")?;
     let pipe = pipe::round_trips(count, cpus).context("the pipe round trip failed")?;
-    let unit = Unit::here();
-    println!(
-        "{} each, in {}; client on CPU {}, server on CPU {}",
-        counted(options.count.into(), "round trip"),
-        unit.name,
-        options.client,
-        options.server
-    );
-    println!("{:WIDTH$}  {:>9}  {:>9}  {:>9}", "", "min", "median", "p99");
+    let mut rows = Vec::new();
     for (name, what) in KINDS {
-        print(what, figures(&ant, name)?, unit.ticks);
+        rows.push(((*what).into(), figures(&ant, name)?));
     }
+    let place = if cpus[0] == cpus[1] { "one CPU" } else { "two CPUs" };
     for (what, samples) in [("Linux: futex", futex), ("Linux: pipe, 32 bytes", pipe)] {
-        let samples = Samples::new(samples);
-        let place = if cpus[0] == cpus[1] { "one CPU" } else { "two CPUs" };
         let what = format!("{what}, there and back, two threads on {place}");
-        print(&what, [samples.min(), samples.median(), samples.percentile(99)], unit.ticks);
+        rows.push((what, Samples::new(samples).figures()));
     }
-    Ok(())
-}
-
-const WIDTH: usize = 62;
-
-fn print(what: &str, figures: [u64; 3], ticks: u64) {
-    let [min, median, p99] = figures.map(|figure| figure / ticks);
-    println!("{what:WIDTH$}  {min:>9}  {median:>9}  {p99:>9}");
+    let trips = counted(options.count.into(), "round trip");
+    let of =
+        format!("{trips} each, client on CPU {}, server on CPU {}", options.client, options.server);
+    print(&of, &rows)
 }
 
 /// Minimum, median and 99th percentile of one kind in the lines of AnT's program.

@@ -16,6 +16,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::output::{self, Table, cell};
+
 /// On the command line of a guest whose clock counts instructions, with how far the time-stamp
 /// counter goes for each.
 const COUNTS_INSTRUCTIONS: &str = "ant.icount=";
@@ -40,6 +42,21 @@ impl Unit {
             _ => Self { name: "TSC cycles", ticks: 1 },
         }
     }
+}
+
+/// What was measured: what it is, and minimum, median and 99th percentile of it in ticks.
+type Row = (String, [u64; 3]);
+
+/// Says what the rows are of, and prints them in this machine's unit.
+fn print(of: &str, rows: &[Row]) -> Result<()> {
+    let unit = Unit::here();
+    let mut table = Table::new(&["", ">min", ">median", ">p99"]);
+    for (what, figures) in rows {
+        let figures = figures.iter().map(|ticks| cell(ticks / unit.ticks));
+        table.row(std::iter::once(cell(what)).chain(figures).collect());
+    }
+    output::text(&format!("{of}, in {}\n{}", unit.name, table.render()))?;
+    Ok(())
 }
 
 /// A command that runs this program again, for `antctl run`.

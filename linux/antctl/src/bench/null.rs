@@ -5,9 +5,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::samples::Samples;
-use super::{Unit, futex, own_command, why};
+use super::{futex, own_command, print, why};
 use crate::arguments::cpu;
-use crate::output::counted;
+use crate::output::{self, counted};
 
 /// The measured things take turns in so many rounds, so that what disturbs one disturbs all.
 const ROUNDS: usize = 5;
@@ -21,11 +21,6 @@ pub struct Options {
     /// Calls of each kind
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(5..=25_000))]
     count: u32,
-}
-
-struct Row {
-    what: String,
-    samples: Samples,
 }
 
 /// Measures and prints.
@@ -45,34 +40,20 @@ pub fn run(options: &Options) -> Result<()> {
         [one, other] if one == other => format!("both on CPU {one}"),
         [one, other] => format!("on CPUs {one} and {other}"),
     };
+    let [native, trips, delegated] = [native, trips, delegated].map(Samples::new);
     let rows = [
-        Row { what: "getpid on Linux itself".into(), samples: Samples::new(native) },
-        Row {
-            what: format!("futex round trip, two threads {place}"),
-            samples: Samples::new(trips),
-        },
-        Row { what: "getpid from AnT, continued".into(), samples: Samples::new(delegated) },
+        ("getpid on Linux itself".into(), native.figures()),
+        (format!("futex round trip, two threads {place}"), trips.figures()),
+        ("getpid from AnT, continued".into(), delegated.figures()),
     ];
-    print(&rows, options.count);
-    Ok(())
-}
-
-fn print(rows: &[Row; 3], count: u32) {
-    let width = rows.iter().map(|row| row.what.len()).max().unwrap_or(0);
-    let unit = Unit::here();
-    println!("{} each, in {}", counted(count.into(), "call"), unit.name);
-    println!("{:width$}  {:>9}  {:>9}  {:>9}", "", "min", "median", "p99");
-    for Row { what, samples } in rows {
-        let figures = [samples.min(), samples.median(), samples.percentile(99)];
-        let [min, median, p99] = figures.map(|ticks| ticks / unit.ticks);
-        println!("{what:width$}  {min:>9}  {median:>9}  {p99:>9}");
-    }
-    let [native, trip, delegated] = rows.each_ref().map(|row| row.samples.median() as f64);
-    println!(
+    print(&format!("{} each", counted(options.count.into(), "call")), &rows)?;
+    let [native, trip, delegated] = [native, trips, delegated].map(|of| of.median() as f64);
+    output::line(&format!(
         "A call from AnT costs {:.1} calls on Linux, or {:.2} futex round trips (medians).",
         delegated / native,
         delegated / trip,
-    );
+    ))?;
+    Ok(())
 }
 
 fn native_getpid(count: usize) -> Vec<u64> {

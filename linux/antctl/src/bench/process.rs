@@ -12,8 +12,8 @@ use antd::time_stamp;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use super::Unit;
 use super::native::{Programs, read_stamp};
+use super::print;
 use super::samples::Samples;
 use crate::arguments::cpu;
 use crate::connect::connect;
@@ -74,36 +74,24 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let size = fs::metadata(&ant.path)?.len().div_ceil(1024);
     let on_ant = format!("AnT: antctl run, a program of {size} KiB");
-    let mut rows = vec![
+    let mut kinds: Vec<(String, Vec<u64>)> = vec![
         ("Linux: posix_spawn, to its first instruction".into(), native.first),
         ("Linux: posix_spawn, to its end".into(), native.end),
         (format!("{on_ant}, to its first instruction"), program.first),
         (format!("{on_ant}, to its end"), program.end),
     ];
     if let Some(name) = &options.server {
-        rows.push((format!("AnT: init starts server {name}, until it is ready"), server));
+        kinds.push((format!("AnT: init starts server {name}, until it is ready"), server));
     }
-    print(&rows, options.count / ROUNDS * ROUNDS);
-    Ok(())
+    let figures = |(what, samples)| (what, Samples::new(samples).figures());
+    let rows: Vec<_> = kinds.into_iter().map(figures).collect();
+    print(&format!("{} processes each", options.count / ROUNDS * ROUNDS), &rows)
 }
 
 /// Measures when Linux is done with what the last process has left.
 fn settled(measure: impl FnOnce() -> Result<u64>) -> Result<u64> {
     std::thread::sleep(PAUSE);
     measure()
-}
-
-fn print(rows: &[(String, Vec<u64>)], count: u32) {
-    let width = rows.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
-    let unit = Unit::here();
-    println!("{count} processes each, in {}", unit.name);
-    println!("{:width$}  {:>10}  {:>10}  {:>10}", "", "min", "median", "p99");
-    for (what, samples) in rows {
-        let samples = Samples::new(samples.clone());
-        let figures = [samples.min(), samples.median(), samples.percentile(99)];
-        let [min, median, p99] = figures.map(|ticks| ticks / unit.ticks);
-        println!("{what:width$}  {min:>10}  {median:>10}  {p99:>10}");
-    }
 }
 
 /// Runs AnT's program as `antctl run` does.

@@ -11,9 +11,9 @@ impl Samples {
         Self(values)
     }
 
-    /// The least.
-    pub fn min(&self) -> u64 {
-        self.0[0]
+    /// Minimum, median and 99th percentile.
+    pub fn figures(&self) -> [u64; 3] {
+        [self.0[0], self.median(), self.percentile(99)]
     }
 
     /// The one in the middle.
@@ -22,7 +22,7 @@ impl Samples {
     }
 
     /// The least that so many percent do not exceed.
-    pub fn percentile(&self, percent: usize) -> u64 {
+    fn percentile(&self, percent: usize) -> u64 {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0[rank - 1]
     }
@@ -35,8 +35,7 @@ mod tests {
     #[test]
     fn ranks_are_the_nearest() {
         let samples = Samples::new((1..=100).rev().collect());
-        assert_eq!((samples.min(), samples.median(), samples.percentile(99)), (1, 50, 99));
-        let one = Samples::new(vec![7]);
-        assert_eq!((one.min(), one.median(), one.percentile(99)), (7, 7, 7));
+        assert_eq!(samples.figures(), [1, 50, 99]);
+        assert_eq!(Samples::new(vec![7]).figures(), [7; 3]);
     }
 }

@@ -127,7 +127,7 @@ impl Server {
             "    Spec {{ name: {name:?}, program: include_bytes!({program:?}), \
              priority: {priority}, core: {core}, state_pages: {state_pages}, \
              ica_pages: {ica_pages}, restart: policy({tries}, {within_ms}, {delay_ms}), watch: {watch}, \
-             devices: &[{}] }},",
+             devices: &[{}] }}.checked(),",
             self.devices()
         )
         .map_err(|error| error.to_string())?;
