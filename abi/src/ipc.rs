@@ -16,12 +16,15 @@
 pub const IPC_WORDS: usize = 4;
 /// Operations that one `IPC_BATCH` can have.
 pub const BATCH_MAX: usize = 16;
-/// Messages sent with `IPC_SEND` that can wait at one endpoint.
+/// Messages sent with `IPC_SEND` that can wait at one endpoint. All programs' endpoints together have
+/// room for less than that for each.
 pub const SENDS_MAX: usize = 16;
 /// Handles that one process can have.
 pub const HANDLES: usize = 32;
 /// Endpoints of one partition.
 pub const ENDPOINTS: usize = 64;
+/// How many of them are `init`'s and the servers'; the others are programs'.
+pub const SERVER_ENDPOINTS: usize = 16;
 /// Priorities; 0 is the lowest.
 pub const PRIORITIES: usize = 8;
 /// Priority of a program that nobody gave another.
@@ -34,7 +37,8 @@ pub const PRIORITY_USUAL: u8 = 2;
 /// `PeerRestarted`: the endpoint has had another generation since the handle was last used (`rsi` =
 /// the new one); the request was not served, or was being served when the server ended; the handle
 /// works again. `PeerGone`: nobody will ever receive there. `TimedOut`: it was taken back. `Again`:
-/// the core there takes no messages at the moment.
+/// the core there takes no messages at the moment. To take a request back, the core of the server has
+/// to answer: who calls a server of a core that hangs waits until that core is back.
 pub const IPC_CALL: u64 = 0x1020;
 /// Waits for a message at the caller's endpoint, at most `rsi` microseconds. `rdi` = `RECEIVED_*`,
 /// `rdx` = badge of the handle that it came through, `rsi` = token for the reply.
@@ -45,8 +49,9 @@ pub const IPC_REPLY: u64 = 0x1022;
 /// `IPC_REPLY`, then `IPC_RECEIVE`; a token for which nobody waits is no error here, and token 0
 /// means no reply.
 pub const IPC_REPLY_RECEIVE: u64 = 0x1023;
-/// Puts the message into the queue of the endpoint of handle `rdi` and goes on. `QueueFull`: it
-/// was not sent. `Again`: nobody receives there at the moment. Its pages can be handed over or shared,
+/// Puts the message into the queue of the endpoint of handle `rdi` and goes on. Messages of one sender
+/// and one priority come in their order, but for those that are unread or under way while the receiver
+/// moves to another core or is replaced. `QueueFull`: it was not sent. `Again`: nobody receives there at the moment. Its pages can be handed over or shared,
 /// not lent.
 pub const IPC_SEND: u64 = 0x1024;
 /// Raises the notification bits `rsi` at the endpoint of handle `rdi`. They wait until they are

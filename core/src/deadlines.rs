@@ -55,14 +55,14 @@ impl Deadlines {
         self.restore(place);
     }
 
-    /// `slot` has no deadline any more. Says whether it had one.
-    pub fn clear(&mut self, slot: u8) -> bool {
+    /// `slot` has no deadline any more. The one that it had.
+    pub fn clear(&mut self, slot: u8) -> Option<u64> {
         let place = self.places.get(usize::from(slot)).copied().unwrap_or(NOWHERE);
         if place == NOWHERE {
-            return false;
+            return None;
         }
         self.remove(usize::from(place));
-        true
+        Some(self.whens[usize::from(slot)])
     }
 
     /// The earliest deadline.

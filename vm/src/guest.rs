@@ -25,6 +25,8 @@ const KVM_LIMIT: Duration = Duration::from_secs(30);
 const COMMAND_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// Extension of the file with what QEMU complains about, beside Linux's log.
 const QEMU_LOG: &str = "qemu.log";
+/// QEMU complains so about a mistake of its own.
+const QEMU_FAILED: &str = ": Assertion `";
 /// How long Linux may go on after trouble, so that its log holds the whole report.
 const REPORT_TIME: Duration = Duration::from_secs(2);
 
@@ -117,11 +119,22 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Boots `machine` and waits until it takes commands.
+    /// Boots `machine` and waits until it takes commands. If QEMU itself fails meanwhile (its MSI-X
+    /// emulation was seen to), boots once more.
     ///
     /// # Errors
     /// When there is no kernel, QEMU does not start, or Linux does not boot.
     pub fn boot(machine: &Machine, on_trouble: OnTrouble) -> Result<Self, GuestError> {
+        match Self::boot_once(machine, on_trouble) {
+            Err(GuestError::Gone { qemu, .. }) if qemu.contains(QEMU_FAILED) => {
+                eprintln!("QEMU has failed while the guest was booting; once more. {qemu}");
+                Self::boot_once(machine, on_trouble)
+            }
+            booted => booted,
+        }
+    }
+
+    fn boot_once(machine: &Machine, on_trouble: OnTrouble) -> Result<Self, GuestError> {
         let (guest, ready) = Self::start(machine, on_trouble)?;
         guest.wait_ready(&ready, BOOT_LIMIT)?;
         Ok(guest)

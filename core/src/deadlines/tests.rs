@@ -31,12 +31,12 @@ fn a_deadline_can_be_changed_and_taken_back() {
     deadlines.set(5, 300);
     deadlines.set(6, 200);
     assert_eq!(deadlines.next(), Some(200));
-    assert!(deadlines.clear(6));
-    assert!(!deadlines.clear(6));
-    assert!(!deadlines.clear(200), "there is no such slot");
+    assert_eq!(deadlines.clear(6), Some(200));
+    assert_eq!(deadlines.clear(6), None);
+    assert_eq!(deadlines.clear(200), None, "there is no such slot");
     assert_eq!(deadlines.take_due(299), None);
     assert_eq!(deadlines.take_due(u64::MAX), Some(5));
-    assert!(!deadlines.clear(5));
+    assert_eq!(deadlines.clear(5), None);
 }
 
 #[test]
@@ -84,7 +84,7 @@ proptest! {
                     model.insert(slot, when);
                 }
                 Step::Clear(slot) => {
-                    prop_assert_eq!(deadlines.clear(slot), model.remove(&slot).is_some());
+                    prop_assert_eq!(deadlines.clear(slot), model.remove(&slot));
                 }
                 Step::TakeDue(now) => {
                     let due = earliest.filter(|&(when, _)| when <= now).map(|(_, slot)| slot);

@@ -24,7 +24,7 @@ impl MKernel {
             ICA_ALLOC => {
                 ica::alloc(args[0], slot, slot == self.init, &mut self.memory).map(i64::from)
             }
-            ENDPOINT_OPEN => open(core, slot),
+            ENDPOINT_OPEN => open(core, slot, slot == self.init),
             _ => Err(Error::NoSystemCall),
         };
         self.memory.publish();
@@ -32,12 +32,11 @@ impl MKernel {
     }
 }
 
-fn open(core: usize, slot: u8) -> Result<i64, Error> {
+fn open(core: usize, slot: u8, is_init: bool) -> Result<i64, Error> {
     let core = core as u8;
     if endpoints::bound_to(core, slot).next().is_some() {
         return Err(Error::Busy);
     }
     let here = Target::Bound { core, server: slot };
-    let (endpoint, _) = endpoints::create(here).ok_or(Error::NoMemory)?;
-    Ok(i64::from(endpoint))
+    endpoints::create(here, is_init).map(i64::from).ok_or(Error::NoMemory)
 }

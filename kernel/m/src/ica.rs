@@ -8,7 +8,7 @@ use ant_core::ica::{Access, Limit, Quotas, State};
 use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::ica::{TABLE, is_mapped, pages};
 
-use crate::memory::MemoryManager;
+use crate::memory::{KEPT_FOR_SERVERS, MemoryManager};
 
 /// Takes the first pages for the LCAs, which Linux has a part in.
 pub fn reserve_lcas() {
@@ -49,11 +49,13 @@ pub fn alloc(
     let count = u32::try_from(count).ok().filter(|count| (1..=AT_A_TIME).contains(count));
     let count = count.ok_or(Error::Invalid)?;
     QUOTAS.check(slot, count)?;
-    let kept = if for_init { 0 } else { KEPT_FOR_INIT };
-    if memory.free_pages() < u64::from(count + kept) {
+    let place = QUOTAS.place(slot);
+    let promised = for_init || place.start > 0;
+    let kept_for_init = if for_init { 0 } else { KEPT_FOR_INIT.into() };
+    let kept_for_servers = if promised { 0 } else { KEPT_FOR_SERVERS };
+    if memory.free_pages() < u64::from(count) + kept_for_init + kept_for_servers {
         return Err(Error::NoMemory);
     }
-    let place = QUOTAS.place(slot);
     // Who has a promise may take more than that, elsewhere, if there is more.
     let elsewhere = || if place.start > 0 { TABLE.alloc(count) } else { None };
     let first = TABLE.alloc_in(place.clone(), count).or_else(elsewhere).ok_or(Error::NoMemory)?;

@@ -1,6 +1,6 @@
 //! The system calls of `init`: creating, starting, ending and listing processes.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, fence};
 
 use ant_abi::Error;
 use ant_abi::boot::BOOT_ALLOW_INJECT;
@@ -11,7 +11,7 @@ use ant_abi::ipc::{
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{
     FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
-    ProcessCreate, ProcessInfo, STATE_CREATED,
+    ProcessCreate, ProcessInfo, STATE_CREATED, STATE_ENDING,
 };
 use ant_core::ipc::Target;
 use ant_p::handles::Handle;
@@ -168,10 +168,9 @@ fn ended(m: &mut MKernel, core: &mut Core, slot: u8, to: u64) -> Result<(), Erro
 }
 
 fn create_endpoint(m: &mut MKernel, core: &mut Core, slot: u8) -> Result<i64, Error> {
-    // Every core has long heard that these are closed.
     m.closed.drain(..).for_each(endpoints::free);
-    let (endpoint, state) = endpoints::create(Target::Unbound).ok_or(Error::NoMemory)?;
-    let handle = Handle { endpoint, incarnation: state.incarnation, generation: 0, badge: 0 };
+    let endpoint = endpoints::create(Target::Unbound, true).ok_or(Error::NoMemory)?;
+    let handle = Handle { endpoint, began: endpoints::began(endpoint), generation: 0, badge: 0 };
     let number = core.local.caller(slot)?.handles.add(handle);
     number.map(|number| number as i64).ok_or_else(|| {
         endpoints::free(endpoint);
@@ -182,26 +181,35 @@ fn create_endpoint(m: &mut MKernel, core: &mut Core, slot: u8) -> Result<i64, Er
 fn bind(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, pid: u64) -> Result<i64, Error> {
     let handle = core.local.caller(slot)?.handles.get(number)?;
     handle.state()?;
-    let target = match pid {
-        0 => Target::Unbound,
-        pid => {
-            let server = find(pid)?;
-            let slot = process::slot_of(server);
-            // Not started yet, it is still here, wherever it will run.
-            let core = core
-                .local
-                .find_pid(pid as u32)
-                .map_or_else(|| server.core.load(Ordering::Relaxed) as u8, |_| core.index() as u8);
-            if endpoints::bound_to(core, slot).any(|other| other != handle.endpoint) {
-                // It receives elsewhere.
-                return Err(Error::Busy);
-            }
-            Target::Bound { core, server: slot }
-        }
+    let generation = match pid {
+        0 => endpoints::bind(handle.endpoint, Target::Unbound).ok_or(Error::PeerGone),
+        pid => bind_process(core, handle.endpoint, pid),
     };
-    let generation = endpoints::bind(handle.endpoint, target).ok_or(Error::PeerGone)?;
     m.tell_rebound(core, handle.endpoint);
-    Ok(i64::from(generation))
+    generation.map(i64::from)
+}
+
+fn bind_process(core: &mut Core, endpoint: u8, pid: u64) -> Result<u32, Error> {
+    let process = find(pid)?;
+    let server = process::slot_of(process);
+    // Not started yet, it is still here, wherever it will run.
+    let home = match core.local.find_pid(pid as u32) {
+        Some(_) => core.index() as u8,
+        None => process.core.load(Ordering::Relaxed) as u8,
+    };
+    if endpoints::bound_to(home, server).any(|other| other != endpoint) {
+        // It receives elsewhere.
+        return Err(Error::Busy);
+    }
+    let target = Target::Bound { core: home, server };
+    let generation = endpoints::bind(endpoint, target).ok_or(Error::PeerGone)?;
+    // If it ends meanwhile, its core sees that it is bound, or this core that it ends.
+    fence(Ordering::SeqCst);
+    if process.state.load(Ordering::Relaxed) == STATE_ENDING {
+        endpoints::leave(endpoint, home, server, Target::Unbound);
+        return Err(Error::NoProcess);
+    }
+    Ok(generation)
 }
 
 fn close(m: &mut MKernel, core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {

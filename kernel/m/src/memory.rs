@@ -71,6 +71,22 @@ impl Pages for MemoryManager {
     }
 }
 
+/// Pages that no program gets, so that servers can be started and replaced.
+pub const KEPT_FOR_SERVERS: u64 = 128;
+
+/// The memory that a program can have.
+pub struct ForPrograms<'a>(pub &'a mut MemoryManager);
+
+impl Pages for ForPrograms<'_> {
+    fn alloc(&mut self) -> Option<u64> {
+        if self.0.free_pages() > KEPT_FOR_SERVERS { self.0.alloc() } else { None }
+    }
+
+    fn free(&mut self, phys: u64) {
+        self.0.free(phys);
+    }
+}
+
 fn zero(phys: u64, count: usize) {
     // SAFETY: free pages of the partition, in the direct map.
     unsafe { direct(phys).write_bytes(0, count * PAGE_SIZE) }

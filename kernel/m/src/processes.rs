@@ -17,7 +17,7 @@ use ant_p::{endpoints, shared};
 
 use crate::ica;
 use crate::loader::{self, Failure, Loader, Progress, Source, Strings};
-use crate::memory::MemoryManager;
+use crate::memory::{ForPrograms, MemoryManager};
 
 /// Hands out ids and generations, and knows who is being loaded.
 pub struct Processes {
@@ -25,6 +25,9 @@ pub struct Processes {
     /// By slot. Too large for a kernel stack.
     loaders: &'static mut [Option<Loader>; MAX_PROCESSES],
 }
+
+/// Processes that there is always room for, so that servers can be started and replaced.
+const SLOTS_FOR_SERVERS: usize = 8;
 
 /// What a new process is to be.
 struct Plan {
@@ -64,7 +67,10 @@ impl Processes {
             has_lca: true,
             ica: ica::LIMIT_PROGRAM,
         };
-        let page = memory.alloc().ok_or(Error::NoMemory)?;
+        if process::free_slots() <= SLOTS_FOR_SERVERS {
+            return Err(Error::NoMemory);
+        }
+        let page = ForPrograms(memory).alloc().ok_or(Error::NoMemory)?;
         let kept = Strings::new(page, strings, path_len).inspect_err(|_| memory.free(page))?;
         let mut process = match self.create_empty(&plan, memory) {
             Ok(process) => process,
@@ -189,7 +195,7 @@ impl Processes {
         let place = usize::from(process.slot());
         let Some(mut loader) = self.loaders[place].take() else { return Progress::Call };
         let free_before = memory.free_pages();
-        let progress = loader.advance(process, memory);
+        let progress = loader.advance(process, &mut ForPrograms(memory));
         process.public().add_pages((free_before - memory.free_pages()) as i64);
         if matches!(progress, Progress::Call) {
             self.loaders[place] = Some(loader);

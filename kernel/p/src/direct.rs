@@ -37,8 +37,8 @@ pub enum Next {
 /// Serves the call or the reply that has ended the run of process `slot`.
 #[inline]
 pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
-    // Who wants to another core, and who is over, can go when the loop looks only.
-    if vector != VECTOR_SYSCALL || core.local.someone_goes() {
+    // Who is over can go when the loop looks only.
+    if vector != VECTOR_SYSCALL || !core.local.over.is_empty() {
         return Next::Unserved;
     }
     exchange(core, slot).unwrap_or(Next::Unserved)
@@ -46,9 +46,9 @@ pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
 
 #[inline]
 fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
-    let context = &core.local.process(slot)?.context;
-    let (number, [to, timeout, flags]) = context.syscall();
-    if timeout != FOREVER || !context.is_words_only() {
+    let process = core.local.process(slot)?;
+    let (number, [to, timeout, flags]) = process.context.syscall();
+    if timeout != FOREVER || !process.context.is_words_only() || process.goes_to.is_some() {
         return None;
     }
     match number {
@@ -191,10 +191,11 @@ fn pair(local: &mut Locals, leaves: u8, takes: u8) -> Option<Pair<'_>> {
     can_take(takes, queue).then_some(Pair { leaves, takes, queue })
 }
 
-/// Whether a process, which waits, can have the core at once, and its waiting has no limit of time.
+/// Whether a process, which waits, can have the core at once, its waiting has no limit of time, and it
+/// does not want to another core, where it can go when the loop looks only.
 #[inline]
 fn can_take(process: &Owned, queue: &RunQueue) -> bool {
-    !process.timed && queue.can_pass(process.priority)
+    !process.timed && process.goes_to.is_none() && queue.can_pass(process.priority)
 }
 
 /// Lets a process that can take the core run with the words that have come for it.

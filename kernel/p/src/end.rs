@@ -1,6 +1,8 @@
 //! The end of a process. Others have to let go of it first: Linux of its LCA, other cores' IPC of
 //! its call, and pages that it lent come back. Then its memory is the memory manager's again.
 
+use core::sync::atomic::{Ordering, fence};
+
 use ant_abi::syscall::STATE_ENDING;
 use ant_core::ipc::{Gone, Target};
 
@@ -18,13 +20,15 @@ pub fn end(core: &mut Core, slot: u8, ending: Ending) {
     process.ending = Some(ending);
     process.grants.revoke();
     let own = process.endpoint.filter(|_| process.owns_endpoint);
-    // All: it may have been bound a moment ago and not know it yet.
+    core.local.block(slot, Waiting::End, STATE_ENDING);
+    core.local.deadlines.clear(slot);
+    // All: it may have been bound a moment ago and not know it yet. Who is about to bind it sees, after
+    // that, that it ends.
+    fence(Ordering::SeqCst);
     for endpoint in endpoints::bound_to(index, slot) {
         let after = if own == Some(endpoint) { Target::Closed } else { Target::Unbound };
         endpoints::leave(endpoint, index, slot, after);
     }
-    core.local.block(slot, Waiting::End, STATE_ENDING);
-    core.local.deadlines.clear(slot);
     if core.station.leave(slot, &mut core.local) == Gone::Now
         && let Some(process) = core.local.process(slot)
     {

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ant_abi::ipc::{ENDPOINTS, SENDS_MAX};
+use ant_abi::ipc::{ENDPOINTS, SENDS_MAX, SERVER_ENDPOINTS};
 use ant_core::ipc::{STATION_SENDS, Target};
 
 const FREE: u64 = 0;
@@ -20,12 +20,10 @@ pub struct State {
     pub target: Target,
     /// Raised whenever a receiver goes, and when the number is used for another endpoint.
     pub generation: u32,
-    /// Raised when the number is used for another endpoint.
-    pub incarnation: u16,
 }
 
 impl State {
-    /// `kind << 62 | core << 56 | server << 48 | incarnation << 32 | generation`.
+    /// `kind << 62 | core << 56 | server << 48 | generation`.
     fn encode(self) -> u64 {
         let target = match self.target {
             Target::Unbound => UNBOUND << 62,
@@ -34,7 +32,7 @@ impl State {
                 BOUND << 62 | u64::from(core) << 56 | u64::from(server) << 48
             }
         };
-        target | u64::from(self.incarnation) << 32 | u64::from(self.generation)
+        target | u64::from(self.generation)
     }
 
     #[inline]
@@ -44,13 +42,13 @@ impl State {
             BOUND => Target::Bound { core: (word >> 56) as u8 & 63, server: (word >> 48) as u8 },
             _ => Target::Closed,
         };
-        Self { target, generation: word as u32, incarnation: (word >> 32) as u16 }
+        Self { target, generation: word as u32 }
     }
 }
 
 struct Endpoint {
     state: AtomicU64,
-    /// Its first generation.
+    /// Its first generation, by which it is told from others of its number.
     began: AtomicU32,
     /// Notification bits that nobody has received.
     bits: AtomicU64,
@@ -85,7 +83,9 @@ pub fn target(number: u8) -> (Target, u32) {
     (state.target, state.generation)
 }
 
-/// The first generation of the endpoint that has this number.
+/// The first generation of the endpoint that has this number. Who compares it with an endpoint's
+/// [`state`] reads that before.
+#[inline]
 pub fn began(number: u8) -> u32 {
     endpoint(number).began.load(Ordering::Acquire)
 }
@@ -94,25 +94,23 @@ pub fn began(number: u8) -> u32 {
 #[inline]
 pub fn is_bound(number: u8, core: usize, server: u8, generation: u32) -> bool {
     let target = Target::Bound { core: core as u8, server };
-    let state = State { target, generation, incarnation: 0 };
-    let any_incarnation = !(u64::from(u16::MAX) << 32);
-    endpoint(number).state.load(Ordering::Acquire) & any_incarnation == state.encode()
+    endpoint(number).state.load(Ordering::Acquire) == State { target, generation }.encode()
 }
 
-/// Makes an endpoint. The m-kernel only.
-pub fn create(target: Target) -> Option<(u8, State)> {
-    let is_free = |endpoint: &Endpoint| endpoint.state.load(Ordering::Relaxed) >> 62 == FREE;
-    let number = TABLE.iter().position(is_free)?;
+/// Makes an endpoint; `of_server`: of a server's, so that programs cannot take all. The m-kernel
+/// only.
+pub fn create(target: Target, of_server: bool) -> Option<u8> {
+    let numbers = if of_server { 0..SERVER_ENDPOINTS } else { SERVER_ENDPOINTS..ENDPOINTS };
+    let is_free = |&number: &usize| TABLE[number].state.load(Ordering::Relaxed) >> 62 == FREE;
+    let number = { numbers }.find(is_free)?;
     let endpoint = &TABLE[number];
     let last = State::decode(endpoint.state.load(Ordering::Relaxed));
-    let incarnation = last.incarnation.wrapping_add(1).max(1);
     let generation = last.generation.wrapping_add(1).max(1);
-    let state = State { target, generation, incarnation };
+    let state = State { target, generation };
     endpoint.bits.store(0, Ordering::Relaxed);
-    // Who knows the endpoint by its state knows when it began.
     endpoint.began.store(generation, Ordering::Release);
     endpoint.state.store(state.encode(), Ordering::Release);
-    Some((number as u8, state))
+    Some(number as u8)
 }
 
 /// Changes who receives; a receiver that goes makes it another generation. The m-kernel, or the
@@ -159,18 +157,17 @@ fn change(number: u8, mut change: impl FnMut(State) -> State) -> Option<u32> {
     Some(State::decode(state.load(Ordering::Acquire)).generation)
 }
 
-/// Lets the number be used again: handles to it find another incarnation. The m-kernel only, when
-/// it is closed and every core knows.
+/// Lets the number be used again, by an endpoint that begins with the next generation. The m-kernel
+/// only, when it is closed.
 pub fn free(number: u8) {
-    let State { incarnation, generation, .. } = state(number);
-    let word = FREE << 62 | u64::from(incarnation) << 32 | u64::from(generation);
+    let word = FREE << 62 | u64::from(state(number).generation);
     endpoint(number).state.store(word, Ordering::Release);
 }
 
-/// Raises notification bits. Says whether any was not raised before: then the receiver must hear of
-/// it.
+/// Raises notification bits. Says whether none was raised before: then the receiver must hear of it.
+/// Otherwise it will, from who raised the first one, so that one such message is on its way at most.
 pub fn raise(number: u8, bits: u64) -> bool {
-    endpoint(number).bits.fetch_or(bits, Ordering::SeqCst) & bits != bits
+    endpoint(number).bits.fetch_or(bits, Ordering::SeqCst) == 0
 }
 
 /// Whether notification bits wait.
@@ -184,18 +181,38 @@ pub fn take_bits(number: u8) -> u64 {
     if has_bits(number) { endpoint(number).bits.swap(0, Ordering::SeqCst) } else { 0 }
 }
 
-/// Messages for which only `init` finds room, so that it can ask servers whether they live whatever
-/// others send.
-const KEPT_FOR_INIT: usize = 32;
+/// Messages sent that nobody has received, in all of the partition: no core has room for more. Those
+/// at programs' endpoints leave room for those at servers'.
+struct Pool {
+    waiting: AtomicU32,
+    most: usize,
+    /// How many of them only `init` can send, so that it can ask servers whether they live.
+    kept_for_init: usize,
+}
+
+const PROGRAM_SENDS: usize = 40;
+static SERVERS_POOL: Pool = Pool::new(STATION_SENDS - PROGRAM_SENDS, 32);
+static PROGRAMS_POOL: Pool = Pool::new(PROGRAM_SENDS, 0);
+
+impl Pool {
+    const fn new(most: usize, kept_for_init: usize) -> Self {
+        Self { waiting: AtomicU32::new(0), most, kept_for_init }
+    }
+
+    fn of(number: u8) -> &'static Self {
+        if usize::from(number) < SERVER_ENDPOINTS { &SERVERS_POOL } else { &PROGRAMS_POOL }
+    }
+}
 
 /// Makes sure of room for one message more. Whether there is some.
 pub fn reserve_send(number: u8, of_init: bool) -> bool {
-    let most = if of_init { STATION_SENDS } else { STATION_SENDS - KEPT_FOR_INIT };
-    let room = one_more(&SENDS, most as u32);
+    let pool = Pool::of(number);
+    let kept = if of_init { 0 } else { pool.kept_for_init };
+    let room = one_more(&pool.waiting, (pool.most - kept) as u32);
     let there = SENDS_MAX as u32 + u32::from(of_init);
     let there = room && one_more(&endpoint(number).sends, there);
     if room && !there {
-        one_less(&SENDS);
+        one_less(&pool.waiting);
     }
     there
 }
@@ -203,11 +220,8 @@ pub fn reserve_send(number: u8, of_init: bool) -> bool {
 /// A message that had its room waits no more.
 pub fn send_left(number: u8) {
     one_less(&endpoint(number).sends);
-    one_less(&SENDS);
+    one_less(&Pool::of(number).waiting);
 }
-
-/// Messages sent that nobody has received, in all of the partition: no core has room for more.
-static SENDS: AtomicU32 = AtomicU32::new(0);
 
 fn one_more(counter: &AtomicU32, most: u32) -> bool {
     let one_more = |sends| (sends < most).then_some(sends + 1);

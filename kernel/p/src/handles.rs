@@ -1,18 +1,23 @@
 //! The handles of a process: what it was given, and all that it can reach.
 
 use ant_abi::Error;
-use ant_abi::ipc::HANDLES;
+use ant_abi::ipc::{ENDPOINTS, HANDLES};
 use ant_core::ipc::Target;
 
 use crate::endpoints::{self, State};
+
+/// A bit above the numbers of endpoints.
+const IS_HANDLE: u64 = 1 << 7;
+
+const _: () = assert!(ENDPOINTS <= IS_HANDLE as usize);
 
 /// A handle to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle {
     /// The endpoint.
     pub endpoint: u8,
-    /// Which endpoint of that number.
-    pub incarnation: u16,
+    /// Which endpoint of that number: its first generation.
+    pub began: u32,
     /// The endpoint's generation when the process last heard of it; 0: never.
     pub generation: u32,
     /// What the receiver sees.
@@ -20,25 +25,27 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// As it goes with a message: 56 bits, not 0, because no incarnation is.
+    /// As it goes with a message: 56 bits, not 0.
     pub fn encode(self) -> u64 {
-        u64::from(self.badge) << 24 | u64::from(self.incarnation) << 8 | u64::from(self.endpoint)
+        let Self { endpoint, began, badge, .. } = self;
+        u64::from(badge) << 24 | u64::from(began as u16) << 8 | u64::from(endpoint) | IS_HANDLE
     }
 
     /// The handle that came with a message, if there was one.
     pub fn decode(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self {
-            endpoint: word as u8,
-            incarnation: (word >> 8) as u16,
-            generation: 0,
-            badge: (word >> 24) as u32,
-        })
+        let endpoint = (word & !IS_HANDLE) as u8;
+        let now = endpoints::began(endpoint);
+        // The last that ended so: the word has not been under way for long.
+        let ago = (now as u16).wrapping_sub((word >> 8) as u16);
+        let began = now.wrapping_sub(ago.into());
+        (word != 0).then_some(Self { endpoint, began, generation: 0, badge: (word >> 24) as u32 })
     }
 
     /// The endpoint now; `PeerGone` if it is closed.
     pub fn state(self) -> Result<State, Error> {
         let state = endpoints::state(self.endpoint);
-        let open = state.incarnation == self.incarnation && state.target != Target::Closed;
+        let is_it = endpoints::began(self.endpoint) == self.began;
+        let open = is_it && state.target != Target::Closed;
         open.then_some(state).ok_or(Error::PeerGone)
     }
 }

@@ -12,7 +12,6 @@ use ant_core::ipc::{
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::core_loop::Core;
-use crate::endpoints::State;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::mailbox;
@@ -238,11 +237,10 @@ fn operate(core: &mut Core, slot: u8, operation: &IpcOperation) -> Result<(), Er
 /// the number of the handle.
 pub fn take_endpoint(core: &mut Core, slot: u8, endpoint: u8) -> i64 {
     let Some(process) = core.local.process(slot) else { return Error::NoProcess.to_return() };
-    let State { incarnation, generation, .. } = endpoints::state(endpoint);
     process.endpoint = Some(endpoint);
     process.owns_endpoint = true;
     core.station.bind(slot, endpoint);
-    let handle = Handle { endpoint, incarnation, generation, badge: 0 };
+    let handle = Handle { endpoint, began: endpoints::began(endpoint), generation: 0, badge: 0 };
     process.handles.add(handle).map_or(Error::NoMemory.to_return(), |number| number as i64)
 }
 

@@ -202,12 +202,6 @@ impl Locals {
         self.wake(slot);
     }
 
-    /// Whether somebody is to leave this core.
-    #[inline]
-    pub(crate) fn someone_goes(&self) -> bool {
-        !self.movers.is_empty() || !self.over.is_empty()
-    }
-
     /// Lets a process be buried if everyone has let go of it.
     pub(crate) fn note_if_over(&mut self, slot: u8) {
         let over = self.process(slot).is_some_and(|process| process.is_over());

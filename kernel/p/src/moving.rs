@@ -2,6 +2,9 @@
 
 use core::sync::atomic::Ordering;
 
+use ant_abi::ipc::FOREVER;
+
+use crate::arch::clock;
 use crate::mailbox::{self, Message};
 use crate::process::{LcaState, Waiting};
 use crate::{Core, endpoints, log, shared};
@@ -55,11 +58,12 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
     if to == index {
         return;
     }
+    let deadline = core.local.deadlines.clear(slot);
     if core.station.stop_receiving(slot)
         && let Some(process) = core.local.process(slot)
     {
         // It asks again when it is there.
-        process.context.repeat_receive();
+        process.context.repeat_receive(deadline.map_or(FOREVER, clock::us_until));
         process.waiting = Waiting::No;
         process.timed = false;
     }

@@ -235,6 +235,12 @@ struct Slot {
 // SAFETY: `process` is only reached through the slot's one `Owned`.
 unsafe impl Sync for Slot {}
 
+impl Slot {
+    fn is_free(&self) -> bool {
+        self.public.pid.load(Ordering::Relaxed) == 0
+    }
+}
+
 static TABLE: [Slot; MAX_PROCESSES] =
     [const { Slot { public: Public::new(), process: UnsafeCell::new(None) } }; MAX_PROCESSES];
 
@@ -362,8 +368,12 @@ pub fn slot_of(process: &'static Public) -> u8 {
 
 /// A slot without a process.
 pub fn free_slot() -> Option<u8> {
-    let free = |slot: &Slot| slot.public.pid.load(Ordering::Relaxed) == 0;
-    TABLE.iter().position(free).map(|slot| slot as u8)
+    TABLE.iter().position(Slot::is_free).map(|slot| slot as u8)
+}
+
+/// How many processes there is room for.
+pub fn free_slots() -> usize {
+    TABLE.iter().filter(|slot| slot.is_free()).count()
 }
 
 /// What anyone may read about the process of which `is_it` holds.

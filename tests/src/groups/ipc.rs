@@ -5,7 +5,7 @@ use crate::group::Group;
 use crate::guest::{Background, LIMIT, TestGuest};
 use anyhow::{Result, ensure};
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Who must not hang has to have ended by then.
 const SOON: Duration = Duration::from_secs(20);
@@ -22,6 +22,8 @@ pub fn group() -> Group {
         .test("a_flood_drowns_nobody", a_flood_drowns_nobody)
         .test("priorities_can_be_changed", priorities_can_be_changed)
         .test("programs_can_be_moved", programs_can_be_moved)
+        .test("a_move_does_not_prolong_waiting", a_move_does_not_prolong_waiting)
+        .test("one_that_waits_to_move_slows_nobody", one_that_waits_to_move)
         .test("only_the_owner_decides", only_the_owner_decides)
         .test("a_pipeline_of_three", a_pipeline_of_three)
         .test("a_stalled_pipeline_ends", a_stalled_pipeline_ends)
@@ -40,7 +42,7 @@ fn await_idle(guest: &TestGuest) -> Result<()> {
 }
 
 /// What `misuse-ipc` with an argument says.
-const REFUSALS: [(&str, &str); 10] = [
+const REFUSALS: [(&str, &str); 11] = [
     (
         "handle",
         "call Err(Refused(BadHandle))|send Err(BadHandle)|notify Err(BadHandle)|\
@@ -54,6 +56,7 @@ const REFUSALS: [(&str, &str); 10] = [
          another mode: Err(Invalid)|given away: Err(Fault)|received back: true",
     ),
     ("queue", "Err(QueueFull), pages kept: true"),
+    ("names", "Err(OverQuota), 0 left, one's own again: Ok(())"),
     (
         "batch",
         "one too many: Err(TooLong)|0: Ok(())|1: Err(BadHandle)|2: Err(NotWaiting)|3: Ok(())",
@@ -362,6 +365,39 @@ fn programs_can_be_moved(guest: &TestGuest) -> Result<()> {
     ] {
         answers(guest, &format!("antctl move {words}"), 1, text)?;
     }
+    end(guest, server)
+}
+
+/// It waits for 5 s, and is moved much more often than that.
+fn a_move_does_not_prolong_waiting(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let waits = ant::start(guest, "--cpu 1 -- misuse-ipc wait");
+    let pid = ant::await_process(guest, "misuse-ipc wait", "receiving")?.pid;
+    let deadline = Instant::now() + SOON;
+    let mut cpus = [2, 1].into_iter().cycle();
+    while let Some(cpu) = cpus.next()
+        && guest.run(&format!("antctl move {pid} {cpu}"))?.status == 0
+    {
+        ensure!(Instant::now() < deadline, "it still waits");
+    }
+    expect(&waits.wait(SOON)?, 0, "wait: Err(TimedOut)\n")
+}
+
+/// A program that is to go to another core, and cannot as long as it is in a call to Linux; others of
+/// its core go on.
+fn one_that_waits_to_move(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let server = serve(guest, 1)?;
+    let stays = ant::start(guest, "--cpu 1 -- wc");
+    let pid = ant::await_process(guest, "wc", "in call")?.pid;
+    answers(guest, &format!("antctl move {pid} 2"), 0, "goes to CPU 2")?;
+    let caller = guest.run("antctl run --cpu 1 -- victim loop call 500")?;
+    expect(&caller, 0, "0 restarts, 0 lost, 0 failed\n")?;
+    let still = ant::await_process(guest, "wc", "in call")?;
+    ensure!(still.cpu == 1, "{still:?}");
+    stays.input("a line\n");
+    guest.wait_until(&format!("antctl ps | grep -Eq '^ *{pid}  *2 '"), SOON)?;
+    drop(stays);
     end(guest, server)
 }
 

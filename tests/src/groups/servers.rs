@@ -38,6 +38,8 @@ pub fn group() -> Group {
         .test("killed_while_it_calls", killed_while_it_calls)
         .test("killed_with_pages", killed_with_pages)
         .test("nobody_takes_all_pages", nobody_takes_all_pages)
+        .test("nobody_takes_all_memory", nobody_takes_all_memory)
+        .test("nobody_fills_all_queues", nobody_fills_all_queues)
         .test("killed_with_messages_unread", killed_with_messages_unread)
         .test("restarted_while_clients_call", restarted_while_clients_call)
         .test("replaced_while_clients_call", replaced_while_clients_call)
@@ -478,6 +480,46 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
     }
     ensure!(taken == 4096 - 128 - 64 - 2 * 16, "{taken} pages were taken");
     ant::await_free_memory(guest, free)
+}
+
+/// Programs take all that they get of a small partition; there is room for servers all the same.
+fn nobody_takes_all_memory(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    ant::up(guest, "--cpus 1-3 --memory 16M")?;
+    let mut programs: Vec<_> = (0..6).map(|n| client(guest, [1, 2, 3][n % 3], "hog")).collect();
+    guest.wait_until("! antctl ps | grep 'victim hog' | grep -v 'in call'", SOON)?;
+    while !guest.run("antctl run -- getpid")?.stderr.contains("no memory left") {
+        programs.push(ant::start(guest, "--cpu 3 -- spin"));
+        ensure!(programs.len() < 40, "there is memory for all programs");
+        ant::await_started(guest, programs.len() - 6, "spin")?;
+    }
+    for name in ["name", "serial"] {
+        let generation = ant::server(guest, name)?.generation;
+        kill(guest, name)?;
+        ant::await_server(guest, name, generation + 1, AT_ONCE)?;
+    }
+    // That takes room for two.
+    let replace = format!("antctl server replace serial {VICTIM}");
+    answers(guest, &replace, 0, "serial was replaced")?;
+    ant::down(guest)
+}
+
+/// Programs that send messages to themselves and do not receive them.
+fn nobody_fills_all_queues(guest: &TestGuest) -> Result<()> {
+    victim(guest)?;
+    let fillers =
+        [1, 2, 3, 1].map(|cpu| ant::start(guest, &format!("--cpu {cpu} -- misuse-ipc full")));
+    ant::await_processes(guest, fillers.len(), "misuse-ipc full", "in call")?;
+    answers(guest, "antctl run -- victim send 3", 0, "send: Ok(()), notify: Ok(())\n")?;
+    let mut unread = 0;
+    for filler in fillers {
+        filler.input("\n");
+        let output = filler.wait(SOON)?;
+        let count = output.stdout.trim_end().strip_prefix("full: ").map(str::parse::<u32>);
+        unread += count.context("no count")??;
+    }
+    ensure!(unread == 40, "{unread} messages waited at programs");
+    Ok(())
 }
 
 /// Has the victim busy, with three messages and two bits unread, and a call by who would wait.

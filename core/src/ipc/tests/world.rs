@@ -325,8 +325,13 @@ impl World {
     }
 
     pub(super) fn notify(&mut self, core: u8, endpoint: u8, bits: u64) {
-        self.machine.endpoints[usize::from(endpoint)].bits |= bits;
-        self.on(core, |station, side| station.notify(endpoint, side));
+        let waiting = &mut self.machine.endpoints[usize::from(endpoint)].bits;
+        let is_first = *waiting == 0;
+        *waiting |= bits;
+        // Else who has raised the first one tells.
+        if is_first {
+            self.on(core, |station, side| station.notify(endpoint, side));
+        }
     }
 
     pub(super) fn time_out(&mut self, client: u8) {

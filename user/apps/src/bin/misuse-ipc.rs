@@ -12,7 +12,7 @@ use ant_abi::layout::ICA_PAGES;
 use ant_api_name::Name;
 use ant_rt::ica::Pages;
 use ant_rt::ipc::{self, Batch, Handle, Message, OnRestart, Received, Timeout};
-use ant_rt::{Args, ant, device, eprintln, fail, init_calls, println};
+use ant_rt::{Args, ant, device, eprintln, fail, init_calls, linux, println};
 
 ant_rt::program!(main);
 
@@ -33,10 +33,13 @@ fn main(args: Args) -> i32 {
         "token" => token(),
         "pages" => pages(),
         "queue" => queue(),
+        "full" => full(),
+        "names" => names(),
         "batch" => batch(),
         "bits" => bits(),
         "endpoint" => endpoint(),
         "receive" => receive(),
+        "wait" => wait(),
         "privileged" => privileged(),
         "port" => Ok(println!("port: {:?}", device::port_read(NO_PORT))),
         "serve" => serve(args.text(2).unwrap_or("")),
@@ -44,8 +47,8 @@ fn main(args: Args) -> i32 {
         "lend" => lend(),
         _ => {
             eprintln!(
-                "usage: misuse-ipc handle|token|pages|queue|batch|bits|endpoint|receive|privileged|\
-                 port|call|lend|serve silent|twice|dying"
+                "usage: misuse-ipc handle|token|pages|queue|full|names|batch|bits|endpoint|receive|\
+                 wait|privileged|port|call|lend|serve silent|twice|dying"
             );
             return 2;
         }
@@ -123,6 +126,24 @@ fn queue() -> Result<bool, Error> {
     Ok(println!("queue: {refused:?}, pages kept: {}", message.pages.is_some()))
 }
 
+/// Keeps as many messages unread as it can, until its standard input has something.
+fn full() -> Result<bool, Error> {
+    let own = ipc::open_endpoint()?;
+    let sent = (0..SENDS_MAX).filter(|_| ipc::send(own, &mut Message::default()).is_ok());
+    let good = println!("full: {}", sent.count());
+    linux::read(0, &mut [0; 64]).map_err(|_| Error::Io)?;
+    Ok(good)
+}
+
+/// Registers more names than one process can have.
+fn names() -> Result<bool, Error> {
+    let own = ipc::open_endpoint()?;
+    let mut names = ["a", "b", "c", "d", "e"].into_iter();
+    let refused = names.try_for_each(|name| ant_api_name::register(Name::new(name)?, own));
+    let again = ant_api_name::register(Name::new("d")?, own);
+    Ok(println!("names: {refused:?}, {} left, one's own again: {again:?}", names.count()))
+}
+
 /// Has a batch fail in part.
 fn batch() -> Result<bool, Error> {
     let own = ipc::open_endpoint()?;
@@ -160,6 +181,13 @@ fn receive() -> Result<bool, Error> {
     ipc::open_endpoint()?;
     let nothing = ipc::receive(PATIENCE).map(drop);
     Ok(good & println!("receive: {nothing:?}"))
+}
+
+/// Receives where nothing comes, for so long that it can be moved meanwhile.
+fn wait() -> Result<bool, Error> {
+    ipc::open_endpoint()?;
+    let nothing = ipc::receive(Timeout::ms(WAIT_MS)).map(drop);
+    Ok(println!("wait: {nothing:?}"))
 }
 
 /// What only `init` may do.

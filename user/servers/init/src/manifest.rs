@@ -46,6 +46,8 @@ pub const COUNT: usize = SERVERS.len();
 const BITS: usize = ipc::NOTIFY_RETIRE.trailing_zeros() as usize;
 
 const _: () = {
+    // One is `init`'s.
+    assert!(COUNT < ipc::SERVER_ENDPOINTS, "too many servers in the manifest: 15 at most");
     assert!(COUNT <= BITS, "too many servers in the manifest");
     let (mut index, mut ica_pages) = (0, 0_u64);
     while index < COUNT {

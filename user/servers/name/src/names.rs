@@ -11,6 +11,9 @@ use crate::state::State;
 /// Names that there can be: as many as `init` can keep handles.
 const NAMES: usize = KEPT_MAX as usize;
 
+/// Names that one process can have.
+const NAMES_EACH: usize = 4;
+
 /// A name and what it stands for.
 #[derive(Clone, Copy)]
 struct Entry {
@@ -49,8 +52,8 @@ impl Names {
         Ok(Self { entries, state })
     }
 
-    /// Lets a name stand for a handle. `Busy`: it is another's; `NoMemory`: there is no room; `Again`:
-    /// the service is about to be replaced.
+    /// Lets a name stand for a handle. `Busy`: it is another's; `OverQuota`: the owner has as many as
+    /// it can; `NoMemory`: there is no room; `Again`: the service is about to be replaced.
     pub fn register(&mut self, name: Name, owner: u64, handle: Handle) -> Result<(), Error> {
         let slot = self.slot_for(name, owner);
         let slot = slot.and_then(|slot| server::keep(slot as u32, handle).map(|()| slot));
@@ -92,6 +95,10 @@ impl Names {
         }
         if self.entries.iter().all(Option::is_some) {
             self.remove_dead();
+        }
+        let owned = self.entries.iter().flatten().filter(|entry| entry.owner == owner);
+        if owned.count() >= NAMES_EACH {
+            return Err(Error::OverQuota);
         }
         self.entries.iter().position(Option::is_none).ok_or(Error::NoMemory)
     }

@@ -129,9 +129,10 @@ impl Context {
     }
 
     /// Lets the process issue the `IPC_RECEIVE` or `IPC_REPLY_RECEIVE` that ended the last run once
-    /// more, without the reply, which was given.
-    pub fn repeat_receive(&mut self) {
+    /// more, without the reply, which was given, and with this limit of time in microseconds.
+    pub fn repeat_receive(&mut self, timeout: u64) {
         self.rdi = 0;
+        self.rsi = timeout;
         const SYSCALL_LEN: u64 = 2;
         self.rip -= SYSCALL_LEN;
     }
