@@ -45,6 +45,7 @@ pub fn group() -> Group {
         .test("replaced_while_clients_call", replaced_while_clients_call)
         .test("replaced_with_messages_unread", replaced_with_messages_unread)
         .test("replaced_by_two_at_once", replaced_by_two_at_once)
+        .test("replaced_by_one_that_is_killed", replaced_by_one_that_is_killed)
         .test("replacements_that_fail", replacements_that_fail)
         .test("the_name_service_is_given_up", the_name_service_is_given_up)
         .test("linux_keeps_the_device", linux_keeps_the_device)
@@ -649,6 +650,44 @@ fn replaced_by_two_at_once(guest: &TestGuest) -> Result<()> {
     }
     ant::await_idle(guest)?;
     ant::await_free_memory(guest, free)
+}
+
+/// The new one is bound already, and waits for the old one to finish.
+fn replaced_by_one_that_is_killed(guest: &TestGuest) -> Result<()> {
+    for _ in 0..5 {
+        if replace_and_kill(guest)? {
+            return Ok(());
+        }
+    }
+    bail!("the old one has always finished before the new one was killed")
+}
+
+/// Whether it was killed in time.
+fn replace_and_kill(guest: &TestGuest) -> Result<bool> {
+    let before = victim(guest)?;
+    restart(guest)?;
+    let old = ant::await_server(guest, "serial", before + 1, AT_ONCE)?;
+    let served = client(guest, 2, "call sleep 900");
+    ant::await_process(guest, "victim call sleep", "calling")?;
+    let replace = guest.spawn(&format!("antctl server replace serial {VICTIM}"));
+    // Orders are taken meanwhile. The new one has the highest number.
+    guest.run(
+        "for try in $(seq 50); do
+             set -- $(antctl ps | awk '$NF == \"serial\" { print $1 }' | sort -n)
+             test $# -lt 2 || { antctl kill $2; break; }
+         done",
+    )?;
+    let replaced = replace.wait(SOON)?;
+    served.wait(SOON)?;
+    if replaced.status == 0 || serial(guest)?.generation == old.generation {
+        return Ok(false);
+    }
+    expect(&replaced, 1, "the new one ended before it served")?;
+    let back = ant::await_server(guest, "serial", old.generation + 2, AT_ONCE)?;
+    ensure!(back.last_end == "killed by signal 15" && back.pid != old.pid, "{back:?}, {old:?}");
+    let said = format!("count: 1 0, generation {}\n", back.generation);
+    answers(guest, "antctl run -- victim call count", 0, &said)?;
+    Ok(true)
 }
 
 fn replacements_that_fail(guest: &TestGuest) -> Result<()> {

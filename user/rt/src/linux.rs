@@ -26,6 +26,8 @@ pub struct Errno(pub i32);
 impl Errno {
     /// No such file or directory.
     pub const NO_ENTRY: Errno = Errno(2);
+    /// Nothing is there yet.
+    pub const AGAIN: Errno = Errno(11);
 
     /// What Linux calls it, for the errors that programs meet most.
     pub fn name(self) -> Option<&'static str> {

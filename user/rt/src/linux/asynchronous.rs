@@ -23,12 +23,23 @@ pub struct Call {
 impl Call {
     /// `read` of at most `len` bytes from `fd`.
     pub fn read(fd: i32, len: usize) -> Result<Self> {
+        Self::take(nr::READ, fd, len, 0)
+    }
+
+    /// `recv` of at most `len` bytes from the socket `fd`; `EAGAIN` if nothing has come.
+    pub fn receive_now(fd: i32, len: usize) -> Result<Self> {
+        const MSG_DONTWAIT: u64 = 0x40;
+        Self::take(nr::RECVFROM, fd, len, MSG_DONTWAIT)
+    }
+
+    fn take(number: u64, fd: i32, len: usize, flags: u64) -> Result<Self> {
         raw::find_lca()?;
         let offset = raw::with_lca(|lca| {
-            let mut builder = begin(lca, nr::READ);
+            let mut builder = begin(lca, number);
             builder.value(fd as u64);
             let offset = builder.output(len)?;
             builder.value(len as u64);
+            builder.value(flags);
             builder.finish();
             Ok::<_, Error>(offset)
         })?;

@@ -2,7 +2,8 @@
 //!
 //! They come by a delegated `read` from descriptor 0, replies go by `write` to descriptor 1: a packet
 //! socket that this process's proxy has inherited. One request at a time, and without waiting for
-//! Linux: a notification says that a call has returned.
+//! Linux: a notification says that a call has returned. Only to replace a server takes so long that
+//! other requests are served meanwhile.
 
 use ant_abi::Error;
 use ant_abi::control::{
@@ -11,6 +12,7 @@ use ant_abi::control::{
     REQUEST_SPAWN, Reply, Request, ServerInfo,
 };
 use ant_abi::syscall::{ProcessCreate, ProcessInfo};
+use ant_rt::linux::Errno;
 use ant_rt::linux::asynchronous::Call;
 use ant_rt::{init_calls, log};
 use arrayvec::ArrayVec;
@@ -21,6 +23,9 @@ use crate::servers::{SIGKILL, Servers};
 
 /// A channel that has failed is tried again; if it stays so, the partition is about to end.
 const RETRY_US: u64 = 100_000;
+/// Time until the next request is looked for while a server is being replaced. A `read` is not begun
+/// then, because a reply cannot be written before it returns.
+const LOOK_US: u64 = 20_000;
 /// Badges of programs' handles to the name service: this bit, and the process id.
 const BADGE_PROGRAM: u64 = 1 << 31;
 
@@ -29,6 +34,8 @@ pub struct Control {
     state: State,
     /// The program that `REQUEST_PROGRAM`s have brought so far.
     upload: Option<Upload>,
+    /// The request whose reply follows when a server was replaced.
+    replaces: Option<u32>,
 }
 
 enum State {
@@ -38,8 +45,6 @@ enum State {
     Reads(Call),
     /// A reply is being written.
     Writes(Call, Then),
-    /// A server is being replaced; the reply to request `ticket` follows.
-    Replaces { ticket: u32 },
 }
 
 /// What follows when the reply has been written.
@@ -67,7 +72,7 @@ struct Answer {
 impl Control {
     /// About to read the first request.
     pub fn new(now: u64) -> Self {
-        Self { state: State::Idle { at: now }, upload: None }
+        Self { state: State::Idle { at: now }, upload: None, replaces: None }
     }
 
     /// When something is due; `u64::MAX` for never.
@@ -77,17 +82,19 @@ impl Control {
 
     /// Does what is due.
     pub fn advance(&mut self, servers: &mut Servers, now: u64) {
-        match self.state {
-            State::Idle { at } if at <= now => match Call::read(0, MESSAGE_MAX) {
-                Ok(call) => self.state = State::Reads(call),
-                Err(_) => self.state = State::Idle { at: now + RETRY_US },
-            },
-            State::Replaces { ticket } => {
-                if let Some(result) = servers.replaced() {
-                    self.write(Answer::new(ticket), result, now);
-                }
-            }
-            _ => {}
+        let State::Idle { at } = self.state else { return };
+        if let Some(ticket) = self.replaces
+            && let Some(result) = servers.replaced()
+        {
+            self.replaces = None;
+            return self.write(Answer::new(ticket), result, now);
+        }
+        if at <= now {
+            let call = match self.replaces {
+                Some(_) => Call::receive_now(0, MESSAGE_MAX),
+                None => Call::read(0, MESSAGE_MAX),
+            };
+            self.state = call.map_or(State::Idle { at: now + RETRY_US }, State::Reads);
         }
     }
 
@@ -98,6 +105,7 @@ impl Control {
                 let mut message = [0; MESSAGE_MAX];
                 match call.finish(&mut message) {
                     Ok(len) if len > 0 => self.serve(&message[..len], servers, now),
+                    Err(Errno::AGAIN) => self.state = State::Idle { at: now + LOOK_US },
                     _ => self.state = State::Idle { at: now + RETRY_US },
                 }
             }
@@ -128,7 +136,7 @@ impl Control {
             REQUEST_RESTART => name(rest).and_then(|name| servers.restart(name, now)),
             REQUEST_PROGRAM => self.take_program(&request, rest),
             REQUEST_REPLACE => match self.replace(rest, servers, now) {
-                Ok(()) => return self.state = State::Replaces { ticket: request.ticket },
+                Ok(()) => return self.replaces = Some(request.ticket),
                 Err(error) => Err(error),
             },
             REQUEST_PRIORITY => set_priority(&request, servers),
@@ -166,6 +174,9 @@ impl Control {
 
     fn replace(&mut self, rest: &[u8], servers: &mut Servers, now: u64) -> Result<(), Error> {
         let program = self.upload.take().ok_or(Error::Protocol)?.finish()?;
+        if self.replaces.is_some() {
+            return Err(Error::Busy);
+        }
         servers.replace(name(rest)?, program, now)
     }
 }

@@ -52,6 +52,8 @@ pub enum Reason {
     NotReady,
     /// It has not shown that it lives.
     NoAnswer,
+    /// Who was to take its place has ended, of which people were told.
+    Successor,
 }
 
 /// A server.
@@ -222,17 +224,30 @@ impl Server {
     pub fn ended(&mut self, end: &ProcessEnd, now: u64) {
         match self.state {
             State::TakesOver { old, .. } if old == end.pid => return self.take_over(now),
-            State::TakesOver { old, .. } => kill(old),
+            State::TakesOver { old, .. } => return self.lose_successor(end, old, now),
             _ if self.is_trial(end.pid) => return self.fail_trial(Error::PeerGone),
             _ => {}
         }
         self.fail_trial(Error::PeerGone);
-        self.describe(end);
-        log!("server {} has ended: {}", self.spec.name, self.last_end);
+        if !matches!(self.reason, Some(Reason::Successor)) {
+            self.describe(end);
+            log!("server {} has ended: {}", self.spec.name, self.last_end);
+        }
         match self.reason.take() {
             Some(Reason::Restart) => self.wait_until(now),
             _ => self.judge(now),
         }
+    }
+
+    /// The process that was to take over from `old` has ended. Another is started when `old`, which has
+    /// the devices, has ended, too.
+    fn lose_successor(&mut self, end: &ProcessEnd, old: u32, now: u64) {
+        self.fail_trial(Error::PeerGone);
+        self.describe(end);
+        log!("server {} has ended before it took over: {}", self.spec.name, self.last_end);
+        self.reason = Some(Reason::Successor);
+        self.state = State::Ends { pid: old, again_at: now + AGAIN_US };
+        kill(old);
     }
 
     /// Gives a server that was given up an endpoint, since its own is closed, and a clean record.
