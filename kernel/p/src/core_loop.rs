@@ -191,7 +191,7 @@ impl Core {
 
     /// An endpoint has another receiver, or none.
     pub fn rebound(&mut self, endpoint: u8) {
-        if let ant_core::ipc::Target::Bound { core, server } = endpoints::state(endpoint).target
+        if let ant_core::ipc::Target::Bound { core, server } = endpoints::state(endpoint).target()
             && usize::from(core) == self.index()
             && let Some(process) = self.local.process(server)
         {

@@ -6,13 +6,14 @@
 //! another core's, a packet goes there, and if nobody else wants this core, the next packet that
 //! comes here is awaited here ([`Core::await_packet`]).
 //!
-//! What is the least bit unusual is left alone, for [`crate::ipc`] to do.
+//! What is the least bit unusual is left alone, for [`crate::ipc`] to do. So is a reply from or to who
+//! wants to another core: after it, who was at a call can go, which the loop sees to.
 
 use ant_abi::ipc::{
     CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
-use ant_core::ipc::{CallOptions, Message, Packet, Parts, Request, Target, Token};
+use ant_core::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
 use ant_core::packets::PACKET_WORDS;
 use ant_core::sched::RunQueue;
 
@@ -46,9 +47,9 @@ pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
 
 #[inline]
 fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
-    let process = core.local.process(slot)?;
-    let (number, [to, timeout, flags]) = process.context.syscall();
-    if timeout != FOREVER || !process.context.is_words_only() || process.goes_to.is_some() {
+    let context = &core.local.process(slot)?.context;
+    let (number, [to, timeout, flags]) = context.syscall();
+    if timeout != FOREVER || !context.is_words_only() {
         return None;
     }
     match number {
@@ -62,13 +63,8 @@ fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
 fn call(core: &mut Core, slot: u8, number: u64, flags: u64) -> Option<Next> {
     let here = core.index();
     let client = core.local.process(slot)?;
-    let handle = client.handles.get(number).ok()?;
-    let state = handle.state().ok()?;
-    let Handle { endpoint, generation, badge, .. } = handle;
-    let Target::Bound { core: there, server } = state.target else { return None };
-    if generation != state.generation {
-        return None;
-    }
+    let Handle { endpoint, generation, badge, .. } = client.handles.get(number).ok()?;
+    let (there, server) = endpoints::receiver(endpoint, generation)?;
     let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
     let options = CallOptions { endpoint, generation, across_restarts, badge };
     let calling = Calling { handle: number, span: Span::NONE };
@@ -94,8 +90,14 @@ fn call(core: &mut Core, slot: u8, number: u64, flags: u64) -> Option<Next> {
 fn reply_receive(core: &mut Core, slot: u8, token: Token) -> Option<Next> {
     let here = core.index();
     let server = core.local.process(slot)?;
+    if server.goes_to.is_some() {
+        return None;
+    }
     if usize::from(token.core()) == here {
         let Pair { leaves: server, takes, queue } = pair(&mut core.local, slot, token.client())?;
+        if takes.goes_to.is_some() {
+            return None;
+        }
         let client = core.station.reply_directly(slot, token, endpoints::has_bits)?;
         server.waits_for_message();
         pass_core(queue, client, takes, server.context.words());
@@ -144,7 +146,7 @@ fn take_reply(core: &mut Core, parts: &Parts) -> Option<u8> {
     let Parts { client: slot, sequence, request, .. } = parts;
     let (client, queue) = core.local.one(*slot)?;
     // Pages that went along come back now, or do not.
-    if !can_take(client, queue) || !client.calling.span.is_none() {
+    if !can_take(client, queue) || !client.calling.span.is_none() || client.goes_to.is_some() {
         return None;
     }
     if !core.station.take_reply_directly(*slot, *sequence) {
@@ -191,11 +193,10 @@ fn pair(local: &mut Locals, leaves: u8, takes: u8) -> Option<Pair<'_>> {
     can_take(takes, queue).then_some(Pair { leaves, takes, queue })
 }
 
-/// Whether a process, which waits, can have the core at once, its waiting has no limit of time, and it
-/// does not want to another core, where it can go when the loop looks only.
+/// Whether a process, which waits, can have the core at once, and its waiting has no limit of time.
 #[inline]
 fn can_take(process: &Owned, queue: &RunQueue) -> bool {
-    !process.timed && process.goes_to.is_none() && queue.can_pass(process.priority)
+    !process.timed && queue.can_pass(process.priority)
 }
 
 /// Lets a process that can take the core run with the words that have come for it.

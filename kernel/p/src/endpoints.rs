@@ -13,36 +13,44 @@ const UNBOUND: u64 = 1;
 const BOUND: u64 = 2;
 const CLOSED: u64 = 3;
 
-/// State of an endpoint at one moment.
+/// State of an endpoint at one moment: `kind << 62 | core << 56 | server << 48 | generation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
-    /// Who receives.
-    pub target: Target,
-    /// Raised whenever a receiver goes, and when the number is used for another endpoint.
-    pub generation: u32,
-}
+pub struct State(u64);
 
 impl State {
-    /// `kind << 62 | core << 56 | server << 48 | generation`.
-    fn encode(self) -> u64 {
-        let target = match self.target {
+    fn new(target: Target, generation: u32) -> Self {
+        let target = match target {
             Target::Unbound => UNBOUND << 62,
             Target::Closed => CLOSED << 62,
             Target::Bound { core, server } => {
                 BOUND << 62 | u64::from(core) << 56 | u64::from(server) << 48
             }
         };
-        target | u64::from(self.generation)
+        Self(target | u64::from(generation))
     }
 
+    /// Who receives.
     #[inline]
-    fn decode(word: u64) -> Self {
-        let target = match word >> 62 {
+    pub fn target(self) -> Target {
+        match self.0 >> 62 {
             UNBOUND => Target::Unbound,
-            BOUND => Target::Bound { core: (word >> 56) as u8 & 63, server: (word >> 48) as u8 },
+            BOUND => {
+                Target::Bound { core: (self.0 >> 56) as u8 & 63, server: (self.0 >> 48) as u8 }
+            }
             _ => Target::Closed,
-        };
-        Self { target, generation: word as u32 }
+        }
+    }
+
+    /// Raised whenever a receiver goes, and when the number is used for another endpoint.
+    #[inline]
+    pub fn generation(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether somebody receives, or will.
+    #[inline]
+    pub fn is_open(self) -> bool {
+        matches!(self.0 >> 62, UNBOUND | BOUND)
     }
 }
 
@@ -73,14 +81,14 @@ fn endpoint(number: u8) -> &'static Endpoint {
 /// How an endpoint is now.
 #[inline]
 pub fn state(number: u8) -> State {
-    State::decode(endpoint(number).state.load(Ordering::Acquire))
+    State(endpoint(number).state.load(Ordering::Acquire))
 }
 
 /// Who receives at an endpoint now, in which generation.
 #[inline]
 pub fn target(number: u8) -> (Target, u32) {
     let state = state(number);
-    (state.target, state.generation)
+    (state.target(), state.generation())
 }
 
 /// The first generation of the endpoint that has this number. Who compares it with an endpoint's
@@ -90,11 +98,20 @@ pub fn began(number: u8) -> u32 {
     endpoint(number).began.load(Ordering::Acquire)
 }
 
+/// Core and slot of who receives at an endpoint now, if that is in this generation still.
+#[inline]
+pub fn receiver(number: u8, generation: u32) -> Option<(u8, u8)> {
+    let state = state(number);
+    match state.target() {
+        Target::Bound { core, server } if state.generation() == generation => Some((core, server)),
+        _ => None,
+    }
+}
+
 /// Whether process `server` of core `core` receives at an endpoint now, in this generation.
 #[inline]
 pub fn is_bound(number: u8, core: usize, server: u8, generation: u32) -> bool {
-    let target = Target::Bound { core: core as u8, server };
-    endpoint(number).state.load(Ordering::Acquire) == State { target, generation }.encode()
+    state(number) == State::new(Target::Bound { core: core as u8, server }, generation)
 }
 
 /// Makes an endpoint; `of_server`: of a server's, so that programs cannot take all. The m-kernel
@@ -104,12 +121,10 @@ pub fn create(target: Target, of_server: bool) -> Option<u8> {
     let is_free = |&number: &usize| TABLE[number].state.load(Ordering::Relaxed) >> 62 == FREE;
     let number = { numbers }.find(is_free)?;
     let endpoint = &TABLE[number];
-    let last = State::decode(endpoint.state.load(Ordering::Relaxed));
-    let generation = last.generation.wrapping_add(1).max(1);
-    let state = State { target, generation };
+    let generation = state(number as u8).generation().wrapping_add(1).max(1);
     endpoint.bits.store(0, Ordering::Relaxed);
     endpoint.began.store(generation, Ordering::Release);
-    endpoint.state.store(state.encode(), Ordering::Release);
+    endpoint.state.store(State::new(target, generation).0, Ordering::Release);
     Some(number as u8)
 }
 
@@ -117,50 +132,50 @@ pub fn create(target: Target, of_server: bool) -> Option<u8> {
 /// core of the receiver. Gives the generation, or `None` for an endpoint that is closed.
 pub fn bind(number: u8, target: Target) -> Option<u32> {
     change(number, |old| {
-        let goes = matches!(old.target, Target::Bound { .. });
-        State { target, generation: old.generation.wrapping_add(u32::from(goes)), ..old }
+        let goes = matches!(old.target(), Target::Bound { .. });
+        State::new(target, old.generation().wrapping_add(u32::from(goes)))
     })
 }
 
 /// The receiver goes to another core; it is the same. Nothing happens if another receives by now.
 pub fn moved(number: u8, from: u8, to: u8, server: u8) {
     change(number, |old| {
-        let still = old.target == Target::Bound { core: from, server };
-        let target = if still { Target::Bound { core: to, server } } else { old.target };
-        State { target, ..old }
+        let still = old.target() == Target::Bound { core: from, server };
+        let target = if still { Target::Bound { core: to, server } } else { old.target() };
+        State::new(target, old.generation())
     });
 }
 
 /// The endpoints at which a process receives: one, but for a moment after it was bound to another.
 pub fn bound_to(core: u8, server: u8) -> impl Iterator<Item = u8> {
     let here = Target::Bound { core, server };
-    (0..ENDPOINTS as u8).filter(move |&number| state(number).target == here)
+    (0..ENDPOINTS as u8).filter(move |&number| state(number).target() == here)
 }
 
 /// The receiver ends: nobody receives, if it still did.
 pub fn leave(number: u8, core: u8, server: u8, target: Target) {
     change(number, |old| {
-        if old.target != (Target::Bound { core, server }) {
+        if old.target() != (Target::Bound { core, server }) {
             return old;
         }
-        State { target, generation: old.generation.wrapping_add(1), ..old }
+        State::new(target, old.generation().wrapping_add(1))
     });
 }
 
 fn change(number: u8, mut change: impl FnMut(State) -> State) -> Option<u32> {
     let update = |word| {
-        let old = State::decode(word);
-        (old.target != Target::Closed).then(|| change(old).encode())
+        let old = State(word);
+        old.is_open().then(|| change(old).0)
     };
-    let state = &endpoint(number).state;
-    state.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).ok()?;
-    Some(State::decode(state.load(Ordering::Acquire)).generation)
+    let word = &endpoint(number).state;
+    word.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).ok()?;
+    Some(state(number).generation())
 }
 
 /// Lets the number be used again, by an endpoint that begins with the next generation. The m-kernel
 /// only, when it is closed.
 pub fn free(number: u8) {
-    let word = FREE << 62 | u64::from(state(number).generation);
+    let word = FREE << 62 | u64::from(state(number).generation());
     endpoint(number).state.store(word, Ordering::Release);
 }
 

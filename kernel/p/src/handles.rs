@@ -2,7 +2,6 @@
 
 use ant_abi::Error;
 use ant_abi::ipc::{ENDPOINTS, HANDLES};
-use ant_core::ipc::Target;
 
 use crate::endpoints::{self, State};
 
@@ -45,8 +44,7 @@ impl Handle {
     pub fn state(self) -> Result<State, Error> {
         let state = endpoints::state(self.endpoint);
         let is_it = endpoints::began(self.endpoint) == self.began;
-        let open = is_it && state.target != Target::Closed;
-        open.then_some(state).ok_or(Error::PeerGone)
+        (is_it && state.is_open()).then_some(state).ok_or(Error::PeerGone)
     }
 }
 

@@ -47,7 +47,7 @@ pub fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Re
     let message = Raw::of(process).message(process)?;
     let handle = process.handles.get(number)?;
     let itself = Target::Bound { core: core.index() as u8, server: slot };
-    if handle.state()?.target == itself {
+    if handle.state()?.target() == itself {
         // It would wait for itself.
         return Err(Error::Invalid);
     }
@@ -70,7 +70,7 @@ fn options(
     flags: u64,
 ) -> Result<CallOptions, Error> {
     let state = handle.state()?;
-    if let Target::Bound { core: there, .. } = state.target
+    if let Target::Bound { core: there, .. } = state.target()
         && !mailbox::has_room(core.index(), usize::from(there))
     {
         return Err(Error::Again);
@@ -78,7 +78,7 @@ fn options(
     let mut generation = handle.generation;
     let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
     if generation == 0 || across_restarts {
-        generation = state.generation;
+        generation = state.generation();
         core.local.caller(slot)?.handles.set_generation(number, generation);
     }
     let (endpoint, badge) = (handle.endpoint, handle.badge);
