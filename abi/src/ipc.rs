@@ -16,8 +16,8 @@
 pub const IPC_WORDS: usize = 4;
 /// Operations that one `IPC_BATCH` can have.
 pub const BATCH_MAX: usize = 16;
-/// Messages sent with `IPC_SEND` that can wait at one endpoint. All programs' endpoints together have
-/// room for less than that for each.
+/// Messages sent with `IPC_SEND` that can wait at one endpoint. At all endpoints of programs together,
+/// 40 can.
 pub const SENDS_MAX: usize = 16;
 /// Handles that one process can have.
 pub const HANDLES: usize = 32;
@@ -40,7 +40,8 @@ pub const PRIORITY_USUAL: u8 = 2;
 /// the core there takes no messages at the moment. To take a request back, the core of the server has
 /// to answer: who calls a server of a core that hangs waits until that core is back.
 pub const IPC_CALL: u64 = 0x1020;
-/// Waits for a message at the caller's endpoint, at most `rsi` microseconds. `rdi` = `RECEIVED_*`,
+/// Waits for a message at the caller's endpoint, at most `rsi` microseconds: notification bits and the
+/// most important of the others in turns, if there are both. `rdi` = `RECEIVED_*`,
 /// `rdx` = badge of the handle that it came through, `rsi` = token for the reply.
 pub const IPC_RECEIVE: u64 = 0x1021;
 /// Replies with the message to the caller with token `rdi`. `NotWaiting`: nobody waits for that
@@ -51,8 +52,11 @@ pub const IPC_REPLY: u64 = 0x1022;
 pub const IPC_REPLY_RECEIVE: u64 = 0x1023;
 /// Puts the message into the queue of the endpoint of handle `rdi` and goes on. Messages of one sender
 /// and one priority come in their order, but for those that are unread or under way while the receiver
-/// moves to another core or is replaced. `QueueFull`: it was not sent. `Again`: nobody receives there at the moment. Its pages can be handed over or shared,
-/// not lent.
+/// moves to another core or is replaced. Its pages can be handed over or shared, not lent.
+///
+/// It was not sent: `QueueFull`: `SENDS_MAX` wait there, or as many in all as there is room for. `Again`:
+/// nobody receives there at the moment, or the core there takes no messages. `PeerRestarted` and
+/// `PeerGone` as of `IPC_CALL`.
 pub const IPC_SEND: u64 = 0x1024;
 /// Raises the notification bits `rsi` at the endpoint of handle `rdi`. They wait until they are
 /// received, also for the next generation.
@@ -63,6 +67,7 @@ pub const IPC_BATCH: u64 = 0x1026;
 /// Closes handle `rdi`.
 pub const HANDLE_CLOSE: u64 = 0x1027;
 /// Makes an endpoint at which the caller receives; returns a handle to it. `Busy`: it has one.
+/// `NoMemory`: programs have all that are theirs, or the caller has `HANDLES` handles.
 pub const ENDPOINT_OPEN: u64 = 0x1028;
 /// Takes `rdi` ICA pages (at most 1024), zeroed, next to each other; returns the number of the first.
 ///
@@ -89,8 +94,10 @@ pub const LINUX_CALL_ASYNC: u64 = 0x102e;
 pub const SERVER_CREATE: u64 = 0x1030;
 /// `init` only: makes an endpoint that nobody receives at yet; returns a handle to it.
 pub const ENDPOINT_CREATE: u64 = 0x1031;
-/// `init` only: from now on process `rsi` receives at the endpoint of handle `rdi` (its next
-/// generation); with `rsi` = 0 nobody, and who calls waits. Returns the generation.
+/// `init` only: from now on process `rsi` receives at the endpoint of handle `rdi`; with `rsi` = 0
+/// nobody, and who calls waits. Returns the generation: the next one, if somebody has received there
+/// before. After an error (`PeerGone`: it is closed; `NoProcess`: the process has ended; `Busy`: it
+/// receives elsewhere) all is as it was.
 pub const ENDPOINT_BIND: u64 = 0x1032;
 /// `init` only: ends the endpoint of handle `rdi`: whoever waits there gets `PeerGone`.
 pub const ENDPOINT_CLOSE: u64 = 0x1033;

@@ -50,7 +50,7 @@ pub fn alloc(
     let count = count.ok_or(Error::Invalid)?;
     QUOTAS.check(slot, count)?;
     let place = QUOTAS.place(slot);
-    let promised = for_init || place.start > 0;
+    let promised = place.start > 0;
     let kept_for_init = if for_init { 0 } else { KEPT_FOR_INIT.into() };
     let kept_for_servers = if promised { 0 } else { KEPT_FOR_SERVERS };
     if memory.free_pages() < u64::from(count) + kept_for_init + kept_for_servers {

@@ -185,12 +185,18 @@ fn bind(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, pid: u64) -> Re
         0 => endpoints::bind(handle.endpoint, Target::Unbound).ok_or(Error::PeerGone),
         pid => bind_process(core, handle.endpoint, pid),
     };
-    m.tell_rebound(core, handle.endpoint);
+    if generation.is_ok() {
+        m.tell_rebound(core, handle.endpoint);
+    }
     generation.map(i64::from)
 }
 
 fn bind_process(core: &mut Core, endpoint: u8, pid: u64) -> Result<u32, Error> {
     let process = find(pid)?;
+    let ends = || process.state.load(Ordering::Relaxed) == STATE_ENDING;
+    if ends() {
+        return Err(Error::NoProcess);
+    }
     let server = process::slot_of(process);
     // Not started yet, it is still here, wherever it will run.
     let home = match core.local.find_pid(pid as u32) {
@@ -203,11 +209,11 @@ fn bind_process(core: &mut Core, endpoint: u8, pid: u64) -> Result<u32, Error> {
     }
     let target = Target::Bound { core: home, server };
     let generation = endpoints::bind(endpoint, target).ok_or(Error::PeerGone)?;
-    // If it ends meanwhile, its core sees that it is bound, or this core that it ends.
+    // If it ends meanwhile, its core sees that it is bound, or this core that it ends. `init` hears of
+    // that later.
     fence(Ordering::SeqCst);
-    if process.state.load(Ordering::Relaxed) == STATE_ENDING {
+    if ends() {
         endpoints::leave(endpoint, home, server, Target::Unbound);
-        return Err(Error::NoProcess);
     }
     Ok(generation)
 }

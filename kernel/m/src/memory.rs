@@ -71,7 +71,8 @@ impl Pages for MemoryManager {
     }
 }
 
-/// Pages that no program gets, so that servers can be started and replaced.
+/// Pages that no program gets for its code, data and ICA pages, so that servers can be started and
+/// replaced. A dozen are more than enough for what a program has before it is loaded.
 pub const KEPT_FOR_SERVERS: u64 = 128;
 
 /// The memory that a program can have.

@@ -128,8 +128,8 @@ impl Grants {
     }
 }
 
-/// The endpoints whose notification bits the interrupts that the module has forwarded have raised.
-/// The m-kernel's core only.
+/// The endpoints whose first notification bits the interrupts that the module has forwarded have
+/// raised. The m-kernel's core only.
 pub fn take_interrupts() -> impl Iterator<Item = u8> {
     let pending = shared::control(0).interrupts();
     let mut lines = match pending.load(Ordering::Relaxed) {
@@ -141,9 +141,8 @@ pub fn take_interrupts() -> impl Iterator<Item = u8> {
             let line = lines.trailing_zeros() as usize;
             lines &= lines - 1;
             let word = LINE_TARGETS[line].load(Ordering::Relaxed);
-            if word & TAKEN != 0 {
-                let endpoint = word as u8;
-                endpoints::raise(endpoint, 1 << (word >> 8 & 63));
+            let endpoint = word as u8;
+            if word & TAKEN != 0 && endpoints::raise(endpoint, 1 << (word >> 8 & 63)) {
                 return Some(endpoint);
             }
         }

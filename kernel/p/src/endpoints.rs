@@ -91,8 +91,8 @@ pub fn target(number: u8) -> (Target, u32) {
     (state.target(), state.generation())
 }
 
-/// The first generation of the endpoint that has this number. Who compares it with an endpoint's
-/// [`state`] reads that before.
+/// The first generation of the endpoint that has this number. Who wants [`state`], too, asks for that
+/// first.
 #[inline]
 pub fn began(number: u8) -> u32 {
     endpoint(number).began.load(Ordering::Acquire)

@@ -34,7 +34,8 @@ impl Handle {
     pub fn decode(word: u64) -> Option<Self> {
         let endpoint = (word & !IS_HANDLE) as u8;
         let now = endpoints::began(endpoint);
-        // The last that ended so: the word has not been under way for long.
+        // The last that ended so: the number has not had 65,536 generations while the word was under
+        // way.
         let ago = (now as u16).wrapping_sub((word >> 8) as u16);
         let began = now.wrapping_sub(ago.into());
         (word != 0).then_some(Self { endpoint, began, generation: 0, badge: (word >> 24) as u32 })

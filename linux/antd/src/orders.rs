@@ -98,6 +98,9 @@ impl Order {
                 "AnT does not allow that init is ended: `antctl stop` ends AnT".into()
             }
             (Order::Priority { priority, .. }, Some(Error::Invalid)) => no_priority(*priority),
+            (Order::Priority { pid, .. }, Some(Error::Busy)) => {
+                format!("process {pid} is being replaced: try again")
+            }
             (Order::Move { pid, .. }, Some(Error::Busy | Error::Again)) => {
                 format!("process {pid} cannot be moved now: try again")
             }

@@ -23,7 +23,7 @@ pub fn group() -> Group {
         .test("priorities_can_be_changed", priorities_can_be_changed)
         .test("programs_can_be_moved", programs_can_be_moved)
         .test("a_move_does_not_prolong_waiting", a_move_does_not_prolong_waiting)
-        .test("one_that_waits_to_move_slows_nobody", one_that_waits_to_move)
+        .test("one_that_cannot_go_yet_goes_later", one_that_cannot_go_yet_goes_later)
         .test("only_the_owner_decides", only_the_owner_decides)
         .test("a_pipeline_of_three", a_pipeline_of_three)
         .test("a_stalled_pipeline_ends", a_stalled_pipeline_ends)
@@ -385,7 +385,7 @@ fn a_move_does_not_prolong_waiting(guest: &TestGuest) -> Result<()> {
 
 /// A program that is to go to another core, and cannot as long as it is in a call to Linux; others of
 /// its core go on.
-fn one_that_waits_to_move(guest: &TestGuest) -> Result<()> {
+fn one_that_cannot_go_yet_goes_later(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 1)?;
     let stays = ant::start(guest, "--cpu 1 -- wc");

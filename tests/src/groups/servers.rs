@@ -228,7 +228,7 @@ fn killed_ones_have_clients(guest: &TestGuest) -> Result<()> {
         let served = |line: &str| line == "10000 requests served";
         ensure!(output.status == 0 && output.stdout.lines().all(served), "{output:?}");
     }
-    // What is written to the console is written once or not at all: its writer is told.
+    // Who writes to the console is told if it may not have been written.
     guest.succeed("rm /tmp/enough")?;
     let says = until_enough("antctl run --cpu 2 -- say a line || true");
     kill_thrice(guest, "serial", "say a line")?;
@@ -487,12 +487,21 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
 fn nobody_takes_all_memory(guest: &TestGuest) -> Result<()> {
     ant::down(guest)?;
     ant::up(guest, "--cpus 1-3 --memory 16M")?;
-    let mut programs: Vec<_> = (0..6).map(|n| client(guest, [1, 2, 3][n % 3], "hog")).collect();
-    guest.wait_until("! antctl ps | grep 'victim hog' | grep -v 'in call'", SOON)?;
-    while !guest.run("antctl run -- getpid")?.stderr.contains("no memory left") {
-        programs.push(ant::start(guest, "--cpu 3 -- spin"));
-        ensure!(programs.len() < 40, "there is memory for all programs");
-        ant::await_started(guest, programs.len() - 6, "spin")?;
+    let _hogs = [1, 2, 3, 1].map(|cpu| client(guest, cpu, "hog"));
+    ant::await_processes(guest, 4, "victim hog", "in call")?;
+    let one_more = |count| {
+        guest.run(&format!(
+            "antctl run --cpu 3 -- spin < /dev/null > /tmp/spin 2>&1 &
+             until grep -q 'no memory left' /tmp/spin; do
+                 test $(antctl ps | grep -c 'spin$') -lt {count} || exit 0
+             done
+             echo full"
+        ))
+    };
+    let mut count = 1;
+    while one_more(count)?.stdout != "full\n" {
+        count += 1;
+        ensure!(count < 60, "there is memory for all programs");
     }
     for name in ["name", "serial"] {
         let generation = ant::server(guest, name)?.generation;
@@ -753,6 +762,11 @@ fn linux_keeps_the_device(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl run -- names", 0, "")?;
     answers(guest, "antctl run -- say hello", 1, "NoEntry")?;
     answers(guest, "antctl server restart serial", 1, "serial was not restarted")?;
+    // What became of one replacement is not told of the next.
+    let replace = format!("antctl server replace serial {VICTIM}");
+    answers(guest, &replace, 1, "serial was not replaced")?;
+    let replace = format!("antctl server replace name {NAME_SERVICE}");
+    answers(guest, &replace, 0, "name was replaced\n")?;
     ant::works_on(guest, &[1, 2, 3])?;
     ant::down(guest)
 }

@@ -243,12 +243,14 @@ fn list_servers(servers: &Servers, answer: &mut Answer) -> Result<(), Error> {
 }
 
 fn set_priority(request: &Request, servers: &mut Servers) -> Result<(), Error> {
+    servers.check_settled(request.a)?;
     init_calls::process_priority(request.a, request.b)?;
     servers.set_priority(request.a, request.b);
     Ok(())
 }
 
 fn move_process(request: &Request, servers: &mut Servers) -> Result<(), Error> {
+    servers.check_settled(request.a)?;
     init_calls::process_move(request.a, request.b)?;
     servers.set_core(request.a, request.b);
     Ok(())

@@ -127,6 +127,13 @@ impl Servers {
         self.list.iter_mut().find_map(Server::replaced)
     }
 
+    /// `Busy` if this is a process of a server that is being replaced: what is said of one would be
+    /// lost on the other.
+    pub fn check_settled(&mut self, pid: u32) -> Result<(), Error> {
+        let changes = self.by_pid(pid).is_some_and(|server| server.is_being_replaced());
+        if changes { Err(Error::Busy) } else { Ok(()) }
+    }
+
     /// Has a server keep a priority when it is started again, if this process is one.
     pub fn set_priority(&mut self, pid: u32, priority: u32) {
         if let Some(server) = self.by_pid(pid) {

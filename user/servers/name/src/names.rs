@@ -93,14 +93,17 @@ impl Names {
                 self.entries[slot].is_none_or(|entry| entry.owner == owner || entry.is_dead());
             return if free { Ok(slot) } else { Err(Error::Busy) };
         }
-        if self.entries.iter().all(Option::is_some) {
+        if self.entries.iter().all(Option::is_some) || self.owned_by(owner) >= NAMES_EACH {
             self.remove_dead();
         }
-        let owned = self.entries.iter().flatten().filter(|entry| entry.owner == owner);
-        if owned.count() >= NAMES_EACH {
+        if self.owned_by(owner) >= NAMES_EACH {
             return Err(Error::OverQuota);
         }
         self.entries.iter().position(Option::is_none).ok_or(Error::NoMemory)
+    }
+
+    fn owned_by(&self, owner: u64) -> usize {
+        self.entries.iter().flatten().filter(|entry| entry.owner == owner).count()
     }
 
     fn remove_dead(&mut self) {

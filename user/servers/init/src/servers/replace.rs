@@ -52,9 +52,13 @@ impl Server {
         program: Program,
         now: u64,
     ) -> Result<(), Error> {
-        self.program = program;
-        self.awaited = true;
-        self.restart(surroundings, now).inspect_err(|_| self.awaited = false)
+        let before = core::mem::replace(&mut self.program, program);
+        let started = self.restart(surroundings, now);
+        match started {
+            Ok(()) => self.awaited = true,
+            Err(_) => self.program = before,
+        }
+        started
     }
 
     /// How the last replacement has ended, once.
