@@ -1,6 +1,7 @@
 //! Long histories of a few processes, endpoints and cores: the world checks each step.
 
 use proptest::prelude::*;
+use std::vec;
 use std::vec::Vec;
 
 use ant_abi::ipc::Transfer;
@@ -18,7 +19,7 @@ enum Step {
     Assign { by: u8, endpoint: u8, who: u8 },
     Unbind { by: u8, endpoint: u8 },
     Close { by: u8, endpoint: u8 },
-    OpenAgain { endpoint: u8 },
+    Renew { by: u8, endpoint: u8, who: u8 },
     Call { who: u8, ask: Ask },
     Receive { who: u8 },
     StopReceiving { who: u8 },
@@ -72,9 +73,9 @@ fn rare_step() -> impl Strategy<Value = Step> {
         1 => by().prop_map(|(by, endpoint)| Step::Unbind { by, endpoint }),
         1 => (by(), 0..5_u8).prop_map(|((by, endpoint), chance)| match chance {
             0 => Step::Close { by, endpoint },
-            1 | 2 => Step::OpenAgain { endpoint },
             _ => Step::Drain,
         }),
+        2 => (by(), who()).prop_map(|((by, endpoint), who)| Step::Renew { by, endpoint, who }),
         6 => who().prop_map(|who| Step::TimeOut { who }),
         3 => who().prop_map(|who| Step::StopReceiving { who }),
         3 => (who(), who(), 0..80_u8)
@@ -121,10 +122,11 @@ impl World {
                 }
             }
             Step::Close { by, endpoint } => self.close(by % cores, endpoint),
-            Step::OpenAgain { endpoint } => {
-                if !self.is_open(endpoint) {
-                    self.open_again(endpoint);
-                }
+            Step::Renew { by, endpoint, who } => {
+                // At once, with the old one's messages on their way.
+                self.close(by % cores, endpoint);
+                self.open_again(endpoint);
+                self.assign_some(by % cores, endpoint, who);
             }
             Step::Move { who, to } => {
                 let Some(slot) = self.lives(who) else { return };
