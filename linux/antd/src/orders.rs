@@ -109,9 +109,9 @@ impl Order {
     }
 }
 
-/// That a server is still the one that it was.
+/// That a server still has the program that it had.
 pub fn not_replaced(server: &str, why: &str) -> String {
-    format!("{server} was not replaced, the one that was there goes on: {why}")
+    format!("{server} was not replaced, it keeps its program: {why}")
 }
 
 fn no_priority(priority: u32) -> String {
@@ -126,6 +126,7 @@ pub fn why_no_server(result: i32) -> String {
         Some(Error::NoMemory) => "AnT has no memory or no place for it".into(),
         Some(Error::TimedOut) => "the new one did not begin to serve in time".into(),
         Some(Error::NoProcess | Error::PeerGone) => "the new one ended before it served".into(),
+        Some(Error::PeerRestarted) => "the old one has ended meanwhile".into(),
         Some(Error::NotPermitted) => "AnT does not allow that".into(),
         Some(Error::Busy) => "it is being started or replaced already: try again".into(),
         _ => format!("init says {}; `antctl log` may say why", Errno::from_raw(-result)),
@@ -307,12 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn who_fails_to_replace_is_told_that_the_old_one_goes_on() {
+    fn who_fails_to_replace_is_told_that_nothing_has_changed() {
         let order = Order::Replace { server: "serial".into() };
-        for error in [Error::TimedOut, Error::NotExecutable, Error::PeerGone, Error::Io] {
+        for error in [Error::TimedOut, Error::NotExecutable, Error::PeerRestarted, Error::Io] {
             let text = order.refusal(error.to_return() as i32);
-            assert!(text.starts_with("serial was not replaced, the one"), "{text}");
-            assert!(text.contains("goes on: "), "{text}");
+            assert!(text.starts_with("serial was not replaced, it keeps its program: "), "{text}");
         }
         let text = order.refusal(Error::NoEntry.to_return() as i32);
         assert!(text.contains("no server serial"), "{text}");

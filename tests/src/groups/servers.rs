@@ -708,7 +708,7 @@ fn replacements_that_fail(guest: &TestGuest) -> Result<()> {
     guest.succeed("head -c 4096 /bin/busybox > /tmp/piece; mkfifo /tmp/fifo 2> /dev/null; true")?;
     let calls = client(guest, 2, "loop call 5000");
     await_calls(guest)?;
-    let goes_on = "serial was not replaced, the one that was there goes on: ";
+    let goes_on = "serial was not replaced, it keeps its program: ";
     for (file, text) in [
         ("/no/such", "No such file"),
         ("/tmp", "/tmp: it is no program"),
@@ -727,6 +727,14 @@ fn replacements_that_fail(guest: &TestGuest) -> Result<()> {
     answers(guest, &format!("antctl server replace nobody {VICTIM}"), 1, "no server nobody")?;
     answers(guest, "antctl server replace serial", 2, "FILE")?;
     expect(&calls.wait(SOON)?, 0, " 0 changes, 0 restarts, 0 lost, 0 failed\n")?;
+    // Orders are taken while the new one does not get ready.
+    let old = serial(guest)?.pid.context("it does not run")?;
+    let replace = guest.spawn("antctl server replace serial /usr/lib/ant/apps/spin");
+    guest.wait_until("test $(antctl ps | grep -c ' serial$') = 2", AT_ONCE)?;
+    answers(guest, &format!("antctl priority {old} 4"), 1, "is being replaced: try again")?;
+    kill(guest, "serial")?;
+    expect(&replace.wait(SOON)?, 1, "the old one has ended meanwhile")?;
+    ant::await_server(guest, "serial", generation + 1, AT_ONCE)?;
     ant::await_free_memory(guest, free)
 }
 

@@ -180,13 +180,13 @@ fn a_server_that_fails_to_start_is_not_put_in_place() {
     let _ = world.init_obeys(REQUEST_PROGRAM, 0);
     let _ = world.init_obeys(REQUEST_REPLACE, Error::PeerGone.to_return() as i32);
     let text = client.refusal();
-    assert!(text.contains("serial was not replaced, the one that was there goes on: "), "{text}");
+    assert!(text.contains("serial was not replaced, it keeps its program: "), "{text}");
     assert!(text.contains("ended before it served"), "{text}");
     // Nor one that AnT has no room for, nor one that nobody waits for any more.
     let (client, _) = replace(&world, 10_000);
     world.init_names_servers(&[server("serial", 40)]);
     let _ = world.init_obeys(REQUEST_PROGRAM, Error::NoMemory.to_return() as i32);
-    assert!(client.refusal().contains("goes on: AnT has no memory"));
+    assert!(client.refusal().contains("program: AnT has no memory"));
     let (client, _) = replace(&world, 10_000);
     world.init_names_servers(&[server("serial", 40)]);
     let asked = world.init_asked();

@@ -228,7 +228,7 @@ impl Server {
             _ if self.is_trial(end.pid) => return self.fail_trial(Error::PeerGone),
             _ => {}
         }
-        self.fail_trial(Error::PeerGone);
+        self.fail_trial(Error::PeerRestarted);
         if !matches!(self.reason, Some(Reason::Successor)) {
             self.describe(end);
             log!("server {} has ended: {}", self.spec.name, self.last_end);
