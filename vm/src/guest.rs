@@ -3,7 +3,7 @@
 use crate::accel::Accel;
 use crate::agent::{Agent, Event, Session};
 use crate::image::{self, ExtraFile};
-use crate::linux_log::LinuxLog;
+use crate::linux_log::{LinuxLog, is_stall};
 use crate::machine::Machine;
 use crate::qemu::Qemu;
 use crate::{kernels, paths};
@@ -79,6 +79,19 @@ pub enum GuestError {
     },
 }
 
+impl GuestError {
+    /// Whether a boot has failed without anything that is in the guest: QEMU has run into an assertion
+    /// of its own (its MSI-X emulation was seen to), or a processor got no timer interrupts, as happens
+    /// when the host stands still.
+    fn is_of_emulation(&self) -> bool {
+        match self {
+            Self::Gone { qemu, .. } => qemu.contains(QEMU_FAILED),
+            Self::Trouble { lines, .. } => lines.first().is_some_and(|line| is_stall(line)),
+            _ => false,
+        }
+    }
+}
+
 fn gone(panicked: &bool, qemu: &str, tail: &[String], log: &std::path::Path) -> String {
     if tail.is_empty() && !qemu.is_empty() {
         return format!("QEMU did not start the guest:\n{qemu}");
@@ -119,15 +132,17 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Boots `machine` and waits until it takes commands. If QEMU itself fails meanwhile (its MSI-X
-    /// emulation was seen to), boots once more.
+    /// Boots `machine` and waits until it takes commands. If the emulation fails meanwhile, which is
+    /// nobody's fault here, boots once more.
     ///
     /// # Errors
     /// When there is no kernel, QEMU does not start, or Linux does not boot.
     pub fn boot(machine: &Machine, on_trouble: OnTrouble) -> Result<Self, GuestError> {
         match Self::boot_once(machine, on_trouble) {
-            Err(GuestError::Gone { qemu, .. }) if qemu.contains(QEMU_FAILED) => {
-                eprintln!("QEMU has failed while the guest was booting; once more. {qemu}");
+            Err(error) if error.is_of_emulation() => {
+                eprintln!(
+                    "the emulation has failed while the guest was booting; once more: {error}"
+                );
                 Self::boot_once(machine, on_trouble)
             }
             booted => booted,
@@ -236,7 +251,10 @@ impl Guest {
         thread::sleep(Duration::from_millis(100));
         let qemu = fs::read_to_string(log.with_extension(QEMU_LOG)).unwrap_or_default();
         let qemu = qemu.trim_end().to_owned();
-        GuestError::Gone { panicked: self.log.has_panicked(), qemu, tail: self.log.tail(40), log }
+        let panicked = self.log.has_panicked();
+        // So that it says why.
+        let tail = self.log.tail(if panicked { 100 } else { 40 });
+        GuestError::Gone { panicked, qemu, tail, log }
     }
 
     /// Linux's log.
@@ -323,4 +341,24 @@ fn new_log_path() -> io::Result<PathBuf> {
     }
     let number = GUESTS.fetch_add(1, Ordering::Relaxed);
     Ok(dir.join(format!("vm-{}-{number}.log", std::process::id())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_emulations_own_failures_are_tried_again() {
+        let gone = |qemu: &str| {
+            let (qemu, log) = (qemu.to_owned(), PathBuf::new());
+            GuestError::Gone { panicked: false, qemu, tail: Vec::new(), log }
+        };
+        let trouble =
+            |line: &str| GuestError::Trouble { lines: vec![line.to_owned()], log: PathBuf::new() };
+        assert!(gone("qemu: hw/pci/msix.c:228: f: Assertion `a <= b' failed.").is_of_emulation());
+        assert!(trouble("rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:").is_of_emulation());
+        for error in [gone("no such file"), gone(""), trouble("WARNING: CPU: 1 PID: 7")] {
+            assert!(!error.is_of_emulation(), "{error}");
+        }
+    }
 }

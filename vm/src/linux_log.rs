@@ -105,8 +105,12 @@ impl LinuxLog {
 }
 
 fn is_trouble(line: &str) -> bool {
-    TROUBLE.iter().any(|word| line.contains(word))
-        || (line.contains("rcu") && line.contains("stall"))
+    TROUBLE.iter().any(|word| line.contains(word)) || is_stall(line)
+}
+
+/// Whether Linux says that a processor does not get on.
+pub(crate) fn is_stall(line: &str) -> bool {
+    line.contains("rcu") && line.contains("stall")
 }
 
 #[cfg(test)]
