@@ -123,11 +123,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Fault` if the page is not reserved.
     pub fn forget(&self, page: u32) -> Result<(), Error> {
-        let change = |state| match state {
-            State::Reserved => Ok(State::Free),
-            _ => Err(Error::Fault),
-        };
-        self.change_one(page, change).map(drop)
+        self.change_one(page, from(State::Reserved, State::Free)).map(drop)
     }
 
     /// Lets the pages of `span` go with a message of `owner`: handed over, they are in transit;
@@ -147,7 +143,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
             Transfer::LendWrite => State::Lent { owner, access: Access::Write },
             Transfer::Share => State::Shared { sharers: 2 },
         };
-        self.change(span, |state| if_is(state, State::Owned { owner }, to))
+        self.change(span, from(State::Owned { owner }, to))
     }
 
     /// Lets the pages of `span` go with a message of `owner` which shares them. Each is either owned
@@ -169,10 +165,14 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         if self.entries(span)?.iter().any(full) {
             return Err(Error::Busy);
         }
-        self.change(span, |state| match state {
-            State::Owned { owner: is } if is == owner => Ok(State::Shared { sharers: 2 }),
-            State::Shared { sharers } => Ok(State::Shared { sharers: sharers + 1 }),
-            _ => Err(Error::Fault),
+        self.change(span, |entry| match entry.state() {
+            State::Owned { owner: is } if is == owner => {
+                Some(entry.become_state(State::Shared { sharers: 2 }))
+            }
+            State::Shared { sharers } => {
+                Some(entry.become_state(State::Shared { sharers: sharers + 1 }))
+            }
+            _ => None,
         })
     }
 
@@ -188,10 +188,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         if span.transfer() != Some(Transfer::HandOver) {
             return Err(Error::Invalid);
         }
-        self.change(span, |state| match state {
-            State::InTransit { .. } => Ok(State::Owned { owner: to }),
-            _ => Err(Error::Fault),
-        })
+        let owned = Entry::new(State::Owned { owner: to }, 0);
+        self.change(span, |entry| entry.is_in_transit().then(|| entry.become_like(owned)))
     }
 
     /// Gives `giver` back what it let go with a message that was not received: what was handed over
@@ -206,10 +204,10 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// `giver` in this way. Nothing is changed then.
     pub fn undo_transfer(&self, giver: u8, span: Span) -> Result<(), Error> {
         match span.transfer() {
-            Some(Transfer::HandOver) => self.change(span, |state| {
-                let own = State::Owned { owner: giver };
-                if_is(state, State::InTransit { giver: Some(giver) }, own)
-            }),
+            Some(Transfer::HandOver) => {
+                let in_transit = State::InTransit { giver: Some(giver) };
+                self.change(span, from(in_transit, State::Owned { owner: giver }))
+            }
             _ => self.end_loan(giver, span),
         }
     }
@@ -227,9 +225,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
             Some(Transfer::LendWrite) => Access::Write,
             _ => return Err(Error::Invalid),
         };
-        self.change(span, |state| {
-            if_is(state, State::Lent { owner, access }, State::Owned { owner })
-        })
+        self.change(span, from(State::Lent { owner, access }, State::Owned { owner }))
     }
 
     /// Lets go of a page, for its owner `by` or for one of those (processes and messages) who share
@@ -243,11 +239,13 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Fault` if the page is neither owned by `by` nor shared; also if it is lent.
     pub fn release(&self, page: u32, by: u8) -> Result<Option<u64>, Error> {
-        self.change_one(page, |state| match state {
-            State::Owned { owner } if owner == by => Ok(State::Reserved),
-            State::Shared { sharers: 1 } => Ok(State::Reserved),
-            State::Shared { sharers } => Ok(State::Shared { sharers: sharers - 1 }),
-            _ => Err(Error::Fault),
+        self.change_one(page, |entry| match entry.state() {
+            State::Owned { owner } if owner == by => Some(entry.become_state(State::Reserved)),
+            State::Shared { sharers: 1 } => Some(entry.become_state(State::Reserved)),
+            State::Shared { sharers } => {
+                Some(entry.become_state(State::Shared { sharers: sharers - 1 }))
+            }
+            _ => None,
         })
     }
 
@@ -258,9 +256,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Fault` if the page is not in transit from `giver`: also if it has just been received.
     pub fn orphan(&self, page: u32, giver: u8) -> Result<(), Error> {
-        let from = State::InTransit { giver: Some(giver) };
-        self.change_one(page, |state| if_is(state, from, State::InTransit { giver: None }))
-            .map(drop)
+        let given = State::InTransit { giver: Some(giver) };
+        self.change_one(page, from(given, State::InTransit { giver: None })).map(drop)
     }
 
     /// Lets go of a page in transit whose message nobody receives and which nobody gets back (its
@@ -273,9 +270,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Fault` if the page is not in transit.
     pub fn discard(&self, page: u32) -> Result<u64, Error> {
-        let frame = self.change_one(page, |state| match state {
-            State::InTransit { .. } => Ok(State::Reserved),
-            _ => Err(Error::Fault),
+        let frame = self.change_one(page, |entry| {
+            entry.is_in_transit().then(|| entry.become_state(State::Reserved))
         })?;
         Ok(frame.expect("a page in transit has a frame"))
     }
@@ -283,9 +279,22 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// Physical address of the frame of a page; `None` if it has none.
     ///
     /// It stays so as long as the one for whom the caller asks has the page.
+    #[inline]
     #[must_use]
     pub fn frame(&self, page: u32) -> Option<u64> {
         self.load(page)?.frame()
+    }
+
+    /// Whether process `slot`, in which `frame` is mapped as this page, can give the page on: it is
+    /// the owner, or one of those who share the page.
+    #[inline]
+    #[must_use]
+    pub fn can_give(&self, page: u32, slot: u8, frame: u64) -> bool {
+        self.load(page).is_some_and(|entry| {
+            let owned = Entry::new(State::Owned { owner: slot }, 0);
+            let has = entry.is_like(owned) || entry.is_shared();
+            has && entry.frame() == Some(frame)
+        })
     }
 
     /// What becomes of a page; `None` if there is no such page.
@@ -299,12 +308,20 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// The pages that `slot` owns, has lent, or has handed over by messages that were not received
     /// yet: all that must be seen to when it ends, but for what it shares.
     pub fn pages_of(&self, slot: u8) -> impl Iterator<Item = (u32, State)> {
-        let pages = (0..PAGES as u32).filter_map(|page| Some((page, self.state(page)?)));
+        let of_slot = move |page| self.load(page).filter(|entry| entry.names(slot));
+        let pages = (0..PAGES as u32).filter_map(move |page| Some((page, of_slot(page)?.state())));
         pages.filter(move |(_, state)| match *state {
             State::Owned { owner } | State::Lent { owner, .. } => owner == slot,
             State::InTransit { giver } => giver == Some(slot),
             _ => false,
         })
+    }
+
+    /// Whether a page is shared.
+    #[inline]
+    #[must_use]
+    pub fn is_shared(&self, page: u32) -> bool {
+        self.load(page).is_some_and(Entry::is_shared)
     }
 
     fn entry(&self, page: u32) -> Result<&AtomicU64, Error> {
@@ -324,19 +341,18 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         self.entries.get(first..first + span.count() as usize).ok_or(Error::Fault)
     }
 
-    /// Changes all pages of a span, or none: looks at all of them first.
+    /// Changes all pages of a span, or none: looks at all of them first. `Fault` if `change` does not
+    /// fit any.
     ///
     /// # Panics
     ///
     /// If another core changes a page meanwhile whose turn it is not.
-    fn change(
-        &self,
-        span: Span,
-        change: impl Fn(State) -> Result<State, Error>,
-    ) -> Result<(), Error> {
+    #[inline]
+    fn change(&self, span: Span, change: impl Fn(Entry) -> Option<Entry>) -> Result<(), Error> {
         let entries = self.entries(span)?;
-        for entry in entries {
-            change(Entry(entry.load(Ordering::Acquire)).state())?;
+        let fits = |entry: &AtomicU64| change(Entry(entry.load(Ordering::Acquire))).is_some();
+        if !entries.iter().all(fits) {
+            return Err(Error::Fault);
         }
         for entry in entries {
             update(entry, &change).expect("a page is changed only by the core whose turn it is");
@@ -348,10 +364,10 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     fn change_one(
         &self,
         page: u32,
-        change: impl Fn(State) -> Result<State, Error>,
+        change: impl Fn(Entry) -> Option<Entry>,
     ) -> Result<Option<u64>, Error> {
-        let before = update(self.entry(page)?, &change)?;
-        Ok(before.frame().filter(|_| change(before.state()) == Ok(State::Reserved)))
+        let (before, after) = update(self.entry(page)?, change).ok_or(Error::Fault)?;
+        Ok(before.frame().filter(|_| after.frame().is_none()))
     }
 
     /// First of `count` free pages next to each other among `pages`.
@@ -374,27 +390,28 @@ impl<const PAGES: usize> Default for IcaTable<PAGES> {
     }
 }
 
-/// Changes one entry, which keeps its frame unless it becomes free or reserved; what it was.
+/// Changes one entry; what it was, and is. `None`: the change does not fit it.
 ///
 /// It tries again when another core was faster: one that lets go of the same shared page, or whose
 /// giver ends.
-fn update(
-    entry: &AtomicU64,
-    change: impl Fn(State) -> Result<State, Error>,
-) -> Result<Entry, Error> {
+#[inline]
+fn update(entry: &AtomicU64, change: impl Fn(Entry) -> Option<Entry>) -> Option<(Entry, Entry)> {
     let mut before = Entry(entry.load(Ordering::Acquire));
     loop {
-        let after = before.become_state(change(before.state())?);
+        let after = change(before)?;
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
         match entry.compare_exchange(before.0, after.0, success, failure) {
-            Ok(_) => return Ok(before),
+            Ok(_) => return Some((before, after)),
             Err(other) => before = Entry(other),
         }
     }
 }
 
-fn if_is(state: State, from: State, to: State) -> Result<State, Error> {
-    if state == from { Ok(to) } else { Err(Error::Fault) }
+/// The change from one state, which nobody shares, to another; both have a frame, or neither.
+#[inline]
+fn from(from: State, to: State) -> impl Fn(Entry) -> Option<Entry> {
+    let (from, to) = (Entry::new(from, 0), Entry::new(to, 0));
+    move |entry| entry.is_like(from).then(|| entry.become_like(to))
 }
 
 fn check_slot(slot: u8) -> Result<(), Error> {

@@ -4,7 +4,10 @@ use ant_abi::{MAX_PROCESSES, PAGE_SIZE};
 
 /// Bits of the frame's physical address.
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
+/// Bits of kind and slot.
+const KIND_AND_SLOT: u64 = 0xfff;
 const KIND_SHIFT: u32 = 8;
+const KIND: u64 = 0xf << KIND_SHIFT;
 const SHARERS_SHIFT: u32 = 52;
 /// The most that the field for the number of sharers can hold.
 pub(super) const SHARERS_FIELD_MAX: u16 = 0xfff;
@@ -65,6 +68,7 @@ pub(super) fn is_frame(phys: u64) -> bool {
 
 impl Entry {
     /// A page in this state; `frame` is 0 for one that has none.
+    #[inline]
     pub(super) fn new(state: State, frame: u64) -> Self {
         let (kind, slot, sharers) = match state {
             State::Free => (0, 0, 0),
@@ -93,17 +97,49 @@ impl Entry {
     }
 
     /// Physical address of the frame; 0 is one too.
+    #[inline]
     pub(super) fn frame(self) -> Option<u64> {
-        has_frame(self.state()).then_some(self.0 & FRAME)
+        let has_one = self.0 & KIND > Self::new(State::Reserved, 0).0;
+        has_one.then_some(self.0 & FRAME)
+    }
+
+    /// Whether it is in the same state as `other`, which nobody shares.
+    #[inline]
+    pub(super) fn is_like(self, other: Self) -> bool {
+        (self.0 ^ other.0) & KIND_AND_SLOT == 0
+    }
+
+    /// The same page in the state of `other`, a page without a frame; both have one, or neither.
+    #[inline]
+    pub(super) fn become_like(self, other: Self) -> Self {
+        Self(self.0 & FRAME | other.0)
+    }
+
+    /// Whether it was handed over by whomever, and not received.
+    #[inline]
+    pub(super) fn is_in_transit(self) -> bool {
+        (self.0 ^ Self::new(State::InTransit { giver: None }, 0).0) & KIND == 0
+    }
+
+    /// Whether its slot, if its state has one, is this.
+    #[inline]
+    pub(super) fn names(self, slot: u8) -> bool {
+        self.0 as u8 == slot
+    }
+
+    /// Whether it is shared.
+    #[inline]
+    pub(super) fn is_shared(self) -> bool {
+        (self.0 ^ Self::new(State::Shared { sharers: 0 }, 0).0) & KIND == 0
     }
 
     /// The same page in another state.
+    #[inline]
     pub(super) fn become_state(self, state: State) -> Self {
-        let frame = if has_frame(state) { self.0 & FRAME } else { 0 };
+        let frame = match state {
+            State::Free | State::Reserved => 0,
+            _ => self.0 & FRAME,
+        };
         Self::new(state, frame)
     }
-}
-
-fn has_frame(state: State) -> bool {
-    !matches!(state, State::Free | State::Reserved)
 }

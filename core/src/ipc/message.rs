@@ -15,13 +15,6 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether it has neither pages nor a handle.
-    #[inline]
-    #[must_use]
-    pub const fn is_words_only(&self) -> bool {
-        self.span.0 | self.handle == 0
-    }
-
     /// A message of words only.
     #[must_use]
     pub const fn of(words: [u64; IPC_WORDS]) -> Self {

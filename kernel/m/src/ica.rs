@@ -116,8 +116,7 @@ pub fn release_all(slot: u8, space: &AddressSpace, memory: &mut MemoryManager) {
     }
     for page in MAX_PROCESSES as u32..ICA_PAGES as u32 {
         // What it was lent, and what stood in for it, is not shared, or not with this frame.
-        let shared = matches!(TABLE.state(page), Some(State::Shared { .. }));
-        if shared && is_mapped(space, page) {
+        if TABLE.is_shared(page) && is_mapped(space, page) {
             free(page, 1, slot, memory);
         }
     }

@@ -150,7 +150,7 @@ impl Processes {
         let pid = self.last_pid;
         let lca = if plan.has_lca {
             // An ICA page has the same address in every process; the first ones are the LCAs.
-            space.map_ica(u32::from(slot), lca, Access::ReadWrite);
+            space.set_ica(u32::from(slot), 1, Access::ReadWrite, |_| Some(lca));
             let virt = ICA_START + u64::from(slot) * PAGE_SIZE as u64;
             Some(LcaPage::new(lca, pid as u16, virt))
         } else {

@@ -1,4 +1,4 @@
-//! The short way of IPC: a call, or a reply by who then waits for the next message, of words only
+//! The short way of IPC: a call, or a reply by who then waits for the next message, without a handle
 //! and without limit of time. What they lead to happens at once, past the loop of the core: what
 //! that looks at has not changed, or an interrupt comes as soon as a process runs, and ends it.
 //!
@@ -8,6 +8,8 @@
 //!
 //! What is the least bit unusual is left alone, for [`crate::ipc`] to do. So is a reply from or to who
 //! wants to another core: after it, who was at a call can go, which the loop sees to.
+
+mod pages;
 
 use ant_abi::ipc::{
     CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
@@ -49,66 +51,114 @@ pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
 fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
     let context = &core.local.process(slot)?.context;
     let (number, [to, timeout, flags]) = context.syscall();
-    if timeout != FOREVER || !context.is_words_only() {
+    let (span, handle) = context.span_and_handle();
+    if timeout != FOREVER || handle != 0 {
         return None;
     }
     match number {
-        IPC_CALL => call(core, slot, to, flags),
-        IPC_REPLY_RECEIVE => reply_receive(core, slot, Token(to)),
+        IPC_CALL if span == 0 => call(core, slot, to, flags),
+        IPC_CALL => pages::call(core, slot, flags, Calling { handle: to, span: Span(span) }),
+        IPC_REPLY_RECEIVE => {
+            let token = Token(to);
+            let lent = core.station.pages_of(token);
+            if span == 0 && lent.is_none() {
+                reply_receive(core, slot, token)
+            } else {
+                pages::reply_receive(core, slot, token, Span(span), lent)
+            }
+        }
         _ => None,
     }
 }
 
 #[inline]
 fn call(core: &mut Core, slot: u8, number: u64, flags: u64) -> Option<Next> {
-    let here = core.index();
+    let (options, there, server) = aim(core, slot, number, flags)?;
+    let calling = Calling { handle: number, span: Span::NONE };
+    if usize::from(there) == core.index() {
+        call_here(core, slot, server, options, calling)
+    } else {
+        call_there(core, slot, (there, server), options, calling)
+    }
+}
+
+/// Where a call through a handle goes: core and slot of a server that takes it.
+#[inline(always)]
+fn aim(core: &mut Core, slot: u8, number: u64, flags: u64) -> Option<(CallOptions, u8, u8)> {
     let client = core.local.process(slot)?;
     let Handle { endpoint, generation, badge, .. } = client.handles.get(number).ok()?;
     let (there, server) = endpoints::receiver(endpoint, generation)?;
-    let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
-    let options = CallOptions { endpoint, generation, across_restarts, badge };
-    let calling = Calling { handle: number, span: Span::NONE };
-    if usize::from(there) == here {
-        let Pair { leaves: client, takes, queue } = pair(&mut core.local, slot, server)?;
-        let token = core.station.call_directly(slot, options, server)?;
-        client.waits_for_reply(calling);
-        takes.context.set_received(RECEIVED_CALL, token.0, u64::from(badge));
-        pass_core(queue, server, takes, client.context.words());
-        Some(Next::Process(server))
-    } else {
-        if !mailbox::has_room(here, usize::from(there)) {
-            return None;
-        }
-        let message = Message::of(client.context.words());
-        client.waits_for_reply(calling);
-        let packet = core.station.call_across(slot, options, (there, server), message);
-        Some(leave_core(core, there, &packet))
+    if !mailbox::has_room(core.index(), usize::from(there)) {
+        return None;
     }
+    let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
+    Some((CallOptions { endpoint, generation, across_restarts, badge }, there, server))
+}
+
+/// Calls a server of this core; it has the words.
+#[inline(always)]
+fn call_here(
+    core: &mut Core,
+    slot: u8,
+    server: u8,
+    options: CallOptions,
+    calling: Calling,
+) -> Option<Next> {
+    let Pair { leaves: client, takes, queue } = pair(&mut core.local, slot, server)?;
+    let token = core.station.call_directly(slot, options, server, calling.span)?;
+    client.waits_for_reply(calling);
+    takes.context.set_received(RECEIVED_CALL, token.0, u64::from(options.badge));
+    pass_core(queue, server, takes, client.context.words());
+    Some(Next::Process(server))
+}
+
+/// Calls a server of another core.
+#[inline(always)]
+fn call_there(
+    core: &mut Core,
+    slot: u8,
+    (there, server): (u8, u8),
+    options: CallOptions,
+    calling: Calling,
+) -> Option<Next> {
+    let client = core.local.process(slot)?;
+    let message = Message { span: calling.span, ..Message::of(client.context.words()) };
+    client.waits_for_reply(calling);
+    let packet = core.station.call_across(slot, options, (there, server), message);
+    Some(leave_core(core, there, &packet))
 }
 
 #[inline]
 fn reply_receive(core: &mut Core, slot: u8, token: Token) -> Option<Next> {
-    let here = core.index();
-    let server = core.local.process(slot)?;
-    if server.goes_to.is_some() {
-        return None;
-    }
-    if usize::from(token.core()) == here {
-        let Pair { leaves: server, takes, queue } = pair(&mut core.local, slot, token.client())?;
-        if takes.goes_to.is_some() {
-            return None;
-        }
-        let client = core.station.reply_directly(slot, token, endpoints::has_bits)?;
-        server.waits_for_message();
-        pass_core(queue, client, takes, server.context.words());
-        Some(Next::Process(client))
+    if usize::from(token.core()) == core.index() {
+        reply_here(core, slot, token).map(Next::Process)
     } else {
-        let message = Message::of(server.context.words());
-        let replied = core.station.reply_across(slot, token, message, endpoints::has_bits);
-        let (there, packet) = replied?;
-        server.waits_for_message();
+        let (there, packet) = reply_there(core, slot, token, Span::NONE)?;
         Some(leave_core(core, there, &packet))
     }
+}
+
+/// Replies to a client of this core, which has the words; the client.
+#[inline(always)]
+fn reply_here(core: &mut Core, slot: u8, token: Token) -> Option<u8> {
+    let Pair { leaves: server, takes, queue } = pair(&mut core.local, slot, token.client())?;
+    if server.goes_to.is_some() || takes.goes_to.is_some() {
+        return None;
+    }
+    let client = core.station.reply_directly(slot, token, endpoints::has_bits)?;
+    server.waits_for_message();
+    pass_core(queue, client, takes, server.context.words());
+    Some(client)
+}
+
+/// Replies to a client of another core; what goes there.
+#[inline(always)]
+fn reply_there(core: &mut Core, slot: u8, token: Token, span: Span) -> Option<(u8, Packet)> {
+    let server = core.local.process(slot).filter(|server| server.goes_to.is_none())?;
+    let message = Message { span, ..Message::of(server.context.words()) };
+    let replied = core.station.reply_across(slot, token, message, endpoints::has_bits)?;
+    server.waits_for_message();
+    Some(replied)
 }
 
 /// Takes what came out of the ring from core `from`. Who runs then, at once; `None`: nothing has
@@ -116,7 +166,7 @@ fn reply_receive(core: &mut Core, slot: u8, token: Token) -> Option<Next> {
 #[inline]
 pub fn take(core: &mut Core, from: usize, words: &[u64; PACKET_WORDS]) -> Option<u8> {
     let parts = Parts::of(words);
-    if !parts.request.message.is_words_only() {
+    if parts.request.message.handle != 0 {
         return None;
     }
     match parts.kind {
@@ -138,21 +188,27 @@ fn take_call(core: &mut Core, from: usize, parts: &Parts) -> Option<u8> {
     let token = core.station.take_call_directly(from as u8, *client, *sequence, request)?;
     server.context.set_received(RECEIVED_CALL, token.0, u64::from(*badge));
     pass_core(queue, *slot, server, message.words);
+    if !message.span.is_none() {
+        pages::arrive(core, *slot, message.span, true);
+    }
     Some(*slot)
 }
 
 #[inline]
 fn take_reply(core: &mut Core, parts: &Parts) -> Option<u8> {
-    let Parts { client: slot, sequence, request, .. } = parts;
+    let Parts { client: slot, sequence, request: Request { message, .. }, .. } = parts;
     let (client, queue) = core.local.one(*slot)?;
-    // Pages that went along come back now, or do not.
-    if !can_take(client, queue) || !client.calling.span.is_none() || client.goes_to.is_some() {
+    if !can_take(client, queue) || client.goes_to.is_some() {
         return None;
     }
     if !core.station.take_reply_directly(*slot, *sequence) {
         return None;
     }
-    pass_core(queue, *slot, client, request.message.words);
+    let with_pages = !client.calling.span.is_none() || !message.span.is_none();
+    pass_core(queue, *slot, client, message.words);
+    if with_pages {
+        pages::replied(core, *slot, message.span);
+    }
     Some(*slot)
 }
 

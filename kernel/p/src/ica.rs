@@ -44,17 +44,13 @@ fn has_all(local: &mut Locals, slot: u8, span: Span) -> Result<(), Error> {
         return Err(Error::Fault);
     }
     let space = &local.caller(slot)?.space;
-    let has = |page| match TABLE.state(page) {
-        Some(State::Owned { owner }) => owner == slot && space.ica_frame(page).is_some(),
-        Some(State::Shared { .. }) => is_mapped(space, page),
-        _ => false,
-    };
-    pages(span).all(has).then_some(()).ok_or(Error::Fault)
+    let has = |page, frame| TABLE.can_give(page, slot, frame);
+    space.has_ica(span.first(), span.count(), has).then_some(()).ok_or(Error::Fault)
 }
 
 /// Whether a process has this very page mapped.
 pub fn is_mapped(space: &AddressSpace, page: u32) -> bool {
-    space.ica_frame(page).is_some_and(|frame| TABLE.frame(page) == Some(frame))
+    space.has_ica(page, 1, |page, frame| TABLE.frame(page) == Some(frame))
 }
 
 /// A message of process `slot` is on its way and nobody waits for it: if the process ends, the pages
@@ -127,9 +123,7 @@ pub fn return_loan(local: &mut Locals, slot: u8, span: Span, revoked: bool) {
     let Some(process) = local.process(slot) else { return };
     if revoked && process.ending.is_none() {
         let scratch = process.scratch;
-        for page in pages(span) {
-            process.space.map_ica(page, scratch, Access::ReadWrite);
-        }
+        process.space.set_ica(span.first(), span.count(), Access::ReadWrite, |_| Some(scratch));
         flush(local, slot, span);
     } else {
         remap(local, slot, span, None);
@@ -174,17 +168,11 @@ pub fn take_fresh(local: &mut Locals, slot: u8, first: u32, count: u32) -> i64 {
 /// Maps pages in a process so, or not at all.
 fn remap(local: &mut Locals, slot: u8, span: Span, access: Option<Access>) {
     let Some(process) = local.process(slot) else { return };
-    let mut more = 0;
-    for page in pages(span) {
-        let had = match access.zip(TABLE.frame(page)) {
-            Some((access, frame)) => {
-                more += 1;
-                process.space.map_ica(page, frame, access)
-            }
-            None => process.space.unmap_ica(page),
-        };
-        more -= i64::from(had);
-    }
+    let (first, count) = (span.first(), span.count());
+    let more = match access {
+        Some(access) => process.space.set_ica(first, count, access, |page| TABLE.frame(page)),
+        None => process.space.set_ica(first, count, Access::Read, |_| None),
+    };
     process.used_ica |= access.is_some();
     process.public().add_pages(more);
     flush(local, slot, span);

@@ -1,24 +1,31 @@
 //! A call and its reply in the usual case, in a few steps. They leave what [`Station::call`],
 //! [`Station::reply`], [`Station::receive`] and [`Station::take`] leave, or nothing has happened.
 //!
-//! The messages have words only. To a process of this core they do not come through here: who asks
-//! gives them to it, as [`Outside::received`] and [`Outside::ended`] would.
+//! The messages have no handle. To a process of this core they do not come through here: who asks
+//! gives them to it, as [`Outside::received`] and [`Outside::ended`] would. It ends loans, too, as
+//! [`Outside::loan_ends`] would, before anyone hears of a reply: [`Station::pages_of`] says which.
 
 use super::*;
 
 impl Station {
     /// A client calls `server`, a process of this core that receives at the endpoint, in the
-    /// generation that `options` names. The token with which the server has received the request;
-    /// `None`: it does not wait for one, or has to be raised.
+    /// generation that `options` names, with the pages of `span`. The token with which the server has
+    /// received the request; `None`: it does not wait for one, or has to be raised.
     #[inline(always)]
-    pub fn call_directly(&mut self, client: u8, options: CallOptions, server: u8) -> Option<Token> {
+    pub fn call_directly(
+        &mut self,
+        client: u8,
+        options: CallOptions,
+        server: u8,
+        span: Span,
+    ) -> Option<Token> {
         let priority = self.locals.get(usize::from(client))?.effective;
         self.would_receive(server, priority)?;
         let core = self.core;
         let (sequence, priority) = self.set_out(client, options, core);
         let CallOptions { endpoint, badge, .. } = options;
         let caller = Caller { core, sequence, server, badge, priority, queued: false };
-        Some(self.receive_directly(client, endpoint, caller))
+        Some(self.receive_directly(client, endpoint, caller, span))
     }
 
     /// A client calls a process of another core that receives at the endpoint, in the generation
@@ -54,13 +61,20 @@ impl Station {
             return None;
         }
         let caller = Caller::new(from, sequence, request);
-        Some(self.receive_directly(client, request.endpoint, caller))
+        Some(self.receive_directly(client, request.endpoint, caller, request.message.span))
+    }
+
+    /// The pages that came with the call that a server has received with this token, if the call is
+    /// to be replied to; of no meaning otherwise.
+    #[inline(always)]
+    #[must_use]
+    pub fn pages_of(&self, token: Token) -> Span {
+        self.messages.get(usize::from(token.client())).map_or(Span::NONE, |message| message.span)
     }
 
     /// A server replies to a client of this core, and waits for the next message. `has_bits`:
     /// whether notification bits wait at an endpoint. The client, whose call is over; `None`: nobody
-    /// waits for that reply, pages came with the call, something is there to receive, or the
-    /// server's priority falls.
+    /// waits for that reply, something is there to receive, or the server's priority falls.
     #[inline(always)]
     pub fn reply_directly(
         &mut self,
@@ -120,9 +134,9 @@ impl Station {
 
     /// The server receives the call for which it has waited.
     #[inline(always)]
-    fn receive_directly(&mut self, client: u8, endpoint: u8, caller: Caller) -> Token {
+    fn receive_directly(&mut self, client: u8, endpoint: u8, caller: Caller, span: Span) -> Token {
         self.enlist(client, endpoint, caller);
-        self.messages[usize::from(client)].span = Span::NONE;
+        self.messages[usize::from(client)].span = span;
         Token::new(client, caller.core, caller.sequence)
     }
 
@@ -134,19 +148,18 @@ impl Station {
         caller: Caller,
         has_bits: impl FnOnce(u8) -> bool,
     ) -> Option<()> {
-        let at = usize::from(client);
         let local = self.locals.get_mut(usize::from(caller.server))?;
         let falls = local.effective > local.base && caller.priority == local.effective;
         let gets_more = local.retired
             || self.queue.first(caller.server).is_some()
             || local.endpoint.is_some_and(has_bits);
-        if falls || gets_more || !self.messages[at].span.is_none() {
+        if falls || gets_more {
             return None;
         }
         local.callers.remove(caller.priority);
         local.receiving = true;
         local.notified = false;
-        self.callers[at] = None;
+        self.callers[usize::from(client)] = None;
         Some(())
     }
 }

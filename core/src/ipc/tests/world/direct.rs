@@ -13,15 +13,15 @@ impl World {
     ) -> bool {
         let at = &self.machine.endpoints[usize::from(options.endpoint)];
         let Target::Bound { core: there, server } = at.target else { return false };
-        let is_usual = at.generation == options.generation && message.span.is_none();
-        if !self.goes_directly || !is_usual {
+        if !self.goes_directly || at.generation != options.generation {
             return false;
         }
         let core = self.core(client);
         let station = &mut self.stations[usize::from(core)];
         let mut side = Side { core, machine: &mut self.machine };
         if there == core {
-            let Some(token) = station.call_directly(client, options, server) else { return false };
+            let token = station.call_directly(client, options, server, message.span);
+            let Some(token) = token else { return false };
             let received = Received::Call { token, badge: options.badge, message };
             side.received(server, received);
         } else {
@@ -41,17 +41,18 @@ impl World {
         let endpoints = &self.machine.endpoints;
         let has_bits = |at| endpoints[usize::from(at)].bits != 0;
         let message = reply_message(id);
+        let span = station.pages_of(token);
         if token.core() == core {
             let client = station.reply_directly(server, token, has_bits);
             let Some(client) = client else { return false };
             let mut side = Side { core, machine: &mut self.machine };
-            side.machine.replying = Some((id, server));
+            side.replies(id, server, span);
             side.ended(client, Ending::Reply(message));
         } else {
             let replied = station.reply_across(server, token, message, has_bits);
             let Some((there, packet)) = replied else { return false };
             let mut side = Side { core, machine: &mut self.machine };
-            side.machine.replying = Some((id, server));
+            side.replies(id, server, span);
             side.post(there, packet);
         }
         self.machine.replied(id, server, true);
@@ -65,7 +66,7 @@ impl World {
     pub(super) fn take_directly(&mut self, from: u8, core: u8, words: &[u64; 8]) -> bool {
         let Parts { kind, client, sequence, request } = Parts::of(words);
         let Request { server, endpoint, generation, badge, message, .. } = request;
-        if !self.goes_directly || !message.span.is_none() {
+        if !self.goes_directly {
             return false;
         }
         let station = &mut self.stations[usize::from(core)];
@@ -96,5 +97,15 @@ impl World {
     /// Whether the stations of another world are in the same state.
     pub(in super::super) fn is_like(&self, other: &World) -> bool {
         self.stations == other.stations
+    }
+}
+
+impl Side<'_> {
+    /// A server replies directly to the call with which these pages came.
+    fn replies(&mut self, id: u64, server: u8, span: Span) {
+        self.machine.replying = Some((id, server));
+        if span.lends() {
+            self.loan_ends(server, span, false);
+        }
     }
 }

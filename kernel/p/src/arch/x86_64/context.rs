@@ -98,10 +98,10 @@ impl Context {
         (self.words(), self.r13, self.r14)
     }
 
-    /// Whether that message has neither span nor handle.
+    /// The span and the number of the handle of that message.
     #[inline]
-    pub fn is_words_only(&self) -> bool {
-        self.r13 | self.r14 == 0
+    pub fn span_and_handle(&self) -> (u64, u64) {
+        (self.r13, self.r14)
     }
 
     /// Sets the message that a system call of IPC returns.

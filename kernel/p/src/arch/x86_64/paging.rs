@@ -209,7 +209,7 @@ pub enum MapError {
 /// First entry of the top table whose pages are not the address space's own: from the ICA on.
 const FOREIGN_PAGES: usize = (ICA_START >> 39) as usize;
 /// Entries of a page table.
-const ENTRIES: u64 = 512;
+const ENTRIES: u32 = 512;
 /// Pages that are flushed one by one; for more, the whole TLB is.
 const FLUSH_ONE_BY_ONE: u32 = 32;
 
@@ -301,40 +301,70 @@ impl AddressSpace {
         flags.contains(needed).then(|| frame.start_address().as_u64() + offset)
     }
 
-    /// Maps page `page` of the ICA, in place of what was there. Who lost access by it must be
-    /// flushed. Says whether something was.
-    pub fn map_ica(&mut self, page: u32, phys: u64, access: Access) -> bool {
-        // SAFETY: an entry of this address space's own tables.
-        let entry = unsafe { &mut *self.ica_entry(page) };
-        let was_mapped = !entry.is_unused();
-        entry.set_frame(frame(phys), access.flags());
-        was_mapped
-    }
-
-    /// Takes page `page` of the ICA out. It must be flushed. Says whether it was mapped.
-    pub fn unmap_ica(&mut self, page: u32) -> bool {
-        // SAFETY: as in `map_ica`.
-        let entry = unsafe { &mut *self.ica_entry(page) };
-        let was_mapped = !entry.is_unused();
-        entry.set_unused();
-        was_mapped
-    }
-
-    /// The real address of page `page` of the ICA, if the process has it.
-    pub fn ica_frame(&self, page: u32) -> Option<u64> {
-        // SAFETY: as in `map_ica`.
-        let entry = unsafe { (*self.ica_entry(page)).clone() };
-        (!entry.is_unused()).then(|| entry.addr().as_u64())
-    }
-
-    fn ica_entry(&self, page: u32) -> *mut PageTableEntry {
-        let page = u64::from(page);
-        assert!(page < ICA_PAGES);
-        // SAFETY: `build_ica` has made the tables for all pages of the ICA.
-        unsafe {
-            let lowest = (&*table(self.ica))[(page / ENTRIES) as usize].addr().as_u64();
-            table(lowest).cast::<PageTableEntry>().add((page % ENTRIES) as usize)
+    /// Maps each of `count` pages of the ICA from `first` on to the frame that `frame_of` says, or to
+    /// none, in place of what was there. Who lost access by it must be flushed. Says how many more are
+    /// mapped than before.
+    pub fn set_ica(
+        &mut self,
+        first: u32,
+        count: u32,
+        access: Access,
+        frame_of: impl Fn(u32) -> Option<u64>,
+    ) -> i64 {
+        let flags = access.flags();
+        let mut more = 0;
+        for (page, entries) in self.ica_entries(first, count) {
+            // SAFETY: entries of this address space's own tables, which are borrowed alone.
+            let entries = unsafe { &mut *entries };
+            for (page, entry) in (page..).zip(entries) {
+                more -= i64::from(!entry.is_unused());
+                match frame_of(page) {
+                    Some(phys) => {
+                        entry.set_addr(PhysAddr::new_truncate(phys), flags);
+                        more += 1;
+                    }
+                    None => entry.set_unused(),
+                }
+            }
         }
+        more
+    }
+
+    /// Whether the process has all of `count` pages of the ICA from `first` on, and `fits` holds of
+    /// each and the real address of its frame.
+    pub fn has_ica(&self, first: u32, count: u32, fits: impl Fn(u32, u64) -> bool) -> bool {
+        self.ica_entries(first, count).all(|(page, entries)| {
+            // SAFETY: entries of this address space's own tables, which nobody changes meanwhile.
+            let entries = unsafe { &*entries };
+            let has = |(page, entry): (u32, &PageTableEntry)| {
+                !entry.is_unused() && fits(page, entry.addr().as_u64())
+            };
+            (page..).zip(entries).all(has)
+        })
+    }
+
+    /// The entries of `count` pages of the ICA from `first` on, table by table, each part with the
+    /// number of its first page.
+    fn ica_entries(
+        &self,
+        first: u32,
+        count: u32,
+    ) -> impl Iterator<Item = (u32, *mut [PageTableEntry])> {
+        let (mut page, end) = (first, first + count);
+        assert!(u64::from(end) <= ICA_PAGES);
+        core::iter::from_fn(move || {
+            if page == end {
+                return None;
+            }
+            let (from, index) = (page, page % ENTRIES);
+            page = end.min(from - index + ENTRIES);
+            // SAFETY: `build_ica` has made the tables for all pages of the ICA.
+            let entries = unsafe {
+                let lowest = (&*table(self.ica))[(from / ENTRIES) as usize].addr().as_u64();
+                table(lowest).cast::<PageTableEntry>().add(index as usize)
+            };
+            Some((from, core::ptr::slice_from_raw_parts_mut(entries, (page - from) as usize)))
+        })
     }
 
     /// Loads these tables on this core.
@@ -365,8 +395,8 @@ pub fn flush_ica(first: u32, count: u32) {
 fn build_ica(root: u64, pages: &mut impl Pages) -> Option<u64> {
     let third = add_table(root, FOREIGN_PAGES, pages)?;
     let second = add_table(third, 0, pages)?;
-    for index in 0..ICA_PAGES / ENTRIES {
-        add_table(second, index as usize, pages)?;
+    for index in 0..ICA_PAGES as usize / ENTRIES as usize {
+        add_table(second, index, pages)?;
     }
     Some(second)
 }

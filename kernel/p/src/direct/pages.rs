@@ -1,0 +1,89 @@
+//! The short way with pages: they go, come and come back as [`crate::ipc`] would have it.
+
+use ant_abi::ipc::Span;
+use ant_core::ipc::Token;
+
+use super::{Next, aim, call_here, call_there, leave_core, reply_here, reply_there};
+use crate::core_loop::Core;
+use crate::ica;
+use crate::process::Calling;
+
+/// A call with pages.
+pub(super) fn call(core: &mut Core, slot: u8, flags: u64, calling: Calling) -> Option<Next> {
+    let (options, there, server) = aim(core, slot, calling.handle, flags)?;
+    ica::send_off(&mut core.local, slot, calling.span, true).ok()?;
+    if usize::from(there) != core.index() {
+        return call_there(core, slot, (there, server), options, calling);
+    }
+    let next = call_here(core, slot, server, options, calling);
+    match next {
+        Some(_) => arrive(core, server, calling.span, true),
+        None => come_back(core, slot, calling.span),
+    }
+    next
+}
+
+/// A reply with pages, or to a call that came with the pages `lent`.
+pub(super) fn reply_receive(
+    core: &mut Core,
+    slot: u8,
+    token: Token,
+    span: Span,
+    lent: Span,
+) -> Option<Next> {
+    ica::send_off(&mut core.local, slot, span, false).ok()?;
+    if usize::from(token.core()) == core.index() {
+        let Some(client) = reply_here(core, slot, token) else {
+            come_back(core, slot, span);
+            return None;
+        };
+        let_go(core, slot, lent);
+        replied(core, client, span);
+        Some(Next::Process(client))
+    } else {
+        let Some((there, packet)) = reply_there(core, slot, token, span) else {
+            come_back(core, slot, span);
+            return None;
+        };
+        let_go(core, slot, lent);
+        let next = leave_core(core, there, &packet);
+        ica::detach(slot, span);
+        Some(next)
+    }
+}
+
+/// Gives pages that have come with a message to who has its words; `of_call`: with a request.
+pub(super) fn arrive(core: &mut Core, slot: u8, span: Span, of_call: bool) {
+    if span.is_none() {
+        return;
+    }
+    let arrived = ica::arrive(&mut core.local, slot, span, of_call);
+    if let Some(process) = core.local.process(slot) {
+        process.context.set_span(arrived.0);
+    }
+}
+
+/// A client has the words of a reply: it gets back what it had lent, and the pages of the reply.
+pub(super) fn replied(core: &mut Core, client: u8, span: Span) {
+    if let Some(process) = core.local.process(client) {
+        let lent = core::mem::take(&mut process.calling).span;
+        ica::take_back(&mut core.local, client, lent);
+    }
+    arrive(core, client, span, false);
+}
+
+/// A server has replied: pages that went with the reply, or had been lent to it, are not its own.
+fn let_go(core: &mut Core, server: u8, lent: Span) {
+    if let Some(process) = core.local.process(server) {
+        process.context.set_span(0);
+    }
+    if lent.lends() {
+        ica::return_loan(&mut core.local, server, lent, false);
+    }
+}
+
+/// A message was not sent, nor its pages.
+#[cold]
+fn come_back(core: &mut Core, slot: u8, span: Span) {
+    ica::take_back(&mut core.local, slot, span);
+}
