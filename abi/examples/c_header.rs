@@ -22,6 +22,7 @@ const STRUCTS: &[&Struct] = &[
     &device::ProxyBind::DESCRIPTION,
     &device::CallGet::DESCRIPTION,
     &device::CallRet::DESCRIPTION,
+    &device::LcaRelease::DESCRIPTION,
     &device::CoreKick::DESCRIPTION,
     &device::DeviceTake::DESCRIPTION,
 ];

@@ -116,15 +116,22 @@ abi_struct! {
         pub lca: u64,
     }
 
-    /// `RET` (result) and `RELEASE` (no proxy, no mapping any more): in.
+    /// `RET`: in: a result.
     pub struct CallRet {
         /// The LCA with its generation.
         pub lca: u64,
-        /// `RET`: core that it goes back to, `Lca::cid`. `RELEASE`: 0, the m-kernel, which hands it
-        /// on.
+        /// Core that it goes back to, `Lca::cid`.
         pub cid: u32,
         /// Zero.
         pub reserved: u32,
+    }
+
+    /// `RELEASE`: in: no proxy, no mapping any more.
+    pub struct LcaRelease {
+        /// The LCA with its generation.
+        pub lca: u64,
+        /// Why: `KIND_RELEASED` or `KIND_DIED`.
+        pub kind: u64,
     }
 
     /// `KICK`: ring a core's doorbell, to see whether it answers.
@@ -229,11 +236,13 @@ ioctls! {
     /// Control file: wait for a request (`-EAGAIN` at once if the file is non-blocking;
     /// `-ENODEV` once the partition has stopped).
     GET = 0x10, Read, CallGet;
-    /// Proxy file (its own LCA) or control file: give a result back and ring the core.
+    /// Proxy file (its own LCA) or control file: give a result back and ring the core. `-ENOENT`:
+    /// that core has no call under way through this LCA; each call has one result.
     RET = 0x11, Write, CallRet;
-    /// Control file: tell AnT that Linux is through with an LCA. `-EBUSY` as long as Linux has a
-    /// reference to the page: a mapping, or I/O that pins it. Try again.
-    RELEASE = 0x12, Write, CallRet;
+    /// Control file: tell AnT (core 0, the m-kernel, which hands it on) that Linux is through with an
+    /// LCA. `-EBUSY` as long as Linux has a reference to the page: a mapping, or I/O that pins it. Try
+    /// again.
+    RELEASE = 0x12, Write, LcaRelease;
     /// Fresh file: become the proxy file of one LCA.
     BIND = 0x13, Write, ProxyBind;
 }

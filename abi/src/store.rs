@@ -11,8 +11,11 @@ pub const STORE_ENTRIES: usize = 256;
 /// `StoreEntry` kind: a request, or the return of one.
 pub const KIND_CALL: u64 = 0;
 /// `StoreEntry` kind (return store only): Linux holds no mapping of the LCA and no proxy for it
-/// any more. Unless AnT asked for that end, the proxy died.
+/// any more, as AnT has asked for.
 pub const KIND_RELEASED: u64 = 1;
+/// `StoreEntry` kind (return store only): as `KIND_RELEASED`, but AnT has not asked for it: the proxy
+/// died, or there is none for the process. The process is over.
+pub const KIND_DIED: u64 = 2;
 
 /// Bits of an entry that hold the address of the page.
 pub const ENTRY_ADDRESS_MASK: u64 = 0x000f_ffff_ffff_f000;
@@ -76,4 +79,12 @@ impl StoreEntry {
     }
 }
 
-abi_constants!(STORE_ENTRIES, KIND_CALL, KIND_RELEASED, ENTRY_ADDRESS_MASK, ENTRY_KIND_MASK);
+abi_constants!(
+    STORE_ENTRIES,
+    KIND_CALL,
+    KIND_RELEASED,
+    KIND_DIED,
+    ENTRY_ADDRESS_MASK,
+    ENTRY_KIND_MASK,
+    ENTRY_GENERATION_SHIFT
+);

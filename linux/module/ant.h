@@ -198,6 +198,7 @@ void ant_doorbells_give_back(struct ant_partition *part);
 /* stores.c; all inside the gate */
 bool ant_requests_waiting(const struct ant_partition *part);
 bool ant_requests_take(struct ant_partition *part, u64 *lca);
-int ant_return_put(struct ant_partition *part, const struct ant_call_ret *ret, u64 kind);
+int ant_result_put(struct ant_partition *part, u64 lca, u32 cid);
+int ant_release_put(struct ant_partition *part, u64 lca, u64 kind);
 
 #endif /* ANT_H */

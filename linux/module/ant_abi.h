@@ -7,7 +7,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define ANT_REVISION 3
+#define ANT_REVISION 4
 #define ANT_MAX_CORES 32
 #define ANT_REQUEST_STORE_OFFSET 4096
 #define ANT_RETURN_STORE_OFFSET 8192
@@ -27,8 +27,10 @@
 #define ANT_STORE_ENTRIES 256
 #define ANT_KIND_CALL 0
 #define ANT_KIND_RELEASED 1
+#define ANT_KIND_DIED 2
 #define ANT_ENTRY_ADDRESS_MASK 0xffffffffff000ULL
 #define ANT_ENTRY_KIND_MASK 4095
+#define ANT_ENTRY_GENERATION_SHIFT 52
 #define ANT_CORE_OFF 0
 #define ANT_CORE_STARTING 1
 #define ANT_CORE_READY 2
@@ -384,21 +386,30 @@ struct ant_call_get {
 static_assert(sizeof(struct ant_call_get) == 8);
 
 /*
- * `RET` (result) and `RELEASE` (no proxy, no mapping any more): in.
+ * `RET`: in: a result.
  */
 struct ant_call_ret {
 	/* The LCA with its generation. */
 	__u64 lca;
-	/*
-	 * `RET`: core that it goes back to, `Lca::cid`. `RELEASE`: 0, the m-kernel, which hands it
-	 * on.
-	 */
+	/* Core that it goes back to, `Lca::cid`. */
 	__u32 cid;
 	/* Zero. */
 	__u32 reserved;
 };
 
 static_assert(sizeof(struct ant_call_ret) == 16);
+
+/*
+ * `RELEASE`: in: no proxy, no mapping any more.
+ */
+struct ant_lca_release {
+	/* The LCA with its generation. */
+	__u64 lca;
+	/* Why: `KIND_RELEASED` or `KIND_DIED`. */
+	__u64 kind;
+};
+
+static_assert(sizeof(struct ant_lca_release) == 16);
 
 /*
  * `KICK`: ring a core's doorbell, to see whether it answers.
@@ -442,7 +453,7 @@ static_assert(sizeof(struct ant_device_take) == 48);
 #define ANT_DEVICE_TAKE _IOW('A', 0x06, struct ant_device_take)
 #define ANT_GET _IOR('A', 0x10, struct ant_call_get)
 #define ANT_RET _IOW('A', 0x11, struct ant_call_ret)
-#define ANT_RELEASE _IOW('A', 0x12, struct ant_call_ret)
+#define ANT_RELEASE _IOW('A', 0x12, struct ant_lca_release)
 #define ANT_BIND _IOW('A', 0x13, struct ant_proxy_bind)
 
 #endif /* ANT_ABI_H */

@@ -46,37 +46,40 @@ long ant_ioctl_get(struct ant_partition *part, struct file *filp, void __user *a
 	return copy_to_user(arg, &got, sizeof(got)) ? -EFAULT : 0;
 }
 
-static long put_return(struct ant_partition *part, const struct ant_call_ret *ret, u64 kind)
-{
-	int ticket, err;
-
-	if (!ant_gate_enter(part, &ticket))
-		return -ENODEV;
-	err = ant_return_put(part, ret, kind);
-	ant_gate_leave(ticket);
-	return err;
-}
-
 long ant_ioctl_ret(struct ant_file *file, void __user *arg)
 {
 	struct ant_call_ret ret;
+	int ticket, err;
 
 	if (copy_from_user(&ret, arg, sizeof(ret)))
 		return -EFAULT;
+	if (ret.reserved)
+		return -EINVAL;
 	if (ant_role(file) == ANT_PROXY && ret.lca != file->lca)
 		return -EPERM;
 	if (READ_ONCE(file->revoked))
 		return -EBADFD;
-	return put_return(file->part, &ret, ANT_KIND_CALL);
+	if (!ant_gate_enter(file->part, &ticket))
+		return -ENODEV;
+	err = ant_result_put(file->part, ret.lca, ret.cid);
+	ant_gate_leave(ticket);
+	return err;
 }
 
 long ant_ioctl_release(struct ant_partition *part, void __user *arg)
 {
-	struct ant_call_ret ret;
+	struct ant_lca_release release;
+	int ticket, err;
 
-	if (copy_from_user(&ret, arg, sizeof(ret)))
+	if (copy_from_user(&release, arg, sizeof(release)))
 		return -EFAULT;
-	return put_return(part, &ret, ANT_KIND_RELEASED);
+	if (release.kind != ANT_KIND_RELEASED && release.kind != ANT_KIND_DIED)
+		return -EINVAL;
+	if (!ant_gate_enter(part, &ticket))
+		return -ENODEV;
+	err = ant_release_put(part, release.lca, release.kind);
+	ant_gate_leave(ticket);
+	return err;
 }
 
 long ant_ioctl_kick(struct ant_partition *part, void __user *arg)

@@ -7,6 +7,7 @@
  * "look"; what there is to see is in the stores.
  */
 #include <linux/io.h>
+#include <linux/mm.h>
 #include <linux/sched.h>
 #include <asm/barrier.h>
 #include <asm/msr.h>
@@ -70,6 +71,27 @@ static bool core_take(struct ant_core *core, u64 *lca)
 	return false;
 }
 
+/*
+ * Which call is under way through an LCA, and whose: a result goes to the core that waits for it,
+ * once, whoever has got hold of a proxy's file. In page->private, which is the page's owner's: us.
+ */
+static unsigned long call_of(const struct ant_core *core, u64 entry)
+{
+	return (entry >> ANT_ENTRY_GENERATION_SHIFT) << 8 | (core->index + 1);
+}
+
+static void call_begin(const struct ant_core *core, u64 entry)
+{
+	set_page_private(pfn_to_page(PHYS_PFN(ant_raddr(entry))), call_of(core, entry));
+}
+
+static bool call_end(const struct ant_core *core, u64 entry)
+{
+	unsigned long call = call_of(core, entry);
+
+	return cmpxchg(&pfn_to_page(PHYS_PFN(ant_raddr(entry)))->private, call, 0) == call;
+}
+
 static struct ant_lca *traced(u64 entry)
 {
 	struct ant_lca *lca = phys_to_virt(ant_raddr(entry));
@@ -130,34 +152,47 @@ bool ant_requests_take(struct ant_partition *part, u64 *lca)
 		found = core_take(core, lca);
 	}
 	spin_unlock(&part->get_lock);
-	if (found)
+	if (found) {
+		call_begin(core, *lca);
 		trace_get(core, *lca);
+	}
 	return found;
 }
 
 /* The generation comes back as it went out; the kind says what the entry means. */
-int ant_return_put(struct ant_partition *part, const struct ant_call_ret *ret, u64 kind)
+static int return_put(struct ant_core *core, u64 lca, u64 kind)
 {
-	struct ant_core *core;
-	int err = 0;
+	int err;
 
-	if (ret->reserved || ret->cid >= part->core_count ||
-	    !ant_memory_is_lca(part, ant_raddr(ret->lca)))
-		return -EINVAL;
-	core = &part->cores[ret->cid];
-	if (!READ_ONCE(core->started))
-		return -EINVAL;
-	/* Before the entry: with it the page is AnT's. */
-	if (kind == ANT_KIND_CALL)
-		trace_return(ret->lca);
-	else
-		err = ant_lca_revoke(part, ret->lca);
-	if (err)
-		return err;
 	spin_lock(&core->ret_lock);
-	err = store_put(core, (ret->lca & ~(u64)ANT_ENTRY_KIND_MASK) | kind);
+	err = store_put(core, (lca & ~(u64)ANT_ENTRY_KIND_MASK) | kind);
 	spin_unlock(&core->ret_lock);
 	if (!err)
 		ant_core_ring(core);
 	return err;
+}
+
+int ant_result_put(struct ant_partition *part, u64 lca, u32 cid)
+{
+	struct ant_core *core;
+
+	if (cid >= part->core_count || !ant_memory_is_lca(part, ant_raddr(lca)))
+		return -EINVAL;
+	core = &part->cores[cid];
+	if (!call_end(core, lca))
+		return -ENOENT;
+	/* Before the entry: with it the page is AnT's. */
+	trace_return(lca);
+	return return_put(core, lca, ANT_KIND_CALL);
+}
+
+int ant_release_put(struct ant_partition *part, u64 lca, u64 kind)
+{
+	struct ant_core *core = &part->cores[0];
+	int err;
+
+	if (!READ_ONCE(core->started) || !ant_memory_is_lca(part, ant_raddr(lca)))
+		return -EINVAL;
+	err = ant_lca_revoke(part, lca);
+	return err ? err : return_put(core, lca, kind);
 }

@@ -46,8 +46,10 @@ pub struct Quotas<const PAGES: usize = { ICA_PAGES as usize }> {
     accounts: [Account; MAX_PROCESSES],
     /// Pages that are not free.
     taken: AtomicU32,
-    /// Pages that were promised.
+    /// Pages that are promised.
     promised: AtomicU32,
+    /// The most that ever were.
+    most_promised: AtomicU32,
     /// Pages that were promised and not taken.
     owed: AtomicU32,
 }
@@ -61,6 +63,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
             accounts: [const { Account::new() }; MAX_PROCESSES],
             taken: AtomicU32::new(0),
             promised: AtomicU32::new(0),
+            most_promised: AtomicU32::new(0),
             owed: AtomicU32::new(0),
         }
     }
@@ -86,13 +89,23 @@ impl<const PAGES: usize> Quotas<PAGES> {
         });
     }
 
-    /// Where the process in `slot` takes its pages: what was promised is in a place of its own, at
-    /// the end, so that those without a promise cannot take it to pieces.
-    pub fn place(&self, slot: u8) -> Range<u32> {
+    /// Where the process in `slot` takes `count` pages: there, or else there. What was promised is in
+    /// a place of its own, at the end, so that those without a promise cannot take it to pieces; it
+    /// stays that large, for whoever is promised as much again.
+    pub fn places(&self, slot: u8, count: u32) -> [Range<u32>; 2] {
         let pages = PAGES as u32;
-        let border = pages.saturating_sub(self.promised.load(Relaxed));
-        let has_promise = self.accounts[usize::from(slot)].promised.load(Relaxed) > 0;
-        if has_promise { border..pages } else { 0..border }
+        let border = pages.saturating_sub(self.most_promised.load(Relaxed));
+        let account = &self.accounts[usize::from(slot)];
+        if !self.is_promised(slot) {
+            return [0..border, 0..0];
+        }
+        let first = if count <= account.owed() { border..pages } else { 0..border };
+        [first, 0..pages]
+    }
+
+    /// Whether the process in `slot` has a promise.
+    pub fn is_promised(&self, slot: u8) -> bool {
+        self.accounts[usize::from(slot)].promised.load(Relaxed) > 0
     }
 
     /// Whether the process in `slot` may take `count` pages more.
@@ -148,6 +161,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
         sub(&self.promised, account.promised.load(Relaxed));
         change(account);
         add(&self.promised, account.promised.load(Relaxed));
+        self.most_promised.fetch_max(self.promised.load(Relaxed), Relaxed);
         add(&self.owed, account.owed());
     }
 }

@@ -17,7 +17,7 @@ pub fn reserve_lcas() {
     QUOTAS.take_for_nobody(0, count);
 }
 
-/// Most pages that are given at a time: the m-kernel clears them meanwhile.
+/// Most pages that are given at a time: no core is kept longer from what else it has to do.
 const AT_A_TIME: u32 = 1024;
 /// Pages that only `init` can have when all others are taken.
 const KEPT_FOR_INIT: u32 = 64;
@@ -39,7 +39,8 @@ pub fn begin(slot: u8, limit: Limit) {
     QUOTAS.open(slot, limit);
 }
 
-/// Makes `count` fresh pages the process's in `slot`; the number of the first.
+/// Makes `count` pages the process's in `slot`; the number of the first. Its own core clears them: who
+/// asks for many pays for it.
 pub fn alloc(
     count: u64,
     slot: u8,
@@ -49,19 +50,16 @@ pub fn alloc(
     let count = u32::try_from(count).ok().filter(|count| (1..=AT_A_TIME).contains(count));
     let count = count.ok_or(Error::Invalid)?;
     QUOTAS.check(slot, count)?;
-    let place = QUOTAS.place(slot);
-    let promised = place.start > 0;
     let kept_for_init = if for_init { 0 } else { KEPT_FOR_INIT.into() };
-    let kept_for_servers = if promised { 0 } else { KEPT_FOR_SERVERS };
+    let kept_for_servers = if QUOTAS.is_promised(slot) { 0 } else { KEPT_FOR_SERVERS };
     if memory.free_pages() < u64::from(count) + kept_for_init + kept_for_servers {
         return Err(Error::NoMemory);
     }
-    // Who has a promise may take more than that, elsewhere, if there is more.
-    let elsewhere = || if place.start > 0 { TABLE.alloc(count) } else { None };
-    let first = TABLE.alloc_in(place.clone(), count).or_else(elsewhere).ok_or(Error::NoMemory)?;
+    let mut places = QUOTAS.places(slot, count).into_iter();
+    let first = places.find_map(|place| TABLE.alloc_in(place, count)).ok_or(Error::NoMemory)?;
     QUOTAS.take(slot, first, count);
     for page in first..first + count {
-        let frame = memory.alloc().expect("so many pages are free");
+        let frame = memory.alloc_uncleared().expect("so many pages are free");
         TABLE.set_frame(page, frame, slot).expect("a reserved page takes a frame");
     }
     Ok(first)

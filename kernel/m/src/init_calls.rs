@@ -130,8 +130,11 @@ fn find(pid: u64) -> Result<&'static Public, Error> {
 
 /// Has what a message says done by the core that has its process, or is about to.
 fn tell(m: &mut MKernel, core: &mut Core, pid: u64, message: Message) -> Result<(), Error> {
-    let home = find(pid)?.core.load(Ordering::Relaxed) as usize;
-    if !mailbox::has_room(core.index(), home) {
+    let process = find(pid)?;
+    // One that was not started is here, wherever it is to run.
+    let is_here = core.local.find_pid(process.pid.load(Ordering::Relaxed)).is_some();
+    let home = process.core.load(Ordering::Relaxed) as usize;
+    if !is_here && !mailbox::has_room(core.index(), home) {
         return Err(Error::Again);
     }
     core.obey(core.index(), message, m);

@@ -22,7 +22,7 @@ use core::sync::atomic::Ordering;
 use ant_abi::Error;
 use ant_abi::ipc::{ENDPOINTS, NOTIFY_ENDED, Span};
 use ant_abi::lca::END_LOAD_FAILED;
-use ant_abi::store::StoreEntry;
+use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::PROCESS_SERVER;
 use ant_p::arch::{paging, percore, trap};
 use ant_p::linux::call;
@@ -171,14 +171,19 @@ impl Role for MKernel {
 
     /// A proxy may die while its process moves to another core: the message finds it there, or waits
     /// there for it.
-    fn released_elsewhere(&mut self, core: &mut Core, lca: StoreEntry) {
-        let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca.0);
+    fn released_elsewhere(&mut self, core: &mut Core, entry: StoreEntry) {
+        let lca = entry.with_kind(KIND_CALL).0;
+        let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca);
         let Some(owner) = owner else {
-            log::warning!("a release for nobody: {:#x}", lca.0);
+            log::warning!("a release for nobody: {lca:#x}");
             return;
         };
         let pid = owner.pid.load(Ordering::Relaxed);
-        core.obey(0, Message::Released { pid }, self);
+        let message = match entry.kind() {
+            KIND_DIED => Message::ProxyDied { pid },
+            _ => Message::Released { pid },
+        };
+        core.obey(0, message, self);
     }
 
     fn loading_returned(&mut self, core: &mut Core, slot: u8) {

@@ -41,6 +41,11 @@ impl MemoryManager {
         direct(phys)
     }
 
+    /// A page with whatever is in it.
+    pub fn alloc_uncleared(&mut self) -> Option<u64> {
+        self.pages.alloc()
+    }
+
     /// Pages that are free now.
     pub fn free_pages(&self) -> u64 {
         self.pages.free_pages()
@@ -61,7 +66,7 @@ impl MemoryManager {
 
 impl Pages for MemoryManager {
     fn alloc(&mut self) -> Option<u64> {
-        let phys = self.pages.alloc()?;
+        let phys = self.alloc_uncleared()?;
         zero(phys, 1);
         Some(phys)
     }

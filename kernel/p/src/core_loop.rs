@@ -60,6 +60,11 @@ pub struct Core {
 /// Messages that can come before the process that they are about.
 const EARLY: usize = 16;
 
+/// How long a core takes messages before it lets a process run, if more keep coming, and how long the
+/// process then has until it takes more, in microseconds. So whatever others send, a process has half
+/// of the core.
+const TURN_US: u64 = 100;
+
 impl Core {
     /// A core without processes. `station` is its own, and empty.
     pub fn new(index: usize, timer: Timer, station: &'static mut Station) -> Self {
@@ -93,7 +98,8 @@ impl Core {
     /// Works for ever.
     pub fn run(&mut self, role: &mut impl Role) -> ! {
         loop {
-            if core::mem::take(&mut self.stirred) {
+            if self.stirred && self.local.relief_is_over() {
+                self.stirred = false;
                 self.look_around(role);
             }
             self.expire();
@@ -106,7 +112,10 @@ impl Core {
                     self.local.set_timer();
                     self.run_process(slot, role);
                 }
-                None => self.idle(),
+                None => {
+                    self.local.end_relief();
+                    self.idle();
+                }
             }
         }
     }
@@ -120,19 +129,34 @@ impl Core {
         }
     }
 
-    /// Takes all that has come from other cores and from Linux.
+    /// Takes what has come from other cores and from Linux.
     fn look_around(&mut self, role: &mut impl Role) {
         role.look(self);
-        for (from, ring) in self.incoming.iter().enumerate() {
-            while let Some(message) = mailbox::receive(ring) {
-                self.obey(from, message, role);
-            }
+        if !self.take_messages(role) {
+            self.local.begin_relief(clock::cycles(TURN_US));
+            self.stirred = true;
         }
         // Some came before the process that they are about, from another core than it.
         for (from, message) in core::mem::take(&mut self.early) {
             self.obey(from, message, role);
         }
         linux::call::take_returns(self, role);
+    }
+
+    /// Takes messages, from the other cores in turns. Whether it has taken all.
+    fn take_messages(&mut self, role: &mut impl Role) -> bool {
+        let until = clock::now().saturating_add(clock::cycles(TURN_US));
+        while mailbox::waiting(self.incoming).is_some() {
+            for (from, ring) in self.incoming.iter().enumerate() {
+                if let Some(message) = mailbox::receive(ring) {
+                    self.obey(from, message, role);
+                }
+            }
+            if clock::now() >= until {
+                return mailbox::waiting(self.incoming).is_none();
+            }
+        }
+        true
     }
 
     /// Does what another core asks for.
@@ -145,12 +169,16 @@ impl Core {
         match message {
             Message::Ipc(packet) => self.station.take(from as u8, packet, &mut self.local),
             Message::Adopt(process) => self.adopt(process),
-            Message::Kill { pid, signal } => {
-                if let Some(slot) = self.local.find_pid(pid) {
-                    self.kill(slot, signal);
-                }
+            Message::Kill { pid, signal } => self.about(pid, |core, slot| core.kill(slot, signal)),
+            // A return that Linux put here before must be seen first.
+            Message::Released { pid } => {
+                linux::call::take_returns(self, role);
+                self.about(pid, linux::call::released);
             }
-            Message::Released { pid } => linux::call::released_by_message(self, pid, role),
+            Message::ProxyDied { pid } => {
+                linux::call::take_returns(self, role);
+                self.about(pid, linux::call::proxy_died);
+            }
             Message::Inject(kind) => self.inject(kind),
             Message::Rebound { endpoint } => self.rebound(endpoint),
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
@@ -167,6 +195,13 @@ impl Core {
             }
             Message::Answer { slot, result } => syscalls::answered(self, slot, result),
             other => role.message(self, from, other),
+        }
+    }
+
+    /// Does what a message says to the process with this id, if it is still there.
+    fn about(&mut self, pid: u32, act: impl FnOnce(&mut Self, u8)) {
+        if let Some(slot) = self.local.find_pid(pid) {
+            act(self, slot);
         }
     }
 
@@ -227,6 +262,7 @@ impl Core {
                 Next::Process(next) => slot = next,
                 Next::Packet => {
                     self.local.runs_no_process();
+                    self.local.end_relief();
                     match self.await_packet(role) {
                         Some(next) => slot = next,
                         None => return,

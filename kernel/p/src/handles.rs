@@ -69,6 +69,11 @@ impl Handles {
         Some(u64::from(self.0[place].generation) << 8 | (place as u64 + 1))
     }
 
+    /// Whether there is room for one more.
+    pub fn has_room(&self) -> bool {
+        self.0.iter().any(|place| place.handle.is_none())
+    }
+
     /// The handle with a number.
     pub fn get(&self, number: u64) -> Result<Handle, Error> {
         self.0

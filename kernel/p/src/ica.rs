@@ -6,7 +6,7 @@
 
 use ant_abi::Error;
 use ant_abi::ipc::{Span, Transfer};
-use ant_core::ica::{IcaTable, State};
+use ant_core::ica::IcaTable;
 
 use crate::arch::paging::{self, Access, AddressSpace};
 use crate::locals::Locals;
@@ -157,10 +157,11 @@ pub fn give_up(local: &mut Locals, slot: u8, span: Span) {
     }
 }
 
-/// Gives process `slot` pages that the memory manager has just made its own; the number of the
-/// first.
+/// Gives process `slot` pages that the memory manager has just made its own, cleared; the number of
+/// the first.
 pub fn take_fresh(local: &mut Locals, slot: u8, first: u32, count: u32) -> i64 {
     let span = Span::new(first, count, Transfer::HandOver);
+    pages(span).filter_map(|page| TABLE.frame(page)).for_each(paging::clear);
     remap(local, slot, span, Some(Access::ReadWrite));
     i64::from(first)
 }

@@ -12,6 +12,7 @@ use arrayvec::ArrayVec;
 use crate::arch::apic::Timer;
 use crate::arch::percore::OwnArea;
 use crate::arch::{clock, paging};
+use crate::mailbox;
 use crate::process::{Owned, Waiting};
 use crate::shared::{self, Control};
 
@@ -39,6 +40,8 @@ pub struct Locals {
     timer: Timer,
     /// What the timer was last asked for.
     deadline: Option<u64>,
+    /// Until then the core takes no messages, and nobody rings it for them.
+    relief: Option<u64>,
     /// Whose page tables are loaded; [`NOBODY`] for the kernel's.
     loaded: u8,
     /// Processes that are over; nobody but the memory manager has to do with them any more.
@@ -62,6 +65,7 @@ impl Locals {
             deadlines: Deadlines::new(),
             timer,
             deadline: None,
+            relief: None,
             loaded: NOBODY,
             over: ArrayVec::new(),
             movers: ArrayVec::new(),
@@ -238,11 +242,35 @@ impl Locals {
         self.control.running_pid().store(0, Ordering::Relaxed);
     }
 
+    /// Leaves the core to processes for so many cycles, whatever messages come.
+    pub(crate) fn begin_relief(&mut self, cycles: u64) {
+        self.relief = Some(clock::now().saturating_add(cycles));
+        mailbox::start_polling(self.index);
+    }
+
+    /// Whether the core takes messages, or does again. The caller looks into the rings then.
+    pub(crate) fn relief_is_over(&mut self) -> bool {
+        if self.relief.is_some_and(|until| clock::now() < until) {
+            return false;
+        }
+        self.end_relief();
+        true
+    }
+
+    /// The core takes messages again. The caller looks into the rings.
+    #[inline]
+    pub(crate) fn end_relief(&mut self) {
+        if self.relief.take().is_some() {
+            mailbox::stop_polling(self.index);
+        }
+    }
+
     /// Asks for a timer interrupt only when somebody waits for the core or for a time (tickless
     /// otherwise), or who is over for room in the ring to the m-kernel, which does not say when there
-    /// is some.
+    /// is some, or messages wait.
     pub(crate) fn set_timer(&mut self) {
         let mut deadline = earlier(self.queue.deadline(), self.deadlines.next());
+        deadline = earlier(deadline, self.relief);
         if !self.over.is_empty() {
             let retry = clock::now().saturating_add(clock::cycles(RETRY_US));
             deadline = earlier(deadline, Some(retry));

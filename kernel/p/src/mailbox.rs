@@ -34,6 +34,11 @@ pub enum Message {
         /// Process id.
         pid: u32,
     },
+    /// As `Released`: its proxy died. From the m-kernel.
+    ProxyDied {
+        /// Process id.
+        pid: u32,
+    },
     /// Fail on purpose, `ant_abi::syscall::INJECT_*`. From the m-kernel.
     Inject(u32),
     /// An endpoint has another receiver, or none. From the m-kernel.
@@ -107,6 +112,7 @@ const ASK: u64 = 25;
 const FREED: u64 = 26;
 const DROPPED: u64 = 27;
 const REAP: u64 = 28;
+const PROXY_DIED: u64 = 29;
 
 impl Message {
     /// The id of the process that it is about, if it is for the core that has that process.
@@ -114,6 +120,7 @@ impl Message {
         match *self {
             Message::Kill { pid, .. }
             | Message::Released { pid }
+            | Message::ProxyDied { pid }
             | Message::Priority { pid, .. }
             | Message::Move { pid, .. }
             | Message::Grant { pid, .. } => Some(pid),
@@ -127,6 +134,7 @@ impl Message {
             Message::Adopt(ref process) => [ADOPT, u64::from(process.slot()), 0, 0, 0],
             Message::Kill { pid, signal } => [KILL, u64::from(pid), u64::from(signal), 0, 0],
             Message::Released { pid } => [RELEASED, u64::from(pid), 0, 0, 0],
+            Message::ProxyDied { pid } => [PROXY_DIED, u64::from(pid), 0, 0, 0],
             Message::Inject(kind) => [INJECT, u64::from(kind), 0, 0, 0],
             Message::Rebound { endpoint } => [REBOUND, u64::from(endpoint), 0, 0, 0],
             Message::Priority { pid, priority } => {
@@ -161,6 +169,7 @@ impl Message {
             ADOPT => Message::Adopt(unsafe { Owned::from_slot(a as u8) }),
             KILL => Message::Kill { pid: a as u32, signal: b as u8 },
             RELEASED => Message::Released { pid: a as u32 },
+            PROXY_DIED => Message::ProxyDied { pid: a as u32 },
             INJECT => Message::Inject(a as u32),
             REBOUND => Message::Rebound { endpoint: a as u8 },
             PRIORITY => Message::Priority { pid: a as u32, priority: b as u8 },

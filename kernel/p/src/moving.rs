@@ -6,7 +6,7 @@ use ant_abi::ipc::FOREVER;
 
 use crate::arch::clock;
 use crate::mailbox::{self, Message};
-use crate::process::{LcaState, Waiting};
+use crate::process::{self, LcaState, Waiting};
 use crate::{Core, endpoints, log, shared};
 
 /// Moves the process with an id, if it is this core's, to core `to`: now, or as soon as it can go.
@@ -58,6 +58,11 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
     if to == index {
         return;
     }
+    if !mailbox::has_room(index, to) {
+        // Before anybody is told that it is there.
+        let (pid, cpu) = (process::pid_in(slot), shared::linux_cpu(to));
+        return log::warning!("process {pid} stays: CPU {cpu} does not take messages");
+    }
     let deadline = core.local.deadlines.clear(slot);
     if core.station.stop_receiving(slot)
         && let Some(process) = core.local.process(slot)
@@ -77,17 +82,7 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
         // Whoever calls from now on calls there; the process comes before what waits here.
         endpoints::moved(endpoint, index as u8, to as u8, slot);
     }
-    let (pid, cpu) = (process.pid, shared::linux_cpu(to));
-    match mailbox::send(index, to, Message::Adopt(process)) {
-        Ok(()) => core.station.move_away(slot, &mut core.local),
-        Err(Message::Adopt(mut process)) => {
-            process.home = index;
-            if let Some(endpoint) = process.endpoint {
-                endpoints::moved(endpoint, to as u8, index as u8, slot);
-            }
-            core.local.insert(process);
-            log::warning!("process {pid} stays: CPU {cpu} does not take messages");
-        }
-        Err(_) => {}
-    }
+    let sent = mailbox::send(index, to, Message::Adopt(process));
+    assert!(sent.is_ok(), "the ring had room");
+    core.station.move_away(slot, &mut core.local);
 }

@@ -36,6 +36,8 @@ pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
         IPC_NOTIFY => ipc::notify(core, slot, args[0], args[1]),
         IPC_BATCH => ipc::batch(core, slot, args[0], args[1]),
         HANDLE_CLOSE => process.handles.close(args[0]),
+        // Before an endpoint is made that it could not name.
+        ENDPOINT_OPEN if !process.handles.has_room() => Err(Error::NoMemory),
         ICA_FREE => ica_free(core, slot, Span(args[0]), role),
         SLEEP => return sleep(core, slot, args[0]),
         PORT_READ => {

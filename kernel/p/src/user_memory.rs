@@ -11,8 +11,9 @@ pub fn read(space: &AddressSpace, virt: u64, out: &mut [u8]) -> Result<(), Error
     let mut done = 0;
     while done < out.len() {
         let (from, len) = piece(space, virt, done, out.len(), Access::Read)?;
-        // SAFETY: `piece` lies within a page of the process, which the direct map has; the process
-        // does not run, and `out` is the kernel's.
+        // SAFETY: `piece` lies within a page of the process, which the direct map has; `out` is the
+        // kernel's. Who shares the page, or has it on loan, may write meanwhile, on another core or in
+        // Linux: what is read is any bytes then, and is read once.
         unsafe { from.copy_to_nonoverlapping(out[done..].as_mut_ptr(), len) };
         done += len;
     }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ant_abi::device::ModuleInfo;
-use ant_abi::store::StoreEntry;
+use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 
 use crate::{CreateError, OpenError, OperationError, ProxyFile, SharedArea};
 
@@ -98,14 +98,14 @@ pub trait ControlFile: AsFd {
     /// `ENODEV` once the partition has stopped.
     fn get(&self) -> Result<Option<StoreEntry>, OperationError>;
 
-    /// Tells AnT that Linux is through with an LCA: core 0, the m-kernel, hands it on to the core
-    /// that has the process.
+    /// Tells AnT that Linux is through with an LCA, and why: core 0, the m-kernel, hands it on to the
+    /// core that has the process.
     ///
     /// # Errors
     ///
     /// `EBUSY` while Linux still has a reference to the page, `ENOSPC` while core 0's return store
     /// is full.
-    fn release(&self, lca: StoreEntry) -> Result<(), OperationError>;
+    fn release(&self, lca: StoreEntry, why: Release) -> Result<(), OperationError>;
 
     /// Stops all cores and gives everything back to Linux.
     ///
@@ -116,6 +116,25 @@ pub trait ControlFile: AsFd {
 
     /// What a proxy of this partition needs to get a file of its own.
     fn binder(&self) -> Box<dyn Binder>;
+}
+
+/// Why Linux is through with an LCA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// AnT has asked for it: by a call without continuation, or because the process is over.
+    AsAsked,
+    /// The proxy died, or there is none: the process is over.
+    Died,
+}
+
+impl Release {
+    /// The kind of the entry that tells AnT (`KIND_*`).
+    pub(crate) const fn kind(self) -> u64 {
+        match self {
+            Self::AsAsked => KIND_RELEASED,
+            Self::Died => KIND_DIED,
+        }
+    }
 }
 
 /// Makes proxy files. Made in the parent, used in a proxy after the fork.

@@ -15,7 +15,7 @@ use crate::proxy_file::Way;
 use crate::raw::{Access, Mapping, ioctl, ioctl_none};
 use crate::{
     Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, OpenError, OperationError,
-    PartitionRequest, ProxyFile, SharedArea,
+    PartitionRequest, ProxyFile, Release, SharedArea,
 };
 
 /// Where the device is.
@@ -134,9 +134,8 @@ impl ControlFile for Control {
         }
     }
 
-    fn release(&self, lca: StoreEntry) -> Result<(), OperationError> {
-        // Core 0, the m-kernel, hands it on.
-        let mut release = abi::CallRet { lca: lca.0, cid: 0, reserved: 0 };
+    fn release(&self, lca: StoreEntry, why: Release) -> Result<(), OperationError> {
+        let mut release = abi::LcaRelease { lca: lca.0, kind: why.kind() };
         ioctl(&self.file, &abi::RELEASE, &mut release)
             .map_err(|errno| OperationError::new(format!("releasing {:#x}", lca.0), errno))
     }

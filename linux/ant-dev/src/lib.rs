@@ -25,7 +25,7 @@ mod shared;
 pub mod device;
 pub mod loopback;
 
-pub use backend::{Binder, ControlFile, Device, DeviceRequest, PartitionRequest};
+pub use backend::{Binder, ControlFile, Device, DeviceRequest, PartitionRequest, Release};
 pub use error::{CreateError, Failure, OpenError, OperationError};
 pub use lca_page::LcaPage;
 pub use proxy_file::ProxyFile;

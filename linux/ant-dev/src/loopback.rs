@@ -16,7 +16,7 @@ use ant_abi::core_block::{CORE_OFF, CORE_STARTING, CoreBlock, CoreControl};
 use ant_abi::device::{MIN_MEMORY, ModuleInfo};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
-use ant_abi::store::{KIND_RELEASED, StoreEntry};
+use ant_abi::store::StoreEntry;
 use ant_abi::{MAX_CORES, PAGE_SIZE, REVISION};
 use ant_core::log_ring::LogWriter;
 use ant_core::ring::Store;
@@ -32,7 +32,7 @@ use crate::raw::{Access, Mapping};
 use crate::shared::core_offset;
 use crate::{
     Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, OpenError, OperationError,
-    PartitionRequest, ProxyFile, SharedArea,
+    PartitionRequest, ProxyFile, Release, SharedArea,
 };
 
 /// Where the partition's memory begins, as its two sides call it.
@@ -308,12 +308,12 @@ impl ControlFile for Control {
         Ok(entry)
     }
 
-    fn release(&self, lca: StoreEntry) -> Result<(), OperationError> {
+    fn release(&self, lca: StoreEntry, why: Release) -> Result<(), OperationError> {
         if self.memory.wire(0, WIRE_REFERENCES).load(Ordering::Relaxed) != 0 {
             return Err(OperationError::new("releasing an LCA", Errno::EBUSY));
         }
         // Core 0, the m-kernel, hands it on.
-        self.memory.give(&self.memory.file, lca.with_kind(KIND_RELEASED), 0, "releasing")
+        self.memory.give(&self.memory.file, lca.with_kind(why.kind()), 0, "releasing")
     }
 
     fn stop(&self) -> Result<(), OperationError> {
@@ -513,6 +513,7 @@ mod tests {
     use super::*;
     use crate::CoreState;
     use ant_abi::core_block::{CORE_READY, ROLE_M_KERNEL};
+    use ant_abi::store::{KIND_DIED, KIND_RELEASED};
 
     const MEMORY: u64 = 16 << 20;
 
@@ -561,9 +562,11 @@ mod tests {
         proxy.ret(1).unwrap();
         assert_eq!(ant.read_lca(lca).retval, -7);
         assert_eq!((ant.returned(0), ant.returned(1)), (None, Some(lca)));
-        control.release(lca).unwrap();
-        let released = lca.with_kind(KIND_RELEASED);
-        assert_eq!((ant.returned(0), ant.returned(1)), (Some(released), None));
+        for (why, kind) in [(Release::AsAsked, KIND_RELEASED), (Release::Died, KIND_DIED)] {
+            control.release(lca, why).unwrap();
+            let released = Some(lca.with_kind(kind));
+            assert_eq!((ant.returned(0), ant.returned(1)), (released, None));
+        }
         assert!(proxy.ret(99).is_err());
     }
 

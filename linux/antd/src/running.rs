@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use ant_abi::Error;
 use ant_abi::store::StoreEntry;
+use ant_dev::Release;
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 

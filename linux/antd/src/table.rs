@@ -2,18 +2,12 @@
 //!
 //! An LCA gets in when `init` says whose it is, and out when its session is over. While it is in,
 //! it has a proxy or not; every proxy leaves by [`Table::left`], exactly once, and every leaving
-//! tells AnT once (`ANT_RELEASE`) that Linux holds no mapping of the page any more.
-//!
-//! A session whose proxy died is over here, but AnT may have missed that: if the proxy had given
-//! its result back just before, the AP process lives on. Such an LCA is remembered for a while; if
-//! it asks again, it is told again. So no process waits for an answer that nobody will give.
+//! tells AnT once (`ANT_RELEASE`) that Linux holds no mapping of the page any more, and whether the
+//! proxy died.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use ant_abi::store::StoreEntry;
-
-/// LCAs of dead proxies that are remembered.
-const GHOSTS_MAX: usize = 512;
 
 /// A session's number. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,8 +30,6 @@ pub enum OnRequest {
         /// The proxy.
         proxy: ProxyId,
     },
-    /// The process outlived its session: release its LCA, which ends it.
-    Release,
     /// Nobody's: whoever waits for an answer gets a release.
     Unknown,
 }
@@ -85,14 +77,11 @@ struct Tenant {
 pub struct Table {
     tenants: HashMap<StoreEntry, Tenant>,
     serves: HashMap<ProxyId, StoreEntry>,
-    /// Oldest first.
-    ghosts: VecDeque<StoreEntry>,
 }
 
 impl Table {
     /// `session` has the LCA `lca` from now on.
     pub fn admit(&mut self, lca: StoreEntry, session: SessionId) {
-        self.ghosts.retain(|&ghost| ghost != lca);
         let tenant = Tenant { session, proxy: None };
         if let Some(Tenant { proxy: Some(proxy), .. }) = self.tenants.insert(lca, tenant) {
             // AnT gave an LCA away that Linux still serves. Its old proxy serves nobody now.
@@ -106,7 +95,6 @@ impl Table {
         match self.tenants.get(&lca) {
             Some(&Tenant { proxy: Some(proxy), .. }) => OnRequest::Wake { proxy },
             Some(&Tenant { session, .. }) => OnRequest::NewProxy { session },
-            None if self.ghosts.contains(&lca) => OnRequest::Release,
             None => OnRequest::Unknown,
         }
     }
@@ -133,9 +121,6 @@ impl Table {
             return OnLeaving::Continues { lca, session };
         }
         self.tenants.remove(&lca);
-        if how == Leaving::Died {
-            self.remember(lca);
-        }
         OnLeaving::Over { lca, session }
     }
 
@@ -146,7 +131,6 @@ impl Table {
         if let Some(proxy) = tenant.proxy {
             self.serves.remove(&proxy);
         }
-        self.remember(lca);
         Some(lca)
     }
 
@@ -160,13 +144,6 @@ impl Table {
     #[must_use]
     pub fn serving(&self) -> usize {
         self.serves.len()
-    }
-
-    fn remember(&mut self, lca: StoreEntry) {
-        if self.ghosts.len() == GHOSTS_MAX {
-            self.ghosts.pop_front();
-        }
-        self.ghosts.push_back(lca);
     }
 }
 
@@ -200,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_outlives_its_session_is_told_again() {
+    fn without_its_proxy_a_process_is_nobodys() {
         let mut table = Table::default();
         table.admit(lca(1), SessionId(1));
         table.assign(lca(1), ProxyId(1));
         let over = OnLeaving::Over { lca: lca(1), session: SessionId(1) };
         assert_eq!(table.left(ProxyId(1), Leaving::Died), over);
-        assert_eq!(table.request(lca(1)), OnRequest::Release);
+        assert_eq!(table.request(lca(1)), OnRequest::Unknown);
         table.admit(lca(1), SessionId(2));
         assert_eq!(table.request(lca(1)), OnRequest::NewProxy { session: SessionId(2) });
     }
@@ -345,7 +322,7 @@ mod tests {
                 ) => {
                     self.reap(n, proxy, Leaving::Died);
                     let lca = self.lca(n);
-                    assert_eq!(self.table.request(lca), OnRequest::Release);
+                    assert_eq!(self.table.request(lca), OnRequest::Unknown);
                     self.states[n] = State::Gone;
                 }
                 (Event::Foreign, _) => {

@@ -21,6 +21,9 @@ pub fn group() -> Group {
         .test("steps_happen_in_order", steps_happen_in_order)
         .test("misuse_is_answered", misuse_is_answered)
         .test("proxys_own_files_are_out_of_reach", proxys_own_files_are_out_of_reach)
+        .test("results_cannot_be_forged", results_cannot_be_forged)
+        .test("who_is_killed_has_ended", who_is_killed_has_ended)
+        .test("memory_is_asked_for_without_end", memory_is_asked_for_without_end)
         .test("unknown_call_is_logged_once", unknown_call_is_logged_once)
         .test("log_shows_what_happened", log_shows_what_happened)
         .test("log_follows", log_follows)
@@ -127,6 +130,50 @@ fn proxys_own_files_are_out_of_reach(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)?;
     let limit = Duration::from_secs(240);
     expect(&guest.run_as("root", "antctl run -- misuse close", limit)?, 0, "still true")
+}
+
+fn results_cannot_be_forged(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)?;
+    let status = ant::status(guest)?;
+    let number = ant::number(&status["partition"], "/number")?;
+    let output = guest.run(&format!("antctl run --cpu 2 -- misuse return {number}"))?;
+    // No call of another core's is under way through this LCA; there is no fourth core.
+    let said = "return: Ok(0), Ok(-2)\nreturn: Ok(0), Ok(-2)\nreturn: Ok(0), Ok(-22)\n";
+    ensure!(output.status == 0 && output.stdout == said, "{output:?}");
+    ant::works_on(guest, &[1, 2, 3])
+}
+
+/// A program that has told AnT and its proxy different things ends with its proxy all the same.
+fn who_is_killed_has_ended(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)?;
+    let fooled = ant::start(guest, "--cpu 3 -- misuse flag");
+    let pid = ant::await_process(guest, "misuse flag", "running")?.pid;
+    // Until its call has returned to it, it might be ended by that.
+    guest.succeed("sleep 0.5")?;
+    answers(guest, &format!("antctl kill {pid}"), 0, "ended")?;
+    fooled.wait(LIMIT)?;
+    ant::await_idle(guest)
+}
+
+/// Programs that keep the m-kernel busy, from both other cores: it has time for all else.
+fn memory_is_asked_for_without_end(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)?;
+    let generations = |guest| -> Result<Vec<u32>> {
+        Ok(ant::servers(guest)?.iter().map(|server| server.generation).collect())
+    };
+    let before = generations(guest)?;
+    let floods = [2, 3, 2, 3].map(|cpu| ant::start(guest, &format!("--cpu {cpu} -- misuse pages")));
+    let started = ant::await_started(guest, floods.len(), "misuse pages")?;
+    ant::works_on(guest, &[1, 2, 3])?;
+    answers(guest, "antctl run --cpu 1 -- names", 0, "serial\n")?;
+    ensure!(generations(guest)? == before, "a server has ended");
+    for flood in started {
+        answers(guest, &format!("antctl kill {}", flood.pid), 0, "ended")?;
+    }
+    for flood in floods {
+        flood.wait(LIMIT)?;
+    }
+    ant::await_idle(guest)
 }
 
 fn unknown_call_is_logged_once(guest: &TestGuest) -> Result<()> {

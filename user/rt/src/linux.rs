@@ -28,6 +28,8 @@ impl Errno {
     pub const NO_ENTRY: Errno = Errno(2);
     /// Nothing is there yet.
     pub const AGAIN: Errno = Errno(11);
+    /// `EPROTO`.
+    pub const PROTO: Errno = Errno(71);
 
     /// What Linux calls it, for the errors that programs meet most.
     pub fn name(self) -> Option<&'static str> {
@@ -101,7 +103,7 @@ pub unsafe fn call(number: u64, args: [u64; 6], cflag: u32) -> Result<u64> {
     raw::with_lca(|lca| {
         stamp(&mut lca.stamps[STEP_AP_RESUMES], cflag);
         plan.finish(lca.retval, lca, &mut OwnMemory)?;
-        u64::try_from(lca.retval).map_err(|_| Errno(-lca.retval as i32))
+        ant_core::lca::result(lca.retval).map_err(Errno)
     })
 }
 
@@ -252,12 +254,28 @@ pub fn getpid_traced() -> Result<[Stamp; STEPS]> {
 /// Sends the LCA as `fill` leaves it, to see what becomes of a request that nothing has checked;
 /// what the proxy answers.
 pub fn call_unchecked(fill: impl FnOnce(&mut Lca)) -> core::result::Result<i64, Error> {
+    fill_unchecked(fill)?;
+    crate::ant::linux_call(raw::lca_raddr())?;
+    Ok(raw::with_lca(|lca| lca.retval))
+}
+
+/// As [`call_unchecked`], but goes on at once, and changes the LCA while Linux has it.
+pub fn call_and_change(
+    fill: impl FnOnce(&mut Lca),
+    change: impl FnOnce(&mut Lca),
+) -> core::result::Result<(), Error> {
+    fill_unchecked(fill)?;
+    crate::ant::linux_call_async(raw::lca_raddr())?;
+    raw::with_lca(change);
+    Ok(())
+}
+
+fn fill_unchecked(fill: impl FnOnce(&mut Lca)) -> core::result::Result<(), Error> {
     raw::find_lca()?;
     raw::with_lca(|lca| {
         *lca = Lca::new_zeroed();
         lca.cflag = CFLAG_CONTINUE;
         fill(lca);
     });
-    crate::ant::linux_call(raw::lca_raddr())?;
-    Ok(raw::with_lca(|lca| lca.retval))
+    Ok(())
 }

@@ -61,12 +61,18 @@ fn others_do_not_get_what_was_promised() {
 fn what_was_promised_has_a_place_of_its_own() {
     let quotas = Quotas::<PAGES>::new();
     quotas.open(0, limit(12, 0));
-    assert_eq!(quotas.place(0), 0..12);
+    assert_eq!(quotas.places(0, 1), [0..12, 0..0]);
     quotas.open(1, limit(2, 2));
     quotas.open(2, limit(3, 3));
-    assert_eq!((quotas.place(0), quotas.place(1)), (0..7, 7..12));
+    assert_eq!(quotas.places(0, 1), [0..7, 0..0]);
+    assert_eq!(quotas.places(1, 2), [7..12, 0..12]);
+    // It stays, for whoever is restarted.
     quotas.close(1);
-    assert_eq!((quotas.place(0), quotas.place(2)), (0..9, 9..12));
+    assert_eq!(quotas.places(0, 1), [0..7, 0..0]);
+    assert_eq!(quotas.places(2, 3), [7..12, 0..12]);
+    // What is more than was promised does not take the place of what others were promised.
+    quotas.take(2, 7, 2);
+    assert_eq!(quotas.places(2, 2), [0..7, 0..12]);
 }
 
 #[test]

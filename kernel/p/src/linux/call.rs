@@ -4,7 +4,7 @@
 use ant_abi::Error;
 use ant_abi::ipc::NOTIFY_LINUX;
 use ant_abi::lca::{END_KILLED, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_END};
-use ant_abi::store::{KIND_CALL, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
+use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
 use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
 use ant_core::lca::Builder;
 
@@ -82,7 +82,8 @@ pub fn take_returns(core: &mut Core, role: &mut impl Role) {
         match (core.local.find_lca(entry), entry.kind()) {
             (Some(slot), KIND_CALL) => returned(core, slot, role),
             (Some(slot), KIND_RELEASED) => released(core, slot),
-            (None, KIND_RELEASED) => role.released_elsewhere(core, entry.with_kind(KIND_CALL)),
+            (Some(slot), KIND_DIED) => proxy_died(core, slot),
+            (None, KIND_RELEASED | KIND_DIED) => role.released_elsewhere(core, entry),
             _ => shared::count(shared::control(core.index()).stray_returns()),
         }
     }
@@ -113,17 +114,9 @@ fn returned(core: &mut Core, slot: u8, role: &mut impl Role) {
     }
 }
 
-/// The m-kernel has it from Linux that the LCA of process `slot` is free. A return that Linux put
-/// here before must be seen first.
-pub fn released_by_message(core: &mut Core, pid: u32, role: &mut impl Role) {
-    take_returns(core, role);
-    if let Some(slot) = core.local.find_pid(pid) {
-        released(core, slot);
-    }
-}
-
-/// Linux has let go of the LCA of process `slot`.
-fn released(core: &mut Core, slot: u8) {
+/// Linux has let go of the LCA of process `slot`, as AnT has asked for. A return that Linux put here
+/// before has been seen.
+pub fn released(core: &mut Core, slot: u8) {
     let Some(process) = core.local.process(slot) else { return };
     match (process.lca_state, process.ending.is_some()) {
         (LcaState::Releasing, true) => send_end(core, slot),
@@ -135,19 +128,24 @@ fn released(core: &mut Core, slot: u8) {
             }
         }
         (LcaState::Ending, _) => linux_over(core, slot),
-        (LcaState::Idle | LcaState::Outstanding { .. }, _) => {
-            process.linux_over = true;
-            if process.is_init {
-                return without_linux(core, slot);
-            }
-            if process.ending.is_none() {
-                log::warning!("process {}: ended, because its proxy is gone", process.pid);
-                let text = format_args!("its proxy is gone");
-                end::end(core, slot, Ending::new(END_KILLED, SIGKILL, text));
-            }
-            end::bury_if_over(core, slot);
-        }
+        // It has said so in its LCA after it had not said so to AnT: it has fooled itself.
+        (LcaState::Idle | LcaState::Outstanding { .. }, _) => proxy_died(core, slot),
     }
+}
+
+/// Process `slot` has no proxy any more, and with it no descriptors and no directory: it is over.
+pub fn proxy_died(core: &mut Core, slot: u8) {
+    let Some(process) = core.local.process(slot) else { return };
+    process.linux_over = true;
+    if process.is_init {
+        return without_linux(core, slot);
+    }
+    if process.ending.is_none() {
+        log::warning!("process {}: ended, because its proxy is gone", process.pid);
+        let text = format_args!("its proxy is gone");
+        end::end(core, slot, Ending::new(END_KILLED, SIGKILL, text));
+    }
+    end::bury_if_over(core, slot);
 }
 
 /// `init` has lost its proxy, and nobody can tell it anything any more. It goes on: the servers need

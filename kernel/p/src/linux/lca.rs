@@ -38,10 +38,13 @@ impl LcaPage {
         direct(self.entry.raddr()).cast()
     }
 
-    /// The page, while neither the process runs nor Linux has a call.
+    /// The page, while neither the process runs nor Linux has a call. A proxy that stays has it mapped
+    /// all the same: what one has written is not read back, but by whoever reads it as hostile.
     pub fn contents(&mut self) -> &mut Lca {
         // SAFETY: a page of the partition that lives as long as the process; every bit pattern is
-        // a valid `Lca`; callers hold the process, which doesn't run, and have no call under way.
+        // a valid `Lca`; callers hold the process, which doesn't run, and have no call under way. A
+        // proxy that writes nevertheless changes its own request only: callers (`Builder`) write, and
+        // rely on nothing that they would have to read.
         unsafe { &mut *self.pointer() }
     }
 

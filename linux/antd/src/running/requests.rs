@@ -12,6 +12,7 @@ const RELEASE_STEP: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(super) struct Unreleased {
     lca: StoreEntry,
+    why: Release,
     /// When it was tried first.
     since: Instant,
     /// When to try again.
@@ -52,7 +53,6 @@ impl Running {
         match decision {
             OnRequest::Wake { proxy } => self.proxies.wake(proxy),
             OnRequest::NewProxy { session } => return self.give_proxy(lca, session, ports),
-            OnRequest::Release => self.release(lca),
             OnRequest::Unknown => self.refuse(lca),
         }
         Ok(())
@@ -63,7 +63,7 @@ impl Running {
     fn refuse(&mut self, lca: StoreEntry) {
         if self.unreleased.len() < UNRELEASED_MAX {
             tracing::warn!("a request of {:#x}, which is nobody's: released", lca.0);
-            self.release(lca);
+            self.release(lca, Release::Died);
         } else {
             // An AnT that makes LCAs up must not fill our memory.
             tracing::warn!("a request of {:#x}, which is nobody's: dropped", lca.0);
@@ -86,7 +86,7 @@ impl Running {
             Err(errno) => {
                 let text = format!("Linux could make no proxy for it: {errno}");
                 if let Some(lca) = self.table.drop_session(id) {
-                    self.release(lca);
+                    self.release(lca, Release::Died);
                 }
                 self.finish(id, &Outcome::Lost { text }, ports)
             }
@@ -95,19 +95,19 @@ impl Running {
 
     /// Tells AnT that Linux is through with an LCA, at once or as soon as possible. Core 0, the
     /// m-kernel, hands it on: it knows where the process is.
-    fn release(&mut self, lca: StoreEntry) {
+    fn release(&mut self, lca: StoreEntry, why: Release) {
         if self.unreleased.iter().any(|one| one.lca == lca) {
             // An AnT that asks on and on must not fill our memory.
             return;
         }
         let since = Instant::now();
-        if self.try_release(lca) == Released::NotYet {
-            self.unreleased.push(Unreleased { lca, since, next: since + RELEASE_STEP });
+        if self.try_release(lca, why) == Released::NotYet {
+            self.unreleased.push(Unreleased { lca, why, since, next: since + RELEASE_STEP });
         }
     }
 
-    fn try_release(&self, lca: StoreEntry) -> Released {
-        match self.partition.control().release(lca) {
+    fn try_release(&self, lca: StoreEntry, why: Release) -> Released {
+        match self.partition.control().release(lca, why) {
             Ok(()) => Released::Done,
             Err(error) if matches!(error.errno, Errno::EBUSY | Errno::ENOSPC) => Released::NotYet,
             Err(error) => {
@@ -120,7 +120,7 @@ impl Running {
     /// Releases what could not be released before, if its time has come: ever more rarely.
     pub(super) fn retry_releases(&mut self, now: Instant) {
         for mut one in std::mem::take(&mut self.unreleased) {
-            if one.next <= now && self.try_release(one.lca) == Released::Done {
+            if one.next <= now && self.try_release(one.lca, one.why) == Released::Done {
                 continue;
             }
             if one.next <= now {
@@ -145,17 +145,18 @@ impl Running {
                 Ok(())
             }
             OnLeaving::Continues { lca, session } => {
-                self.release(lca);
+                self.release(lca, Release::AsAsked);
                 if self.sessions.get(session).is_some_and(|session| session.ending.is_some()) {
                     self.ask_to_kill(session, ports)?;
                 }
                 Ok(())
             }
             OnLeaving::Over { lca, session } => {
-                self.release(lca);
+                let died = departed.how == Leaving::Died;
+                self.release(lca, if died { Release::Died } else { Release::AsAsked });
                 let Some(over) = self.sessions.get(session) else { return Ok(()) };
                 let outcome = over.outcome(&departed);
-                if departed.how == Leaving::Died {
+                if died {
                     tracing::debug!("proxy {} died: {outcome:?}", departed.pid);
                 }
                 self.finish(session, &outcome, ports)

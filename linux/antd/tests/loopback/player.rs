@@ -10,7 +10,7 @@ use ant_abi::control::{Reply as InitReply, Request as InitRequest};
 use ant_abi::core_block::{CORE_READY, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::lca::{ARG_BUFFER, Arg, CFLAG_CONTINUE, LCA_BUFFER, Lca, SYSCALL_END};
-use ant_abi::store::{KIND_RELEASED, StoreEntry};
+use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_core::calls::nr;
 use ant_core::lca::Builder;
@@ -282,6 +282,11 @@ impl World {
     /// Waits until Linux releases a process's LCA: to core 0, wherever the process is.
     pub fn released(&mut self, process: Process) {
         self.comes(0, process.lca.with_kind(KIND_RELEASED));
+    }
+
+    /// Waits until Linux says that a process has no proxy any more, and is over.
+    pub fn died(&mut self, process: Process) {
+        self.comes(0, process.lca.with_kind(KIND_DIED));
     }
 
     /// Whether Linux has given anything of a process's back: a result to its core, or a release.

@@ -442,16 +442,16 @@ fn a_killed_proxy_ends_its_program_only() {
     std::thread::sleep(Duration::from_millis(50));
     assert!(!world.has_come(process));
     kill(proxy, Signal::SIGKILL).unwrap();
-    world.released(process);
+    world.died(process);
     match client.reply() {
         Reply::Over(Outcome::ProxyDied { signal: 9, text }) => {
             assert!(text.contains(&format!("pid {proxy}")) && text.contains("SIGKILL"), "{text}");
         }
         other => panic!("{other:?}"),
     }
-    // Should the process have survived that: told again.
+    // What it has asked for just before is nobody's.
     world.submit(process, nr::GETPID, CFLAG_CONTINUE, no_arguments);
-    world.released(process);
+    world.died(process);
     assert_eq!(world.proxy_of(other), other_proxy);
     assert!(!other_client.has_reply());
 }
@@ -466,7 +466,7 @@ fn a_program_that_closes_no_pipe_dies_of_it() {
         builder.value(0).input(b"x").unwrap();
         builder.value(1);
     });
-    world.released(process);
+    world.died(process);
     let Reply::Over(Outcome::Killed { signal: libc::SIGPIPE, .. }) = client.reply() else {
         panic!()
     };
@@ -475,7 +475,7 @@ fn a_program_that_closes_no_pipe_dies_of_it() {
 fn ctrl_c_ends_a_program_with_a_proxy() {
     let (mut world, client, process, proxy) = running("ctrlc");
     client.send(&Request::End { signal: 2 });
-    world.released(process);
+    world.died(process);
     let outcome = Outcome::Killed { signal: 2, text: "SIGINT".into() };
     assert_eq!(client.reply(), Reply::Over(outcome));
     assert!(has_gone(proxy));
@@ -529,7 +529,7 @@ fn ctrl_c_before_the_process_exists() {
 fn hanging_up_ends_the_program() {
     let (mut world, client, process, proxy) = running("hangup");
     drop(client);
-    world.released(process);
+    world.died(process);
     wait_for("the proxy's end", || has_gone(proxy).then_some(()));
     assert_eq!(status(&world).partition.unwrap().programs, 0);
 }
@@ -538,7 +538,7 @@ fn kill_by_number() {
     let (mut world, client, process, _) = running("kill");
     let killer = world.client();
     killer.send(&Request::Kill { pid: process.pid, signal: 15 });
-    world.released(process);
+    world.died(process);
     let Reply::Over(Outcome::Killed { signal: 15, text }) = client.reply() else { panic!() };
     assert!(text.contains("antctl kill"), "{text}");
     assert!(done(killer.reply()).contains("ended"));
@@ -556,8 +556,8 @@ fn a_foreign_request_ends_whoever_waits() {
     // An old generation of a page that is in use.
     let late = Process { lca: world.ant.lca(1, 6), ..process };
     world.ant.request(1, late.lca);
-    world.released(foreign);
-    world.released(late);
+    world.died(foreign);
+    world.died(late);
     assert_eq!(world.proxy_of(process), proxy);
     assert!(!world.has_come(foreign), "once");
 }
@@ -609,7 +609,7 @@ fn a_core_that_hangs_ends_its_programs_only() {
     assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
     let Reply::Over(Outcome::Lost { text }) = client.reply() else { panic!() };
     assert!(text.contains("CPU 2 hangs in AnT's kernel") && text.contains("antctl stop"), "{text}");
-    world.released(process);
+    world.died(process);
     assert!(has_gone(proxy));
     assert_eq!(world.proxy_of(other), other_proxy);
     assert!(!healthy.has_reply());

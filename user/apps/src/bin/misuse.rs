@@ -4,10 +4,15 @@
 #![no_main]
 
 use ant_abi::Error;
-use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, LCA_BUFFER, Relocation};
+use ant_abi::device::{BIND, CallRet, Ioctl, ProxyBind, RET};
+use ant_abi::ipc::ICA_QUOTA_PROGRAM;
+use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, CFLAG_CONTINUE, LCA_BUFFER, Relocation};
+use ant_abi::store::StoreEntry;
 use ant_abi::syscall::ProcessCreate;
 use ant_core::calls::nr;
+use ant_rt::ica::Pages;
 use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
+use zerocopy::{Immutable, IntoBytes};
 
 ant_rt::program!(main);
 
@@ -32,10 +37,13 @@ fn main(args: Args) -> i32 {
         "unknown" => unknown(),
         "privileged" => privileged(),
         "close" => close_everything(),
+        "flag" => flag(),
+        "pages" => flood_with_pages(),
+        "return" => forged_return(args.text(2).and_then(|text| text.parse().ok()).unwrap_or(0)),
         _ => {
             eprintln!(
                 "usage: misuse raddr|offset|length|kind|loan|relocation|relocations|local|\
-                 unknown|privileged|close"
+                 unknown|privileged|close|flag|pages\n       misuse return PARTITION"
             );
             return 2;
         }
@@ -94,4 +102,52 @@ fn close_everything() -> bool {
         let _ = linux::close(fd);
     }
     println!("close: still {:?}", linux::getpid().is_ok())
+}
+
+/// Tells AnT that its proxy need not stay, and the proxy that it shall; then makes no call any more.
+fn flag() -> bool {
+    let called = linux::call_and_change(
+        |lca| {
+            lca.syscallno = nr::GETPID;
+            lca.cflag = 0;
+        },
+        |lca| lca.cflag = CFLAG_CONTINUE,
+    );
+    while called.is_ok() {
+        core::hint::spin_loop();
+    }
+    false
+}
+
+/// Keeps the memory manager busy.
+fn flood_with_pages() -> bool {
+    while Pages::alloc(ICA_QUOTA_PROGRAM).is_ok() {}
+    println!("pages: no more")
+}
+
+/// Gets a proxy's file of the device for its own LCA, and returns its call, which is under way, to
+/// other cores than its own. Root only: others do not get such a file.
+fn forged_return(partition: u32) -> bool {
+    const O_RDWR: i32 = 2;
+    let (Ok(grant), Ok(info)) = (ant::lca_get(), ant::system_info()) else { return false };
+    let lca = StoreEntry::call(grant.raddr, info.pid as u16).0;
+    let Ok(fd) = linux::open(c"/dev/ant", O_RDWR, 0) else { return println!("return: no device") };
+    let bound = ioctl(fd, &BIND, &ProxyBind { partition, reserved: 0, lca });
+    let others = (0..info.cores + 1).filter(|&core| core != info.core);
+    { others }.all(|cid| {
+        let returned = ioctl(fd, &RET, &CallRet { lca, cid, reserved: 0 });
+        println!("return: {bound:?}, {returned:?}")
+    })
+}
+
+fn ioctl(fd: i32, ioctl: &Ioctl, argument: &(impl IntoBytes + Immutable)) -> Result<i64, Error> {
+    let bytes = argument.as_bytes();
+    linux::call_unchecked(|lca| {
+        lca.syscallno = nr::IOCTL;
+        lca.args[0].value = fd as u64;
+        lca.args[1].value = u64::from(ioctl.request());
+        lca.args[2].kind = ARG_BUFFER;
+        lca.args[2].len = bytes.len() as u32;
+        lca.buffer[..bytes.len()].copy_from_slice(bytes);
+    })
 }

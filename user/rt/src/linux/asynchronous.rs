@@ -14,9 +14,9 @@ use crate::raw;
 #[derive(Debug)]
 #[must_use = "the LCA stays Linux's until it is finished"]
 pub struct Call {
-    /// Where in the LCA's buffer the data will be.
-    offset: usize,
-    /// Bytes of it, if it is a `read`.
+    /// Where in the LCA's buffer the data will be, if it is a `read`.
+    read_at: Option<usize>,
+    /// Most bytes.
     len: usize,
 }
 
@@ -44,7 +44,7 @@ impl Call {
             Ok::<_, Error>(offset)
         })?;
         send()?;
-        Ok(Self { offset, len })
+        Ok(Self { read_at: Some(offset), len })
     }
 
     /// `write` of `data`, which must fit an LCA, to `fd`.
@@ -59,17 +59,19 @@ impl Call {
             Ok::<_, Error>(())
         })?;
         send()?;
-        Ok(Self { offset: 0, len: 0 })
+        Ok(Self { read_at: None, len: data.len() })
     }
 
-    /// Takes the result, after `NOTIFY_LINUX`; what was read goes to `out`. How many bytes were read
-    /// or written.
+    /// Takes the result, after `NOTIFY_LINUX`: how many bytes were read, into `out`, or written. Linux
+    /// may say what it likes: `EPROTO` if it is more than was asked for.
     pub fn finish(self, out: &mut [u8]) -> Result<usize> {
         raw::set_lca_away(false);
         raw::with_lca(|lca| {
-            let count = usize::try_from(lca.retval).map_err(|_| Errno(-lca.retval as i32))?;
-            let read = count.min(self.len).min(out.len());
-            out[..read].copy_from_slice(&lca.buffer[self.offset..self.offset + read]);
+            let count = ant_core::lca::count(lca.retval, self.len).map_err(Errno)?;
+            if let Some(offset) = self.read_at {
+                let read = out.get_mut(..count).ok_or(Errno::PROTO)?;
+                read.copy_from_slice(&lca.buffer[offset..offset + count]);
+            }
             Ok(count)
         })
     }

@@ -379,6 +379,12 @@ impl AddressSpace {
     }
 }
 
+/// Clears the page at real address `phys`, which nobody has mapped.
+pub fn clear(phys: u64) {
+    // SAFETY: a page of the partition, in the direct map, that only the caller knows of.
+    unsafe { direct(phys).write_bytes(0, ant_abi::PAGE_SIZE) }
+}
+
 /// Forgets what this core remembers of `count` ICA pages from `first` on.
 pub fn flush_ica(first: u32, count: u32) {
     if count > FLUSH_ONE_BY_ONE {
