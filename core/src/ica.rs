@@ -11,19 +11,21 @@
 //! | owned | one process has it | the owner's core: `begin_transfer`, `release` |
 //! | lent | its owner has lent it with a message | the owner's core: `end_loan` |
 //! | in transit | it was handed over, and the message was not received yet | who has the message: `complete_hand_over`, `undo_transfer`, `discard`; the giver's core: `orphan` |
-//! | shared | so many have it, and none more than the others | each of their cores: `begin_share`, `release` |
+//! | shared | so many have it, and none more than the others | each of their cores: `begin_share`, `release`, `leave_share` |
 //!
 //! A message that shares pages counts as one that has them, until its receiver takes its place. To
-//! whom pages are lent is not written down: the message knows. Neither is who shares: the kernel
-//! looks into the page tables of the one that asks.
+//! whom pages are lent is not written down: the message knows. Neither is who shares: [`Holder`] looks
+//! into the page tables of the one that asks.
 //!
 //! Whoever gets a frame back from here is the only one who does, and nobody has it any more.
 //!
 //! How many pages one may have is `Quotas`' business.
 //!
-//! Deliberately absent: page tables, what is in the pages, messages, the frames themselves.
+//! What processes do with pages, table and page tables together, is [`Holder`]'s. Deliberately absent:
+//! what is in the pages, messages, the frames themselves.
 
 mod entry;
+mod holder;
 mod quota;
 
 use core::ops::Range;
@@ -33,6 +35,7 @@ use ant_abi::layout::ICA_PAGES;
 use ant_abi::{Error, MAX_CORES, MAX_PROCESSES};
 
 pub use entry::{Access, State};
+pub use holder::{Holder, Sender, Space, With};
 pub use quota::{Limit, Quotas};
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -249,6 +252,24 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         })
     }
 
+    /// Lets go of a shared page for `by`, one of those who share it, of which the caller has made sure.
+    /// If it is the last, it owns the page then. Only the core of `by` calls this, when `by` does not
+    /// have the page mapped any more.
+    ///
+    /// # Errors
+    ///
+    /// `Fault` if the page is not shared.
+    pub fn leave_share(&self, page: u32, by: u8) -> Result<(), Error> {
+        let leave = |entry: Entry| match entry.state() {
+            State::Shared { sharers: 1 } => Some(entry.become_state(State::Owned { owner: by })),
+            State::Shared { sharers } => {
+                Some(entry.become_state(State::Shared { sharers: sharers - 1 }))
+            }
+            _ => None,
+        };
+        self.change_one(page, leave).map(drop)
+    }
+
     /// Takes a page in transit away from its giver `giver`, which ends: nobody who gets its slot
     /// later is given the page back. Only the giver's core calls this; the message goes on.
     ///
@@ -412,6 +433,12 @@ fn update(entry: &AtomicU64, change: impl Fn(Entry) -> Option<Entry>) -> Option<
 fn from(from: State, to: State) -> impl Fn(Entry) -> Option<Entry> {
     let (from, to) = (Entry::new(from, 0), Entry::new(to, 0));
     move |entry| entry.is_like(from).then(|| entry.become_like(to))
+}
+
+/// The pages of a span.
+#[must_use]
+pub fn pages(span: Span) -> Range<u32> {
+    span.first()..span.first() + span.count()
 }
 
 fn check_slot(slot: u8) -> Result<(), Error> {

@@ -2,11 +2,11 @@
 
 use ant_abi::Error;
 use ant_abi::MAX_PROCESSES;
-use ant_abi::ipc::{ICA_QUOTA_PROGRAM, Span, Transfer};
+use ant_abi::ipc::{ICA_QUOTA_PROGRAM, Span};
 use ant_abi::layout::ICA_PAGES;
-use ant_core::ica::{Access, Limit, Quotas, State};
+use ant_core::ica::{Limit, Quotas};
 use ant_p::arch::paging::{AddressSpace, Pages};
-use ant_p::ica::{TABLE, is_mapped, pages};
+use ant_p::ica::TABLE;
 
 use crate::memory::{KEPT_FOR_SERVERS, MemoryManager};
 
@@ -65,66 +65,24 @@ pub fn alloc(
     Ok(first)
 }
 
-/// Takes pages back from the process in `slot`, which has them unmapped.
-pub fn free(first: u32, count: u32, slot: u8, memory: &mut MemoryManager) {
-    for page in first..first.saturating_add(count) {
-        if let Ok(Some(frame)) = TABLE.release(page, slot) {
-            give_back(page, frame, memory);
-        }
-    }
+/// Takes pages back from the process in `slot`, which has let go of them.
+pub fn free(span: Span, slot: u8, memory: &mut MemoryManager) {
+    TABLE.free(span, slot, |page, frame| give_back(page, frame, memory));
 }
 
 /// Takes the pages of a message back that nobody receives.
-pub fn drop_span(span: Span, memory: &mut MemoryManager) {
-    for page in pages(span) {
-        let frame = match span.transfer() {
-            Some(Transfer::HandOver) => TABLE.discard(page).ok(),
-            // Any slot will do for one that shares.
-            Some(Transfer::Share) => TABLE.release(page, 0).ok().flatten(),
-            _ => None,
-        };
-        if let Some(frame) = frame {
-            give_back(page, frame, memory);
-        }
-    }
+pub fn free_dropped(span: Span, memory: &mut MemoryManager) {
+    TABLE.free_dropped(span, |page, frame| give_back(page, frame, memory));
+}
+
+/// Takes all pages of a process back that is over, also those that went along with its last call.
+pub fn free_all(slot: u8, space: &AddressSpace, calling: Span, memory: &mut MemoryManager) {
+    TABLE.free_all(slot, space, calling, |page, frame| give_back(page, frame, memory));
 }
 
 /// A process is over and has no pages any more.
 pub fn end(slot: u8) {
     QUOTAS.close(slot);
-}
-
-/// Takes all pages of a process back that is over. Nobody has any of them on loan.
-pub fn release_all(slot: u8, space: &AddressSpace, memory: &mut MemoryManager) {
-    for (page, state) in TABLE.pages_of(slot) {
-        match state {
-            State::InTransit { .. } => {
-                drop_span(Span::new(page, 1, Transfer::HandOver), memory);
-            }
-            State::Lent { owner, access } => {
-                let transfer = match access {
-                    Access::Read => Transfer::LendRead,
-                    Access::Write => Transfer::LendWrite,
-                };
-                let _ = TABLE.end_loan(owner, Span::new(page, 1, transfer));
-                free(page, 1, slot, memory);
-            }
-            _ => free(page, 1, slot, memory),
-        }
-    }
-    for page in MAX_PROCESSES as u32..ICA_PAGES as u32 {
-        // What it was lent, and what stood in for it, is not shared, or not with this frame.
-        if TABLE.is_shared(page) && is_mapped(space, page) {
-            free(page, 1, slot, memory);
-        }
-    }
-}
-
-/// Ends the part in shared pages of a call that was under way when its process ended.
-pub fn end_share(span: Span, memory: &mut MemoryManager) {
-    if span.transfer() == Some(Transfer::Share) {
-        drop_span(span, memory);
-    }
 }
 
 fn give_back(page: u32, frame: u64, memory: &mut MemoryManager) {

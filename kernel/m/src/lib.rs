@@ -151,7 +151,7 @@ impl Role for MKernel {
         match message {
             Message::Ask { slot, number, args } => self.asked(from, slot, number, args),
             Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
-            Message::Dropped(span) => ica::drop_span(span, &mut self.memory),
+            Message::Dropped(span) => ica::free_dropped(span, &mut self.memory),
             Message::Reap(process) => self.reap(core, process),
             _ => log::error!("CPU {} has sent nonsense", shared::linux_cpu(from)),
         }
@@ -202,7 +202,7 @@ impl Role for MKernel {
     fn freed(&mut self, slot: u8, pid: u32, span: Span) {
         // If it has ended since, all its pages have come back then.
         if process::pid_in(slot) == pid {
-            ica::free(span.first(), span.count(), slot, &mut self.memory);
+            ica::free(span, slot, &mut self.memory);
             self.memory.publish();
         }
     }

@@ -2,13 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate};
+use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate, Span, Transfer};
 use ant_abi::layout::{DEVICE_END, DEVICE_START, ICA_START};
 use ant_abi::syscall::{ANY_CORE, PROCESS_PROGRAM, PROCESS_SERVER};
 use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE};
-use ant_core::ica::Limit;
+use ant_core::ica::{Access, Limit};
 use ant_p::arch::context::Context;
-use ant_p::arch::paging::{Access, AddressSpace, Pages};
+use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::devices::Grants;
 use ant_p::handles::Handles;
 use ant_p::linux::lca::LcaPage;
@@ -150,7 +150,8 @@ impl Processes {
         let pid = self.last_pid;
         let lca = if plan.has_lca {
             // An ICA page has the same address in every process; the first ones are the LCAs.
-            space.set_ica(u32::from(slot), 1, Access::ReadWrite, |_| Some(lca));
+            let page = Span::new(u32::from(slot), 1, Transfer::Share);
+            space.set_ica(page, Access::Write, |_| Some(lca));
             let virt = ICA_START + u64::from(slot) * PAGE_SIZE as u64;
             Some(LcaPage::new(lca, pid as u16, virt))
         } else {
@@ -213,8 +214,7 @@ impl Processes {
         }
         let process = owned.remove();
         if process.used_ica {
-            ica::release_all(slot, &process.space, memory);
-            ica::end_share(process.calling.span, memory);
+            ica::free_all(slot, &process.space, process.calling.span, memory);
         }
         ica::end(slot);
         if let Some(endpoint) = process.endpoint.filter(|_| process.owns_endpoint) {

@@ -15,6 +15,7 @@ use ant_abi::ipc::{
     CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
+use ant_core::ica::With;
 use ant_core::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
 use ant_core::packets::PACKET_WORDS;
 use ant_core::sched::RunQueue;
@@ -189,7 +190,7 @@ fn take_call(core: &mut Core, from: usize, parts: &Parts) -> Option<u8> {
     server.context.set_received(RECEIVED_CALL, token.0, u64::from(*badge));
     pass_core(queue, *slot, server, message.words);
     if !message.span.is_none() {
-        pages::arrive(core, *slot, message.span, true);
+        pages::arrive(core, *slot, message.span, With::Call);
     }
     Some(*slot)
 }

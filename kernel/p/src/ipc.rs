@@ -6,6 +6,7 @@ use ant_abi::ipc::{
     OPERATION_REPLY, OPERATION_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION, RECEIVED_SEND, Span,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
+use ant_core::ica::{Sender, With};
 use ant_core::ipc::{
     Bounds, CallOptions, Ending, Message, Outside, Packet, Received, Target, Token,
 };
@@ -52,7 +53,7 @@ pub fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Re
         return Err(Error::Invalid);
     }
     let options = options(core, slot, handle, number, flags)?;
-    ica::send_off(&mut core.local, slot, message.span, true)?;
+    ica::send_off(&mut core.local, slot, message.span, Sender::Waits)?;
     let process = core.local.caller(slot)?;
     process.calling = Calling { handle: number, span: message.span };
     core.local.block(slot, Waiting::Reply, STATE_CALLING);
@@ -108,10 +109,10 @@ pub fn reply(core: &mut Core, slot: u8, token: u64) -> Result<(), Error> {
 }
 
 fn reply_with(core: &mut Core, slot: u8, token: u64, message: Message) -> Result<(), Error> {
-    ica::send_off(&mut core.local, slot, message.span, false)?;
+    ica::send_off(&mut core.local, slot, message.span, Sender::GoesOn)?;
     match core.station.reply(slot, Token(token), message, &mut core.local) {
         Ok(()) => {
-            ica::detach(slot, message.span);
+            ica::TABLE.detach(slot, message.span);
             Ok(())
         }
         Err(_) => {
@@ -162,7 +163,7 @@ fn send_message(core: &mut Core, slot: u8, number: u64, message: Message) -> Res
     if !endpoints::reserve_send(handle.endpoint, of_init) {
         return Err(Error::QueueFull);
     }
-    let sent = ica::send_off(&mut core.local, slot, message.span, false).and_then(|()| {
+    let sent = ica::send_off(&mut core.local, slot, message.span, Sender::GoesOn).and_then(|()| {
         let sent = core.station.send(priority, options, message, &mut core.local);
         sent.map_err(|bounds| {
             ica::take_back(&mut core.local, slot, message.span);
@@ -170,7 +171,7 @@ fn send_message(core: &mut Core, slot: u8, number: u64, message: Message) -> Res
         })
     });
     match sent {
-        Ok(()) => ica::detach(slot, message.span),
+        Ok(()) => ica::TABLE.detach(slot, message.span),
         Err(_) => endpoints::send_left(handle.endpoint),
     }
     sent
@@ -260,17 +261,18 @@ fn deliver(local: &mut Locals, slot: u8, received: Received) {
         Received::Call { token, badge, message } => (RECEIVED_CALL, token.0, badge, message),
         Received::Send { badge, message } => (RECEIVED_SEND, 0, badge, message),
     };
-    deliver_message(local, slot, &message, kind == RECEIVED_CALL);
+    let with = if kind == RECEIVED_CALL { With::Call } else { With::Other };
+    deliver_message(local, slot, &message, with);
     if let Some(process) = local.process(slot) {
         process.context.set_received(kind, token, u64::from(badge));
         process.context.set_result(0);
     }
 }
 
-fn deliver_message(local: &mut Locals, slot: u8, message: &Message, of_call: bool) {
+fn deliver_message(local: &mut Locals, slot: u8, message: &Message, with: With) {
     let span = match message.span {
         Span::NONE => Span::NONE,
-        span => ica::arrive(local, slot, span, of_call),
+        span => ica::arrive(local, slot, span, with),
     };
     let Some(process) = local.process(slot) else { return };
     let handle = Handle::decode(message.handle).and_then(|handle| process.handles.add(handle));
@@ -307,11 +309,11 @@ impl Outside for Locals {
     fn ended(&mut self, client: u8, ending: Ending) {
         let Some(process) = self.process(client) else { return };
         let Calling { handle, span } = core::mem::take(&mut process.calling);
-        let kept = if span.is_none() { Span::NONE } else { ica::take_back(self, client, span) };
+        let kept = ica::take_back(self, client, span);
         let Some(process) = self.process(client) else { return };
         let result = match ending {
             Ending::Reply(message) => {
-                deliver_message(self, client, &message, false);
+                deliver_message(self, client, &message, With::Other);
                 0
             }
             Ending::Restarted { generation } => {

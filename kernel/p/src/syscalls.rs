@@ -81,7 +81,7 @@ fn ica_free(core: &mut Core, slot: u8, span: Span, role: &mut impl Role) -> Resu
     if !mailbox::has_room(core.index(), 0) {
         return Err(Error::Again);
     }
-    ica::free(&mut core.local, slot, span)?;
+    ica::holder(&mut core.local, slot)?.let_go(span)?;
     let pid = core.local.caller(slot)?.pid;
     role.freed(slot, pid, span);
     Ok(())

@@ -1,6 +1,7 @@
 //! The short way with pages: they go, come and come back as [`crate::ipc`] would have it.
 
 use ant_abi::ipc::Span;
+use ant_core::ica::{Sender, With};
 use ant_core::ipc::Token;
 
 use super::{Next, aim, call_here, call_there, leave_core, reply_here, reply_there};
@@ -11,13 +12,13 @@ use crate::process::Calling;
 /// A call with pages.
 pub(super) fn call(core: &mut Core, slot: u8, flags: u64, calling: Calling) -> Option<Next> {
     let (options, there, server) = aim(core, slot, calling.handle, flags)?;
-    ica::send_off(&mut core.local, slot, calling.span, true).ok()?;
+    ica::send_off(&mut core.local, slot, calling.span, Sender::Waits).ok()?;
     if usize::from(there) != core.index() {
         return call_there(core, slot, (there, server), options, calling);
     }
     let next = call_here(core, slot, server, options, calling);
     match next {
-        Some(_) => arrive(core, server, calling.span, true),
+        Some(_) => arrive(core, server, calling.span, With::Call),
         None => come_back(core, slot, calling.span),
     }
     next
@@ -31,7 +32,7 @@ pub(super) fn reply_receive(
     span: Span,
     lent: Span,
 ) -> Option<Next> {
-    ica::send_off(&mut core.local, slot, span, false).ok()?;
+    ica::send_off(&mut core.local, slot, span, Sender::GoesOn).ok()?;
     if usize::from(token.core()) == core.index() {
         let Some(client) = reply_here(core, slot, token) else {
             come_back(core, slot, span);
@@ -47,17 +48,17 @@ pub(super) fn reply_receive(
         };
         let_go(core, slot, lent);
         let next = leave_core(core, there, &packet);
-        ica::detach(slot, span);
+        ica::TABLE.detach(slot, span);
         Some(next)
     }
 }
 
-/// Gives pages that have come with a message to who has its words; `of_call`: with a request.
-pub(super) fn arrive(core: &mut Core, slot: u8, span: Span, of_call: bool) {
+/// Gives pages that have come with a message to who has its words.
+pub(super) fn arrive(core: &mut Core, slot: u8, span: Span, with: With) {
     if span.is_none() {
         return;
     }
-    let arrived = ica::arrive(&mut core.local, slot, span, of_call);
+    let arrived = ica::arrive(&mut core.local, slot, span, with);
     if let Some(process) = core.local.process(slot) {
         process.context.set_span(arrived.0);
     }
@@ -69,7 +70,7 @@ pub(super) fn replied(core: &mut Core, client: u8, span: Span) {
         let lent = core::mem::take(&mut process.calling).span;
         ica::take_back(&mut core.local, client, lent);
     }
-    arrive(core, client, span, false);
+    arrive(core, client, span, With::Other);
 }
 
 /// A server has replied: pages that went with the reply, or had been lent to it, are not its own.

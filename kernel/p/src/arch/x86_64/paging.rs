@@ -7,10 +7,12 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::boot::Extent;
+use ant_abi::ipc::Span;
 use ant_abi::layout::{
     DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE,
     SHARED_OFFSET,
 };
+use ant_core::ica;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{
     MapToError, MappedPageTable, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
@@ -301,19 +303,21 @@ impl AddressSpace {
         flags.contains(needed).then(|| frame.start_address().as_u64() + offset)
     }
 
-    /// Maps each of `count` pages of the ICA from `first` on to the frame that `frame_of` says, or to
-    /// none, in place of what was there. Who lost access by it must be flushed. Says how many more are
-    /// mapped than before.
+    /// Maps each page of a span of the ICA to the frame that `frame_of` says, or to none, in place of
+    /// what was there. Who lost access by it must be flushed. Says how many more are mapped than
+    /// before.
     pub fn set_ica(
         &mut self,
-        first: u32,
-        count: u32,
-        access: Access,
+        span: Span,
+        access: ica::Access,
         frame_of: impl Fn(u32) -> Option<u64>,
     ) -> i64 {
-        let flags = access.flags();
+        let flags = match access {
+            ica::Access::Read => Access::Read.flags(),
+            ica::Access::Write => Access::ReadWrite.flags(),
+        };
         let mut more = 0;
-        for (page, entries) in self.ica_entries(first, count) {
+        for (page, entries) in self.ica_entries(span) {
             // SAFETY: entries of this address space's own tables, which are borrowed alone.
             let entries = unsafe { &mut *entries };
             for (page, entry) in (page..).zip(entries) {
@@ -330,10 +334,10 @@ impl AddressSpace {
         more
     }
 
-    /// Whether the process has all of `count` pages of the ICA from `first` on, and `fits` holds of
-    /// each and the real address of its frame.
-    pub fn has_ica(&self, first: u32, count: u32, fits: impl Fn(u32, u64) -> bool) -> bool {
-        self.ica_entries(first, count).all(|(page, entries)| {
+    /// Whether the process has all pages of a span of the ICA, and `fits` holds of each and the real
+    /// address of its frame.
+    pub fn has_ica(&self, span: Span, fits: impl Fn(u32, u64) -> bool) -> bool {
+        self.ica_entries(span).all(|(page, entries)| {
             // SAFETY: entries of this address space's own tables, which nobody changes meanwhile.
             let entries = unsafe { &*entries };
             let has = |(page, entry): (u32, &PageTableEntry)| {
@@ -343,14 +347,9 @@ impl AddressSpace {
         })
     }
 
-    /// The entries of `count` pages of the ICA from `first` on, table by table, each part with the
-    /// number of its first page.
-    fn ica_entries(
-        &self,
-        first: u32,
-        count: u32,
-    ) -> impl Iterator<Item = (u32, *mut [PageTableEntry])> {
-        let (mut page, end) = (first, first + count);
+    /// The entries of a span of the ICA, table by table, each part with the number of its first page.
+    fn ica_entries(&self, span: Span) -> impl Iterator<Item = (u32, *mut [PageTableEntry])> {
+        let (mut page, end) = (span.first(), span.first() + span.count());
         assert!(u64::from(end) <= ICA_PAGES);
         core::iter::from_fn(move || {
             if page == end {
