@@ -55,6 +55,13 @@ impl Deadlines {
         self.restore(place);
     }
 
+    /// Whether `slot` has a deadline.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, slot: u8) -> bool {
+        self.places.get(usize::from(slot)).is_some_and(|&place| place != NOWHERE)
+    }
+
     /// `slot` has no deadline any more. The one that it had.
     pub fn clear(&mut self, slot: u8) -> Option<u64> {
         let place = self.places.get(usize::from(slot)).copied().unwrap_or(NOWHERE);

@@ -31,7 +31,9 @@ fn a_deadline_can_be_changed_and_taken_back() {
     deadlines.set(5, 300);
     deadlines.set(6, 200);
     assert_eq!(deadlines.next(), Some(200));
+    assert!(deadlines.has(6));
     assert_eq!(deadlines.clear(6), Some(200));
+    assert!(!deadlines.has(6) && !deadlines.has(200));
     assert_eq!(deadlines.clear(6), None);
     assert_eq!(deadlines.clear(200), None, "there is no such slot");
     assert_eq!(deadlines.take_due(299), None);

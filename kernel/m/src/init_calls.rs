@@ -71,7 +71,7 @@ fn create(
     let process = m.processes.create(request.core, strings, path_len, &mut m.memory)?;
     m.memory.publish();
     request.pid = process.pid;
-    request.placed = process.home as u32;
+    request.placed = process.home() as u32;
     request.lca = process.lca_entry().map_or(0, |entry| entry.0);
     let init = core.local.caller(slot)?;
     if let Err(error) = user_memory::write_value(&init.space, to, &request) {
@@ -157,8 +157,7 @@ fn move_process(m: &mut MKernel, core: &mut Core, pid: u64, to: u64) -> Result<(
             return Err(Error::NotPermitted);
         }
         if process.waiting == Waiting::Start {
-            process.home = usize::from(to);
-            process.public().core.store(u32::from(to), Ordering::Relaxed);
+            process.set_home(usize::from(to));
             return Ok(());
         }
     }

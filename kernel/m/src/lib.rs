@@ -114,7 +114,7 @@ impl MKernel {
     fn place(&mut self, core: &mut Core, slot: u8) {
         let index = core.index();
         let Some(process) = core.local.process(slot) else { return };
-        let (pid, home) = (process.pid, process.home);
+        let (pid, home) = (process.pid, process.home());
         let cpu = shared::linux_cpu(home);
         log::info!("process {pid} starts on CPU {cpu}");
         if home == index {

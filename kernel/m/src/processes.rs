@@ -166,11 +166,9 @@ impl Processes {
             lca_state: LcaState::Idle,
             linux_notifies: false,
             waiting: Waiting::Start,
-            timed: false,
             ending: None,
             ipc_over: false,
             linux_over: false,
-            home: plan.home,
             goes_to: None,
             base: plan.priority,
             priority: plan.priority,
@@ -185,7 +183,7 @@ impl Processes {
             grants: Grants::default(),
         };
         ica::begin(slot, plan.ica);
-        let owned = Owned::create(slot, process, plan.kind);
+        let owned = Owned::create(slot, process, plan.kind, plan.home);
         let pages = (free_before - memory.free_pages()) as u32;
         owned.public().pages.store(pages, Ordering::Relaxed);
         Ok(owned)

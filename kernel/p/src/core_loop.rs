@@ -296,7 +296,6 @@ impl Core {
         let now = clock::now();
         while let Some(slot) = self.local.deadlines.take_due(now) {
             let Some(process) = self.local.process(slot) else { continue };
-            process.timed = false;
             match process.waiting {
                 Waiting::Receive => {
                     self.station.stop_receiving(slot);

@@ -182,8 +182,9 @@ fn take_call(core: &mut Core, from: usize, parts: &Parts) -> Option<u8> {
     let Parts { client, sequence, request, .. } = parts;
     let Request { server: slot, endpoint, generation, badge, message, .. } = request;
     let here = core.index();
-    let (server, queue) = core.local.one(*slot)?;
-    if !can_take(server, queue) || !endpoints::is_bound(*endpoint, here, *slot, *generation) {
+    let (server, queue) = core.local.one_untimed(*slot)?;
+    if !queue.can_pass(server.priority) || !endpoints::is_bound(*endpoint, here, *slot, *generation)
+    {
         return None;
     }
     let token = core.station.take_call_directly(from as u8, *client, *sequence, request)?;
@@ -198,8 +199,8 @@ fn take_call(core: &mut Core, from: usize, parts: &Parts) -> Option<u8> {
 #[inline]
 fn take_reply(core: &mut Core, parts: &Parts) -> Option<u8> {
     let Parts { client: slot, sequence, request: Request { message, .. }, .. } = parts;
-    let (client, queue) = core.local.one(*slot)?;
-    if !can_take(client, queue) || client.goes_to.is_some() {
+    let (client, queue) = core.local.one_untimed(*slot)?;
+    if !queue.can_pass(client.priority) || client.goes_to.is_some() {
         return None;
     }
     if !core.station.take_reply_directly(*slot, *sequence) {
@@ -246,14 +247,8 @@ struct Pair<'a> {
 /// The two processes, if the second, which waits, can run instead of the first.
 #[inline]
 fn pair(local: &mut Locals, leaves: u8, takes: u8) -> Option<Pair<'_>> {
-    let ([leaves, takes], queue) = local.two(leaves, takes)?;
-    can_take(takes, queue).then_some(Pair { leaves, takes, queue })
-}
-
-/// Whether a process, which waits, can have the core at once, and its waiting has no limit of time.
-#[inline]
-fn can_take(process: &Owned, queue: &RunQueue) -> bool {
-    !process.timed && queue.can_pass(process.priority)
+    let ([leaves, takes], queue) = local.two_untimed(leaves, takes)?;
+    queue.can_pass(takes.priority).then_some(Pair { leaves, takes, queue })
 }
 
 /// Lets a process that can take the core run with the words that have come for it.

@@ -85,8 +85,8 @@ impl Handles {
 
     /// Remembers which generation the process knows of.
     pub fn set_generation(&mut self, number: u64, generation: u32) {
-        if let Some(Place { handle: Some(handle), .. }) = self.0.get_mut(index(number)) {
-            handle.generation = generation;
+        if let Ok(handle) = self.get(number) {
+            self.0[index(number)].handle = Some(Handle { generation, ..handle });
         }
     }
 

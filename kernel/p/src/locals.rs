@@ -83,15 +83,21 @@ impl Locals {
         self.mine.get_mut(usize::from(slot))?.as_mut()
     }
 
-    /// A process of this core, and who runs.
+    /// A process of this core whose waiting has no limit of time, and who runs.
     #[inline]
-    pub(crate) fn one(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
+    pub(crate) fn one_untimed(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
+        if self.deadlines.has(slot) {
+            return None;
+        }
         Some((self.mine.get_mut(usize::from(slot))?.as_mut()?, &mut self.queue))
     }
 
-    /// Two processes of this core, and who runs.
+    /// Two processes of this core, the second's waiting without limit of time, and who runs.
     #[inline]
-    pub(crate) fn two(&mut self, a: u8, b: u8) -> Option<([&mut Owned; 2], &mut RunQueue)> {
+    pub(crate) fn two_untimed(&mut self, a: u8, b: u8) -> Option<([&mut Owned; 2], &mut RunQueue)> {
+        if self.deadlines.has(b) {
+            return None;
+        }
         let [a, b] = self.mine.get_disjoint_mut([usize::from(a), usize::from(b)]).ok()?;
         Some(([a.as_mut()?, b.as_mut()?], &mut self.queue))
     }
@@ -122,7 +128,7 @@ impl Locals {
         let slot = process.slot();
         if process.waiting != Waiting::Start {
             // One that was not started counts where it will run.
-            process.public().core.store(self.index as u32, Ordering::Relaxed);
+            process.set_home(self.index);
         }
         if process.waiting == Waiting::No {
             process.set_state(STATE_READY);
@@ -176,9 +182,6 @@ impl Locals {
         }
         let when = clock::now().saturating_add(clock::cycles(us));
         self.deadlines.set(slot, when);
-        if let Some(process) = self.process(slot) {
-            process.timed = true;
-        }
     }
 
     /// Puts a process back on the run queue.
@@ -186,10 +189,8 @@ impl Locals {
         let Some(process) = self.process(slot) else { return };
         process.waiting = Waiting::No;
         process.set_state(STATE_READY);
-        let (priority, timed) = (process.priority, core::mem::take(&mut process.timed));
-        if timed {
-            self.deadlines.clear(slot);
-        }
+        let priority = process.priority;
+        self.deadlines.clear(slot);
         if self.queue.current().is_none() {
             // A client has just called and waits, say: its server goes on at once.
             self.queue.switch_to(slot, priority);

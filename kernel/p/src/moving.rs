@@ -1,7 +1,5 @@
 //! Moving a process to another core.
 
-use core::sync::atomic::Ordering;
-
 use ant_abi::ipc::FOREVER;
 
 use crate::arch::clock;
@@ -70,12 +68,9 @@ pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
         // It asks again when it is there.
         process.context.repeat_receive(deadline.map_or(FOREVER, clock::us_until));
         process.waiting = Waiting::No;
-        process.timed = false;
     }
     let mut process = core.local.remove(slot);
-    process.home = to;
-    // From here on, what is sent after it finds it there.
-    process.public().core.store(to as u32, Ordering::Relaxed);
+    process.set_home(to);
     // Another may have taken its endpoint.
     process.endpoint = core.station.endpoint(slot);
     if let Some(endpoint) = process.endpoint {

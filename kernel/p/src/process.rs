@@ -97,16 +97,12 @@ pub struct Process {
     pub linux_notifies: bool,
     /// What the process waits for.
     pub waiting: Waiting,
-    /// Its time to wait is limited.
-    pub timed: bool,
     /// Set once it is to end. Linux is told when its LCA is not with Linux.
     pub ending: Option<Ending>,
     /// No other core's IPC knows it any more, after its end.
     pub ipc_over: bool,
     /// Linux has let go of its LCA, after its end.
     pub linux_over: bool,
-    /// Core it is to run on.
-    pub home: usize,
     /// Core that it shall go to as soon as it can.
     pub goes_to: Option<u8>,
     /// Its own priority.
@@ -251,11 +247,12 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// Puts a process into a free slot. The m-kernel only: it alone fills and frees slots.
-    pub fn create(slot: u8, process: Process, kind: u32) -> Self {
+    /// Puts a process into a free slot; `home` is the core that it is to run on. The m-kernel only: it
+    /// alone fills and frees slots.
+    pub fn create(slot: u8, process: Process, kind: u32, home: usize) -> Self {
         let entry = &TABLE[usize::from(slot)];
         assert_eq!(entry.public.pid.load(Ordering::Relaxed), 0, "slot {slot} is taken");
-        let (pid, home) = (process.pid, process.home);
+        let pid = process.pid;
         let lca = process.lca.as_ref().map_or(0, |lca| lca.entry().0);
         let priority = u32::from(process.base);
         // SAFETY: a free slot has no `Owned`, and this makes the slot taken.
@@ -295,6 +292,16 @@ impl Owned {
     /// What anyone may read about it.
     pub fn public(&self) -> &'static Public {
         &self.entry.public
+    }
+
+    /// Index of the core that it runs on, or is to.
+    pub fn home(&self) -> usize {
+        self.public().core.load(Ordering::Relaxed) as usize
+    }
+
+    /// Says which core it is to run on. What is sent after it finds it there from now on.
+    pub fn set_home(&self, home: usize) {
+        self.public().core.store(home as u32, Ordering::Relaxed);
     }
 
     /// What the address stores carry for its LCA, if it has one.
