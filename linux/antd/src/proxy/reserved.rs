@@ -3,7 +3,7 @@
 //! A program that closes all its descriptors in a loop, or copies one to a high number, must not
 //! lose its proxy. So calls that would close, replace, copy or use one of them get `-EBADF`, as if
 //! it were not open. A program that tries hard can still reach them (through `/proc/self/fd`, say):
-//! it hurts itself, nobody else.
+//! it hurts itself, nobody else: the module takes one result for each call, for the core that waits.
 
 use std::os::fd::RawFd;
 
