@@ -3,6 +3,7 @@
 mod calls;
 mod devices;
 mod faults;
+mod figures;
 mod harness;
 mod ipc;
 mod module;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Group> {
         programs::group(),
         calls::group(),
         faults::group(),
+        figures::group(),
         ipc::group(),
         servers::group(),
         devices::group(),
