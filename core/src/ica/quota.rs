@@ -4,7 +4,8 @@
 //! meanwhile. So what one is given costs nothing, and it helps nobody to leave pages with others.
 //! What a process leaves with others when it ends, nobody pays for.
 //!
-//! Some are promised pages: what they have not taken of them, others do not get.
+//! Some are promised pages: what they have not taken of them, others do not get. Nor do they when the
+//! promise ends with its process, for the next is promised as many.
 //!
 //! Only the m-kernel uses this; it is not told of a page's way, only of its beginning and its end.
 //! Deliberately absent: who has the pages (`IcaTable`).
@@ -48,7 +49,7 @@ pub struct Quotas<const PAGES: usize = { ICA_PAGES as usize }> {
     taken: AtomicU32,
     /// Pages that are promised.
     promised: AtomicU32,
-    /// The most that ever were.
+    /// The most that ever were: those are kept.
     most_promised: AtomicU32,
     /// Pages that were promised and not taken.
     owed: AtomicU32,
@@ -121,9 +122,11 @@ impl<const PAGES: usize> Quotas<PAGES> {
             return Err(Error::OverQuota);
         }
         let free = PAGES as u32 - self.taken.load(Relaxed);
+        // For whoever is promised as much again: a server that is restarted, or replaced.
+        let kept = self.most_promised.load(Relaxed) - self.promised.load(Relaxed);
         // Of what was promised to it, it may take while others are owed more than there is.
         let unpromised = count.saturating_sub(account.owed());
-        let spare = free.saturating_sub(self.owed.load(Relaxed));
+        let spare = free.saturating_sub(self.owed.load(Relaxed) + kept);
         if count <= free && unpromised <= spare { Ok(()) } else { Err(Error::NoMemory) }
     }
 

@@ -479,7 +479,8 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
         );
         ensure!(output.status == 0 && output.stdout == said, "{output:?}, not {said}");
     }
-    ensure!(taken == 4096 - 128 - 64 - 2 * 16, "{taken} pages were taken");
+    // Kept for init, for each server, and for one that is put in the place of another.
+    ensure!(taken == 4096 - 128 - 64 - 3 * 16, "{taken} pages were taken");
     ant::await_free_memory(guest, free)
 }
 

@@ -53,8 +53,12 @@ fn others_do_not_get_what_was_promised() {
     quotas.take(1, 2, 7);
     assert_eq!(quotas.check(0, 4), Err(Error::NoMemory), "only three were promised");
     assert_eq!(quotas.check(0, 3), Ok(()));
+    // They are kept for who is promised as many again.
     quotas.close(0);
-    assert_eq!(quotas.check(1, 3), Ok(()));
+    assert_eq!(quotas.check(1, 1), Err(Error::NoMemory));
+    quotas.open(2, limit(4, 3));
+    assert_eq!(quotas.check(1, 1), Err(Error::NoMemory));
+    assert_eq!(quotas.check(2, 3), Ok(()));
 }
 
 #[test]
@@ -110,6 +114,8 @@ struct Model {
     /// Who has taken each page: `None` for a free one, `Some(None)` for one of the dead.
     pages: Vec<Option<Option<u8>>>,
     limits: [Option<Limit>; 3],
+    /// The most that was promised at a time.
+    most_promised: u32,
 }
 
 impl Model {
@@ -122,6 +128,10 @@ impl Model {
         promised.saturating_sub(self.paid(slot))
     }
 
+    fn promised(&self) -> u32 {
+        self.limits.iter().flatten().map(|limit| limit.promised).sum()
+    }
+
     fn check(&self, slot: u8, count: u32) -> Result<(), Error> {
         let most = self.limits[usize::from(slot)].map_or(0, |limit| limit.most);
         if self.paid(slot) + count > most {
@@ -129,7 +139,8 @@ impl Model {
         }
         let free = self.pages.iter().filter(|page| page.is_none()).count() as u32;
         let others: u32 = (0..3).filter(|other| *other != slot).map(|other| self.owed(other)).sum();
-        let fits = count <= free && (count <= self.owed(slot) || count + others <= free);
+        let kept = self.most_promised - self.promised();
+        let fits = count <= free && (count <= self.owed(slot) || count + others + kept <= free);
         fits.then_some(()).ok_or(Error::NoMemory)
     }
 }
@@ -138,12 +149,13 @@ proptest! {
     #[test]
     fn behaves_like_a_plain_list(steps in prop::collection::vec(step(), 0..200)) {
         let quotas = Quotas::<PAGES>::new();
-        let mut model = Model { pages: vec![None; PAGES], limits: [None; 3] };
+        let mut model = Model { pages: vec![None; PAGES], limits: [None; 3], most_promised: 0 };
         for step in steps {
             match step {
                 Step::Open(slot, limit) if model.limits[usize::from(slot)].is_none() => {
                     quotas.open(slot, limit);
                     model.limits[usize::from(slot)] = Some(limit);
+                    model.most_promised = model.most_promised.max(model.promised());
                 }
                 Step::Close(slot) => {
                     quotas.close(slot);
