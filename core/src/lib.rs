@@ -6,6 +6,7 @@
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a core times out when.
 //! * [`ica`]: who has the pages that processes hand to each other.
+//! * [`input`]: what has come for a server and nobody has read, kept when it ends.
 //! * [`ipc`]: calls, replies and messages between processes, as one core sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
 //! * [`names`]: which name stands for which handle, kept when the name service ends.
@@ -30,6 +31,7 @@ pub mod attention;
 pub mod calls;
 pub mod deadlines;
 pub mod ica;
+pub mod input;
 pub mod ipc;
 pub mod lca;
 pub mod log_ring;

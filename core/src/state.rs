@@ -5,7 +5,7 @@
 //! those before. So what belongs together becomes true by one store, the last.
 //!
 //! Nobody else writes the words meanwhile, and whoever reads them next was told of the end of who
-//! wrote them by messages. [`names`](crate::names) are kept so.
+//! wrote them by messages. [`names`](crate::names) and [`input`](crate::input) are kept so.
 //!
 //! Deliberately absent: the pages themselves, and who keeps them.
 
