@@ -4,6 +4,7 @@ mod calls;
 mod devices;
 mod faults;
 mod harness;
+mod interfaces;
 mod ipc;
 mod module;
 mod partition;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Group> {
         faults::group(),
         ipc::group(),
         servers::group(),
+        interfaces::group(),
         devices::group(),
         partition::group(),
         partition::two_cpus_group(),
