@@ -21,6 +21,7 @@ pub fn group() -> Group {
         .test("unread_input_is_kept", unread_input_is_kept)
         .test("names_go_on_while_it_is_replaced", names_go_on_while_it_is_replaced)
         .test("lines_stay_whole_while_it_is_replaced", lines_stay_whole_while_it_is_replaced)
+        .test("a_program_serves", a_program_serves)
         .test("the_template_serves", the_template_serves)
 }
 
@@ -134,6 +135,17 @@ fn lines_stay_whole_while_it_is_replaced(guest: &TestGuest) -> Result<()> {
     expected.sort_unstable();
     ensure!(lines == expected, "{lines:?}, not {expected:?}");
     Ok(())
+}
+
+fn a_program_serves(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let service = ant::start(guest, "--cpu 2 -- counter serve");
+    ant::await_process(guest, "counter serve", "receiving")?;
+    answers(guest, "antctl run --cpu 1 -- counter 4", 0, "4\n")?;
+    answers(guest, "antctl run --cpu 2 -- counter 6 8", 0, "10\n18\n")?;
+    drop(service);
+    ant::await_idle(guest)?;
+    answers(guest, "antctl run -- counter 1", 1, "counter: NoEntry")
 }
 
 fn the_template_serves(guest: &TestGuest) -> Result<()> {
