@@ -63,11 +63,16 @@ pub struct Names<O: Outside> {
 }
 
 impl<O: Outside> Names<O> {
-    /// What the predecessor has left: `kept` are the handles that `init` has kept, and their slots.
-    pub fn restore(outside: O, kept: impl IntoIterator<Item = (usize, O::Handle)>) -> Self {
+    /// What the predecessor has left, if it is names, for another program may have had the pages: `kept`
+    /// are the handles that `init` has kept, and their slots.
+    pub fn restore(
+        outside: O,
+        kept: impl IntoIterator<Item = (usize, O::Handle)>,
+        is_name: impl Fn(Name) -> bool,
+    ) -> Self {
         let mut names = Self { outside, entries: [None; NAMES] };
         for (slot, handle) in kept {
-            match names.stored(slot) {
+            match names.stored(slot).filter(|(name, _)| is_name(*name)) {
                 Some((name, owner)) => names.entries[slot] = Some(Entry { name, owner, handle }),
                 None => {
                     names.outside.forget(slot);

@@ -105,7 +105,7 @@ fn fresh() -> Names<World> {
 fn restored(left: &Left) -> Names<World> {
     let kept: Vec<_> = left.kept.iter().enumerate().collect();
     let kept = kept.into_iter().filter_map(|(slot, kept)| Some((slot, (*kept)?)));
-    let names = Names::restore(World::new(left.clone()), kept);
+    let names = Names::restore(World::new(left.clone()), kept, |name| name[2] == 1);
     names.outside.states.borrow_mut().clear();
     names
 }
@@ -225,7 +225,9 @@ fn a_name_that_passes_on_is_not_lost_to_both() {
 fn what_another_program_has_left_is_no_name() {
     let mut left = fresh().left();
     left.words.fill(u64::MAX);
+    left.kept[0] = Some(endpoint(1, 1));
     let mut names = restored(&left);
+    names.check();
     assert_eq!(names.name(0), None);
     names.registers(name(1), endpoint(1, 1)).unwrap();
     for left in names.states() {

@@ -34,7 +34,8 @@ impl NameService {
     fn start(start: Start) -> Result<Self, Error> {
         let kept = start.kept().map(|(slot, handle)| (slot as usize, handle));
         let outside = Outside(start.state.ok_or(Error::NoMemory)?);
-        Ok(Self(Names::restore(outside, kept)))
+        let is_name = |words| Name::from_words(words).is_ok();
+        Ok(Self(Names::restore(outside, kept, is_name)))
     }
 
     fn serve(&mut self, request: &mut ipc::Request) -> Result<Message<'static>, Error> {
