@@ -19,6 +19,7 @@ pub fn group() -> Group {
     Group::new("interfaces")
         .machine(|machine| LINE.connect(machine))
         .test("unread_input_is_kept", unread_input_is_kept)
+        .test("input_is_read_once", input_is_read_once)
         .test("names_go_on_while_it_is_replaced", names_go_on_while_it_is_replaced)
         .test("lines_stay_whole_while_it_is_replaced", lines_stay_whole_while_it_is_replaced)
         .test("a_program_serves", a_program_serves)
@@ -73,6 +74,29 @@ fn unread_input_is_kept(guest: &TestGuest) -> Result<()> {
         line.write_all(b" and more")?;
         ant::await_server(guest, "serial", server.generation + 1, SOON)?;
         await_heard(guest, &format!("{text} and more")).context(how)?;
+    }
+    Ok(())
+}
+
+/// Whatever the reader and the server are at.
+fn input_is_read_once(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    await_heard(guest, "")?;
+    let mut line = LINE.open()?;
+    let text: String = ('a'..='z').cycle().take(250).collect();
+    for cpu in [1, 2, 3] {
+        let server = ant::server(guest, "serial")?;
+        let pid = server.pid.context("it does not run")?;
+        let before = interrupts(guest)?;
+        line.write_all(text.as_bytes())?;
+        await_all_come(guest, before)?;
+        let heard = guest.succeed(&format!(
+            "antctl run --cpu {cpu} -- say listening > /tmp/heard &
+             antctl kill {pid} > /dev/null && wait $! && cat /tmp/heard"
+        ))?;
+        ensure!(heard == text, "heard {heard:?}");
+        ant::await_server(guest, "serial", server.generation + 1, SOON)?;
+        await_heard(guest, "")?;
     }
     Ok(())
 }
