@@ -6,12 +6,15 @@
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a core times out when.
 //! * [`ica`]: who has the pages that processes hand to each other.
+//! * [`input`]: what has come for a server and nobody has read, kept when it ends.
 //! * [`ipc`]: calls, replies and messages between processes, as one core sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
+//! * [`names`]: which name stands for which handle, kept when the name service ends.
 //! * [`packets`]: what one AnT core tells another.
 //! * [`pages`]: which pages of a partition are free.
 //! * [`restart`]: whether a server that has ended is started again.
 //! * [`sched`]: the run queue of one core: fixed priorities, round robin.
+//! * [`state`]: what a server writes so that its successor finds it.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
 //!
@@ -28,11 +31,14 @@ pub mod attention;
 pub mod calls;
 pub mod deadlines;
 pub mod ica;
+pub mod input;
 pub mod ipc;
 pub mod lca;
 pub mod log_ring;
+pub mod names;
 pub mod packets;
 pub mod pages;
 pub mod restart;
 pub mod ring;
 pub mod sched;
+pub mod state;

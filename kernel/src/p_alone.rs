@@ -1,4 +1,4 @@
-//! A kernel of p-kernels only. It is never run: its size is the p-kernel's.
+//! A kernel of p-kernels only. It is never run: what it weighs, and what it lacks, is the p-kernel's.
 #![no_std]
 #![no_main]
 

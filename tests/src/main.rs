@@ -4,6 +4,7 @@
 //! what is needed and runs them all; `cargo run -p ant-tests -- FILTER` takes what was built last.
 
 mod ant;
+mod com2;
 mod group;
 mod groups;
 mod guest;

@@ -87,12 +87,21 @@ fn remove_others(dir: &Path, programs: &[PathBuf]) {
 /// Builds the kernel into `target/ant/bare`; it embeds the `ant-init` that lies there.
 pub fn build_kernel() -> Result<()> {
     let out = paths::bare_programs();
+    build::install("AnT kernel", &mut kernel_cargo()?, &out, &["--strip-debug"])
+}
+
+/// Builds the kernel, and the p-kernel alone, and installs neither.
+pub fn kernels() -> Result<Vec<PathBuf>> {
+    Ok(build::executables(&step::run("AnT kernel", &mut kernel_cargo()?)?))
+}
+
+fn kernel_cargo() -> Result<Command> {
     let mut cargo = cargo(&toolchain::find_bare()?);
     cargo.args(["-p", "ant-kernel"]);
-    let init = out.join("ant-init");
+    let init = paths::bare_programs().join(INIT);
     // Without an init yet, the kernel can still be compiled; it has nothing to start.
     cargo.env("ANT_INIT_ELF", if init.exists() { &init } else { Path::new("/dev/null") });
-    build::install("AnT kernel", &mut cargo, &out, &["--strip-debug"])
+    Ok(cargo)
 }
 
 /// Says how large the kernel is that was built.

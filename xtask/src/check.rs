@@ -3,6 +3,8 @@
 mod checkpatch;
 mod directions;
 mod licences;
+mod p_alone;
+mod template;
 
 use crate::module::{self, Warnings};
 use crate::tally::Tally;
@@ -39,6 +41,8 @@ pub fn run() -> Result<Tally> {
         ("licences", licences::check),
         ("clippy, Linux programs and libraries", clippy_host),
         ("clippy, AnT kernel and programs", clippy_bare),
+        ("a p-kernel allocates nothing", p_alone::check),
+        ("the template is short", template::check),
         ("ant.ko builds without a warning (W=1)", module_warnings),
         ("checkpatch", checkpatch::check),
     ];

@@ -10,6 +10,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench;
+#[cfg(test)]
+use crate::show;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +22,27 @@ Examples:
   antctl ps; antctl status; antctl log            look at it
   antctl server list                              AnT's OS servers
   sudo antctl stop                                give everything back to Linux";
+
+const PS_COLUMNS: &str = "\
+Columns:
+  PID       AnT's number of the process, not Linux's
+  CPU       where it runs, by Linux's number
+  KIND      program: run by somebody with `antctl run`; server: one of AnT's own
+  STATE     what it does at the moment:
+              created    made, not started          running    has its CPU
+              loading    its file is being read     ready      waits for its CPU
+              in call    waits for Linux            sleeping   waits for a time to pass
+              receiving  waits for a message        calling    waits for a reply to its message
+              asking     waits for the m-kernel     ending     over, as soon as others let go of its pages
+  PRIO      0, the lowest, to 7; see `antctl priority`
+  RESTARTS  how often the server was started again, not counting `antctl server restart`
+  CALLS     system calls that Linux has executed for it
+  MEMORY    all that it has, with page tables and the pages that others have lent it
+  USER      who runs it, as whom Linux executes its calls
+  PROXY     Linux's number of the process that executes them
+  COMMAND   program and arguments, or the server's name
+
+A dash: it has none.";
 
 /// AnT on some of this machine's CPUs, beside Linux.
 ///
@@ -41,6 +64,7 @@ pub enum Command {
     /// Run a program on AnT
     Run(RunArguments),
     /// List AnT's processes
+    #[command(after_help = PS_COLUMNS)]
     Ps,
     /// Show how AnT is: CPUs, memory, calls, proxies
     #[command(after_help = "Exit status: 0 if AnT runs, 3 if it does not, 1 if that is not known.")]
@@ -290,6 +314,17 @@ mod tests {
         assert_eq!(run.args, ["-l", "--cpu", "x"]);
         let run = parse(&["antctl", "run", "wc", "-l"]);
         assert_eq!((run.cpu, run.args), (None, vec!["-l".into()]));
+    }
+
+    #[test]
+    fn ps_explains_its_columns() {
+        let mut command = Arguments::command();
+        let ps = command.find_subcommand_mut("ps").unwrap();
+        let help = ps.render_long_help().to_string();
+        for heading in show::PROCESS_HEADINGS {
+            let column = format!("\n  {} ", heading.trim_start_matches('>'));
+            assert!(help.contains(&column), "{heading}: {help}");
+        }
     }
 
     #[test]

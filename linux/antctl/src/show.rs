@@ -11,23 +11,25 @@ use antd::protocol::{
 
 use crate::output::{Look, Table, cell, counted, paint};
 
+/// Headings of the table of processes; `antctl ps --help` explains them.
+pub const PROCESS_HEADINGS: [&str; 11] = [
+    ">PID",
+    ">CPU",
+    "KIND",
+    "STATE",
+    ">PRIO",
+    ">RESTARTS",
+    ">CALLS",
+    ">MEMORY",
+    "USER",
+    ">PROXY",
+    "COMMAND",
+];
+
 /// AnT's processes.
 pub fn processes(processes: &[Process]) -> String {
     let users = users();
-    let headings = [
-        ">PID",
-        ">CPU",
-        "KIND",
-        "STATE",
-        ">PRIO",
-        ">RESTARTS",
-        ">CALLS",
-        ">MEMORY",
-        "USER",
-        ">PROXY",
-        "COMMAND",
-    ];
-    let mut table = Table::new(&headings);
+    let mut table = Table::new(&PROCESS_HEADINGS);
     for process in processes {
         let user = match process.uid {
             None => "-".into(),

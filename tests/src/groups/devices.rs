@@ -2,6 +2,7 @@
 //! not there.
 
 use crate::ant::{self, answers, expect};
+use crate::com2::{Line, await_all_come, await_heard, interrupts};
 use crate::group::Group;
 use crate::guest::TestGuest;
 use ant_vm::image::ExtraFile;
@@ -9,9 +10,7 @@ use ant_vm::machine::Machine;
 use ant_vm::paths;
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
 const VICTIM: &str = "/usr/lib/ant/apps/victim";
@@ -21,6 +20,7 @@ const KERNEL: &str = "/usr/lib/ant/ant-kernel-tests";
 /// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
 const HPET: u64 = 0xfed0_0000;
 const HPET_ID: u64 = 0x8086_0001;
+const LINE: Line = Line("devices");
 /// Input that nobody has read, as much as `serial` keeps.
 const RECEIVED_MAX: usize = 256;
 
@@ -38,17 +38,8 @@ pub fn group() -> Group {
         .test("a_grant_that_makes_no_sense", a_grant_that_makes_no_sense)
 }
 
-fn console() -> PathBuf {
-    paths::out().join("devices-com2")
-}
-
-fn input() -> PathBuf {
-    paths::out().join("devices-com2-input")
-}
-
 fn machine(machine: &mut Machine) {
-    machine.com2 = Some(console());
-    machine.com2_input = Some(input());
+    LINE.connect(machine);
     // If there is none, the tests say so that need it.
     let content = std::fs::read(paths::test_kernel().join("ant-kernel")).unwrap_or_default();
     machine.files.push(ExtraFile { path: KERNEL.into(), mode: 0o644, content });
@@ -63,37 +54,11 @@ fn up_with_probe(guest: &TestGuest) -> Result<()> {
     ant::up(guest, &format!("{} --image {KERNEL}", ant::USUAL))
 }
 
-/// The other end of COM2's line.
-fn line() -> Result<UnixStream> {
-    UnixStream::connect(input()).with_context(|| format!("{}", input().display()))
-}
-
-/// Waits until clients of `serial` have heard all of this and nothing else, in whatever pieces.
-fn await_heard(guest: &TestGuest, text: &str) -> Result<()> {
-    let deadline = Instant::now() + SOON;
-    let mut heard = String::new();
-    while heard != text {
-        ensure!(
-            Instant::now() < deadline && text.starts_with(&heard),
-            "heard {heard:?} of {text:?}"
-        );
-        heard += &guest.succeed("antctl run -- say listening")?;
-    }
-    Ok(())
-}
-
-/// How many interrupts Linux has taken on COM2's line.
-fn interrupts(guest: &TestGuest) -> Result<u64> {
-    let line = guest.succeed("grep '^ *3:' /proc/interrupts")?;
-    let counts = line.split_whitespace().skip(1).map_while(|word| word.parse::<u64>().ok());
-    Ok(counts.sum())
-}
-
 fn input_reaches_a_client(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     await_heard(guest, "")?;
     let before = interrupts(guest)?;
-    let mut line = line()?;
+    let mut line = LINE.open()?;
     for text in ["a", "hello AnT\r\n", "and a line that is longer than the words of one message\n"]
     {
         line.write_all(text.as_bytes())?;
@@ -105,7 +70,7 @@ fn input_reaches_a_client(guest: &TestGuest) -> Result<()> {
 
 fn input_reaches_whoever_serves(guest: &TestGuest) -> Result<()> {
     up(guest)?;
-    let mut line = line()?;
+    let mut line = LINE.open()?;
     for command in ["restart serial", &format!("replace serial {SERIAL}"), "restart serial"] {
         let generation = ant::server(guest, "serial")?.generation + 1;
         answers(guest, &format!("antctl server {command}"), 0, "serial was re")?;
@@ -120,18 +85,10 @@ fn input_reaches_whoever_serves(guest: &TestGuest) -> Result<()> {
 fn too_much_input_is_cut(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let text: String = ('a'..='z').cycle().take(RECEIVED_MAX + 100).collect();
-    let mut line = line()?;
+    let mut line = LINE.open()?;
     let before = interrupts(guest)?;
     line.write_all(text.as_bytes())?;
-    // Nobody reads; all of it has come when no more interrupts do.
-    let mut seen = before;
-    loop {
-        guest.succeed("sleep 0.5")?;
-        match interrupts(guest)? {
-            now if now == seen && now > before => break,
-            now => seen = now,
-        }
-    }
+    await_all_come(guest, before)?;
     await_heard(guest, &text[..RECEIVED_MAX])?;
     line.write_all(b"on it goes")?;
     await_heard(guest, "on it goes")
@@ -139,7 +96,7 @@ fn too_much_input_is_cut(guest: &TestGuest) -> Result<()> {
 
 fn input_reaches_a_core_that_polls(guest: &TestGuest) -> Result<()> {
     ant::up(guest, &format!("{} --poll", ant::USUAL))?;
-    let mut line = line()?;
+    let mut line = LINE.open()?;
     for text in ["to one who looks", "and looks again"] {
         line.write_all(text.as_bytes())?;
         await_heard(guest, text)?;
@@ -149,7 +106,7 @@ fn input_reaches_a_core_that_polls(guest: &TestGuest) -> Result<()> {
 
 fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
     up(guest)?;
-    let mut line = line()?;
+    let mut line = LINE.open()?;
     // Not one who has no grant, on the same core or another.
     for cpu in [1, 3] {
         let server = ant::start(guest, &format!("--cpu {cpu} -- victim serve victim"));
@@ -165,16 +122,16 @@ fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl run -- victim call told", 0, "told: 0 0, ")?;
     line.write_all(b"x")?;
     guest.wait_until("antctl run -- victim call told | grep -q '^told: 0 1,'", SOON)?;
-    // The one before has left them.
+    // The one before has left them, and in the device what it has not taken out.
     answers(guest, &format!("antctl server replace serial {SERIAL}"), 0, "serial was replaced")?;
     line.write_all(b"back")?;
-    await_heard(guest, "back")?;
-    // Nobody serves: nothing is lost but the input.
+    await_heard(guest, "xback")?;
+    // While nobody serves, the device keeps what comes.
     let pid = ant::server(guest, "serial")?.pid.context("it does not run")?;
     guest.run(&format!("antctl kill {pid}"))?;
-    line.write_all(b"lost or not")?;
+    line.write_all(b"not lost")?;
     guest.wait_until("antctl server list | grep -q '^serial  *serves'", SOON)?;
-    guest.wait_until("test -z \"$(antctl run -- say listening)\"", SOON)?;
+    await_heard(guest, "not lost")?;
     line.write_all(b"again")?;
     await_heard(guest, "again")?;
     ant::works_on(guest, &[1, 2, 3])

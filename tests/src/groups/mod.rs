@@ -5,6 +5,7 @@ mod devices;
 mod faults;
 mod figures;
 mod harness;
+mod interfaces;
 mod ipc;
 mod module;
 mod partition;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Group> {
         figures::group(),
         ipc::group(),
         servers::group(),
+        interfaces::group(),
         devices::group(),
         partition::group(),
         partition::two_cpus_group(),

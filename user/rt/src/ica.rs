@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
 use ant_abi::ipc::{ICA_ALLOC, ICA_FREE, Span, Transfer};
+use ant_core::state::Words;
 
 use crate::ant::check;
 use crate::raw;
@@ -77,6 +78,19 @@ impl SharedPages {
     pub fn words(&self) -> &[AtomicU64] {
         // SAFETY: mapped until `self` is dropped, and there are no slices of shared pages.
         unsafe { raw::ica_words(self.0.span(Transfer::Share)) }
+    }
+}
+
+/// As state pages: `init` shares them with one process of a server at a time.
+impl Words for SharedPages {
+    fn load(&self, index: usize) -> u64 {
+        self.words()[index].load(Ordering::Relaxed)
+    }
+
+    fn store(&self, index: usize, value: u64) {
+        // `Release` keeps the compiler from moving it before what was stored first, which is all that
+        // a kill can tell; the successor was started by messages, which order the rest.
+        self.words()[index].store(value, Ordering::Release);
     }
 }
 

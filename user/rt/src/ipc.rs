@@ -136,6 +136,11 @@ impl fmt::Display for CallError {
 
 /// Sends the message and waits for the reply. Pages to hand over that are still in the message
 /// after an error did not go.
+///
+/// `PeerRestarted` comes once, however often the server was restarted or replaced since the handle was
+/// last used; the server has not received the request then. It also comes if a server has received the
+/// request and ends without a reply, and then nobody knows how far it has come; only that ends a call
+/// with [`OnRestart::Wait`] so. A server that is replaced finishes what it has received.
 #[inline]
 pub fn call(
     handle: Handle,
@@ -154,6 +159,10 @@ pub fn call(
 
 /// As [`call`], of a server whose every generation understands the request, and which may get it
 /// twice: the caller need not notice a restart.
+///
+/// Twice it comes only if a server ends that has received it and not replied; a replacement is no such
+/// end. `PeerRestarted` then means that three servers in a row have ended so, or that pages to hand over
+/// are gone with the first.
 pub fn ask(
     handle: Handle,
     message: &mut Message<'_>,
@@ -171,12 +180,24 @@ pub fn ask(
 }
 
 /// Puts the message into the queue of an endpoint and goes on; nothing can be lent.
+///
+/// It comes once or not at all. In the queue, it goes to the successor of a server that is replaced, and
+/// is lost with a server that ends otherwise, of which nobody tells the sender. `Again`: nobody receives
+/// there now, because a server is about to be restarted, or its core takes no messages for the moment.
+/// `PeerRestarted`: the server is another one than the handle knew, and did not get the message; the
+/// handle works again. `QueueFull`, `PeerGone`: it did not go either. Pages to hand over that are still
+/// in the message after an error did not go.
 #[inline]
 pub fn send(handle: Handle, message: &mut Message<'_>) -> Result<(), Error> {
     exchange(IPC_SEND, [handle.number(), 0, 0], message).0
 }
 
-/// Raises notification bits at an endpoint. No bits only tell whether it still is one.
+/// Raises notification bits at an endpoint. No bits only tell whether it still is one: `PeerGone` if
+/// not.
+///
+/// Bits are the endpoint's, not the server's: they wait for whoever receives there next, over restarts
+/// and replacements. Raised twice before somebody receives, they come once; received by a server that
+/// ends before it has done anything about them, they do not come again.
 pub fn notify(handle: Handle, bits: u64) -> Result<(), Error> {
     exchange(IPC_NOTIFY, [handle.number(), bits, 0], &mut Message::default()).0
 }

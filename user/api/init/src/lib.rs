@@ -1,8 +1,16 @@
 //! What OS servers and `init` say to each other; `ant_rt::server` speaks it for every server.
 //!
 //! A server's first call is `Ready`; it begins to serve when the reply, [`Welcome`], has come. With
-//! it come the server's state pages, shared, if the manifest gives it some: they outlive it, as do
-//! the handles that it has `init` keep.
+//! it come the server's state pages, shared, if the manifest gives it some.
+//!
+//! **Kept over a restart and over a replacement**: the state pages, as the last store has left them
+//! (`ant_core::state`), and the handles that were kept when the reply to `Keep` came. The next program
+//! gets both even if it is another one, so it checks what it finds. If the server was given up and is
+//! restarted by hand, they are new and none. `init` itself does not end.
+//!
+//! **What a server may see twice**: nothing; a request whose reply it has not seen, because it was
+//! killed, was served or was not. While it is being replaced, `Keep` and `Forget` are refused with
+//! `Again`, because the next one has what was kept already.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -3,8 +3,17 @@
 //! [`Request`] is the one description of what goes over, for both sides; the functions for clients,
 //! which go through handle 1, are [`register`], [`lookup`], [`wait_for`] and [`list`].
 //!
-//! A name is its owner's (badge of its handle) until the owner's endpoint is gone. The requests
-//! mean the same to every generation of the service, so clients need not notice its restarts.
+//! A name is its owner's (badge of its handle) until the owner's endpoint is gone. It stands for an
+//! endpoint, not for a process: it stays when a server is restarted, or replaced by another program.
+//!
+//! **Kept over a restart and over a replacement**: every name that was registered, wherever the service
+//! is when it ends; one that is just being registered is or is not, and [`register`] asks again. While
+//! the service is being replaced, it registers nothing for a moment, and [`register`] waits. If it is
+//! given up and started by hand, it begins without names; handles that clients have go on.
+//!
+//! **What a client may see twice**: nothing. The requests mean the same to every generation, and a name
+//! that is registered twice is registered once. Names that come and go while they are listed may be
+//! missed, or listed twice.
 #![no_std]
 #![forbid(unsafe_code)]
 

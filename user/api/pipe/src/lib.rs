@@ -3,6 +3,13 @@
 //!
 //! [`Request`] is the one description of what goes over, for both sides. A stage takes with [`Stage`]
 //! and gives to the next with [`push`] and [`end`].
+//!
+//! **Kept over a restart and over a replacement**: nothing; a stage is a program and has neither. When
+//! it ends, the stages around it are told so (`PeerGone`, or nothing comes for half a minute) and end:
+//! another stage in its place would not have what came before.
+//!
+//! **What a stage may see twice**: nothing; nobody asks again. Pages that the next stage had taken when
+//! it ended are gone.
 #![no_std]
 #![forbid(unsafe_code)]
 

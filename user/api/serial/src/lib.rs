@@ -2,6 +2,16 @@
 //!
 //! [`Request`] is the one description of what goes over, for both sides; the functions for clients
 //! are [`write`] and [`read`].
+//!
+//! **Kept over a restart and over a replacement**: what has come over the line and nobody has read, up
+//! to 256 bytes, wherever the server is when it ends; and what it said to have written still leaves the
+//! device. A byte that it is just taking out of the device when it is killed is lost.
+//!
+//! **What a client may see twice**: nothing of what it reads. If the server ends while it serves a
+//! [`read`], the client asks again and gets the same, unless another client has read in between: then
+//! what the reply had is lost. What is written may come twice, the first time in part: if the server is
+//! killed while it writes, the client asks again for all of that request. A request is written as a
+//! whole, with nothing of others in it, unless the server ends; in a replacement it finishes first.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -70,8 +80,9 @@ pub enum Request {
     /// Write so many bytes, at most [`LENT_MAX`], of the pages that are lent with it. The reply as of
     /// `Write`.
     WriteLent(usize),
-    /// The reply is what has come, at most 24 bytes: see [`encode_read`].
-    Read,
+    /// The reply is what has come, at most 24 bytes: see [`encode_read`]. The number, not 0, is no other
+    /// reading's; asked for by the same one, the last reading is given once more.
+    Read(u64),
 }
 
 impl Request {
@@ -81,7 +92,7 @@ impl Request {
         match self {
             Self::Write(inline) => inline.encode(WRITE | (inline.len as u64) << 8),
             Self::WriteLent(len) => [WRITE_LENT, len as u64, 0, 0],
-            Self::Read => [READ, 0, 0, 0],
+            Self::Read(number) => [READ, number, 0, 0],
         }
     }
 
@@ -93,7 +104,7 @@ impl Request {
                 let len = usize::try_from(words[1]).ok().filter(|&len| len <= LENT_MAX);
                 len.map(Self::WriteLent).ok_or(Error::TooLong)
             }
-            READ => Ok(Self::Read),
+            READ => Ok(Self::Read(words[1])),
             _ => Err(Error::Protocol),
         }
     }
@@ -117,7 +128,7 @@ mod tests {
     #[test]
     fn every_request_comes_back_from_its_words() {
         let write = Request::Write(Inline::first_of(b"hello"));
-        for request in [write, Request::WriteLent(LENT_MAX), Request::Read] {
+        for request in [write, Request::WriteLent(LENT_MAX), Request::Read(7)] {
             assert_eq!(Request::decode(request.encode()), Ok(request));
         }
     }

@@ -28,13 +28,10 @@ fn main(args: Args) -> i32 {
 /// Whether what has come could be printed.
 fn say(args: Args) -> Result<bool, Error> {
     let line = ant_api_name::lookup(Name::new(serial::NAME)?)?;
-    for (index, word) in (1..args.len()).filter_map(|index| args.get(index)).enumerate() {
-        if index > 0 {
-            serial::write(line, b" ")?;
-        }
-        serial::write(line, word.to_bytes())?;
-    }
-    serial::write(line, b"\r\n")?;
+    let mut text = [0; serial::LENT_MAX];
+    // At once, so that nothing of others comes in between.
+    let len = join(args, &mut text);
+    serial::write(line, &text[..len])?;
     let mut out = io::Writer::new(1);
     let mut printed = Ok(());
     loop {
@@ -45,4 +42,16 @@ fn say(args: Args) -> Result<bool, Error> {
         let text = str::from_utf8(heard.as_slice()).unwrap_or("?");
         printed = printed.and_then(|()| out.write_str(text));
     }
+}
+
+/// The arguments with blanks between them, and the end of a line; how many bytes they are. What does
+/// not fit is cut, but arguments have no more than 3.5 KiB.
+fn join(args: Args, text: &mut [u8]) -> usize {
+    let words = (1..args.len()).filter_map(|index| args.get(index)).enumerate();
+    let words = words.flat_map(|(index, word)| {
+        let blank: &[u8] = if index > 0 { b" " } else { b"" };
+        blank.iter().chain(word.to_bytes())
+    });
+    let bytes = words.chain(b"\r\n");
+    bytes.zip(text).map(|(byte, place)| *place = *byte).count()
 }

@@ -1,4 +1,8 @@
 //! The server of a serial line, COM2: AnT's console.
+//!
+//! What has come and nobody has read is in its state page (`ant_core::input`), so it outlives the
+//! server. A byte is taken out of the device and then put there; one that is on its way when the
+//! server is killed is lost. What was written is in the device, which goes on.
 #![no_std]
 #![no_main]
 
@@ -9,11 +13,12 @@ use core::fmt::Write;
 use ant_abi::Error;
 use ant_api_name::Name;
 use ant_api_serial::{INLINE_MAX, Inline, NAME, Request, encode_read};
+use ant_core::input::{Input, TAKEN_MAX};
 use ant_rt::Args;
-use ant_rt::ica::LentPages;
+use ant_rt::ica::{LentPages, SharedPages};
 use ant_rt::ipc::{self, Handle, Message};
 use ant_rt::server::{self, Service, Start};
-use arrayvec::{ArrayString, ArrayVec};
+use arrayvec::ArrayString;
 
 use uart::Uart;
 
@@ -21,10 +26,11 @@ ant_rt::program!(main);
 
 /// Where the manifest grants the ports.
 const COM2: u16 = 0x2f8;
-/// Bytes that have come and nobody has read; more are lost.
-const RECEIVED_MAX: usize = 256;
 /// Bytes that are taken out of lent pages at a time.
 const CHUNK: usize = 256;
+
+// A reading goes into one message.
+const _: () = assert!(TAKEN_MAX == INLINE_MAX);
 
 fn main(_: Args) -> i32 {
     server::run(Serial::start)
@@ -32,7 +38,7 @@ fn main(_: Args) -> i32 {
 
 struct Serial {
     uart: Uart,
-    received: ArrayVec<u8, RECEIVED_MAX>,
+    input: Input<SharedPages>,
 }
 
 impl Service for Serial {
@@ -43,7 +49,7 @@ impl Service for Serial {
                 Some(pages) => self.write_lent(&pages, len),
                 None => Err(Error::Fault),
             },
-            Ok(Request::Read) => return Message::new(encode_read(self.read())),
+            Ok(Request::Read(number)) => return Message::new(encode_read(self.read(number))),
             Err(error) => Err(error),
         };
         Message::result(done.map(|()| 0))
@@ -57,13 +63,16 @@ impl Service for Serial {
 
 impl Serial {
     fn start(start: Start) -> Result<Self, Error> {
-        let uart = Uart::start(COM2)?;
+        let input = Input::restore(start.state.ok_or(Error::NoMemory)?);
+        let serial = Self { uart: Uart::start(COM2)?, input };
+        // What has come since the last one ended; nobody was interrupted.
+        serial.receive();
         let mut hello = ArrayString::<64>::new();
         // It fits.
         let _ = write!(hello, "AnT: serial console, generation {}\r\n", start.generation);
-        uart.write(hello.as_bytes())?;
+        serial.uart.write(hello.as_bytes())?;
         ant_api_name::register(Name::new(NAME)?, Handle::OWN)?;
-        Ok(Self { uart, received: ArrayVec::new() })
+        Ok(serial)
     }
 
     fn write_lent(&self, pages: &LentPages<'_>, len: usize) -> Result<(), Error> {
@@ -76,16 +85,16 @@ impl Serial {
         Ok(())
     }
 
-    fn read(&mut self) -> Inline {
-        let data = Inline::first_of(&self.received);
-        self.received.drain(..self.received.len().min(INLINE_MAX));
-        data
+    fn read(&self, number: u64) -> Inline {
+        let mut bytes = [0; TAKEN_MAX];
+        let len = self.input.take(number, &mut bytes);
+        Inline::first_of(&bytes[..len])
     }
 
     /// Takes what the line has received; without room the newest is lost, as on any line.
-    fn receive(&mut self) {
+    fn receive(&self) {
         while let Some(byte) = self.uart.receive() {
-            let _ = self.received.try_push(byte);
+            self.input.push(byte);
         }
     }
 }

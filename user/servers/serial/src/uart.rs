@@ -13,14 +13,18 @@ const MODEM: u16 = 4;
 const STATUS: u16 = 5;
 
 const INTERRUPT_RECEIVED: u8 = 1 << 0;
-/// FIFOs on and empty; one byte raises the interrupt.
-const FIFO_ON: u8 = 0b0000_0111;
+/// FIFOs on; one byte raises the interrupt. The device empties them when it turns them on, and only
+/// then: the last server may have left something in them.
+const FIFO_ON: u8 = 0b0000_0001;
 const LINE_8N1: u8 = 0b0000_0011;
 const LINE_DIVISOR: u8 = 1 << 7;
 /// DTR and RTS, and OUT2, without which a PC's UART raises no interrupt.
 const MODEM_ON: u8 = 0b0000_1011;
 const STATUS_RECEIVED: u8 = 1 << 0;
+/// There is room for as many bytes as go into the FIFO.
 const STATUS_SENT: u8 = 1 << 5;
+/// The last byte has left.
+const STATUS_IDLE: u8 = 1 << 6;
 /// What is read where there is no device.
 const NOTHING: u8 = 0xff;
 
@@ -36,12 +40,15 @@ pub struct Uart {
 }
 
 impl Uart {
-    /// Sets up the device at these ports. `NoDevice`: there is none.
+    /// Sets up the device at these ports, and leaves what is under way. `NoDevice`: there is none.
     pub fn start(ports: u16) -> Result<Self, Error> {
         let uart = Self { ports };
         if uart.get(STATUS)? == NOTHING {
             return Err(Error::NoDevice);
         }
+        // Another divisor would spoil the byte that is just being sent. A line that is stuck is set up,
+        // too: who writes is told.
+        let _ = uart.wait_for(STATUS_IDLE);
         uart.set(INTERRUPTS, 0)?;
         uart.set(LINE, LINE_DIVISOR)?;
         uart.set(DATA, 1)?;
@@ -56,7 +63,7 @@ impl Uart {
     /// Sends all of `data`. `Io`: the line is stuck.
     pub fn write(&self, data: &[u8]) -> Result<(), Error> {
         for chunk in data.chunks(FIFO_LEN) {
-            self.wait_until_sent()?;
+            self.wait_for(STATUS_SENT)?;
             chunk.iter().try_for_each(|&byte| self.set(DATA, byte))?;
         }
         Ok(())
@@ -72,9 +79,10 @@ impl Uart {
         self.get(DATA).ok()
     }
 
-    fn wait_until_sent(&self) -> Result<(), Error> {
+    /// Waits until a bit of the status is set.
+    fn wait_for(&self, bit: u8) -> Result<(), Error> {
         for _ in 0..POLLS {
-            if self.get(STATUS)? & STATUS_SENT != 0 {
+            if self.get(STATUS)? & bit != 0 {
                 return Ok(());
             }
             ant::sleep_us(POLL_US);

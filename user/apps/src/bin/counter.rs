@@ -1,0 +1,60 @@
+//! `counter N…`: has whoever serves as `counter` add numbers to its count, and prints each sum.
+//! `counter serve` is such a service, run as a program; `user/template` is one that is an OS server.
+#![no_std]
+#![no_main]
+
+use ant_abi::Error;
+use ant_api_name::Name;
+use ant_rt::ipc::{self, Message, Received, Timeout};
+use ant_rt::{Args, eprintln, println};
+
+ant_rt::program!(main);
+
+const NAME: &str = "counter";
+
+fn main(args: Args) -> i32 {
+    let numbers = (1..args.len()).map(|index| args.text(index)?.parse().ok());
+    let done = if args.text(1) == Some("serve") {
+        serve()
+    } else if args.len() == 1 || numbers.clone().any(|number: Option<u64>| number.is_none()) {
+        eprintln!("usage: counter serve\n       counter N...");
+        return 2;
+    } else {
+        add(numbers.flatten())
+    };
+    done.map_or_else(
+        |error| {
+            eprintln!("counter: {error:?}");
+            1
+        },
+        |printed| i32::from(!printed),
+    )
+}
+
+fn add(mut numbers: impl Iterator<Item = u64>) -> Result<bool, Error> {
+    let counter = ant_api_name::lookup(Name::new(NAME)?)?;
+    numbers.try_fold(true, |printed, number| {
+        // If the server ends meanwhile, it may have been added already: with `ipc::call` and
+        // `OnRestart::Fail` one would be told so.
+        let mut message = Message::new([number, 0, 0, 0]);
+        let sum = ipc::ask(counter, &mut message, Timeout::FOREVER)?.result()?;
+        Ok(println!("{sum}") && printed)
+    })
+}
+
+/// Until somebody ends it.
+fn serve() -> Result<bool, Error> {
+    ant_api_name::register(Name::new(NAME)?, ipc::open_endpoint()?)?;
+    let mut count = 0u64;
+    let mut received = ipc::receive(Timeout::FOREVER)?;
+    loop {
+        received = match received {
+            Received::Call(mut request) => {
+                count = count.wrapping_add(request.words[0]) & u64::from(u32::MAX);
+                let mut sum = Message::result(Ok(count));
+                ipc::reply_receive(request.take_token(), &mut sum, Timeout::FOREVER)?
+            }
+            Received::Send(_) | Received::Notification(_) => ipc::receive(Timeout::FOREVER)?,
+        }
+    }
+}
