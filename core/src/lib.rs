@@ -12,6 +12,7 @@
 //! * [`pages`]: which pages of a partition are free.
 //! * [`restart`]: whether a server that has ended is started again.
 //! * [`sched`]: the run queue of one core: fixed priorities, round robin.
+//! * [`server`]: the life of an OS server: started, restarted, replaced, given up.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
 //!
@@ -36,3 +37,4 @@ pub mod pages;
 pub mod restart;
 pub mod ring;
 pub mod sched;
+pub mod server;
