@@ -8,6 +8,7 @@ mod ipc;
 mod module;
 mod partition;
 mod programs;
+mod restarts;
 mod servers;
 mod trouble;
 
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Group> {
         faults::group(),
         ipc::group(),
         servers::group(),
+        restarts::group(),
         devices::group(),
         partition::group(),
         partition::two_cpus_group(),
