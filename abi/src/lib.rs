@@ -33,7 +33,7 @@ pub use error::Error;
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
 /// with a peer of another revision.
-pub const REVISION: u32 = 3;
+pub const REVISION: u32 = 4;
 
 /// Cores that one partition can have.
 pub const MAX_CORES: usize = 32;

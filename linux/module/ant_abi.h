@@ -7,7 +7,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define ANT_REVISION 3
+#define ANT_REVISION 4
 #define ANT_MAX_CORES 32
 #define ANT_REQUEST_STORE_OFFSET 4096
 #define ANT_RETURN_STORE_OFFSET 8192

@@ -1,17 +1,23 @@
-//! How servers come back: a replacement that fails leaves everything as it was, whatever state the
-//! server is in.
+//! How servers come back: how long that takes, who is told, and that a replacement that fails leaves
+//! everything as it was, whatever state the server is in.
 
-use super::servers::{self, AT_ONCE, SOON};
+use super::servers::{self, AT_ONCE, SOON, VICTIM};
 use crate::ant::{self, Server, answers, expect};
 use crate::group::Group;
 use crate::guest::TestGuest;
 use anyhow::{Context, Result, ensure};
+use std::time::{Duration, Instant};
 
+/// How long a server has to be ready.
+const READY: Duration = Duration::from_secs(2);
 /// So often `serial` is restarted within ten seconds; before the last time it waits for 800 ms.
 const RESTARTS: u32 = 5;
 
 pub fn group() -> Group {
     Group::new("restarts")
+        .test("an_order_is_done_when_it_serves", an_order_is_done_when_it_serves)
+        .test("the_last_restart_has_a_time", the_last_restart_has_a_time)
+        .test("one_that_is_not_ready_in_time", one_that_is_not_ready_in_time)
         .test("failed_replacements_of_one_given_up", failed_replacements_of_one_given_up)
         .test("failed_replacements_of_one_that_waits", failed_replacements_of_one_that_waits)
 }
@@ -23,6 +29,84 @@ fn serial(guest: &TestGuest) -> Result<Server> {
 /// The program that `serial` has, which `victim` was put in the place of, still is that.
 fn is_still_the_victim(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")
+}
+
+/// Restarts a server, and sees at once that it serves.
+fn restart(guest: &TestGuest, name: &str) -> Result<Server> {
+    let command = format!("antctl server restart {name} && antctl server list");
+    let output = guest.run(&command)?;
+    expect(&output, 0, &format!("{name} was restarted\n"))?;
+    let mut listed = output.stdout.lines().filter_map(ant::a_server);
+    let found = listed.find(|server| server.name == name).context("it is not listed")?;
+    ensure!(found.state == "serves", "{found:?}");
+    Ok(found)
+}
+
+fn an_order_is_done_when_it_serves(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, ant::USUAL)?;
+    for name in ["name", "serial"] {
+        let generation = ant::server(guest, name)?.generation;
+        for more in 1..=10 {
+            let found = restart(guest, name)?;
+            ensure!(found.generation == generation + more && found.restarts == 0, "{found:?}");
+        }
+    }
+    answers(guest, "antctl run -- names", 0, "serial\n")?;
+    // It cannot be ready before a program with a higher priority has left its core.
+    to_lowest_priority(guest)?;
+    let computes = ant::start(guest, "--cpu 2 -- spin 1");
+    ant::await_process(guest, "spin", "running")?;
+    restart(guest, "serial")?;
+    expect(&computes.wait(SOON)?, 0, "")?;
+    ant::down(guest)
+}
+
+/// Has `serial` run on CPU 2 from now on, if no program wants to.
+fn to_lowest_priority(guest: &TestGuest) -> Result<()> {
+    let pid = serial(guest)?.pid.context("it does not run")?;
+    answers(guest, &format!("antctl move {pid} 2 && antctl priority {pid} 0"), 0, "")
+}
+
+fn the_last_restart_has_a_time(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    ant::up(guest, ant::USUAL)?;
+    let fresh = ant::await_server(guest, "serial", 1, AT_ONCE)?;
+    ensure!(fresh.down_ms.is_none(), "{fresh:?}");
+    servers::kill(guest, "serial")?;
+    let killed = ant::await_server(guest, "serial", 2, AT_ONCE)?;
+    let took = killed.down_ms.context("it has no time")?;
+    ensure!(took > 0.0 && took < READY.as_millis() as f64, "{killed:?}");
+    // One that is replaced has served all the time.
+    answers(guest, &format!("antctl server replace serial {VICTIM}"), 0, "serial was replaced")?;
+    let replaced = ant::await_server(guest, "serial", 3, AT_ONCE)?;
+    ensure!(replaced.down_ms == Some(took), "{replaced:?}, {killed:?}");
+    ensure!(ant::server(guest, "name")?.down_ms.is_none());
+    Ok(())
+}
+
+/// It never gets its core: a program with a higher priority computes there.
+fn one_that_is_not_ready_in_time(guest: &TestGuest) -> Result<()> {
+    servers::victim(guest)?;
+    to_lowest_priority(guest)?;
+    let computes = ant::start(guest, "--cpu 2 -- spin");
+    ant::await_process(guest, "spin", "running")?;
+    let start = Instant::now();
+    answers(
+        guest,
+        "antctl server restart serial",
+        1,
+        "serial does not serve yet: the new one did not begin to serve in time",
+    )?;
+    ensure!(start.elapsed() < READY * 2 + AT_ONCE, "that took {:?}", start.elapsed());
+    let found = serial(guest)?;
+    ensure!(found.state != "serves", "{found:?}");
+    drop(computes);
+    guest.wait_until("antctl server list | grep -q '^serial  *serves'", SOON)?;
+    let back = serial(guest)?;
+    ensure!(back.last_end == "was not ready within 2000 ms", "{back:?}");
+    ensure!(back.down_ms.is_some_and(|took| took >= READY.as_millis() as f64), "{back:?}");
+    is_still_the_victim(guest)?;
+    ant::down(guest)
 }
 
 /// Programs that fail to serve, and why, as people are told.

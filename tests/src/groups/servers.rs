@@ -17,7 +17,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub const AT_ONCE: Duration = Duration::from_secs(5);
 /// Who does not answer is asked within a second, has another, and is back by then.
 const WATCHED: Duration = Duration::from_secs(2 + 5);
-const VICTIM: &str = "/usr/lib/ant/apps/victim";
+pub const VICTIM: &str = "/usr/lib/ant/apps/victim";
 const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 
 pub fn group() -> Group {

@@ -25,6 +25,7 @@ impl Server {
         info.priority = own.priority;
         info.program = life.program().bytes().len() as u32;
         info.start_ticks = own.start_ticks;
+        info.restart_us = life.restart_us().map_or(0, |us| us.max(1));
         info.last_end[..own.last_end.len()].copy_from_slice(own.last_end.as_bytes());
         info
     }
