@@ -26,7 +26,8 @@ pub const REQUEST_LIST: u32 = 3;
 pub const REQUEST_INJECT: u32 = 4;
 /// List the servers. The reply goes on with at most `SERVERS_MAX` `ServerInfo`s.
 pub const REQUEST_SERVERS: u32 = 5;
-/// End the server whose name follows (without NUL) and start it again.
+/// End the server whose name follows (without NUL) and start it again. The reply comes when it serves
+/// again, or when it is known that the process that was started does not.
 pub const REQUEST_RESTART: u32 = 6;
 /// Bytes of a program for `REQUEST_REPLACE`: what follows is its bytes from `a` on, of `b` in all;
 /// `a` = 0 begins a new program. At most `PROGRAM_MAX` bytes in all.
@@ -86,6 +87,9 @@ abi_struct! {
         /// Cycles of the time-stamp counter that its last start took: from `init` asking for its
         /// process until it was ready.
         pub start_ticks: u64,
+        /// Microseconds that its last restart took: from its end being noticed, or the order, until it
+        /// served again. 0: it was never restarted.
+        pub restart_us: u64,
         /// Why it last ended, for people, padded with NULs.
         pub last_end: [u8; 56],
     }

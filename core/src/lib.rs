@@ -14,6 +14,7 @@
 //! * [`pages`]: which pages of a partition are free.
 //! * [`restart`]: whether a server that has ended is started again.
 //! * [`sched`]: the run queue of one core: fixed priorities, round robin.
+//! * [`server`]: the life of an OS server: started, restarted, replaced, given up.
 //! * [`state`]: what a server writes so that its successor finds it.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
@@ -41,4 +42,5 @@ pub mod pages;
 pub mod restart;
 pub mod ring;
 pub mod sched;
+pub mod server;
 pub mod state;

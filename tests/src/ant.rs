@@ -159,6 +159,8 @@ pub struct Server {
     pub generation: u32,
     /// How often it was started again.
     pub restarts: u32,
+    /// How long its last restart took, if it was ever restarted.
+    pub down_ms: Option<f64>,
     /// Why it last ended.
     pub last_end: String,
 }
@@ -175,11 +177,13 @@ pub fn server(guest: &TestGuest, name: &str) -> Result<Server> {
     all.find(|server| server.name == name).with_context(|| format!("no server {name}"))
 }
 
-fn a_server(line: &str) -> Option<Server> {
+/// What a line of `antctl server list` says.
+pub fn a_server(line: &str) -> Option<Server> {
     let mut cells = cells(line);
     let (name, state, pid) = (cells.next()?, cells.next()?, cells.next()?);
     let (_cpu, priority) = (cells.next()?, cells.next()?);
-    let (generation, restarts, last_end) = (cells.next()?, cells.next()?, cells.next()?);
+    let (generation, restarts) = (cells.next()?, cells.next()?);
+    let (down_ms, last_end) = (cells.next()?, cells.next()?);
     Some(Server {
         name: name.into(),
         state: state.into(),
@@ -187,6 +191,7 @@ fn a_server(line: &str) -> Option<Server> {
         priority: priority.parse().ok()?,
         generation: generation.parse().ok()?,
         restarts: restarts.parse().ok()?,
+        down_ms: down_ms.parse().ok(),
         last_end: last_end.into(),
     })
 }

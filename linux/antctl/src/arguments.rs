@@ -151,11 +151,15 @@ pub enum Command {
 /// `antctl server`.
 #[derive(Debug, Subcommand)]
 pub enum ServerCommand {
-    /// List the servers: which process serves, how often it had to be started again, and why
+    /// List the servers: which process serves, how often it was started again, how fast, and why
+    ///
+    /// DOWN ms is the time that the last restart took: from the end being noticed, or the order to
+    /// restart it, until it served.
     List,
     /// End a server and start it again (root)
     ///
-    /// Who waits for it is told that it is another one by now.
+    /// Returns when it serves. Who waits for it is told that it is another one by now.
+    #[command(after_help = "Exit status: 0 if it serves again, 1 if not.")]
     Restart {
         /// Its name, as `antctl server list` shows it
         #[arg(value_parser = NonEmptyStringValueParser::new())]

@@ -62,8 +62,17 @@ fn state_look(state: &str) -> Look {
 
 /// AnT's OS servers.
 pub fn servers(servers: &[Server]) -> String {
-    let headings =
-        ["NAME", "STATE", ">PID", ">CPU", ">PRIO", ">GENERATION", ">RESTARTS", "LAST END"];
+    let headings = [
+        "NAME",
+        "STATE",
+        ">PID",
+        ">CPU",
+        ">PRIO",
+        ">GENERATION",
+        ">RESTARTS",
+        ">DOWN ms",
+        "LAST END",
+    ];
     let mut table = Table::new(&headings);
     for server in servers {
         let look = match server.state.as_str() {
@@ -80,10 +89,16 @@ pub fn servers(servers: &[Server]) -> String {
             cell(server.priority),
             cell(server.generation),
             cell(server.restarts),
+            cell(or_none(server.restart_us.map(milliseconds))),
             cell(last_end),
         ]);
     }
     table.render()
+}
+
+/// With one decimal.
+fn milliseconds(us: u64) -> String {
+    format!("{:.1}", us as f64 / 1000.0)
 }
 
 /// A number, or a dash for none.
@@ -312,7 +327,7 @@ mod tests {
 
     #[test]
     fn servers_are_a_table() {
-        let server = |name: &str, state: &str, pid, last_end: &str| Server {
+        let server = |name: &str, state: &str, pid, restart_us, last_end: &str| Server {
             name: name.into(),
             state: state.into(),
             pid,
@@ -322,16 +337,17 @@ mod tests {
             restarts: 1,
             program: 4096,
             start_ticks: 0,
+            restart_us,
             last_end: last_end.into(),
         };
         let list = [
-            server("serial", "serves", Some(3), "page fault at 0x10"),
-            server("watch", "given up", None, ""),
+            server("serial", "serves", Some(3), Some(12_345), "page fault at 0x10"),
+            server("watch", "given up", None, None, ""),
         ];
         let expected = "\
-NAME    STATE     PID  CPU  PRIO  GENERATION  RESTARTS  LAST END
-serial  serves      3    1     5           2         1  page fault at 0x10
-watch   given up    -    -     5           2         1  -
+NAME    STATE     PID  CPU  PRIO  GENERATION  RESTARTS  DOWN ms  LAST END
+serial  serves      3    1     5           2         1     12.3  page fault at 0x10
+watch   given up    -    -     5           2         1        -  -
 ";
         assert_eq!(servers(&list), expected);
     }

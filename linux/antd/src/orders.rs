@@ -90,6 +90,10 @@ impl Order {
             (Order::Restart { server } | Order::Replace { server }, Some(Error::NoEntry)) => {
                 format!("AnT has no server {server}: `antctl server list` lists them")
             }
+            (Order::Restart { server }, Some(Error::PeerGone | Error::TimedOut)) => format!(
+                "{server} does not serve yet: {}; `antctl server list` says what becomes of it",
+                why_no_server(result)
+            ),
             (Order::Restart { server }, _) => {
                 format!("{server} was not restarted: {}", why_no_server(result))
             }
@@ -316,6 +320,15 @@ mod tests {
         }
         let text = order.refusal(Error::NoEntry.to_return() as i32);
         assert!(text.contains("no server serial"), "{text}");
+    }
+
+    #[test]
+    fn who_restarts_a_server_that_does_not_serve_is_told_why() {
+        let order = Order::Restart { server: "serial".into() };
+        let text = order.refusal(Error::PeerGone.to_return() as i32);
+        assert!(text.starts_with("serial does not serve yet: the new one ended before"), "{text}");
+        let text = order.refusal(Error::NoMemory.to_return() as i32);
+        assert!(text.starts_with("serial was not restarted: AnT has no memory"), "{text}");
     }
 
     #[test]

@@ -240,6 +240,7 @@ fn server(info: &ServerInfo, cpu: Option<u32>) -> Server {
         restarts: info.restarts,
         program: info.program.into(),
         start_ticks: info.start_ticks,
+        restart_us: Some(info.restart_us).filter(|&us| us != 0),
         last_end: printable(&info.last_end),
     }
 }

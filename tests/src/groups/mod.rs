@@ -10,6 +10,7 @@ mod ipc;
 mod module;
 mod partition;
 mod programs;
+mod restarts;
 mod servers;
 mod trouble;
 
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Group> {
         ipc::group(),
         servers::group(),
         interfaces::group(),
+        restarts::group(),
         devices::group(),
         partition::group(),
         partition::two_cpus_group(),

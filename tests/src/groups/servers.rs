@@ -12,12 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Who must not hang has to have ended by then.
-const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(20);
 /// Who was killed is back by then: at once, but for the slowness of an emulated machine.
-const AT_ONCE: Duration = Duration::from_secs(5);
+pub const AT_ONCE: Duration = Duration::from_secs(5);
 /// Who does not answer is asked within a second, has another, and is back by then.
 const WATCHED: Duration = Duration::from_secs(2 + 5);
-const VICTIM: &str = "/usr/lib/ant/apps/victim";
+pub const VICTIM: &str = "/usr/lib/ant/apps/victim";
 const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 
 pub fn group() -> Group {
@@ -82,7 +82,7 @@ fn serial(guest: &TestGuest) -> Result<Server> {
 }
 
 /// Has `victim` serve in the place of `serial`; its generation.
-fn victim(guest: &TestGuest) -> Result<u32> {
+pub fn victim(guest: &TestGuest) -> Result<u32> {
     up(guest)?;
     let called = guest.run("antctl run -- victim try count")?;
     if !called.stdout.starts_with("count: ") || called.stdout.starts_with("count: P") {
@@ -108,7 +108,7 @@ fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background<'a>
 }
 
 /// Kills the process that serves as `name`.
-fn kill(guest: &TestGuest, name: &str) -> Result<()> {
+pub fn kill(guest: &TestGuest, name: &str) -> Result<()> {
     let pid = ant::server(guest, name)?.pid.context("it does not run")?;
     answers(guest, &format!("antctl kill {pid}"), 0, "ended")
 }

@@ -53,6 +53,9 @@ pub struct Server {
     /// Cycles of the time-stamp counter that its last start took: from AnT's `init` asking for its
     /// process until it was ready.
     pub start_ticks: u64,
+    /// Microseconds that its last restart took: from its end being noticed, or the order, until it
+    /// served again; if it was ever restarted.
+    pub restart_us: Option<u64>,
     /// Why it last ended; empty if it never has.
     pub last_end: String,
 }

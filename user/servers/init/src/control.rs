@@ -2,8 +2,8 @@
 //!
 //! They come by a delegated `read` from descriptor 0, replies go by `write` to descriptor 1: a packet
 //! socket that this process's proxy has inherited. One request at a time, and without waiting for
-//! Linux: a notification says that a call has returned. Only to replace a server takes so long that
-//! other requests are served meanwhile.
+//! Linux: a notification says that a call has returned. Only to restart or replace a server takes so long
+//! that other requests are served meanwhile.
 
 use ant_abi::Error;
 use ant_abi::control::{
@@ -23,8 +23,8 @@ use crate::servers::{SIGKILL, Servers};
 
 /// A channel that has failed is tried again; if it stays so, the partition is about to end.
 const RETRY_US: u64 = 100_000;
-/// Time until the next request is looked for while a server is being replaced. A `read` is not begun
-/// then, because a reply cannot be written before it returns.
+/// Time until the next request is looked for while a server is being restarted or replaced. A `read` is
+/// not begun then, because a reply cannot be written before it returns.
 const LOOK_US: u64 = 20_000;
 /// Badges of programs' handles to the name service: this bit, and the process id.
 const BADGE_PROGRAM: u64 = 1 << 31;
@@ -34,8 +34,6 @@ pub struct Control {
     state: State,
     /// The program that `REQUEST_PROGRAM`s have brought so far.
     upload: Option<Upload>,
-    /// The request whose reply follows when a server was replaced.
-    replaces: Option<u32>,
 }
 
 enum State {
@@ -72,7 +70,7 @@ struct Answer {
 impl Control {
     /// About to read the first request.
     pub fn new(now: u64) -> Self {
-        Self { state: State::Idle { at: now }, upload: None, replaces: None }
+        Self { state: State::Idle { at: now }, upload: None }
     }
 
     /// When something is due; `u64::MAX` for never.
@@ -83,16 +81,14 @@ impl Control {
     /// Does what is due.
     pub fn advance(&mut self, servers: &mut Servers, now: u64) {
         let State::Idle { at } = self.state else { return };
-        if let Some(ticket) = self.replaces
-            && let Some(result) = servers.replaced()
-        {
-            self.replaces = None;
+        if let Some((ticket, result)) = servers.answer() {
             return self.write(Answer::new(ticket), result, now);
         }
         if at <= now {
-            let call = match self.replaces {
-                Some(_) => Call::receive_now(0, MESSAGE_MAX),
-                None => Call::read(0, MESSAGE_MAX),
+            let call = if servers.is_ordered() {
+                Call::receive_now(0, MESSAGE_MAX)
+            } else {
+                Call::read(0, MESSAGE_MAX)
             };
             self.state = call.map_or(State::Idle { at: now + RETRY_US }, State::Reads);
         }
@@ -133,12 +129,16 @@ impl Control {
                 Ok(())
             }
             REQUEST_SERVERS => list_servers(servers, &mut answer),
-            REQUEST_RESTART => name(rest).and_then(|name| servers.restart(name, now)),
-            REQUEST_PROGRAM => self.take_program(&request, rest),
-            REQUEST_REPLACE => match self.replace(rest, servers, now) {
-                Ok(()) => return self.replaces = Some(request.ticket),
-                Err(error) => Err(error),
+            // Their replies come when it is known what has come of it, unless that is known now.
+            REQUEST_RESTART => match restart(&request, rest, servers, now) {
+                Ok(()) => return,
+                refused => refused,
             },
+            REQUEST_REPLACE => match self.replace(&request, rest, servers, now) {
+                Ok(()) => return,
+                refused => refused,
+            },
+            REQUEST_PROGRAM => self.take_program(&request, rest),
             REQUEST_PRIORITY => set_priority(&request, servers),
             REQUEST_MOVE => move_process(&request, servers),
             _ => Err(Error::Protocol),
@@ -172,12 +172,15 @@ impl Control {
         upload.add(at, len, bytes).inspect_err(|_| self.upload = None)
     }
 
-    fn replace(&mut self, rest: &[u8], servers: &mut Servers, now: u64) -> Result<(), Error> {
+    fn replace(
+        &mut self,
+        request: &Request,
+        rest: &[u8],
+        servers: &mut Servers,
+        now: u64,
+    ) -> Result<(), Error> {
         let program = self.upload.take().ok_or(Error::Protocol)?.finish()?;
-        if self.replaces.is_some() {
-            return Err(Error::Busy);
-        }
-        servers.replace(name(rest)?, program, now)
+        servers.replace(name(rest)?, program, request.ticket, now)
     }
 }
 
@@ -236,6 +239,10 @@ fn spawn(
 fn list_processes(from: u32, answer: &mut Answer) -> Result<(), Error> {
     let mut lines = [ProcessInfo::new_zeroed(); LIST_MAX];
     answer.append(init_calls::process_list(&mut lines, from)?.as_bytes())
+}
+
+fn restart(request: &Request, rest: &[u8], servers: &mut Servers, now: u64) -> Result<(), Error> {
+    servers.restart(name(rest)?, request.ticket, now)
 }
 
 fn list_servers(servers: &Servers, answer: &mut Answer) -> Result<(), Error> {

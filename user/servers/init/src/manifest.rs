@@ -4,6 +4,7 @@ use ant_abi::ipc::{self, DeviceGrant};
 use ant_abi::layout::ICA_PAGES;
 use ant_abi::syscall::NAME_LEN;
 use ant_core::restart::{Policy, TRIES_MAX};
+use ant_core::server::Watch;
 
 /// What the manifest says of one server.
 pub struct Spec {
@@ -25,15 +26,6 @@ pub struct Spec {
     pub watch: Option<Watch>,
     /// Its devices.
     pub devices: &'static [DeviceGrant],
-}
-
-/// How a server shows that it lives.
-#[derive(Clone, Copy)]
-pub struct Watch {
-    /// How often it is asked.
-    pub every_us: u64,
-    /// How long it has to answer.
-    pub answer_us: u64,
 }
 
 /// All of them; the first is the name service.

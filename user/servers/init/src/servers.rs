@@ -1,41 +1,31 @@
 //! All OS servers: whatever happens is brought to the server that it concerns.
 
-mod grants;
-mod replace;
+mod machine;
 mod report;
 mod server;
-mod watch;
 
 use ant_abi::Error;
 use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ProcessEnd;
 use ant_api_init::Request as ToInit;
+use ant_core::server::Doomed;
 use ant_rt::ipc::{self, Handle, Message, Request};
 use ant_rt::{ant, init_calls, log};
 use arrayvec::ArrayVec;
 
 use crate::manifest;
 use crate::program::Program;
+use machine::Around;
 use server::Server;
 
-pub use server::SIGKILL;
-
-/// What every new process is given, and where it can be.
-#[derive(Clone, Copy)]
-pub struct Surroundings {
-    /// `init`'s endpoint.
-    init: Handle,
-    /// The name service's endpoint.
-    name: Handle,
-    /// Cores of the partition.
-    cores: u32,
-}
+pub use machine::SIGKILL;
 
 /// The servers of the manifest, in its order.
 pub struct Servers {
     list: ArrayVec<Server, { manifest::COUNT }>,
     init: Handle,
     cores: u32,
+    doomed: Doomed,
 }
 
 impl Servers {
@@ -46,7 +36,7 @@ impl Servers {
         for (index, spec) in manifest::SERVERS.iter().enumerate() {
             list.push(Server::new(index, spec)?);
         }
-        Ok(Self { list, init, cores })
+        Ok(Self { list, init, cores, doomed: Doomed::new() })
     }
 
     /// The name service's endpoint.
@@ -56,13 +46,15 @@ impl Servers {
 
     /// Does what is due.
     pub fn advance(&mut self, now: u64) {
-        let surroundings = self.surroundings();
-        self.list.iter_mut().for_each(|server| server.advance(&surroundings, now));
+        self.doomed.advance(now, machine::kill);
+        let (list, mut around) = self.parts(now);
+        list.iter_mut().for_each(|server| server.advance(&mut around));
     }
 
     /// When something is due next; `u64::MAX` for never.
     pub fn deadline(&self) -> u64 {
-        self.list.iter().map(Server::deadline).min().unwrap_or(u64::MAX)
+        let lives = self.list.iter().map(|server| server.life.deadline());
+        lives.min().unwrap_or(u64::MAX).min(self.doomed.deadline())
     }
 
     /// Takes notice of servers that have ended.
@@ -85,12 +77,14 @@ impl Servers {
     pub fn call(&mut self, mut request: Request, now: u64) {
         // The badge that every server's handle to `init` has.
         let pid = request.badge as u32;
-        let reply = match (ToInit::decode(request.words), self.by_pid(pid)) {
+        let (list, mut around) = self.parts(now);
+        let reply = match (ToInit::decode(request.words), with_pid(list, pid)) {
             (Err(error), _) => Err(error),
             (Ok(_), None) => Err(Error::NotPermitted),
             (Ok(ToInit::Ready), Some(server)) => {
                 // Replies by itself: its turn may come later.
-                return server.ready(pid, request.take_token(), now);
+                let token = request.take_token();
+                return token.map_or((), |token| server.ready(&mut around, pid, token));
             }
             (Ok(ToInit::Retire), Some(server)) => Ok(u64::from(server.shall_retire(pid))),
             (Ok(ToInit::Keep(slot)), Some(server)) => server.keep(slot, request.take_handle()),
@@ -107,63 +101,77 @@ impl Servers {
         self.list.iter().map(Server::info)
     }
 
-    /// Ends a server and starts it again; one that was given up begins anew.
-    pub fn restart(&mut self, name: &str, now: u64) -> Result<(), Error> {
-        self.by_name(name)?.forget_left()?;
-        self.by_name(name)?.revive()?;
-        let surroundings = self.surroundings();
-        self.by_name(name)?.restart(&surroundings, now)
+    /// Ends a server and starts it again; one that was given up begins anew. [`Servers::answer`] says
+    /// with this ticket when it serves.
+    pub fn restart(&mut self, name: &str, ticket: u32, now: u64) -> Result<(), Error> {
+        let (list, mut around) = self.parts(now);
+        with_name(list, name)?.restart(&mut around, ticket)
     }
 
-    /// Begins to put a program in the place of a server; [`Servers::replaced`] says when it is over.
-    pub fn replace(&mut self, name: &str, program: Program, now: u64) -> Result<(), Error> {
-        self.by_name(name)?.revive()?;
-        let surroundings = self.surroundings();
-        self.by_name(name)?.replace(&surroundings, program, now)
+    /// Begins to put a program in the place of a server. [`Servers::answer`] says with this ticket how
+    /// that has ended.
+    pub fn replace(
+        &mut self,
+        name: &str,
+        program: Program,
+        ticket: u32,
+        now: u64,
+    ) -> Result<(), Error> {
+        let (list, mut around) = self.parts(now);
+        with_name(list, name)?.replace(&mut around, program, ticket)
     }
 
-    /// How the replacement that was begun last has ended, once.
-    pub fn replaced(&mut self) -> Option<Result<(), Error>> {
-        self.list.iter_mut().find_map(Server::replaced)
+    /// How the order with this ticket has ended, once.
+    pub fn answer(&mut self) -> Option<(u32, Result<(), Error>)> {
+        self.list.iter_mut().find_map(|server| server.life.answer())
+    }
+
+    /// Whether there will be an answer.
+    pub fn is_ordered(&self) -> bool {
+        self.list.iter().any(|server| server.life.is_ordered())
     }
 
     /// `Busy` if this is a process of a server that is being replaced: what is said of one would be
     /// lost on the other.
     pub fn check_settled(&mut self, pid: u32) -> Result<(), Error> {
-        let changes = self.by_pid(pid).is_some_and(|server| server.is_being_replaced());
+        let server = with_pid(&mut self.list, pid);
+        let changes = server.is_some_and(|server| server.life.is_being_replaced());
         if changes { Err(Error::Busy) } else { Ok(()) }
     }
 
     /// Has a server keep a priority when it is started again, if this process is one.
     pub fn set_priority(&mut self, pid: u32, priority: u32) {
-        if let Some(server) = self.by_pid(pid) {
+        if let Some(server) = with_pid(&mut self.list, pid) {
             server.set_priority(priority);
         }
     }
 
     /// Has a server stay on a core when it is started again, if this process is one.
     pub fn set_core(&mut self, pid: u32, core: u32) {
-        if let Some(server) = self.by_pid(pid) {
+        if let Some(server) = with_pid(&mut self.list, pid) {
             server.set_core(core);
         }
     }
 
     fn ended(&mut self, end: &ProcessEnd, now: u64) {
+        self.doomed.ended(end.pid);
+        let (list, mut around) = self.parts(now);
         // Others are processes that could not even be started.
-        if let Some(server) = self.by_pid(end.pid) {
-            server.ended(end, now);
+        if let Some(server) = with_pid(list, end.pid) {
+            server.ended(&mut around, end);
         }
     }
 
-    fn surroundings(&self) -> Surroundings {
-        Surroundings { init: self.init, name: self.name_service(), cores: self.cores }
+    fn parts(&mut self, now: u64) -> (&mut [Server], Around<'_>) {
+        let (init, name, cores) = (self.init, self.name_service(), self.cores);
+        (&mut self.list, Around { now, init, name, cores, doomed: &mut self.doomed })
     }
+}
 
-    fn by_pid(&mut self, pid: u32) -> Option<&mut Server> {
-        self.list.iter_mut().find(|server| server.has(pid))
-    }
+fn with_pid(list: &mut [Server], pid: u32) -> Option<&mut Server> {
+    list.iter_mut().find(|server| server.life.has(pid))
+}
 
-    fn by_name(&mut self, name: &str) -> Result<&mut Server, Error> {
-        self.list.iter_mut().find(|server| server.name() == name).ok_or(Error::NoEntry)
-    }
+fn with_name<'a>(list: &'a mut [Server], name: &str) -> Result<&'a mut Server, Error> {
+    list.iter_mut().find(|server| server.name() == name).ok_or(Error::NoEntry)
 }

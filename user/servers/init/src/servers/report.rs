@@ -1,54 +1,80 @@
 //! What people are told of a server.
 
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
-use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS, ServerInfo};
+use ant_abi::Error;
+use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ProcessEnd;
 use ant_abi::lca::{END_EXITED, END_FAULTED, END_KILLED};
+use ant_core::server::{Cause, Note, START_US};
+use ant_rt::log;
 use zerocopy::FromZeros;
 
-use super::server::{Reason, START_US, Server, State};
+use super::server::{Own, Server};
 
 impl Server {
     /// For `server list`.
     pub fn info(&self) -> ServerInfo {
+        let Self { life, own } = self;
         let mut info = ServerInfo::new_zeroed();
-        info.name[..self.spec.name.len()].copy_from_slice(self.spec.name.as_bytes());
-        info.pid = self.pid().unwrap_or(0);
-        info.state = match self.state {
-            State::Starting { .. } => SERVER_STARTING,
-            State::Serves { .. } | State::TakesOver { .. } => SERVER_SERVES,
-            State::Ends { .. } | State::Waits { .. } => SERVER_WAITS,
-            State::GivenUp => SERVER_GIVEN_UP,
-        };
-        info.generation = self.generation;
-        info.restarts = self.history.count();
-        info.priority = self.priority;
-        info.program = self.program.bytes().len() as u32;
-        info.start_ticks = self.start_ticks;
-        info.last_end[..self.last_end.len()].copy_from_slice(self.last_end.as_bytes());
+        info.name[..own.spec.name.len()].copy_from_slice(own.spec.name.as_bytes());
+        info.pid = life.pid().unwrap_or(0);
+        info.state = life.shown();
+        info.generation = life.generation();
+        info.restarts = life.restarts();
+        info.priority = own.priority;
+        info.program = life.program().bytes().len() as u32;
+        info.start_ticks = own.start_ticks;
+        info.restart_us = life.restart_us().map_or(0, |us| us.max(1));
+        info.last_end[..own.last_end.len()].copy_from_slice(own.last_end.as_bytes());
         info
     }
+}
 
-    /// Keeps for people why it has ended.
-    pub(super) fn describe(&mut self, end: &ProcessEnd) {
+impl Own {
+    /// Keeps for people what has happened, and logs it. `end`: that of the process.
+    pub fn note(&mut self, note: Note, end: Option<&ProcessEnd>) {
+        let name = self.spec.name;
+        match note {
+            Note::Ended(cause) => {
+                self.keep(|own, text| own.describe(cause, end, text));
+                let when = if cause == Cause::Successor { " before it took over" } else { "" };
+                log!("server {name} has ended{when}: {}", self.last_end);
+            }
+            Note::NotStarted(error) => {
+                self.keep(|_, text| match error {
+                    Error::NoDevice => text.write_str("Linux keeps its device"),
+                    error => write!(text, "could not be started: {error:?}"),
+                });
+                log!("server {name} is not started: {}", self.last_end);
+            }
+            Note::GivenUp => log!("server {name} is given up"),
+        }
+    }
+
+    /// Why it last ended is from now on what `write` writes; what does not fit is left out.
+    fn keep(&mut self, write: impl FnOnce(&Self, &mut dyn Write) -> fmt::Result) {
+        let mut text = arrayvec::ArrayString::new();
+        let _ = write(self, &mut text);
+        self.last_end = text;
+    }
+
+    fn describe(&self, cause: Cause, end: Option<&ProcessEnd>, to: &mut dyn Write) -> fmt::Result {
+        let Some(end) = end else { return Ok(()) };
         let text = str::from_utf8(&end.text).unwrap_or_default().trim_end_matches('\0');
-        let number = end.number;
-        self.last_end.clear();
         let text = &text[..text.floor_char_boundary(self.last_end.capacity())];
-        // They fit.
-        let _ = match (&self.reason, u64::from(end.kind)) {
-            (Some(Reason::NotReady), _) => {
-                write!(self.last_end, "was not ready within {} ms", START_US / 1000)
+        let number = end.number;
+        match (cause, u64::from(end.kind)) {
+            (Cause::NotReady, _) => write!(to, "was not ready within {} ms", START_US / 1000),
+            (Cause::NoAnswer, _) => {
+                let answer_us = self.spec.watch.map_or(0, |watch| watch.answer_us);
+                write!(to, "did not answer within {} ms", answer_us / 1000)
             }
-            (Some(Reason::NoAnswer), _) => {
-                write!(self.last_end, "did not answer within {} ms", self.watch.answer_ms())
-            }
-            (_, END_EXITED) => write!(self.last_end, "exited with status {number}"),
-            (_, END_FAULTED) if !text.is_empty() => self.last_end.write_str(text),
-            (_, END_FAULTED) => write!(self.last_end, "fault, signal {number}"),
-            (_, END_KILLED) => write!(self.last_end, "killed by signal {number}"),
-            (_, kind) => write!(self.last_end, "ended: kind {kind}, number {number}"),
-        };
+            (_, END_EXITED) => write!(to, "exited with status {number}"),
+            (_, END_FAULTED) if !text.is_empty() => to.write_str(text),
+            (_, END_FAULTED) => write!(to, "fault, signal {number}"),
+            (_, END_KILLED) => write!(to, "killed by signal {number}"),
+            (_, kind) => write!(to, "ended: kind {kind}, number {number}"),
+        }
     }
 }

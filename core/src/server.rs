@@ -1,0 +1,400 @@
+//! The life of one OS server: it is started, serves, ends, is started again, or is given up.
+//!
+//! Its endpoint outlives its processes, so callers wait, or learn of a restart, and need not look for it
+//! again. How another program takes its place is in `replace`, how it shows that it lives in [`watch`],
+//! whether it is started again in [`crate::restart`].
+//!
+//! Deliberately absent: system calls, texts, clocks. Time is in microseconds and comes in as an
+//! argument; whatever the machine is to do goes through [`Outside`].
+
+mod doomed;
+mod replace;
+mod watch;
+
+use ant_abi::Error;
+use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS};
+
+use crate::restart::{History, Policy, Verdict};
+use replace::Trial;
+use watch::Watcher;
+
+pub use doomed::Doomed;
+pub use watch::Watch;
+
+/// How long a process has to say that it is ready.
+pub const START_US: u64 = 2_000_000;
+/// Whatever happens, an order is answered by then: the old process has had as long to end as the new
+/// one to be ready.
+pub const ANSWER_US: u64 = 2 * START_US;
+
+/// The machine around a [`Life`]. `P` is a program, `T` a process that waits for its turn.
+pub trait Outside<P, T> {
+    /// Makes a process of a program, which does not run yet; its number.
+    fn create(&mut self, program: &P) -> Result<u32, Error>;
+    /// Lets a new process run.
+    fn run(&mut self, pid: u32) -> Result<(), Error>;
+    /// Has a process end, which may have ended already. Nobody receives at the endpoint when one that
+    /// was bound to it has.
+    fn kill(&mut self, pid: u32);
+    /// Makes an endpoint for a server that was given up.
+    fn open(&mut self) -> Result<(), Error>;
+    /// Closes the endpoint: callers learn that the server is given up.
+    fn close(&mut self);
+    /// Has a process receive at the endpoint; the endpoint's generation.
+    fn bind(&mut self, pid: u32) -> Result<u32, Error>;
+    /// Grants the devices to the process that is bound, when nobody else has them.
+    fn grant(&mut self, pid: u32) -> Result<(), Error>;
+    /// Lets a process begin to serve.
+    fn welcome(&mut self, turn: T, generation: u32);
+    /// Tells a process that it has no turn.
+    fn refuse(&mut self, turn: T);
+    /// Asks the server whether it lives; `false`: it has not even received what waits for it.
+    fn ask(&mut self) -> bool;
+    /// Forgets what the server's processes have left: it may be why they ended.
+    fn forget(&mut self) -> Result<(), Error>;
+    /// Something that people want to know has happened.
+    fn note(&mut self, note: Note);
+}
+
+/// What people want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The process that was bound to the endpoint has ended.
+    Ended(Cause),
+    /// No process could be started.
+    NotStarted(Error),
+    /// It is not started again by itself.
+    GivenUp,
+}
+
+/// Why a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// By itself, or somebody has ended it.
+    Itself,
+    /// It was not ready in time.
+    NotReady,
+    /// It has not shown that it lives.
+    NoAnswer,
+    /// Somebody wanted the server to be started again.
+    Ordered,
+    /// It would have taken over, but ended before; or, the old one, its successor did.
+    Successor,
+}
+
+enum State<P, T> {
+    /// Its process runs and is not ready yet.
+    Starting { pid: u32, until: u64 },
+    /// It serves.
+    Serves { pid: u32 },
+    /// Process `pid` is ready and bound, and serves as soon as `old` has ended.
+    TakesOver { pid: u32, turn: T, program: P, old: u32, until: u64 },
+    /// It was made to end.
+    Ends { pid: u32, cause: Cause },
+    /// It has ended, and is started again.
+    Waits { at: u64 },
+    /// It has ended too often, and its endpoint is closed.
+    GivenUp,
+}
+
+/// Somebody wants the server restarted or replaced.
+struct Order {
+    ticket: u32,
+    until: u64,
+    /// How it has ended, until somebody asks.
+    result: Option<Result<(), Error>>,
+}
+
+/// One server.
+pub struct Life<P, T> {
+    policy: Policy,
+    program: P,
+    generation: u32,
+    state: State<P, T>,
+    /// The program that is to take its place.
+    trial: Option<Trial<P>>,
+    order: Option<Order>,
+    watch: Watcher,
+    history: History,
+    /// Since when it does not serve, if it is to be started again.
+    down_since: Option<u64>,
+    restart_us: Option<u64>,
+}
+
+impl<P, T> Life<P, T> {
+    /// About to be started, on an endpoint that is open.
+    pub fn new(policy: Policy, watch: Option<Watch>, program: P) -> Self {
+        Self {
+            policy,
+            program,
+            generation: 0,
+            state: State::Waits { at: 0 },
+            trial: None,
+            order: None,
+            watch: Watcher::new(watch),
+            history: History::new(),
+            down_since: None,
+            restart_us: None,
+        }
+    }
+
+    /// When something is due; `u64::MAX` for never.
+    pub fn deadline(&self) -> u64 {
+        let own = match self.state {
+            State::Starting { until, .. } | State::TakesOver { until, .. } => until,
+            State::Waits { at } if self.trial.is_none() => at,
+            _ => u64::MAX,
+        };
+        own.min(self.trial_deadline()).min(self.order_deadline()).min(self.watch.deadline())
+    }
+
+    /// Does what is due.
+    pub fn advance(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
+        match &mut self.state {
+            State::Starting { until, .. } if *until <= now => {
+                self.settle(Err(Error::TimedOut));
+                self.end(outside, Cause::NotReady, now);
+            }
+            State::TakesOver { old, until, .. } if *until <= now => {
+                *until = u64::MAX;
+                outside.kill(*old);
+            }
+            // Nobody else is about to serve.
+            State::Waits { at } if *at <= now && self.trial.is_none() => self.start(outside, now),
+            _ => {}
+        }
+        if !self.watch.advance(now, || outside.ask()) {
+            self.end(outside, Cause::NoAnswer, now);
+        }
+        if self.trial_deadline() <= now {
+            self.fail_trial(outside, Error::TimedOut);
+        }
+        if self.order_deadline() <= now {
+            self.lose_successor(outside, Error::TimedOut);
+            self.settle(Err(Error::TimedOut));
+        }
+    }
+
+    /// It has shown that it lives.
+    pub fn show_life(&mut self, now: u64) {
+        if matches!(self.state, State::Serves { .. }) {
+            self.watch.lives(now);
+        }
+    }
+
+    /// One of its processes is ready, and waits for its turn.
+    pub fn ready(&mut self, outside: &mut impl Outside<P, T>, pid: u32, turn: T, now: u64) {
+        match self.state {
+            State::Starting { pid: starting, .. } if starting == pid => {
+                self.serve(outside, pid, turn, now);
+            }
+            _ if self.is_trial(pid) => self.trial_ready(outside, pid, turn, now),
+            _ => outside.refuse(turn),
+        }
+    }
+
+    /// One of its processes has ended.
+    pub fn ended(&mut self, outside: &mut impl Outside<P, T>, pid: u32, now: u64) {
+        let cause = match self.state {
+            State::TakesOver { old, .. } if old == pid => return self.take_over(outside, now),
+            State::TakesOver { pid: new, .. } if new == pid => {
+                outside.note(Note::Ended(Cause::Successor));
+                return self.lose_successor(outside, Error::PeerGone);
+            }
+            _ if self.is_trial(pid) => return self.fail_trial(outside, Error::PeerGone),
+            State::Ends { cause, .. } => cause,
+            _ => Cause::Itself,
+        };
+        self.fail_trial(outside, Error::PeerRestarted);
+        self.down_since.get_or_insert(now);
+        if cause != Cause::Successor {
+            outside.note(Note::Ended(cause));
+        }
+        match cause {
+            Cause::Ordered => self.wait_until(now),
+            _ => self.judge(outside, now),
+        }
+    }
+
+    /// Ends it, if it has not ended, and starts it again; one that was given up begins anew.
+    /// [`Life::answer`] says with this ticket when it serves, or why it does not.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has changed, and there will be no answer. `Busy`: another order is not done yet.
+    pub fn restart(
+        &mut self,
+        outside: &mut impl Outside<P, T>,
+        ticket: u32,
+        now: u64,
+    ) -> Result<(), Error> {
+        if self.order.is_some() {
+            return Err(Error::Busy);
+        }
+        if matches!(self.state, State::GivenUp) {
+            outside.forget()?;
+            outside.open()?;
+            self.history = History::new();
+        }
+        self.begin(ticket, now);
+        self.down_since.get_or_insert(now);
+        match self.pid() {
+            Some(_) => self.end(outside, Cause::Ordered, now),
+            None => self.start(outside, now),
+        }
+        Ok(())
+    }
+
+    /// How the order with this ticket has ended, once.
+    pub fn answer(&mut self) -> Option<(u32, Result<(), Error>)> {
+        let order = self.order.take_if(|order| order.result.is_some())?;
+        order.result.map(|result| (order.ticket, result))
+    }
+
+    /// Whether an order has no answer yet, or nobody has asked for that.
+    pub fn is_ordered(&self) -> bool {
+        self.order.is_some()
+    }
+
+    /// Whether this is one of its processes.
+    pub fn has(&self, pid: u32) -> bool {
+        let old = matches!(self.state, State::TakesOver { old, .. } if old == pid);
+        old || self.is_trial(pid) || self.pid() == Some(pid)
+    }
+
+    /// Whether this is one of its processes, and is not ready yet.
+    pub fn awaits(&self, pid: u32) -> bool {
+        self.is_trial(pid) || self.pid() == Some(pid) && self.shown() == SERVER_STARTING
+    }
+
+    /// The process that is bound to the endpoint, or was made to end.
+    pub fn pid(&self) -> Option<u32> {
+        match self.state {
+            State::Starting { pid, .. }
+            | State::Serves { pid }
+            | State::TakesOver { pid, .. }
+            | State::Ends { pid, .. } => Some(pid),
+            State::Waits { .. } | State::GivenUp => None,
+        }
+    }
+
+    /// One of `SERVER_*`, for people.
+    pub fn shown(&self) -> u32 {
+        match self.state {
+            State::Starting { .. } => SERVER_STARTING,
+            State::Serves { .. } | State::TakesOver { .. } => SERVER_SERVES,
+            State::Ends { .. } | State::Waits { .. } => SERVER_WAITS,
+            State::GivenUp => SERVER_GIVEN_UP,
+        }
+    }
+
+    /// The program that it is started from.
+    pub fn program(&self) -> &P {
+        &self.program
+    }
+
+    /// The generation that its endpoint had when a process was bound to it last.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// How often it was started again after it had ended by itself.
+    pub fn restarts(&self) -> u32 {
+        self.history.count()
+    }
+
+    /// How long it did not serve when it was started again last: since its end was noticed, or the
+    /// order came.
+    pub fn restart_us(&self) -> Option<u64> {
+        self.restart_us
+    }
+
+    fn start(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
+        match self.try_start(outside) {
+            Ok(pid) => self.state = State::Starting { pid, until: now + START_US },
+            Err(error) => {
+                outside.note(Note::NotStarted(error));
+                self.settle(Err(error));
+                match error {
+                    // It will not have its device later either.
+                    Error::NoDevice => self.give_up(outside),
+                    _ => self.judge(outside, now),
+                }
+            }
+        }
+    }
+
+    fn try_start(&mut self, outside: &mut impl Outside<P, T>) -> Result<u32, Error> {
+        let pid = outside.create(&self.program)?;
+        // Bound first, because its interrupts are raised where it receives.
+        let bound = self.bind(outside, pid);
+        let started = bound.and_then(|()| outside.grant(pid)).and_then(|()| outside.run(pid));
+        started.inspect_err(|_| outside.kill(pid)).map(|()| pid)
+    }
+
+    fn bind(&mut self, outside: &mut impl Outside<P, T>, pid: u32) -> Result<(), Error> {
+        self.generation = outside.bind(pid)?;
+        Ok(())
+    }
+
+    /// A process that is bound and has the devices begins to serve.
+    fn serve(&mut self, outside: &mut impl Outside<P, T>, pid: u32, turn: T, now: u64) {
+        outside.welcome(turn, self.generation);
+        self.state = State::Serves { pid };
+        self.watch.lives(now);
+        if let Some(since) = self.down_since.take() {
+            self.restart_us = Some(now.saturating_sub(since));
+        }
+        self.settle(Ok(()));
+    }
+
+    /// Has its process end; [`Life::ended`] follows.
+    fn end(&mut self, outside: &mut impl Outside<P, T>, cause: Cause, now: u64) {
+        let Some(pid) = self.pid() else { return };
+        self.watch.stop();
+        self.down_since.get_or_insert(now);
+        self.state = State::Ends { pid, cause };
+        outside.kill(pid);
+    }
+
+    /// What its policy says to an end that nobody wanted.
+    fn judge(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
+        self.settle(Err(Error::PeerGone));
+        match self.history.ended(self.policy, now) {
+            Verdict::Again { at } => self.wait_until(at),
+            Verdict::GiveUp => self.give_up(outside),
+        }
+    }
+
+    fn wait_until(&mut self, at: u64) {
+        self.watch.stop();
+        self.state = State::Waits { at };
+    }
+
+    fn give_up(&mut self, outside: &mut impl Outside<P, T>) {
+        self.watch.stop();
+        self.down_since = None;
+        self.state = State::GivenUp;
+        outside.note(Note::GivenUp);
+        outside.close();
+    }
+
+    fn begin(&mut self, ticket: u32, now: u64) {
+        self.order = Some(Order { ticket, until: now + ANSWER_US, result: None });
+    }
+
+    /// The order is done, if there is one; what is said first counts.
+    fn settle(&mut self, result: Result<(), Error>) {
+        if let Some(order) = &mut self.order {
+            order.result.get_or_insert(result);
+        }
+    }
+
+    fn order_deadline(&self) -> u64 {
+        let order = self.order.as_ref().filter(|order| order.result.is_none());
+        order.map_or(u64::MAX, |order| order.until)
+    }
+}
+
+#[cfg(test)]
+mod tests;

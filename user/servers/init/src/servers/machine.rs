@@ -1,0 +1,142 @@
+//! What the life of a server has the kernel do.
+
+use ant_abi::Error;
+use ant_abi::ipc::{GRANT_MEMORY, ProcessEnd, REQUEST_ALIVE, ServerCreate};
+use ant_api_init::Welcome;
+use ant_core::server::{Doomed, Note, Outside};
+use ant_rt::ica::SharedPages;
+use ant_rt::ipc::{self, Handle, Message, Token};
+use ant_rt::{init_calls, log, time};
+use zerocopy::FromZeros;
+
+use super::server::{Own, close, state_pages};
+use crate::program::Program;
+
+/// The signal that ends what does not end by itself.
+pub const SIGKILL: u32 = 9;
+
+/// What all servers have in common, at one moment.
+pub struct Around<'a> {
+    /// Now, in microseconds.
+    pub now: u64,
+    /// `init`'s endpoint.
+    pub init: Handle,
+    /// The name service's endpoint.
+    pub name: Handle,
+    /// Cores of the partition.
+    pub cores: u32,
+    /// Processes that are to end.
+    pub doomed: &'a mut Doomed,
+}
+
+/// The kernel, as one server sees it.
+pub struct Machine<'a, 'b> {
+    own: &'a mut Own,
+    around: &'a mut Around<'b>,
+    /// The end that is being told.
+    pub end: Option<&'a ProcessEnd>,
+}
+
+impl<'a, 'b> Machine<'a, 'b> {
+    /// When no end is told.
+    pub fn new(own: &'a mut Own, around: &'a mut Around<'b>) -> Self {
+        Self { own, around, end: None }
+    }
+
+    /// Gives a process that does not run yet the handles that every process of this server has, and its
+    /// device memory: later, its page tables may be another core's.
+    fn equip(&self, pid: u32) -> Result<(), Error> {
+        let badge = self.own.index as u64;
+        // The name service may have a new endpoint.
+        let name = if self.own.index == 0 { self.own.endpoint } else { self.around.name };
+        let handles =
+            [(name, badge), (self.around.init, u64::from(pid)), (self.own.endpoint, badge)];
+        let kept = self.own.kept.iter().flatten().map(|&handle| (handle, 0));
+        for (handle, badge) in handles.into_iter().chain(kept) {
+            init_calls::handle_grant(pid, handle, badge)?;
+        }
+        self.grant_those(pid, |kind| kind == GRANT_MEMORY)
+    }
+
+    fn grant_those(&self, pid: u32, which: impl Fn(u32) -> bool) -> Result<(), Error> {
+        let mut devices = self.own.spec.devices.iter().filter(|device| which(device.kind));
+        devices.try_for_each(|device| init_calls::device_grant(pid, device))
+    }
+}
+
+impl Outside<Program, Token> for Machine<'_, '_> {
+    fn create(&mut self, program: &Program) -> Result<u32, Error> {
+        let Own { spec, core, priority, .. } = *self.own;
+        let mut request = ServerCreate::new_zeroed();
+        request.core = core.min(self.around.cores - 1);
+        request.priority = priority;
+        request.ica_pages = spec.ica_pages;
+        request.name[..spec.name.len()].copy_from_slice(spec.name.as_bytes());
+        self.own.began = time::cycles();
+        let pid = init_calls::server_create(&request, program.bytes())?;
+        self.equip(pid).inspect_err(|_| self.kill(pid)).map(|()| pid)
+    }
+
+    fn run(&mut self, pid: u32) -> Result<(), Error> {
+        init_calls::process_start(pid)
+    }
+
+    fn kill(&mut self, pid: u32) {
+        if kill(pid) {
+            self.around.doomed.add(pid, self.around.now);
+        }
+    }
+
+    fn open(&mut self) -> Result<(), Error> {
+        let endpoint = init_calls::endpoint_create()?;
+        close(Some(core::mem::replace(&mut self.own.endpoint, endpoint)));
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Err(error) = init_calls::endpoint_close(self.own.endpoint) {
+            log!("init: the endpoint of {} cannot be closed: {error:?}", self.own.spec.name);
+        }
+    }
+
+    fn bind(&mut self, pid: u32) -> Result<u32, Error> {
+        init_calls::endpoint_bind(self.own.endpoint, pid)
+    }
+
+    fn grant(&mut self, pid: u32) -> Result<(), Error> {
+        self.grant_those(pid, |kind| kind != GRANT_MEMORY)
+    }
+
+    fn welcome(&mut self, turn: Token, generation: u32) {
+        let kept = self.own.kept.iter().enumerate();
+        let kept = kept.fold(0, |bits, (slot, kept)| bits | u64::from(kept.is_some()) << slot);
+        let welcome = Welcome { generation, alive: self.own.alive_bit(), kept };
+        let mut message = Message::new(welcome.encode());
+        message.pages = self.own.state_pages.as_ref().map(SharedPages::share);
+        // If it has ended meanwhile, `init` is about to be told so.
+        let _ = ipc::reply(turn, &mut message);
+    }
+
+    fn refuse(&mut self, turn: Token) {
+        let _ = ipc::reply(turn, &mut Message::result(Err(Error::NotPermitted)));
+    }
+
+    fn ask(&mut self) -> bool {
+        ipc::send(self.own.endpoint, &mut Message::new([REQUEST_ALIVE, 0, 0, 0])).is_ok()
+    }
+
+    fn forget(&mut self) -> Result<(), Error> {
+        self.own.kept.iter_mut().for_each(|kept| close(kept.take()));
+        self.own.state_pages = state_pages(self.own.spec)?;
+        Ok(())
+    }
+
+    fn note(&mut self, note: Note) {
+        self.own.note(note, self.end);
+    }
+}
+
+/// Tells a process to end. Whether there is such a process; `init` is told when it has ended.
+pub(super) fn kill(pid: u32) -> bool {
+    init_calls::process_kill(pid, SIGKILL) != Err(Error::NoProcess)
+}
