@@ -297,7 +297,7 @@ fn pages_of_the_dead_come_back(guest: &TestGuest) -> Result<()> {
     ant::await_free_memory(guest, before)?;
     // Lent and handed over to somebody who ends with them.
     let server = serve(guest, 3)?;
-    answers(guest, "antctl run --cpu 2 -- victim call keep 50", 0, "keep: 0 0, generation 0\n")?;
+    answers(guest, "antctl run --cpu 2 -- victim call keep 50", 0, "keep: 50 0, generation 0\n")?;
     answers(guest, "antctl run --cpu 2 -- victim try borrow 500", 0, "borrow: TimedOut")?;
     end(guest, server)?;
     ant::await_free_memory(guest, before)
