@@ -5,6 +5,7 @@ mod devices;
 mod faults;
 mod harness;
 mod ipc;
+mod matrix;
 mod module;
 mod partition;
 mod programs;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Group> {
         faults::group(),
         ipc::group(),
         servers::group(),
+        matrix::group(),
         devices::group(),
         partition::group(),
         partition::two_cpus_group(),
