@@ -1,5 +1,7 @@
 //! IPC between programs, their pages, priorities and places: what is refused, what comes back.
 
+mod priorities;
+
 use crate::ant::{self, answers, expect};
 use crate::group::Group;
 use crate::guest::{Background, LIMIT, TestGuest};
@@ -13,7 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 const GPL: &str = "/usr/share/common-licenses/GPL-3";
 
 pub fn group() -> Group {
-    Group::new("ipc")
+    let group = Group::new("ipc")
         .test("a_stalled_pipeline_begins", a_stalled_pipeline_begins)
         .test("what_is_refused", what_is_refused)
         .test("what_becomes_of_a_call", what_becomes_of_a_call)
@@ -21,9 +23,6 @@ pub fn group() -> Group {
         .test("pages_are_out_of_reach", pages_are_out_of_reach)
         .test("a_program_that_serves_ends", a_program_that_serves_ends)
         .test("a_page_lent_for_too_long", a_page_lent_for_too_long)
-        .test("the_more_important_is_served_first", the_more_important_is_served_first)
-        .test("a_flood_drowns_nobody", a_flood_drowns_nobody)
-        .test("priorities_can_be_changed", priorities_can_be_changed)
         .test("programs_can_be_moved", programs_can_be_moved)
         .test("a_move_does_not_prolong_waiting", a_move_does_not_prolong_waiting)
         .test("one_that_cannot_go_yet_goes_later", one_that_cannot_go_yet_goes_later)
@@ -31,7 +30,8 @@ pub fn group() -> Group {
         .test("a_pipeline_of_three", a_pipeline_of_three)
         .test("a_stalled_pipeline_ends", a_stalled_pipeline_ends)
         .test("a_full_queue", a_full_queue)
-        .test("pages_of_the_dead_come_back", pages_of_the_dead_come_back)
+        .test("pages_of_the_dead_come_back", pages_of_the_dead_come_back);
+    priorities::add_to(group)
 }
 
 fn up(guest: &TestGuest) -> Result<()> {
@@ -301,102 +301,6 @@ fn pages_of_the_dead_come_back(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl run --cpu 2 -- victim try borrow 500", 0, "borrow: TimedOut")?;
     end(guest, server)?;
     ant::await_free_memory(guest, before)
-}
-
-/// Starts clients that wait at their gates, on CPUs in turn, and gives them a priority.
-fn at_the_gate<'a>(
-    guest: &'a TestGuest,
-    count: usize,
-    cpus: &[u32],
-    priority: u32,
-) -> Result<Vec<Background<'a>>> {
-    let words =
-        |n: usize| format!("--cpu {} -- victim gated call count {priority}", cpus[n % cpus.len()]);
-    let clients: Vec<_> = (0..count).map(|n| ant::start(guest, &words(n))).collect();
-    let own = format!("victim gated call count {priority}");
-    for process in ant::await_processes(guest, count, &own, "in call")? {
-        let command = format!("antctl priority {} {priority}", process.pid);
-        answers(guest, &command, 0, &format!("process {} has priority {priority}", process.pid))?;
-    }
-    Ok(clients)
-}
-
-fn the_more_important_is_served_first(guest: &TestGuest) -> Result<()> {
-    up(guest)?;
-    let server = serve(guest, 3)?;
-    let caller = occupy(guest)?;
-    // On the server's core, and on others.
-    let low = at_the_gate(guest, 3, &[1, 2, 3], 1)?;
-    let high = at_the_gate(guest, 2, &[2, 3], 6)?;
-    low.iter().for_each(|client| client.input("\n"));
-    ant::await_processes(guest, 3, "victim gated call count 1", "calling")?;
-    high.iter().for_each(|client| client.input("\n"));
-    ant::await_processes(guest, 2, "victim gated call count 6", "calling")?;
-    server.input("\n");
-    expect(&caller.wait(SOON)?, 0, "gate: 0 0, generation 0\n")?;
-    // Whose turn it was.
-    let turn = |client: Background<'_>| -> Result<u32> {
-        let output = client.wait(SOON)?;
-        expect(&output, 0, "count: ")?;
-        Ok(output.stdout.split(' ').nth(1).unwrap_or_default().parse()?)
-    };
-    for (clients, turns) in [(high, [1, 2].as_slice()), (low, &[3, 4, 5])] {
-        let mut had = clients.into_iter().map(turn).collect::<Result<Vec<_>>>()?;
-        had.sort_unstable();
-        ensure!(had == turns, "turns {had:?}, not {turns:?}");
-    }
-    end(guest, server)
-}
-
-fn a_flood_drowns_nobody(guest: &TestGuest) -> Result<()> {
-    up(guest)?;
-    let server = serve(guest, 3)?;
-    let flood: Vec<_> = (1..=3)
-        .map(|cpu| ant::start(guest, &format!("--cpu {cpu} -- victim flood 60000")))
-        .collect();
-    for process in ant::await_started(guest, 3, "victim flood")? {
-        guest.succeed(&format!("antctl priority {} 0", process.pid))?;
-    }
-    let output = guest.run_as("root", "antctl run --cpu 2 -- victim loop call 1000", SOON)?;
-    expect(&output, 0, " 0 changes, 0 restarts, ")?;
-    expect(&output, 0, " 0 failed\n")?;
-    ensure!(!output.stdout.starts_with("loop: 0 served"), "{output:?}");
-    let floods = ant::await_started(guest, 3, "victim flood")?;
-    ensure!(floods.iter().all(|process| process.priority == 0), "{floods:?}");
-    drop(flood);
-    guest.wait_until("! antctl ps | grep 'victim flood'", SOON)?;
-    end(guest, server)
-}
-
-fn priorities_can_be_changed(guest: &TestGuest) -> Result<()> {
-    up(guest)?;
-    // Two on one core: the one that is worth more has it alone.
-    let first = ant::start(guest, "--cpu 3 -- spin");
-    let pid = ant::await_process(guest, "spin", "running")?.pid;
-    for priority in [7, 3] {
-        let said = format!("process {pid} has priority {priority}");
-        answers(guest, &format!("antctl priority {pid} {priority}"), 0, &said)?;
-        let found = ant::processes(guest)?;
-        ensure!(found.iter().any(|process| process.pid == pid && process.priority == priority));
-    }
-    let second = ant::start(guest, "--cpu 3 -- spin 1");
-    ant::await_process(guest, "spin 1", "ready")?;
-    guest.succeed("sleep 1.2")?;
-    let found = ant::processes(guest)?;
-    let waits = found.iter().find(|process| process.command.contains("spin 1"));
-    ensure!(waits.is_some_and(|process| process.state != "running"), "{found:?}");
-    answers(guest, &format!("antctl priority {pid} 1"), 0, "")?;
-    expect(&second.wait(SOON)?, 0, "")?;
-    for (words, status, text) in [
-        (format!("{pid} 8"), 2, "8"),
-        (format!("{pid} -1"), 2, "-1"),
-        (format!("{pid} high"), 2, "high"),
-        ("65000 3".into(), 1, "no such process"),
-    ] {
-        answers(guest, &format!("antctl priority {words}"), status, text)?;
-    }
-    drop(first);
-    await_idle(guest)
 }
 
 fn programs_can_be_moved(guest: &TestGuest) -> Result<()> {
