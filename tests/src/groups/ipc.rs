@@ -22,6 +22,7 @@ pub fn group() -> Group {
         .test("pages_pass_in_every_way", pages_pass_in_every_way)
         .test("pages_are_out_of_reach", pages_are_out_of_reach)
         .test("a_program_that_serves_ends", a_program_that_serves_ends)
+        .test("who_does_not_wait", who_does_not_wait)
         .test("a_page_lent_for_too_long", a_page_lent_for_too_long)
         .test("programs_can_be_moved", programs_can_be_moved)
         .test("a_move_does_not_prolong_waiting", a_move_does_not_prolong_waiting)
@@ -241,6 +242,23 @@ fn a_program_that_serves_ends(guest: &TestGuest) -> Result<()> {
     later.input("\n");
     expect(&later.wait(SOON)?, 0, "count: PeerGone\n")?;
     await_idle(guest)
+}
+
+/// A request that was not received when its caller has lost patience is not served.
+fn who_does_not_wait(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let server = serve(guest, 3)?;
+    let caller = occupy(guest)?;
+    for cpu in [2, 3] {
+        for how in ["now", "try"] {
+            let command = format!("antctl run --cpu {cpu} -- victim {how} count");
+            answers(guest, &command, 0, "count: TimedOut\n")?;
+        }
+    }
+    server.input("\n");
+    expect(&caller.wait(SOON)?, 0, "gate: 0 0, generation 0\n")?;
+    answers(guest, "antctl run -- victim call count", 0, "count: 1 0, generation 0\n")?;
+    end(guest, server)
 }
 
 fn a_page_lent_for_too_long(guest: &TestGuest) -> Result<()> {
