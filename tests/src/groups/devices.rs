@@ -8,7 +8,7 @@ use ant_vm::image::ExtraFile;
 use ant_vm::machine::Machine;
 use ant_vm::paths;
 use anyhow::{Context, Result, ensure};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -30,6 +30,7 @@ pub fn group() -> Group {
         .test("input_reaches_a_client", input_reaches_a_client)
         .test("input_reaches_whoever_serves", input_reaches_whoever_serves)
         .test("too_much_input_is_cut", too_much_input_is_cut)
+        .test("a_line_that_is_stuck", a_line_that_is_stuck)
         .test("input_reaches_a_core_that_polls", input_reaches_a_core_that_polls)
         .test("interrupts_reach_who_is_granted_them", interrupts_reach_who_is_granted_them)
         .test("device_memory_reaches_who_is_granted_it", device_memory_reaches_who_is_granted_it)
@@ -141,6 +142,31 @@ fn too_much_input_is_cut(guest: &TestGuest) -> Result<()> {
     await_heard(guest, &text[..RECEIVED_MAX])?;
     line.write_all(b"on it goes")?;
     await_heard(guest, "on it goes")
+}
+
+/// Who is connected to the line and does not read, stops it: writers are told, the server goes on.
+fn a_line_that_is_stuck(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let before = ant::server(guest, "serial")?;
+    let mut line = line()?;
+    let long = "x".repeat(1000);
+    for cpu in [1, 2] {
+        let say = format!("antctl run --cpu {cpu} -- say {long}");
+        guest.wait_until(&format!("{say} 2>&1 | grep -q '^say: Io$'"), SOON)?;
+    }
+    line.set_read_timeout(Some(Duration::from_millis(500)))?;
+    let mut heard = Vec::new();
+    // Until nothing more comes.
+    let _ = line.read_to_end(&mut heard);
+    ensure!(heard.contains(&b'x'), "nothing came");
+    answers(guest, "antctl run -- say and on it goes", 0, "")?;
+    let mut heard = Vec::new();
+    let _ = line.read_to_end(&mut heard);
+    let heard = String::from_utf8_lossy(&heard).into_owned();
+    ensure!(heard.ends_with("and on it goes\r\n"), "{heard:?}");
+    let after = ant::server(guest, "serial")?;
+    ensure!(after.generation == before.generation && after.state == "serves", "{after:?}");
+    Ok(())
 }
 
 fn input_reaches_a_core_that_polls(guest: &TestGuest) -> Result<()> {
