@@ -94,6 +94,8 @@ pub struct Process {
     pub state: String,
     /// Its own priority.
     pub priority: u32,
+    /// How often it was started again; only servers are.
+    pub restarts: Option<u32>,
     /// How much memory it has, in words.
     pub memory: String,
     /// Who runs it.
@@ -123,7 +125,7 @@ pub fn all_processes(guest: &TestGuest) -> Result<Vec<Process>> {
 fn process(line: &str) -> Option<Process> {
     let mut cells = cells(line);
     let (pid, cpu, kind, state) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
-    let (priority, _restarts) = (cells.next()?, cells.next()?);
+    let (priority, restarts) = (cells.next()?, cells.next()?);
     let (_calls, memory, user) = (cells.next()?, cells.next()?, cells.next()?);
     let (proxy, command) = (cells.next()?, cells.next()?);
     Some(Process {
@@ -132,6 +134,7 @@ fn process(line: &str) -> Option<Process> {
         kind: kind.into(),
         state: state.into(),
         priority: priority.parse().ok()?,
+        restarts: restarts.parse().ok(),
         memory: memory.into(),
         user: user.into(),
         proxy: proxy.parse().unwrap_or(0),
@@ -194,6 +197,13 @@ pub fn a_server(line: &str) -> Option<Server> {
         down_ms: down_ms.parse().ok(),
         last_end: last_end.into(),
     })
+}
+
+/// The process that serves as `name`, or is to.
+pub fn process_of(guest: &TestGuest, name: &str) -> Result<Process> {
+    let pid = server(guest, name)?.pid;
+    let found = all_processes(guest)?.into_iter().find(|process| Some(process.pid) == pid);
+    found.with_context(|| format!("{name} does not run"))
 }
 
 /// Waits until a server serves in this generation, and says how it is then.

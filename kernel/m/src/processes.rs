@@ -242,7 +242,7 @@ fn load(
 
 /// Maps the device memory of a grant into a process that was not started.
 pub fn map_device(
-    process: &mut Process,
+    process: &mut Owned,
     grant: &DeviceGrant,
     memory: &mut MemoryManager,
 ) -> Result<(), Error> {
@@ -259,10 +259,14 @@ pub fn map_device(
     if boot.extents[..boot.extent_count as usize].iter().any(is_memory) {
         return Err(Error::NotPermitted);
     }
-    for phys in (grant.start..grant.start + grant.len).step_by(PAGE_SIZE) {
-        process.space.map_device(phys, memory).map_err(|_| Error::NoMemory)?;
-    }
-    Ok(())
+    // The tables that lead there are the process's, too.
+    let free_before = memory.free_pages();
+    let mapped = (grant.start..grant.start + grant.len)
+        .step_by(PAGE_SIZE)
+        .try_for_each(|phys| process.space.map_device(phys, memory));
+    process.public().add_pages((free_before - memory.free_pages()) as i64);
+    memory.publish();
+    mapped.map_err(|_| Error::NoMemory)
 }
 
 /// The core a process shall run on: the one asked for, or the one with the fewest processes, a

@@ -9,14 +9,14 @@ use ant_vm::image::ExtraFile;
 use ant_vm::machine::Machine;
 use ant_vm::paths;
 use anyhow::{Context, Result, ensure};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
 const VICTIM: &str = "/usr/lib/ant/apps/victim";
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
 /// A kernel whose servers are those of `tests/manifest.toml`.
-const KERNEL: &str = "/usr/lib/ant/ant-kernel-tests";
+pub const KERNEL: &str = "/usr/lib/ant/ant-kernel-tests";
 /// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
 const HPET: u64 = 0xfed0_0000;
 const HPET_ID: u64 = 0x8086_0001;
@@ -30,9 +30,11 @@ pub fn group() -> Group {
         .test("input_reaches_a_client", input_reaches_a_client)
         .test("input_reaches_whoever_serves", input_reaches_whoever_serves)
         .test("too_much_input_is_cut", too_much_input_is_cut)
+        .test("a_line_that_is_stuck", a_line_that_is_stuck)
         .test("input_reaches_a_core_that_polls", input_reaches_a_core_that_polls)
         .test("interrupts_reach_who_is_granted_them", interrupts_reach_who_is_granted_them)
         .test("device_memory_reaches_who_is_granted_it", device_memory_reaches_who_is_granted_it)
+        .test("device_memory_takes_tables", device_memory_takes_tables)
         .test("device_memory_goes_to_the_next", device_memory_goes_to_the_next)
         .test("ports_are_checked_one_by_one", ports_are_checked_one_by_one)
         .test("a_grant_that_makes_no_sense", a_grant_that_makes_no_sense)
@@ -40,6 +42,11 @@ pub fn group() -> Group {
 
 fn machine(machine: &mut Machine) {
     LINE.connect(machine);
+    with_test_kernel(machine);
+}
+
+/// Puts [`KERNEL`] into the guest.
+pub fn with_test_kernel(machine: &mut Machine) {
     // If there is none, the tests say so that need it.
     let content = std::fs::read(paths::test_kernel().join("ant-kernel")).unwrap_or_default();
     machine.files.push(ExtraFile { path: KERNEL.into(), mode: 0o644, content });
@@ -92,6 +99,31 @@ fn too_much_input_is_cut(guest: &TestGuest) -> Result<()> {
     await_heard(guest, &text[..RECEIVED_MAX])?;
     line.write_all(b"on it goes")?;
     await_heard(guest, "on it goes")
+}
+
+/// Who is connected to the line and does not read, stops it: writers are told, the server goes on.
+fn a_line_that_is_stuck(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let before = ant::server(guest, "serial")?;
+    let mut line = LINE.open()?;
+    let long = "x".repeat(1000);
+    for cpu in [1, 2] {
+        let say = format!("antctl run --cpu {cpu} -- say {long}");
+        guest.wait_until(&format!("{say} 2>&1 | grep -q '^say: Io$'"), SOON)?;
+    }
+    line.set_read_timeout(Some(Duration::from_millis(500)))?;
+    let mut heard = Vec::new();
+    // Until nothing more comes.
+    let _ = line.read_to_end(&mut heard);
+    ensure!(heard.contains(&b'x'), "nothing came");
+    answers(guest, "antctl run -- say and on it goes", 0, "")?;
+    let mut heard = Vec::new();
+    let _ = line.read_to_end(&mut heard);
+    let heard = String::from_utf8_lossy(&heard).into_owned();
+    ensure!(heard.ends_with("and on it goes\r\n"), "{heard:?}");
+    let after = ant::server(guest, "serial")?;
+    ensure!(after.generation == before.generation && after.state == "serves", "{after:?}");
+    Ok(())
 }
 
 fn input_reaches_a_core_that_polls(guest: &TestGuest) -> Result<()> {
@@ -171,6 +203,25 @@ fn device_memory_reaches_who_is_granted_it(guest: &TestGuest) -> Result<()> {
     expect(&output, 139, "page fault (read 0x7000fed00000)")?;
     sees_the_hpet(guest)?;
     ant::await_free_memory(guest, free)
+}
+
+/// The tables that lead there are memory of AnT's, and of the server's.
+fn device_memory_takes_tables(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    up_with_probe(guest)?;
+    // The last server that there is has ended for good: nothing else happens.
+    guest.wait_until("antctl server list | grep -q '^greedy  *given up'", SOON)?;
+    ant::await_server(guest, "probe", 1, SOON)?;
+    let free = ant::free_memory(guest)?;
+    answers(guest, "antctl server restart probe", 0, "probe was restarted")?;
+    ant::await_server(guest, "probe", 2, SOON)?;
+    ant::await_free_memory(guest, free)?;
+    // The same program, with and without.
+    let [with, without] = ["probe", "absent"].map(|name| ant::process_of(guest, name));
+    let kib = |memory: &str| memory.strip_suffix(" KiB").and_then(|text| text.parse::<u32>().ok());
+    let (with, without) = (with?.memory, without?.memory);
+    ensure!(kib(&with) == kib(&without).map(|kib| kib + 12), "{with} with, {without} without");
+    Ok(())
 }
 
 fn device_memory_goes_to_the_next(guest: &TestGuest) -> Result<()> {

@@ -7,6 +7,7 @@ mod figures;
 mod harness;
 mod interfaces;
 mod ipc;
+mod matrix;
 mod module;
 mod partition;
 mod programs;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Group> {
         servers::group(),
         interfaces::group(),
         restarts::group(),
+        matrix::group(),
         devices::group(),
         partition::group(),
         partition::two_cpus_group(),

@@ -29,6 +29,8 @@ pub fn group() -> Group {
         .test("ordinary_user", ordinary_user)
         .test("ordinary_user_is_kept_out", ordinary_user_is_kept_out)
         .test("ps_lists", ps_lists)
+        .test("ps_counts_memory", ps_counts_memory)
+        .test("programs_are_placed", programs_are_placed)
         .test("runs_on_the_named_cpu", runs_on_the_named_cpu)
         .test("three_at_once_on_three_cores", three_at_once_on_three_cores)
         .test("two_share_a_core", two_share_a_core)
@@ -267,11 +269,67 @@ fn ps_lists(guest: &TestGuest) -> Result<()> {
     let reader = ant::start_as(guest, "user", "--cpu 3 -- wc - /no/such");
     let process = ant::await_process(guest, "wc - /no/such", "in call")?;
     ensure!(process.cpu == 3 && process.user == "user", "{process:?}");
+    ensure!(process.restarts.is_none(), "programs are not restarted: {process:?}");
     let owner = guest.succeed(&format!("stat -c %U /proc/{}", process.proxy))?;
     ensure!(owner == "user\n", "the proxy is {owner}'s");
     reader.input("one\n");
     drop(reader);
     ant::await_idle(guest)
+}
+
+/// What a program takes is its own until it is somebody else's.
+fn ps_counts_memory(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    let memory = |command: &str| -> Result<u64> {
+        let found = ant::await_process(guest, command, "in call")?.memory;
+        let kib = found.strip_suffix(" KiB").with_context(|| found.clone())?;
+        Ok(kib.parse()?)
+    };
+    let server = ant::start(guest, "--cpu 2 -- victim serve victim");
+    ant::await_process(guest, "victim serve", "receiving")?;
+    let occupies = || ant::start(guest, "--cpu 3 -- victim call gate");
+    let caller = occupies();
+    let before = memory("victim serve")?;
+    server.input("\n");
+    expect(&caller.wait(LIMIT)?, 0, "gate: ")?;
+    for (pages, kib) in [(50, 200), (10, 40)] {
+        // Those that it had are free again.
+        answers(guest, &format!("antctl run -- victim call keep {pages}"), 0, "keep: ")?;
+        let caller = occupies();
+        let with_pages = memory("victim serve")?;
+        ensure!(with_pages == before + kib, "{with_pages} KiB with {pages} pages, {before} before");
+        server.input("\n");
+        expect(&caller.wait(LIMIT)?, 0, "gate: ")?;
+    }
+    drop(server);
+    ant::await_idle(guest)
+}
+
+/// Without `--cpu`, a program goes where the fewest processes are: not to the m-kernel's core, where
+/// the servers are.
+fn programs_are_placed(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    ant::await_idle(guest)?;
+    let mut programs = Vec::new();
+    for count in 1..=4 {
+        programs.push(ant::start(guest, "-- wc"));
+        ant::await_processes(guest, count, "wc", "in call")?;
+    }
+    let cpus = |guest| -> Result<Vec<u32>> {
+        let mut cpus: Vec<u32> = ant::processes(guest)?.iter().map(|process| process.cpu).collect();
+        cpus.sort_unstable();
+        Ok(cpus)
+    };
+    ensure!(cpus(guest)? == [2, 2, 3, 3], "{:?}", ant::processes(guest)?);
+    drop(programs);
+    ant::await_idle(guest)?;
+    // Whoever chose a core counts there.
+    let _chose = [1, 2, 3].map(|_| ant::start(guest, "--cpu 2 -- wc"));
+    ant::await_processes(guest, 3, "wc", "in call")?;
+    let _placed = ant::start(guest, "-- wc");
+    ant::await_processes(guest, 4, "wc", "in call")?;
+    ensure!(cpus(guest)? == [2, 2, 2, 3], "{:?}", ant::processes(guest)?);
+    Ok(())
 }
 
 fn runs_on_the_named_cpu(guest: &TestGuest) -> Result<()> {

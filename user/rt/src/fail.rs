@@ -15,6 +15,18 @@ pub fn read_nothing() {
     unsafe { asm!("mov al, [{at}]", at = in(reg) 0x10u64, out("al") _) }
 }
 
+/// Reads at an address that this process has lost.
+pub fn read_at(address: u64) {
+    // SAFETY: none; the process is meant to fault.
+    unsafe { asm!("mov al, [{at}]", at = in(reg) address, out("al") _) }
+}
+
+/// Writes at an address that this process has lost, or may only read.
+pub fn write_at(address: u64) {
+    // SAFETY: none; the process is meant to fault.
+    unsafe { asm!("mov byte ptr [{at}], 1", at = in(reg) address) }
+}
+
 /// Writes to the program's own text.
 pub fn write_text() {
     // SAFETY: none; the process is meant to fault.

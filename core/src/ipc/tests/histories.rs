@@ -264,8 +264,17 @@ fn live_twice(cores: u8, steps: &[Step]) {
     other.finish();
 }
 
+/// Histories for each test, unless `PROPTEST_CASES` says how many: each is long.
+const CASES: u32 = 150;
+
+fn config() -> ProptestConfig {
+    let told = std::env::var_os("PROPTEST_CASES").is_some();
+    let usual = ProptestConfig::default();
+    if told { usual } else { ProptestConfig { cases: CASES, ..usual } }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn on_one_core(steps in history()) {

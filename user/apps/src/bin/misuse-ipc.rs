@@ -2,7 +2,7 @@
 //! answer must be an error, and nothing else may happen.
 //!
 //! `misuse-ipc serve HOW` is a server that does not do what it should; the other process is
-//! `misuse-ipc call` or `misuse-ipc lend`.
+//! `misuse-ipc call`, `fetch`, `lend`, `look` or `touch given`.
 #![no_std]
 #![no_main]
 
@@ -11,7 +11,7 @@ use ant_abi::ipc::{BATCH_MAX, NOTIFY_ENDED, SENDS_MAX, Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
 use ant_api_name::Name;
 use ant_rt::ica::Pages;
-use ant_rt::ipc::{self, Batch, Handle, Message, OnRestart, Received, Timeout};
+use ant_rt::ipc::{self, Batch, Handle, Message, OnRestart, Received, Timeout, Token};
 use ant_rt::{Args, ant, device, eprintln, fail, init_calls, linux, println};
 
 ant_rt::program!(main);
@@ -42,13 +42,17 @@ fn main(args: Args) -> i32 {
         "wait" => wait(),
         "privileged" => privileged(),
         "port" => Ok(println!("port: {:?}", device::port_read(NO_PORT))),
+        "touch" => touch(args.text(2).unwrap_or("")),
         "serve" => serve(args.text(2).unwrap_or("")),
         "call" => call(),
+        "fetch" => fetch(),
         "lend" => lend(),
+        "look" => look(),
         _ => {
             eprintln!(
                 "usage: misuse-ipc handle|token|pages|queue|full|names|batch|bits|endpoint|receive|\
-                 wait|privileged|port|call|lend|serve silent|twice|dying"
+                 wait|privileged|port|call|fetch|lend|look|touch freed|queued|given|\
+                 serve silent|twice|dying|batch|limit|keep|write|late"
             );
             return 2;
         }
@@ -91,7 +95,7 @@ fn token() -> Result<bool, Error> {
 fn pages() -> Result<bool, Error> {
     let own = ipc::open_endpoint()?;
     let kept = Pages::alloc(2)?;
-    let first = ((kept.as_slice().as_ptr() as u64 - ant_abi::layout::ICA_START) / 4096) as u32;
+    let first = ((address(&kept) - ant_abi::layout::ICA_START) / 4096) as u32;
     let last = ICA_PAGES as u32 - 1;
     let lca = ((ant::lca_get()?.virt - ant_abi::layout::ICA_START) / 4096) as u32;
     let wrong = [
@@ -174,13 +178,18 @@ fn endpoint() -> Result<bool, Error> {
     Ok(println!("endpoint: {:?}", ipc::open_endpoint()))
 }
 
-/// Receives without an endpoint, then where nothing comes.
+/// Receives without an endpoint, then where nothing comes, then without waiting.
 fn receive() -> Result<bool, Error> {
     let without = ipc::receive(PATIENCE).map(drop);
     let good = println!("receive: {without:?}");
-    ipc::open_endpoint()?;
-    let nothing = ipc::receive(PATIENCE).map(drop);
-    Ok(good & println!("receive: {nothing:?}"))
+    let own = ipc::open_endpoint()?;
+    for timeout in [PATIENCE, Timeout::NOW] {
+        let nothing = ipc::receive(timeout).map(drop);
+        println!("receive: {nothing:?}");
+    }
+    ipc::send(own, &mut Message::default())?;
+    let something = ipc::receive(Timeout::NOW).map(drop);
+    Ok(good & println!("receive: {something:?}"))
 }
 
 /// Receives where nothing comes, for so long that it can be moved meanwhile.
@@ -204,10 +213,37 @@ fn privileged() -> Result<bool, Error> {
     Ok(results.iter().all(|result| println!("privileged: {result:?}")))
 }
 
+/// Touches a page that was its own, and that the processor may still know as such.
+fn touch(how: &str) -> Result<bool, Error> {
+    let mut page = Pages::alloc(1)?;
+    page.as_mut_slice().fill(7);
+    let address = address(&page);
+    match how {
+        "freed" => drop(page),
+        "queued" => {
+            let own = ipc::open_endpoint()?;
+            ipc::send(own, &mut Message::default().with_pages(page.hand_over()))?;
+        }
+        "given" => {
+            let server = ant_api_name::wait_for(Name::new(NAME)?, WAIT_MS)?;
+            let mut message = Message::default().with_pages(page.hand_over());
+            ipc::call(server, &mut message, PATIENCE, OnRestart::Fail)?;
+        }
+        _ => return Err(Error::Invalid),
+    }
+    println!("touch: at {address:#x}");
+    fail::read_at(address);
+    Ok(false)
+}
+
 /// Takes one request, and does not do with it what it should.
 fn serve(how: &str) -> Result<bool, Error> {
-    ant_api_name::register(Name::new(NAME)?, ipc::open_endpoint()?)?;
+    let own = ipc::open_endpoint()?;
+    ant_api_name::register(Name::new(NAME)?, own)?;
     let Received::Call(mut request) = ipc::receive(Timeout::ms(WAIT_MS))? else { return Ok(false) };
+    // Where its caller's pages are, in every process.
+    let address = request.words[0];
+    let pages = request.take_pages();
     let Some(token) = request.take_token() else { return Ok(false) };
     match how {
         "silent" => {
@@ -222,12 +258,50 @@ fn serve(how: &str) -> Result<bool, Error> {
             let second = ipc::reply(again, &mut Message::default());
             Ok(println!("serve: first {first:?}, second {second:?}"))
         }
+        "batch" => batch_of_replies(own, token),
+        "limit" => {
+            let again = fail::copy_token(&token);
+            let then = ipc::reply_receive(Some(token), &mut Message::default(), PATIENCE).map(drop);
+            let late = ipc::reply(again, &mut Message::default());
+            Ok(println!("serve: then {then:?}, again {late:?}"))
+        }
+        "keep" => {
+            let pages = pages.ok_or(Error::Fault)?;
+            let then = ipc::reply_receive(Some(token), &mut Message::default(), PATIENCE).map(drop);
+            let kept = pages.as_slice().iter().all(|&byte| byte == 7);
+            Ok(println!("serve: then {then:?}, kept: {kept}"))
+        }
+        "write" => {
+            // It may read them, and has.
+            fail::read_at(address);
+            println!("serve: at {address:#x}");
+            fail::write_at(address);
+            Ok(false)
+        }
+        "late" => {
+            fail::write_at(address);
+            ipc::reply(token, &mut Message::default())?;
+            println!("serve: at {address:#x}");
+            fail::write_at(address);
+            Ok(false)
+        }
         _ => {
             // Its caller must learn of its end.
             fail::read_nothing();
             Ok(false)
         }
     }
+}
+
+/// Replies with a page, and a second time in the same batch; the second page stays its own.
+fn batch_of_replies(own: Handle, token: Token) -> Result<bool, Error> {
+    let page = || Pages::alloc(1).map(|page| Message::default().with_pages(page.hand_over()));
+    let mut batch = Batch::new();
+    batch.reply(fail::copy_token(&token), page()?)?;
+    batch.reply(token, page()?)?;
+    batch.send(own, page()?)?;
+    let results = batch.run()?;
+    Ok(results.iter().enumerate().all(|(n, result)| println!("serve: {n}: {result:?}")))
 }
 
 /// Calls such a server, twice.
@@ -240,15 +314,39 @@ fn call() -> Result<bool, Error> {
     Ok(good)
 }
 
+/// Calls such a server once, and says whether pages came with the reply.
+fn fetch() -> Result<bool, Error> {
+    let server = ant_api_name::wait_for(Name::new(NAME)?, WAIT_MS)?;
+    let pages = call_empty(server)?.take_pages();
+    Ok(println!("fetch: pages: {}", pages.is_some()))
+}
+
+/// Lends such a server a page to read, which must be as it was.
+fn look() -> Result<bool, Error> {
+    let server = ant_api_name::wait_for(Name::new(NAME)?, WAIT_MS)?;
+    let mut page = Pages::alloc(1)?;
+    page.as_mut_slice().fill(7);
+    let mut message = Message::new([address(&page), 0, 0, 0]).with_pages(page.lend_read());
+    let called = ipc::call(server, &mut message, PATIENCE, OnRestart::Fail).map(drop);
+    let same = page.as_slice().iter().all(|&byte| byte == 7);
+    Ok(println!("look: {called:?}, as it was: {same}"))
+}
+
 /// Lends such a server pages, which must be back.
 fn lend() -> Result<bool, Error> {
     let server = ant_api_name::wait_for(Name::new(NAME)?, WAIT_MS)?;
     let mut pages = Pages::alloc(1)?;
-    let mut message = Message::default().with_pages(pages.lend_write());
+    let message = Message::new([address(&pages), 0, 0, 0]);
+    let mut message = message.with_pages(pages.lend_write());
     let called = ipc::call(server, &mut message, PATIENCE, OnRestart::Fail).map(drop);
     pages.as_mut_slice().fill(7);
     let back = pages.as_slice().iter().all(|&byte| byte == 7);
     Ok(println!("lend: {called:?}, back: {back}"))
+}
+
+/// Where pages are.
+fn address(pages: &Pages) -> u64 {
+    pages.as_slice().as_ptr() as u64
 }
 
 fn call_empty(handle: Handle) -> Result<ipc::Reply, ipc::CallError> {

@@ -1,0 +1,202 @@
+//! A server ends, whatever it is at: what its clients are told, and that it comes back whole.
+//!
+//! Each test is a row: what the server is at, and in which ways it is ended there. Each way is gone
+//! twice: with the client beside the server and on another core, once on a p-kernel's core and once on
+//! the m-kernel's. The server is `victim`, which is not watched here: only the test ends it.
+//!
+//! | the server                        | kill | restart | fault | exit |
+//! |-----------------------------------|------|---------|-------|------|
+//! | receives                          |  x   |    x    |       |      |
+//! | has just taken a request          |      |         |   x   |  x   |
+//! | has a request and computes        |  x   |    x    |       |      |
+//! | has a request and sleeps          |  x   |    x    |       |      |
+//! | calls another that serves it      |  x   |    x    |   x   |  x   |
+//! | calls another that is busy        |  x   |    x    |       |      |
+//! | calls another that is not there   |  x   |    x    |       |      |
+//! | the same, with a page lent along  |  x   |    x    |   x   |      |
+//! | has a page lent to it to write    |  x   |    x    |   x   |  x   |
+//! | has a page lent to it to read     |  x   |    x    |   x   |  x   |
+//! | keeps pages handed over to it     |  x   |    x    |   x   |  x   |
+//! | shares a page                     |  x   |    x    |   x   |  x   |
+//! | has put requests aside            |  x   |    x    |   x   |  x   |
+//! | has messages and bits unread      |  x   |    x    |   x   |  x   |
+//! | asks the m-kernel for pages       |  x   |    x    |       |      |
+//! | is about to go to another core    |  x   |    x    |   x   |  x   |
+//!
+//! Where a process waits or computes without end, it cannot fault. Below the table are those that are
+//! starting or being replaced. How a server is found that does not answer, and what becomes of one that
+//! keeps ending, is in `servers`.
+
+mod cell;
+mod change;
+
+use crate::ant::{self, answers};
+use crate::group::Group;
+use crate::groups::devices;
+use crate::guest::TestGuest;
+use anyhow::{Result, ensure};
+use cell::{Cell, End, Helper, Row, SOON, kill};
+
+use End::{Exit, Fault, Kill, Restart};
+
+const ALL: &[End] = &[Kill, Restart, Fault, Exit];
+/// Where a process does not go on by itself.
+const FROM_OUTSIDE: &[End] = &[Kill, Restart];
+
+pub fn group() -> Group {
+    let group = Group::new("matrix")
+        .machine(devices::with_test_kernel)
+        .test("receives", |guest| RECEIVES.run(guest))
+        .test("has_just_taken_a_request", |guest| TAKES.run(guest))
+        .test("computes", |guest| COMPUTES.run(guest))
+        .test("sleeps", |guest| SLEEPS.run(guest))
+        .test("calls", |guest| CALLS.run(guest))
+        .test("calls_one_that_is_busy", |guest| CALLS_A_BUSY_ONE.run(guest))
+        .test("calls_one_that_is_not_there", calls_one_that_is_not_there)
+        .test("lends_a_page_along", |guest| LENDS.run(guest))
+        .test("has_a_loan_to_write", |guest| HAS_A_LOAN_TO_WRITE.run(guest))
+        .test("has_a_loan_to_read", |guest| HAS_A_LOAN_TO_READ.run(guest))
+        .test("keeps_pages", |guest| KEEPS_PAGES.run(guest))
+        .test("shares_a_page", |guest| SHARES.run(guest))
+        .test("has_put_requests_aside", |guest| HAS_PUT_ASIDE.run(guest))
+        .test("has_messages_unread", has_messages_unread)
+        .test("asks_the_m_kernel", |guest| ASKS.run(guest))
+        .test("is_about_to_move", is_about_to_move);
+    change::add_to(group)
+}
+
+const RECEIVES: Row =
+    Row { at: "receiving", request: "", says: "", helper: Helper::None, ends: FROM_OUTSIDE };
+
+/// Who asks it to is another client.
+const TAKES: Row = Row { ends: &[Fault, Exit], ..RECEIVES };
+
+const COMPUTES: Row = Row {
+    at: "running",
+    request: "spin",
+    says: "spin: PeerRestarted { generation: NEW }\n",
+    helper: Helper::None,
+    ends: FROM_OUTSIDE,
+};
+
+const SLEEPS: Row = Row {
+    at: "sleeping",
+    request: "sleep 3600000",
+    says: "sleep: PeerRestarted { generation: NEW }\n",
+    helper: Helper::None,
+    ends: FROM_OUTSIDE,
+};
+
+const CALLS: Row = Row {
+    at: "calling",
+    request: "sleep 0 pass",
+    says: "sleep: PeerRestarted { generation: NEW }\n",
+    helper: Helper::Serves,
+    ends: ALL,
+};
+
+const CALLS_A_BUSY_ONE: Row = Row { helper: Helper::IsBusy, ends: FROM_OUTSIDE, ..CALLS };
+
+const CALLS_AN_ABSENT_ONE: Row = Row {
+    request: "pass-absent",
+    says: "pass-absent: PeerRestarted { generation: NEW }\n",
+    helper: Helper::None,
+    ends: FROM_OUTSIDE,
+    ..CALLS
+};
+
+const LENDS: Row = Row { request: "sleep 0 pass-lent", ends: &[Kill, Restart, Fault], ..CALLS };
+
+const HAS_A_LOAN_TO_WRITE: Row = Row {
+    request: "borrow 0 pass",
+    // What it has written is there; the page is the client's again, and nobody else writes it.
+    says: "borrow: PeerRestarted { generation: NEW }\nborrow: [1, 2], later [9, 2]\n",
+    ..CALLS
+};
+
+const HAS_A_LOAN_TO_READ: Row = Row {
+    request: "look 0 pass",
+    says: "look: PeerRestarted { generation: NEW }\nlook: as it was: true\n",
+    ..CALLS
+};
+
+const KEEPS_PAGES: Row = Row {
+    request: "keep 50",
+    // Its client is served before the server ends.
+    says: "keep: 50 0, generation OLD\n",
+    ends: ALL,
+    ..RECEIVES
+};
+
+const SHARES: Row = Row {
+    request: "share",
+    // The page is the client's, now and when the server has ended.
+    says: "share: 6 0, generation OLD\nshare: 6, then 7\n",
+    ends: ALL,
+    ..RECEIVES
+};
+
+const HAS_PUT_ASIDE: Row = Row {
+    request: "borrow 0 aside",
+    says: "borrow: PeerRestarted { generation: NEW }\nborrow: [1, 2], later [9, 2]\n",
+    ends: ALL,
+    ..RECEIVES
+};
+
+const ASKS: Row = Row {
+    // It asks, runs, asks: it is somewhere there.
+    at: "",
+    request: "churn",
+    says: "churn: PeerRestarted { generation: NEW }\n",
+    helper: Helper::None,
+    ends: &[Kill, Restart, Kill, Restart, Kill],
+};
+
+fn calls_one_that_is_not_there(guest: &TestGuest) -> Result<()> {
+    cell::up(guest)?;
+    // The second time it stays away for an hour.
+    for state in ["serves", "waits"] {
+        kill(guest, "absent")?;
+        guest.wait_until(&format!("antctl server list | grep -q '^absent  *{state}'"), SOON)?;
+    }
+    answers(guest, "antctl run -- victim at absent try count", 0, "count: TimedOut\n")?;
+    CALLS_AN_ABSENT_ONE.run(guest)?;
+    answers(guest, "antctl server restart absent", 0, "absent was restarted")?;
+    ant::await_server(guest, "absent", 3, SOON)?;
+    // Who has ended does not call any more, nor who did not want to wait so long.
+    answers(guest, "antctl run -- victim call pass-absent", 0, "pass-absent: 1 0, ")
+}
+
+/// Three messages, each with a page, and two bits; with somebody who waits.
+fn has_messages_unread(guest: &TestGuest) -> Result<()> {
+    CALLS.run_with(
+        guest,
+        |cell| {
+            let words = format!("--cpu {} -- victim send 3", cell.client_cpu);
+            answers(guest, &format!("antctl run {words}"), 0, "send: Ok(()), notify: Ok(())\n")
+        },
+        // Messages were the old one's, bits are for whoever receives there.
+        |cell| {
+            let said = format!("told: 0 5, generation {}\n", cell.new_generation());
+            answers(guest, "antctl run -- victim call told", 0, &said)
+        },
+    )
+}
+
+/// It cannot go before its call has returned; where it was to go, it is started again.
+fn is_about_to_move(guest: &TestGuest) -> Result<()> {
+    let elsewhere = |cell: &Cell| if cell.server_cpu == 3 { 2 } else { 3 };
+    CALLS.run_with(
+        guest,
+        |cell| {
+            let (pid, cpu) = (cell.pid(), elsewhere(cell));
+            let said = format!("process {pid} goes to CPU {cpu}");
+            answers(guest, &format!("antctl move {pid} {cpu}"), 0, &said)
+        },
+        |cell| {
+            let cpu = ant::process_of(guest, "probe")?.cpu;
+            ensure!(cpu == elsewhere(cell), "it is started on CPU {cpu}");
+            Ok(())
+        },
+    )
+}
