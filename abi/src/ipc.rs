@@ -216,6 +216,10 @@ pub const OPERATION_NOTIFY: u32 = 1;
 /// `IpcOperation::kind`: as `IPC_REPLY`; the token is in `target`.
 pub const OPERATION_REPLY: u32 = 2;
 
+/// Badges of handles to the name service: of a program, this bit and its process id; of a server, its
+/// number in the manifest.
+pub const BADGE_PROGRAM: u64 = 1 << 31;
+
 /// `DeviceGrant::kind`: `len` I/O ports from `start` on.
 pub const GRANT_PORTS: u32 = 0;
 /// `DeviceGrant::kind`: `len` bytes of device memory at physical address `start`, both multiples of

@@ -5,6 +5,9 @@
 //! before are there after, one that was about to be registered is or is not, and a name never stands
 //! for another owner's handle.
 //!
+//! A server's name is a server's: a program cannot take it, not even when nobody serves under it, and
+//! has to give one up that a server wants.
+//!
 //! Neighbours: [`state`](crate::state), which says what a kill leaves. Deliberately absent: messages,
 //! and what a name looks like (three words).
 
@@ -45,6 +48,9 @@ pub trait Outside: Words {
 
     /// Whether what a handle goes to is gone for good.
     fn is_dead(&self, handle: Self::Handle) -> bool;
+
+    /// Whether an owner is a server.
+    fn is_server(&self, owner: u64) -> bool;
 }
 
 /// A name and what it stands for.
@@ -104,17 +110,14 @@ impl<O: Outside> Names<O> {
 
     /// What a name stands for.
     pub fn lookup(&mut self, name: Name) -> Option<O::Handle> {
-        let slot = self.find(name)?;
-        self.remove_if_dead(slot);
-        self.entries[slot].map(|entry| entry.handle)
+        let entry = self.entries[self.find(name)?]?;
+        (!self.outside.is_dead(entry.handle)).then_some(entry.handle)
     }
 
-    /// Name number `index`. Who begins at the beginning finds no names of the dead.
-    pub fn name(&mut self, index: usize) -> Option<Name> {
-        if index == 0 {
-            self.remove_dead();
-        }
-        self.entries.iter().flatten().nth(index).map(|entry| entry.name)
+    /// Name number `index` of the living.
+    pub fn name(&self, index: usize) -> Option<Name> {
+        let living = |entry: &&Entry<O::Handle>| !self.outside.is_dead(entry.handle);
+        self.entries.iter().flatten().filter(living).nth(index).map(|entry| entry.name)
     }
 
     /// The slot that has this name and this owner, or a free one.
@@ -124,13 +127,13 @@ impl<O: Outside> Names<O> {
                 return Ok(slot);
             }
             // With the new owner's handle, the name must not still be the old one's.
-            self.remove_if_dead(slot);
-            if self.entries[slot].is_some() {
+            if !self.can_take(slot, owner) {
                 return Err(Error::Busy);
             }
+            self.remove(slot);
         }
         if self.entries.iter().all(Option::is_some) || self.owned_by(owner) >= NAMES_EACH {
-            self.remove_dead();
+            self.remove_dead(owner);
         }
         if self.owned_by(owner) >= NAMES_EACH {
             return Err(Error::OverQuota);
@@ -146,19 +149,34 @@ impl<O: Outside> Names<O> {
         self.entries.iter().flatten().filter(|entry| entry.owner == owner).count()
     }
 
-    fn remove_dead(&mut self) {
-        (0..NAMES).for_each(|slot| self.remove_if_dead(slot));
+    /// Whether a slot's name can be this owner's, which it is not.
+    fn can_take(&self, slot: usize, owner: u64) -> bool {
+        self.entries[slot].is_none_or(|entry| {
+            let ranks = [self.outside.is_server(owner), self.outside.is_server(entry.owner)];
+            match ranks {
+                [true, false] => true,
+                [false, true] => false,
+                _ => self.outside.is_dead(entry.handle),
+            }
+        })
     }
 
-    fn remove_if_dead(&mut self, slot: usize) {
-        if let Some(entry) = self.entries[slot]
-            && self.outside.is_dead(entry.handle)
-        {
-            self.entries[slot] = None;
-            self.outside.store(slot * SLOT, 0);
-            self.outside.forget(slot);
-            self.outside.close(entry.handle);
+    /// Removes the names of the dead that are nobody's any more, and those that were this owner's.
+    fn remove_dead(&mut self, owner: u64) {
+        for slot in 0..NAMES {
+            let Some(entry) = self.entries[slot] else { continue };
+            let is_kept = self.outside.is_server(entry.owner) && entry.owner != owner;
+            if !is_kept && self.outside.is_dead(entry.handle) {
+                self.remove(slot);
+            }
         }
+    }
+
+    fn remove(&mut self, slot: usize) {
+        let Some(entry) = self.entries[slot].take() else { return };
+        self.outside.store(slot * SLOT, 0);
+        self.outside.forget(slot);
+        self.outside.close(entry.handle);
     }
 
     /// The name in a slot of the state pages, and its owner.

@@ -21,11 +21,11 @@ use watch::Watcher;
 pub use doomed::Doomed;
 pub use watch::Watch;
 
-/// How long a process has to say that it is ready.
+/// How long a process has to serve, or, if it is to take another's place, to be ready, and then to
+/// serve.
 pub const START_US: u64 = 2_000_000;
-/// Whatever happens, an order is answered by then: the old process has had as long to end as the new
-/// one to be ready.
-pub const ANSWER_US: u64 = 2 * START_US;
+/// Whatever happens, an order is answered by then.
+pub const ANSWER_US: u64 = 3 * START_US;
 
 /// The machine around a [`Life`]. `P` is a program, `T` a process that waits for its turn.
 pub trait Outside<P, T> {
@@ -44,7 +44,7 @@ pub trait Outside<P, T> {
     fn bind(&mut self, pid: u32) -> Result<u32, Error>;
     /// Grants the devices to the process that is bound, when nobody else has them.
     fn grant(&mut self, pid: u32) -> Result<(), Error>;
-    /// Lets a process begin to serve.
+    /// Lets a process begin. It shows that it lives as soon as it serves.
     fn welcome(&mut self, turn: T, generation: u32);
     /// Tells a process that it has no turn.
     fn refuse(&mut self, turn: T);
@@ -72,7 +72,7 @@ pub enum Note {
 pub enum Cause {
     /// By itself, or somebody has ended it.
     Itself,
-    /// It was not ready in time.
+    /// It did not serve in time.
     NotReady,
     /// It has not shown that it lives.
     NoAnswer,
@@ -82,15 +82,33 @@ pub enum Cause {
     Successor,
 }
 
+/// What becomes of a server when its process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// What its policy says.
+    Judge,
+    /// It is started again at once.
+    Again,
+    /// It stays given up.
+    GivenUp,
+}
+
+/// What a process brings that is to take a server's place, once it serves.
+struct Change<P> {
+    program: P,
+    /// The server was given up before.
+    was_given_up: bool,
+}
+
 enum State<P, T> {
-    /// Its process runs and is not ready yet.
-    Starting { pid: u32, until: u64 },
+    /// Its process runs and does not serve yet.
+    Starting { pid: u32, until: u64, change: Option<Change<P>> },
     /// It serves.
     Serves { pid: u32 },
     /// Process `pid` is ready and bound, and serves as soon as `old` has ended.
     TakesOver { pid: u32, turn: T, program: P, old: u32, until: u64 },
     /// It was made to end.
-    Ends { pid: u32, cause: Cause },
+    Ends { pid: u32, cause: Cause, next: Next },
     /// It has ended, and is started again.
     Waits { at: u64 },
     /// It has ended too often, and its endpoint is closed.
@@ -152,7 +170,6 @@ impl<P, T> Life<P, T> {
     pub fn advance(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
         match &mut self.state {
             State::Starting { until, .. } if *until <= now => {
-                self.settle(Err(Error::TimedOut));
                 self.end(outside, Cause::NotReady, now);
             }
             State::TakesOver { old, until, .. } if *until <= now => {
@@ -175,10 +192,13 @@ impl<P, T> Life<P, T> {
         }
     }
 
-    /// It has shown that it lives.
+    /// It has shown that it lives: it serves. Whoever had the endpoint before has ended, and what it has
+    /// shown was told before that.
     pub fn show_life(&mut self, now: u64) {
-        if matches!(self.state, State::Serves { .. }) {
-            self.watch.lives(now);
+        match &self.state {
+            State::Serves { .. } => self.watch.lives(now),
+            State::Starting { .. } => self.serve(now),
+            _ => {}
         }
     }
 
@@ -186,7 +206,7 @@ impl<P, T> Life<P, T> {
     pub fn ready(&mut self, outside: &mut impl Outside<P, T>, pid: u32, turn: T, now: u64) {
         match self.state {
             State::Starting { pid: starting, .. } if starting == pid => {
-                self.serve(outside, pid, turn, now);
+                outside.welcome(turn, self.generation);
             }
             _ if self.is_trial(pid) => self.trial_ready(outside, pid, turn, now),
             _ => outside.refuse(turn),
@@ -195,24 +215,29 @@ impl<P, T> Life<P, T> {
 
     /// One of its processes has ended.
     pub fn ended(&mut self, outside: &mut impl Outside<P, T>, pid: u32, now: u64) {
-        let cause = match self.state {
-            State::TakesOver { old, .. } if old == pid => return self.take_over(outside, now),
-            State::TakesOver { pid: new, .. } if new == pid => {
+        let (cause, next) = match &self.state {
+            &State::TakesOver { old, .. } if old == pid => return self.take_over(outside, now),
+            &State::TakesOver { pid: new, .. } if new == pid => {
                 outside.note(Note::Ended(Cause::Successor));
                 return self.lose_successor(outside, Error::PeerGone);
             }
             _ if self.is_trial(pid) => return self.fail_trial(outside, Error::PeerGone),
-            State::Ends { cause, .. } => cause,
-            _ => Cause::Itself,
+            &State::Ends { cause, next, .. } => (cause, next),
+            state => (Cause::Itself, state.next_after(Cause::Itself)),
         };
         self.fail_trial(outside, Error::PeerRestarted);
         self.down_since.get_or_insert(now);
         if cause != Cause::Successor {
             outside.note(Note::Ended(cause));
         }
-        match cause {
-            Cause::Ordered => self.wait_until(now),
-            _ => self.judge(outside, now),
+        if cause != Cause::Ordered {
+            let late = cause == Cause::NotReady;
+            self.settle(Err(if late { Error::TimedOut } else { Error::PeerGone }));
+        }
+        match next {
+            Next::Judge => self.judge(outside, now),
+            Next::Again => self.wait_until(now),
+            Next::GivenUp => self.give_up(outside),
         }
     }
 
@@ -311,7 +336,9 @@ impl<P, T> Life<P, T> {
 
     fn start(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
         match self.try_start(outside) {
-            Ok(pid) => self.state = State::Starting { pid, until: now + START_US },
+            Ok(pid) => {
+                self.state = State::Starting { pid, until: now + START_US, change: None };
+            }
             Err(error) => {
                 outside.note(Note::NotStarted(error));
                 self.settle(Err(error));
@@ -337,10 +364,16 @@ impl<P, T> Life<P, T> {
         Ok(())
     }
 
-    /// A process that is bound and has the devices begins to serve.
-    fn serve(&mut self, outside: &mut impl Outside<P, T>, pid: u32, turn: T, now: u64) {
-        outside.welcome(turn, self.generation);
-        self.state = State::Serves { pid };
+    /// Its process serves; what that brings with it is the server's from now on.
+    fn serve(&mut self, now: u64) {
+        let Some(pid) = self.pid() else { return };
+        let before = core::mem::replace(&mut self.state, State::Serves { pid });
+        if let State::Starting { change: Some(Change { program, was_given_up }), .. } = before {
+            self.program = program;
+            if was_given_up {
+                self.history = History::new();
+            }
+        }
         self.watch.lives(now);
         if let Some(since) = self.down_since.take() {
             self.restart_us = Some(now.saturating_sub(since));
@@ -353,13 +386,12 @@ impl<P, T> Life<P, T> {
         let Some(pid) = self.pid() else { return };
         self.watch.stop();
         self.down_since.get_or_insert(now);
-        self.state = State::Ends { pid, cause };
+        self.state = State::Ends { pid, cause, next: self.state.next_after(cause) };
         outside.kill(pid);
     }
 
     /// What its policy says to an end that nobody wanted.
     fn judge(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
-        self.settle(Err(Error::PeerGone));
         match self.history.ended(self.policy, now) {
             Verdict::Again { at } => self.wait_until(at),
             Verdict::GiveUp => self.give_up(outside),
@@ -393,6 +425,21 @@ impl<P, T> Life<P, T> {
     fn order_deadline(&self) -> u64 {
         let order = self.order.as_ref().filter(|order| order.result.is_none());
         order.map_or(u64::MAX, |order| order.until)
+    }
+}
+
+impl<P, T> State<P, T> {
+    /// What follows when its process ends for this cause.
+    fn next_after(&self, cause: Cause) -> Next {
+        match self {
+            State::Starting { change: Some(Change { was_given_up: true, .. }), .. } => {
+                Next::GivenUp
+            }
+            // The server has its program still.
+            State::Starting { change: Some(_), .. } => Next::Again,
+            _ if cause == Cause::Ordered => Next::Again,
+            _ => Next::Judge,
+        }
     }
 }
 

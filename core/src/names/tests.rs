@@ -19,6 +19,9 @@ const fn endpoint(owner: u64, number: u64) -> u64 {
     owner << 32 | number
 }
 
+/// Owners from here on are servers.
+const SERVERS: u64 = 1 << 20;
+
 const fn name(number: u64) -> Name {
     [number, 0, 1]
 }
@@ -89,6 +92,10 @@ impl Outside for World {
 
     fn is_dead(&self, handle: u64) -> bool {
         self.left.borrow().dead.contains(&owner_of(handle))
+    }
+
+    fn is_server(&self, owner: u64) -> bool {
+        owner >= SERVERS
     }
 }
 
@@ -167,6 +174,24 @@ fn a_name_of_the_dead_is_anybodys() {
     assert_eq!(names.lookup(name(2)), None);
     assert_eq!(names.name(0), Some(name(1)));
     assert_eq!(names.name(1), None);
+    names.check();
+}
+
+#[test]
+fn a_servers_name_is_a_servers() {
+    let (server, other) = (SERVERS, SERVERS + 1);
+    let mut names = fresh();
+    names.registers(name(1), endpoint(server, 1)).unwrap();
+    names.outside.left.borrow_mut().dead.insert(server);
+    // Nobody serves, and nobody else is taken for it.
+    assert_eq!(names.lookup(name(1)), None);
+    assert_eq!(names.name(0), None);
+    assert_eq!(names.registers(name(1), endpoint(1, 1)), Err(Error::Busy));
+    assert_eq!(names.registers(name(1), endpoint(other, 1)), Ok(()));
+    // Who was there before does not keep it.
+    names.registers(name(2), endpoint(1, 1)).unwrap();
+    assert_eq!(names.registers(name(2), endpoint(other, 1)), Ok(()));
+    assert_eq!(names.lookup(name(2)), Some(endpoint(other, 1)));
     names.check();
 }
 
@@ -264,7 +289,8 @@ proptest! {
     fn a_kill_loses_no_name(events in events()) {
         let mut names = fresh();
         // Whose life it is: who has died comes back as somebody else.
-        let mut lives: BTreeMap<u64, u64> = (1..7).map(|owner| (owner, owner)).collect();
+        let rank = |owner: u64| if owner > 4 { SERVERS } else { 0 };
+        let mut lives: BTreeMap<u64, u64> = (1..7).map(|owner| (owner, rank(owner) + owner)).collect();
         for (number, event) in (0..).zip(events) {
             let before = names.living();
             let mut registered = None;
@@ -289,7 +315,7 @@ proptest! {
                 }
                 Event::Dies(owner) => {
                     names.outside.left.borrow_mut().dead.insert(lives[&owner]);
-                    lives.insert(owner, 100 + number);
+                    lives.insert(owner, rank(owner) + 100 + number);
                 }
                 Event::Refuses(refuses) => names.outside.left.borrow_mut().refuses = refuses,
             }
@@ -304,7 +330,10 @@ proptest! {
                 // Who registers asks again, and is told the same.
                 if let Some((name, endpoint, result)) = registered {
                     let found = successor.living().get(&name).copied();
-                    prop_assert!([before.get(&name), Some(&endpoint)].contains(&found.as_ref()));
+                    let is_found = [before.get(&name), Some(&endpoint)].contains(&found.as_ref());
+                    // A program has to give it up before a server has it.
+                    let passes_on = found.is_none() && owner_of(endpoint) >= SERVERS;
+                    prop_assert!(is_found || passes_on);
                     prop_assert_eq!(successor.registers(name, endpoint), result);
                 }
                 prop_assert_eq!(successor.living(), after.clone());

@@ -3,13 +3,12 @@
 //! The new process is started beside the old one, if there is one, and runs until it is ready. Then the
 //! endpoint is bound to it: what the old one has not received goes there, and the kernel tells the old
 //! one, when it has finished what it is at, to end. When it has, its devices are granted to the new one,
-//! which then is let go on. Until that moment the server keeps its program and, as long as nobody new
-//! is bound, its state: whatever goes wrong is told to who wanted it, and that is all.
+//! which then is let go on. The server keeps its program until the new one serves, and, as long as
+//! nobody new is bound, its state: whatever goes wrong is told to who wanted it, and that is all.
 
 use ant_abi::Error;
 
-use super::{Cause, Life, Outside, START_US, State};
-use crate::restart::History;
+use super::{Cause, Change, Life, Next, Outside, START_US, State};
 
 /// How long the old process has to finish what it is at.
 const FINISH_US: u64 = 1_000_000;
@@ -82,6 +81,7 @@ impl<P, T> Life<P, T> {
         now: u64,
     ) {
         let old = self.pid();
+        let was_given_up = matches!(self.state, State::GivenUp);
         // Nobody has the devices if there is no old one.
         let bound = self.bind(outside, pid);
         let bound = bound.and_then(|()| if old.is_none() { outside.grant(pid) } else { Ok(()) });
@@ -94,7 +94,7 @@ impl<P, T> Life<P, T> {
                 self.watch.stop();
                 self.state = State::TakesOver { pid, turn, program, old, until: now + FINISH_US };
             }
-            None => self.put(outside, pid, turn, program, now),
+            None => self.prove(outside, pid, turn, Change { program, was_given_up }, now),
         }
     }
 
@@ -103,10 +103,13 @@ impl<P, T> Life<P, T> {
         let before = core::mem::replace(&mut self.state, State::Waits { at: now });
         let State::TakesOver { pid, turn, program, .. } = before else { return };
         match outside.grant(pid) {
-            Ok(()) => self.put(outside, pid, turn, program, now),
+            Ok(()) => {
+                let change = Change { program, was_given_up: false };
+                self.prove(outside, pid, turn, change, now);
+            }
             Err(error) => {
                 self.settle(Err(error));
-                self.state = State::Ends { pid, cause: Cause::Successor };
+                self.state = State::Ends { pid, cause: Cause::Successor, next: Next::Judge };
                 outside.kill(pid);
             }
         }
@@ -127,18 +130,22 @@ impl<P, T> Life<P, T> {
     pub(super) fn lose_successor(&mut self, outside: &mut impl Outside<P, T>, error: Error) {
         let State::TakesOver { pid, old, .. } = self.state else { return };
         self.settle(Err(error));
-        self.state = State::Ends { pid: old, cause: Cause::Successor };
+        self.state = State::Ends { pid: old, cause: Cause::Successor, next: Next::Judge };
         outside.kill(pid);
         outside.kill(old);
     }
 
-    /// Lets the new process serve, and its program be the server's.
-    fn put(&mut self, outside: &mut impl Outside<P, T>, pid: u32, turn: T, program: P, now: u64) {
-        if matches!(self.state, State::GivenUp) {
-            self.history = History::new();
-        }
-        self.program = program;
-        self.serve(outside, pid, turn, now);
+    /// Lets the new process begin: when it serves, its program is the server's.
+    fn prove(
+        &mut self,
+        outside: &mut impl Outside<P, T>,
+        pid: u32,
+        turn: T,
+        change: Change<P>,
+        now: u64,
+    ) {
+        outside.welcome(turn, self.generation);
+        self.state = State::Starting { pid, until: now + START_US, change: Some(change) };
     }
 }
 

@@ -18,6 +18,7 @@ pub fn group() -> Group {
         .test("an_order_is_done_when_it_serves", an_order_is_done_when_it_serves)
         .test("the_last_restart_has_a_time", the_last_restart_has_a_time)
         .test("one_that_is_not_ready_in_time", one_that_is_not_ready_in_time)
+        .test("one_that_fails_when_it_has_its_turn", one_that_fails_when_it_has_its_turn)
         .test("failed_replacements_of_one_given_up", failed_replacements_of_one_given_up)
         .test("failed_replacements_of_one_that_waits", failed_replacements_of_one_that_waits)
 }
@@ -121,6 +122,23 @@ const FAILURES: [(&str, &str); 4] = [
 fn replace_in_vain(guest: &TestGuest, file: &str, why: &str) -> Result<()> {
     let text = format!("serial was not replaced, it keeps its program: {why}\n");
     answers(guest, &format!("antctl server replace serial {file}"), 1, &text)
+}
+
+/// The console server is no name service: it has no device there, which it finds out when the old one
+/// has ended. Whoever asks for names waits for the old program.
+fn one_that_fails_when_it_has_its_turn(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    ant::up(guest, ant::USUAL)?;
+    let before = ant::server(guest, "name")?;
+    let lookups = ant::start(guest, "--cpu 2 -- names serial 10000");
+    ant::await_process(guest, "names serial", "calling")?;
+    let replace = "antctl server replace name /usr/lib/ant/servers/ant-serial";
+    let why = "name was not replaced, it keeps its program: the new one ended before it served";
+    answers(guest, replace, 1, why)?;
+    let found = ant::await_server(guest, "name", before.generation + 2, AT_ONCE)?;
+    ensure!(found.restarts == before.restarts, "{found:?}");
+    expect(&lookups.wait(SOON)?, 0, "10000 requests served\n")?;
+    answers(guest, "antctl run -- names", 0, "serial\n")
 }
 
 fn failed_replacements_of_one_given_up(guest: &TestGuest) -> Result<()> {

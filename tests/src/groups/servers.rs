@@ -403,6 +403,8 @@ fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
         ensure!(found.last_end.starts_with("page fault"), "{found:?}");
         late.input("\n");
         expect(&late.wait(SOON)?, 0, "count: PeerGone\n")?;
+        // No program takes its place.
+        answers(guest, "antctl run -- victim serve victim", 1, "victim: Busy")?;
         // The others go on without it.
         ant::works_on(guest, &[1, 2, 3])?;
         ensure!(ant::server(guest, "name")?.state == "serves");

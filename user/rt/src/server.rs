@@ -1,7 +1,7 @@
 //! What every OS server is made of: an author writes a [`Service`], [`run`] does the rest.
 //!
-//! It tells `init` that the server is ready, receives, replies, shows `init` that the server lives,
-//! and ends it when another takes its place.
+//! It tells `init` that the server is ready, and that it serves, receives, replies, shows `init` that the
+//! server lives, and ends it when another takes its place.
 
 use ant_abi::Error;
 use ant_abi::ipc::{NOTIFY_RETIRE, REQUEST_ALIVE};
@@ -73,6 +73,7 @@ fn start<S: Service>(make: impl FnOnce(Start) -> Result<S, Error>) -> Result<(),
     let welcome = Welcome::decode(reply.words);
     let state = reply.take_shared();
     let mut service = make(Start { generation: welcome.generation, state, welcome })?;
+    ipc::notify(Handle::INIT, welcome.alive)?;
     serve(&mut service, welcome.alive)
 }
 

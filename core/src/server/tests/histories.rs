@@ -82,7 +82,7 @@ impl World {
             }
             Step::Tell => self.tell(),
             Step::Reap => self.reap(),
-            Step::ShowLife => self.life.show_life(self.now),
+            Step::ShowLife => self.show_life(),
             Step::Order { program } => drop(self.order(program)),
             Step::Fail { how } => self.machine.failing = how,
         }
@@ -93,7 +93,7 @@ impl World {
         self.machine.failing = Failing::default();
         for _ in 0..ANSWER_US * 2 / 100_000 {
             self.reap();
-            self.life.show_life(self.now);
+            self.show_life();
             while let Some(pid) = self
                 .choose(0, |pid, one| one.runs && !one.waits && !one.welcomed && self.life.has(pid))
             {

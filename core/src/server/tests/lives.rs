@@ -11,9 +11,25 @@ const OTHER: u8 = 2;
 /// A way in which a program that is started beside a server fails.
 type Failure = (fn(&mut World), Error);
 
-const FAILURES: [Failure; 3] = [
+const FAILURES: [Failure; 5] = [
     (|world| world.end_and_tell(world.newest()), Error::PeerGone),
     (|world| world.pass(START_US), Error::TimedOut),
+    // When it has its turn.
+    (
+        |world| {
+            world.ready(world.newest());
+            world.end_and_tell(world.newest());
+        },
+        Error::PeerGone,
+    ),
+    (
+        |world| {
+            world.ready(world.newest());
+            world.pass(START_US);
+            world.reap();
+        },
+        Error::TimedOut,
+    ),
     (
         |world| {
             world.machine.failing.grant = true;
@@ -56,6 +72,25 @@ fn a_failed_replacement_leaves_a_server_that_waits() {
         // As it would have been, at the latest.
         world.pass(100_000);
         assert!(world.life.shown() == SERVER_STARTING && world.newest() != trial);
+        world.ready_newest();
+        assert_eq!((world.life.shown(), *world.life.program()), (SERVER_SERVES, FIRST));
+    }
+}
+
+#[test]
+fn a_replacement_that_fails_when_it_has_its_turn_leaves_the_program() {
+    let late: [Failure; 2] = [FAILURES[2], FAILURES[3]];
+    for (fail, error) in late {
+        let mut world = World::serving();
+        let old = world.newest();
+        assert_eq!(world.order(Some(OTHER)), Ok(()));
+        world.ready(world.newest());
+        world.end_and_tell(old);
+        assert_eq!((world.answered, world.life.shown()), (None, SERVER_STARTING));
+        fail(&mut world);
+        assert_eq!(world.answered, Some(Err(error)));
+        // At once: it is not the server that has failed.
+        assert_eq!((world.life.shown(), world.life.restarts()), (SERVER_STARTING, 0));
         world.ready_newest();
         assert_eq!((world.life.shown(), *world.life.program()), (SERVER_SERVES, FIRST));
     }
@@ -108,11 +143,11 @@ fn who_orders_a_restart_is_told_why_it_does_not_serve() {
     assert_eq!(world.order(None), Ok(()));
     world.reap();
     world.pass(START_US);
+    world.reap();
     assert_eq!(
         (world.answered.take(), world.life.shown()),
         (Some(Err(Error::TimedOut)), SERVER_WAITS)
     );
-    world.reap();
     world.pass(100_000);
     world.ready_newest();
     world.machine.failing.create = true;
@@ -152,6 +187,7 @@ fn the_time_of_a_restart_goes_on_until_one_serves() {
     world.pass(50);
     world.ready_newest();
     world.end_and_tell(old);
+    world.show_life();
     assert_eq!((world.answered, world.life.restart_us()), (Some(Ok(())), Some(100_010)));
 }
 
@@ -175,6 +211,8 @@ fn an_old_one_has_a_second_to_finish() {
     assert!(!world.machine.processes[&old].doomed);
     world.pass(1);
     world.reap();
+    assert_eq!((world.answered, *world.life.program()), (None, FIRST));
+    world.show_life();
     assert_eq!((world.answered, *world.life.program()), (Some(Ok(())), OTHER));
 }
 

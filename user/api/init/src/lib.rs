@@ -69,7 +69,8 @@ impl Request {
 pub struct Welcome {
     /// Generation of the server's endpoint.
     pub generation: u32,
-    /// Notification bit to raise at `init`'s endpoint when a `REQUEST_ALIVE` was sent.
+    /// Notification bit to raise at `init`'s endpoint as soon as the server serves, and when a
+    /// `REQUEST_ALIVE` was sent.
     pub alive: u64,
     /// Slots, one bit each, of the handles that were kept. They are numbered from [`FIRST_KEPT`] on,
     /// in the order of their slots.

@@ -3,7 +3,8 @@
 //! [`Request`] is the one description of what goes over, for both sides; the functions for clients,
 //! which go through handle 1, are [`register`], [`lookup`], [`wait_for`] and [`list`].
 //!
-//! A name is its owner's (badge of its handle) until the owner's endpoint is gone. It stands for an
+//! A name is its owner's (badge of its handle) until the owner's endpoint is gone. A server's name is not
+//! a program's then either, and a program loses its name to a server that registers it. It stands for an
 //! endpoint, not for a process: it stays when a server is restarted, or replaced by another program.
 //!
 //! **Kept over a restart and over a replacement**: every name that was registered, wherever the service
@@ -35,7 +36,7 @@ const LIST: u64 = 3;
 /// A request to the name service. The reply's first word is 0 or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Let this name stand for the handle that comes with it. `Busy`: it is another's.
+    /// Let this name stand for the handle that comes with it. `Busy`: it is another's, or was a server's.
     Register(Name),
     /// The reply comes with a handle. `NoEntry`: there is no such name.
     Lookup(Name),

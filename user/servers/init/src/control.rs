@@ -11,6 +11,7 @@ use ant_abi::control::{
     REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE, REQUEST_RESTART, REQUEST_SERVERS,
     REQUEST_SPAWN, Reply, Request, ServerInfo,
 };
+use ant_abi::ipc::BADGE_PROGRAM;
 use ant_abi::syscall::{ProcessCreate, ProcessInfo};
 use ant_rt::linux::Errno;
 use ant_rt::linux::asynchronous::Call;
@@ -26,8 +27,6 @@ const RETRY_US: u64 = 100_000;
 /// Time until the next request is looked for while a server is being restarted or replaced. A `read` is
 /// not begun then, because a reply cannot be written before it returns.
 const LOOK_US: u64 = 20_000;
-/// Badges of programs' handles to the name service: this bit, and the process id.
-const BADGE_PROGRAM: u64 = 1 << 31;
 
 /// The channel and what is under way on it.
 pub struct Control {

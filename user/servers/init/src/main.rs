@@ -48,10 +48,11 @@ fn run() -> Result<core::convert::Infallible, Error> {
         match ipc::receive(timeout) {
             Ok(Received::Notification(bits)) => {
                 let now = clock.now_us();
+                // First: what a process has shown that has ended is not its successor's.
+                servers.show_life(bits, now);
                 if bits & NOTIFY_ENDED != 0 {
                     servers.collect_ended(now);
                 }
-                servers.show_life(bits, now);
                 if bits & NOTIFY_LINUX != 0 {
                     control.linux_returned(&mut servers, now);
                 }

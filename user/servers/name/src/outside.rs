@@ -1,6 +1,7 @@
 //! What the table of names needs: the state page, `init`, and the kernel.
 
 use ant_abi::Error;
+use ant_abi::ipc::BADGE_PROGRAM;
 use ant_api_init::KEPT_MAX;
 use ant_core::names::{self, NAMES};
 use ant_core::state::Words;
@@ -38,6 +39,10 @@ impl names::Outside for Outside {
     fn close(&mut self, handle: Handle) {
         // It is this process's: that cannot fail.
         let _ = ipc::close(handle);
+    }
+
+    fn is_server(&self, owner: u64) -> bool {
+        owner & BADGE_PROGRAM == 0
     }
 
     fn is_dead(&self, handle: Handle) -> bool {

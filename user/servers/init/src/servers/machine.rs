@@ -122,7 +122,12 @@ impl Outside<Program, Token> for Machine<'_, '_> {
     }
 
     fn ask(&mut self) -> bool {
-        ipc::send(self.own.endpoint, &mut Message::new([REQUEST_ALIVE, 0, 0, 0])).is_ok()
+        let ask = || ipc::send(self.own.endpoint, &mut Message::new([REQUEST_ALIVE, 0, 0, 0]));
+        // The first after a restart is meant for the generation before, says the kernel.
+        match ask() {
+            Err(Error::PeerRestarted) => ask().is_ok(),
+            sent => sent.is_ok(),
+        }
     }
 
     fn forget(&mut self) -> Result<(), Error> {
