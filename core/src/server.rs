@@ -46,6 +46,10 @@ pub trait Outside<P, T> {
     fn grant(&mut self, pid: u32) -> Result<(), Error>;
     /// Lets a process begin. It shows that it lives as soon as it serves.
     fn welcome(&mut self, turn: T, generation: u32);
+    /// As `welcome`, of a process that may turn out not to serve: it gets a copy of the server's state.
+    fn try_out(&mut self, turn: T, generation: u32);
+    /// The copy is the server's state from now on.
+    fn adopt(&mut self);
     /// Tells a process that it has no turn.
     fn refuse(&mut self, turn: T);
     /// Asks the server whether it lives; `false`: it has not even received what waits for it.
@@ -194,10 +198,10 @@ impl<P, T> Life<P, T> {
 
     /// It has shown that it lives: it serves. Whoever had the endpoint before has ended, and what it has
     /// shown was told before that.
-    pub fn show_life(&mut self, now: u64) {
+    pub fn show_life(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
         match &self.state {
             State::Serves { .. } => self.watch.lives(now),
-            State::Starting { .. } => self.serve(now),
+            State::Starting { .. } => self.serve(outside, now),
             _ => {}
         }
     }
@@ -365,11 +369,12 @@ impl<P, T> Life<P, T> {
     }
 
     /// Its process serves; what that brings with it is the server's from now on.
-    fn serve(&mut self, now: u64) {
+    fn serve(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
         let Some(pid) = self.pid() else { return };
         let before = core::mem::replace(&mut self.state, State::Serves { pid });
         if let State::Starting { change: Some(Change { program, was_given_up }), .. } = before {
             self.program = program;
+            outside.adopt();
             if was_given_up {
                 self.history = History::new();
             }

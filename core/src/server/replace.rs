@@ -3,8 +3,9 @@
 //! The new process is started beside the old one, if there is one, and runs until it is ready. Then the
 //! endpoint is bound to it: what the old one has not received goes there, and the kernel tells the old
 //! one, when it has finished what it is at, to end. When it has, its devices are granted to the new one,
-//! which then is let go on. The server keeps its program until the new one serves, and, as long as
-//! nobody new is bound, its state: whatever goes wrong is told to who wanted it, and that is all.
+//! which then is let go on, with a copy of what the server's state pages have. The server keeps its
+//! program and its state pages until the new one serves, and goes on as long as nobody new is bound:
+//! whatever goes wrong is told to who wanted it, and that is all.
 
 use ant_abi::Error;
 
@@ -144,7 +145,7 @@ impl<P, T> Life<P, T> {
         change: Change<P>,
         now: u64,
     ) {
-        outside.welcome(turn, self.generation);
+        outside.try_out(turn, self.generation);
         self.state = State::Starting { pid, until: now + START_US, change: Some(change) };
     }
 }

@@ -74,6 +74,15 @@ impl SharedPages {
         Parcel::new(&self.0, Transfer::Share)
     }
 
+    /// Others of its own, with what these have now.
+    pub fn copy(&self) -> Result<Self, Error> {
+        let copy = Pages::alloc(self.0.span(Transfer::Share).count())?.into_shared();
+        for (to, from) in copy.words().iter().zip(self.words()) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Ok(copy)
+    }
+
     /// Their content, as words that can change at any time.
     pub fn words(&self) -> &[AtomicU64] {
         // SAFETY: mapped until `self` is dropped, and there are no slices of shared pages.

@@ -93,6 +93,7 @@ fn a_replacement_that_fails_when_it_has_its_turn_leaves_the_program() {
         assert_eq!((world.life.shown(), world.life.restarts()), (SERVER_STARTING, 0));
         world.ready_newest();
         assert_eq!((world.life.shown(), *world.life.program()), (SERVER_SERVES, FIRST));
+        assert_eq!(world.machine.state, 0, "what has failed has left something");
     }
 }
 

@@ -22,7 +22,7 @@ fn one_that_answers_goes_on() {
         world.pass(EVERY);
         assert_eq!(world.machine.asked, asked);
         world.pass(ANSWER - 1);
-        world.life.show_life(world.now);
+        world.life.show_life(&mut world.machine, world.now);
     }
     assert_eq!(world.life.shown(), SERVER_SERVES);
 }

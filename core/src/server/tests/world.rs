@@ -52,6 +52,9 @@ pub struct Machine {
     pub failing: Failing,
     pub asked: u32,
     pub notes: Vec<Note>,
+    /// Which copy of its state the server has, and which one is tried.
+    pub state: u32,
+    tried: u32,
 }
 
 impl Machine {
@@ -140,6 +143,16 @@ impl Outside<u8, u32> for Machine {
             assert_eq!((bound, devices), (Some(pid), Some(pid)));
             (process.welcomed, process.waits) = (true, false);
         }
+    }
+
+    fn try_out(&mut self, pid: u32, generation: u32) {
+        self.tried = self.state + 1;
+        self.welcome(pid, generation);
+    }
+
+    fn adopt(&mut self) {
+        assert_ne!(self.tried, self.state, "there is no copy");
+        self.state = self.tried;
     }
 
     fn refuse(&mut self, pid: u32) {
@@ -273,7 +286,7 @@ impl World {
     pub fn show_life(&mut self) {
         let bound = self.machine.bound.and_then(|pid| self.machine.processes.get(&pid));
         if bound.is_some_and(|process| process.welcomed) {
-            self.life.show_life(self.now);
+            self.life.show_life(&mut self.machine, self.now);
             self.check();
         }
     }

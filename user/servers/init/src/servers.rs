@@ -70,7 +70,8 @@ impl Servers {
 
     /// Servers whose notification bits these are live.
     pub fn show_life(&mut self, bits: u64, now: u64) {
-        self.list.iter_mut().for_each(|server| server.show_life(bits, now));
+        let (list, mut around) = self.parts(now);
+        list.iter_mut().for_each(|server| server.show_life(&mut around, bits));
     }
 
     /// Serves a request of a server.

@@ -58,6 +58,16 @@ impl<'a, 'b> Machine<'a, 'b> {
         self.grant_those(pid, |kind| kind == GRANT_MEMORY)
     }
 
+    /// Replies to `Ready`. If the process has ended meanwhile, `init` is about to be told so.
+    fn reply(&self, turn: Token, generation: u32, state_pages: Option<&SharedPages>) {
+        let kept = self.own.kept.iter().enumerate();
+        let kept = kept.fold(0, |bits, (slot, kept)| bits | u64::from(kept.is_some()) << slot);
+        let welcome = Welcome { generation, alive: self.own.alive_bit(), kept };
+        let mut message = Message::new(welcome.encode());
+        message.pages = state_pages.map(SharedPages::share);
+        let _ = ipc::reply(turn, &mut message);
+    }
+
     fn grant_those(&self, pid: u32, which: impl Fn(u32) -> bool) -> Result<(), Error> {
         let mut devices = self.own.spec.devices.iter().filter(|device| which(device.kind));
         devices.try_for_each(|device| init_calls::device_grant(pid, device))
@@ -94,6 +104,7 @@ impl Outside<Program, Token> for Machine<'_, '_> {
     }
 
     fn close(&mut self) {
+        self.own.tried_pages = None;
         if let Err(error) = init_calls::endpoint_close(self.own.endpoint) {
             log!("init: the endpoint of {} cannot be closed: {error:?}", self.own.spec.name);
         }
@@ -108,13 +119,21 @@ impl Outside<Program, Token> for Machine<'_, '_> {
     }
 
     fn welcome(&mut self, turn: Token, generation: u32) {
-        let kept = self.own.kept.iter().enumerate();
-        let kept = kept.fold(0, |bits, (slot, kept)| bits | u64::from(kept.is_some()) << slot);
-        let welcome = Welcome { generation, alive: self.own.alive_bit(), kept };
-        let mut message = Message::new(welcome.encode());
-        message.pages = self.own.state_pages.as_ref().map(SharedPages::share);
-        // If it has ended meanwhile, `init` is about to be told so.
-        let _ = ipc::reply(turn, &mut message);
+        self.own.tried_pages = None;
+        let pages = self.own.state_pages.as_ref();
+        self.reply(turn, generation, pages);
+    }
+
+    fn try_out(&mut self, turn: Token, generation: u32) {
+        // Without room for a copy, it cannot be tried.
+        let copy = self.own.state_pages.as_ref().map(SharedPages::copy).transpose();
+        let Ok(copy) = copy else { return self.refuse(turn) };
+        self.own.tried_pages = copy;
+        self.reply(turn, generation, self.own.tried_pages.as_ref());
+    }
+
+    fn adopt(&mut self) {
+        self.own.state_pages = self.own.tried_pages.take();
     }
 
     fn refuse(&mut self, turn: Token) {

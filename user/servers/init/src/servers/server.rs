@@ -25,6 +25,8 @@ pub struct Own {
     pub(super) spec: &'static Spec,
     pub(super) endpoint: Handle,
     pub(super) state_pages: Option<SharedPages>,
+    /// A copy of them, which a program has that may turn out not to serve.
+    pub(super) tried_pages: Option<SharedPages>,
     pub(super) kept: [Option<Handle>; KEPT_MAX as usize],
     pub(super) priority: u32,
     pub(super) core: u32,
@@ -43,6 +45,7 @@ impl Server {
             spec,
             endpoint: init_calls::endpoint_create()?,
             state_pages: state_pages(spec)?,
+            tried_pages: None,
             kept: [None; KEPT_MAX as usize],
             priority: spec.priority,
             core: spec.core,
@@ -71,9 +74,10 @@ impl Server {
     }
 
     /// Its bit among these shows that it lives.
-    pub fn show_life(&mut self, bits: u64, now: u64) {
+    pub fn show_life(&mut self, around: &mut Around<'_>, bits: u64) {
         if bits & self.own.alive_bit() != 0 {
-            self.life.show_life(now);
+            let now = around.now;
+            self.life.show_life(&mut Machine::new(&mut self.own, around), now);
         }
     }
 
