@@ -46,7 +46,10 @@ pub trait Outside<P, T> {
     fn grant(&mut self, pid: u32) -> Result<(), Error>;
     /// Lets a process begin. It shows that it lives as soon as it serves.
     fn welcome(&mut self, turn: T, generation: u32);
-    /// As `welcome`, of a process that may turn out not to serve: it gets a copy of the server's state.
+    /// Makes room for a copy of the server's state.
+    fn make_room(&mut self) -> Result<(), Error>;
+    /// As `welcome`, of a process that may turn out not to serve: it gets a copy of the server's state,
+    /// for which there is room.
     fn try_out(&mut self, turn: T, generation: u32);
     /// The copy is the server's state from now on.
     fn adopt(&mut self);
@@ -105,8 +108,9 @@ struct Change<P> {
 }
 
 enum State<P, T> {
-    /// Its process runs and does not serve yet.
-    Starting { pid: u32, until: u64, change: Option<Change<P>> },
+    /// Its process runs and does not serve yet. What shows life before it was `welcomed` was its
+    /// predecessor.
+    Starting { pid: u32, until: u64, welcomed: bool, change: Option<Change<P>> },
     /// It serves.
     Serves { pid: u32 },
     /// Process `pid` is ready and bound, and serves as soon as `old` has ended.
@@ -196,23 +200,25 @@ impl<P, T> Life<P, T> {
         }
     }
 
-    /// It has shown that it lives: it serves. Whoever had the endpoint before has ended, and what it has
-    /// shown was told before that.
+    /// It has shown that it lives: it serves.
     pub fn show_life(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
         match &self.state {
             State::Serves { .. } => self.watch.lives(now),
-            State::Starting { .. } => self.serve(outside, now),
+            State::Starting { welcomed: true, .. } => self.serve(outside, now),
             _ => {}
         }
     }
 
     /// One of its processes is ready, and waits for its turn.
     pub fn ready(&mut self, outside: &mut impl Outside<P, T>, pid: u32, turn: T, now: u64) {
-        match self.state {
-            State::Starting { pid: starting, .. } if starting == pid => {
+        if self.is_trial(pid) {
+            return self.trial_ready(outside, pid, turn, now);
+        }
+        match &mut self.state {
+            State::Starting { pid: starting, welcomed, .. } if *starting == pid => {
+                *welcomed = true;
                 outside.welcome(turn, self.generation);
             }
-            _ if self.is_trial(pid) => self.trial_ready(outside, pid, turn, now),
             _ => outside.refuse(turn),
         }
     }
@@ -261,8 +267,8 @@ impl<P, T> Life<P, T> {
             return Err(Error::Busy);
         }
         if matches!(self.state, State::GivenUp) {
-            outside.forget()?;
             outside.open()?;
+            outside.forget().inspect_err(|_| outside.close())?;
             self.history = History::new();
         }
         self.begin(ticket, now);
@@ -341,7 +347,8 @@ impl<P, T> Life<P, T> {
     fn start(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
         match self.try_start(outside) {
             Ok(pid) => {
-                self.state = State::Starting { pid, until: now + START_US, change: None };
+                let until = now + START_US;
+                self.state = State::Starting { pid, until, welcomed: false, change: None };
             }
             Err(error) => {
                 outside.note(Note::NotStarted(error));

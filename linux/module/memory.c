@@ -72,9 +72,12 @@ static void clear_pages(unsigned long pfn, unsigned long count)
 {
 	unsigned long end = pfn + count;
 
-	for (; pfn < end; pfn += CHUNK_PAGES) {
-		memset64(pfn_to_kaddr(pfn), 0, ANT_CHUNK / sizeof(u64));
-		cond_resched();
+	for (; pfn < end; pfn++) {
+		clear_page(pfn_to_kaddr(pfn));
+		/* Whatever Linux has left there; see call_begin(). */
+		set_page_private(pfn_to_page(pfn), 0);
+		if (pfn % CHUNK_PAGES == 0)
+			cond_resched();
 	}
 }
 
@@ -161,6 +164,8 @@ static void free_extent(const struct ant_extent *extent)
 
 	/* One by one: a page that some I/O still pins is free when the pin goes. */
 	for (; pfn < end; pfn++) {
+		/* Not every kernel clears it, and some users believe it. */
+		set_page_private(pfn_to_page(pfn), 0);
 		__free_page(pfn_to_page(pfn));
 		if (pfn % CHUNK_PAGES == 0)
 			cond_resched();

@@ -194,5 +194,9 @@ int ant_release_put(struct ant_partition *part, u64 lca, u64 kind)
 	if (!READ_ONCE(core->started) || !ant_memory_is_lca(part, ant_raddr(lca)))
 		return -EINVAL;
 	err = ant_lca_revoke(part, lca);
-	return err ? err : return_put(core, lca, kind);
+	if (err)
+		return err;
+	/* The call that was under way gets no result. */
+	set_page_private(pfn_to_page(PHYS_PFN(ant_raddr(lca))), 0);
+	return return_put(core, lca, kind);
 }

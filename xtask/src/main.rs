@@ -47,7 +47,7 @@ enum Command {
     Test(test::Args),
     /// Measure one delegated call in a guest
     Bench(bench::Args),
-    /// Check formatting, lints, generated files, dependency directions, licences, a p-kernel's content, checkpatch
+    /// Check formatting, lints, generated files, dependency directions, licences, a p-kernel's content, the template's length, checkpatch
     Check,
     /// Write the generated files anew
     Gen,

@@ -56,9 +56,6 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
     /// `Invalid` if they cannot go so; `Fault` if the process does not have all of them; `Busy` if a
     /// page is shared too often. Nothing is changed then.
     pub fn send_off(&mut self, span: Span, sender: Sender) -> Result<(), Error> {
-        if span.is_none() {
-            return Ok(());
-        }
         let transfer = span.transfer().ok_or(Error::Invalid)?;
         if span.lends() && sender == Sender::GoesOn {
             return Err(Error::Invalid);

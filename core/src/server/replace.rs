@@ -58,9 +58,11 @@ impl<P, T> Life<P, T> {
         Ok(())
     }
 
-    /// Whether there is another that may take its place.
+    /// Whether there is another that may take its place, and does not serve yet.
     pub fn is_being_replaced(&self) -> bool {
-        self.trial.is_some() || matches!(self.state, State::TakesOver { .. })
+        let comes =
+            matches!(self.state, State::TakesOver { .. } | State::Starting { change: Some(_), .. });
+        self.trial.is_some() || comes
     }
 
     /// Whether this is the process that is to take its place, and is not ready yet.
@@ -84,7 +86,7 @@ impl<P, T> Life<P, T> {
         let old = self.pid();
         let was_given_up = matches!(self.state, State::GivenUp);
         // Nobody has the devices if there is no old one.
-        let bound = self.bind(outside, pid);
+        let bound = outside.make_room().and_then(|()| self.bind(outside, pid));
         let bound = bound.and_then(|()| if old.is_none() { outside.grant(pid) } else { Ok(()) });
         if let Err(error) = bound {
             return self.fail_trial(outside, error);
@@ -146,7 +148,8 @@ impl<P, T> Life<P, T> {
         now: u64,
     ) {
         outside.try_out(turn, self.generation);
-        self.state = State::Starting { pid, until: now + START_US, change: Some(change) };
+        let until = now + START_US;
+        self.state = State::Starting { pid, until, welcomed: true, change: Some(change) };
     }
 }
 

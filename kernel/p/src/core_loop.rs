@@ -60,9 +60,8 @@ pub struct Core {
 /// Messages that can come before the process that they are about.
 const EARLY: usize = 16;
 
-/// How long a core takes messages before it lets a process run, if more keep coming, and how long the
-/// process then has until it takes more, in microseconds. So whatever others send, a process has half
-/// of the core.
+/// How long a core takes messages before it lets a process run, if more keep coming, in microseconds.
+/// The process has as long until it takes more: whatever others send, it has half of the core.
 const TURN_US: u64 = 100;
 
 impl Core {
@@ -131,16 +130,18 @@ impl Core {
 
     /// Takes what has come from other cores and from Linux.
     fn look_around(&mut self, role: &mut impl Role) {
+        let start = clock::now();
         role.look(self);
-        if !self.take_messages(role) {
-            self.local.begin_relief(clock::cycles(TURN_US));
-            self.stirred = true;
-        }
+        let has_all = self.take_messages(role);
         // Some came before the process that they are about, from another core than it.
         for (from, message) in core::mem::take(&mut self.early) {
             self.obey(from, message, role);
         }
         linux::call::take_returns(self, role);
+        if !has_all {
+            self.local.begin_relief(clock::now().saturating_sub(start));
+            self.stirred = true;
+        }
     }
 
     /// Takes messages, from the other cores in turns. Whether it has taken all.
@@ -262,7 +263,6 @@ impl Core {
                 Next::Process(next) => slot = next,
                 Next::Packet => {
                     self.local.runs_no_process();
-                    self.local.end_relief();
                     match self.await_packet(role) {
                         Some(next) => slot = next,
                         None => return,

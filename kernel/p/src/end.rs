@@ -35,10 +35,5 @@ pub fn end(core: &mut Core, slot: u8, ending: Ending) {
         process.ipc_over = true;
     }
     linux::call::end(core, slot);
-    bury_if_over(core, slot);
-}
-
-/// Buries a process of which everyone has let go.
-pub fn bury_if_over(core: &mut Core, slot: u8) {
     core.local.note_if_over(slot);
 }

@@ -61,7 +61,10 @@ impl Space for AddressSpace {
 
 /// Lets pages go with a message of process `slot`.
 pub fn send_off(local: &mut Locals, slot: u8, span: Span, sender: Sender) -> Result<(), Error> {
-    if span.is_none() { Ok(()) } else { holder(local, slot)?.send_off(span, sender) }
+    if span.is_none() {
+        return Ok(());
+    }
+    holder(local, slot)?.send_off(span, sender)
 }
 
 /// Gives process `slot` the pages that came with a message; what has come.

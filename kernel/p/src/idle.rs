@@ -24,6 +24,7 @@ impl Core {
         if !self.local.queue.is_empty() {
             return None;
         }
+        self.local.end_relief();
         self.stirred = true;
         let from = self.rest()?;
         let next = self.take_packet(from, role)?;

@@ -122,7 +122,7 @@ pub fn answered(core: &mut Core, slot: u8, result: i64) {
     let over = process.ending.is_some();
     let result = take_answer(core, slot, number, arg, result);
     if over {
-        end::bury_if_over(core, slot);
+        core.local.note_if_over(slot);
     } else {
         core.local.wake_with(slot, result);
     }

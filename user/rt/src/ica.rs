@@ -74,13 +74,11 @@ impl SharedPages {
         Parcel::new(&self.0, Transfer::Share)
     }
 
-    /// Others of its own, with what these have now.
-    pub fn copy(&self) -> Result<Self, Error> {
-        let copy = Pages::alloc(self.0.span(Transfer::Share).count())?.into_shared();
-        for (to, from) in copy.words().iter().zip(self.words()) {
+    /// Takes over what others have now, as far as there is room.
+    pub fn copy_from(&self, other: &Self) {
+        for (to, from) in self.words().iter().zip(other.words()) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        Ok(copy)
     }
 
     /// Their content, as words that can change at any time.

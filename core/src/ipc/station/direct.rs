@@ -28,6 +28,13 @@ impl Station {
         Some(self.receive_directly(client, endpoint, caller, span))
     }
 
+    /// Whether a process of this core waits for a message.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_receiving(&self, server: u8) -> bool {
+        self.locals.get(usize::from(server)).is_some_and(|local| local.receiving)
+    }
+
     /// A client calls a process of another core that receives at the endpoint, in the generation
     /// that `options` names. What goes to that core.
     #[inline(always)]

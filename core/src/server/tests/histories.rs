@@ -27,13 +27,16 @@ fn time() -> impl Strategy<Value = u64> {
 }
 
 fn failing() -> impl Strategy<Value = Failing> {
-    any::<[bool; 7]>().prop_map(|[create, run, open, bind, grant, ask, no_device]| Failing {
+    let ways = any::<[bool; 9]>();
+    ways.prop_map(|[create, run, open, bind, grant, ask, room, forget, no_device]| Failing {
         create,
         run,
         open,
         bind,
         grant,
         ask,
+        room,
+        forget,
         no_device,
     })
 }

@@ -11,9 +11,18 @@ const OTHER: u8 = 2;
 /// A way in which a program that is started beside a server fails.
 type Failure = (fn(&mut World), Error);
 
-const FAILURES: [Failure; 5] = [
+const FAILURES: [Failure; 6] = [
     (|world| world.end_and_tell(world.newest()), Error::PeerGone),
     (|world| world.pass(START_US), Error::TimedOut),
+    // There is no room for a copy of the state.
+    (
+        |world| {
+            world.machine.failing.room = true;
+            world.ready_newest();
+            world.machine.failing.room = false;
+        },
+        Error::NoMemory,
+    ),
     // When it has its turn.
     (
         |world| {
@@ -78,8 +87,18 @@ fn a_failed_replacement_leaves_a_server_that_waits() {
 }
 
 #[test]
+fn what_its_predecessor_has_shown_does_not_count() {
+    let mut world = World::serving();
+    world.end_and_tell(world.newest());
+    world.life.show_life(&mut world.machine, world.now);
+    assert_eq!(world.life.shown(), SERVER_STARTING);
+    world.ready_newest();
+    assert_eq!(world.life.shown(), SERVER_SERVES);
+}
+
+#[test]
 fn a_replacement_that_fails_when_it_has_its_turn_leaves_the_program() {
-    let late: [Failure; 2] = [FAILURES[2], FAILURES[3]];
+    let late: [Failure; 2] = [FAILURES[3], FAILURES[4]];
     for (fail, error) in late {
         let mut world = World::serving();
         let old = world.newest();
@@ -87,6 +106,8 @@ fn a_replacement_that_fails_when_it_has_its_turn_leaves_the_program() {
         world.ready(world.newest());
         world.end_and_tell(old);
         assert_eq!((world.answered, world.life.shown()), (None, SERVER_STARTING));
+        // What it wants kept would be the server's.
+        assert!(world.life.is_being_replaced());
         fail(&mut world);
         assert_eq!(world.answered, Some(Err(error)));
         // At once: it is not the server that has failed.

@@ -23,6 +23,8 @@ pub struct Failing {
     pub bind: bool,
     pub grant: bool,
     pub ask: bool,
+    pub room: bool,
+    pub forget: bool,
     /// With what.
     pub no_device: bool,
 }
@@ -55,6 +57,7 @@ pub struct Machine {
     /// Which copy of its state the server has, and which one is tried.
     pub state: u32,
     tried: u32,
+    has_room: bool,
 }
 
 impl Machine {
@@ -145,7 +148,14 @@ impl Outside<u8, u32> for Machine {
         }
     }
 
+    fn make_room(&mut self) -> Result<(), Error> {
+        self.fail(self.failing.room)?;
+        self.has_room = true;
+        Ok(())
+    }
+
     fn try_out(&mut self, pid: u32, generation: u32) {
+        assert!(core::mem::take(&mut self.has_room), "there is no room for a copy");
         self.tried = self.state + 1;
         self.welcome(pid, generation);
     }
@@ -167,7 +177,7 @@ impl Outside<u8, u32> for Machine {
     }
 
     fn forget(&mut self) -> Result<(), Error> {
-        Ok(())
+        self.fail(self.failing.forget)
     }
 
     fn note(&mut self, note: Note) {

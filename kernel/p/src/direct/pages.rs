@@ -12,8 +12,13 @@ use crate::process::Calling;
 /// A call with pages.
 pub(super) fn call(core: &mut Core, slot: u8, flags: u64, calling: Calling) -> Option<Next> {
     let (options, there, server) = aim(core, slot, calling.handle, flags)?;
+    let is_here = usize::from(there) == core.index();
+    if is_here && !core.station.is_receiving(server) {
+        // Before pages go and come back.
+        return None;
+    }
     ica::send_off(&mut core.local, slot, calling.span, Sender::Waits).ok()?;
-    if usize::from(there) != core.index() {
+    if !is_here {
         return call_there(core, slot, (there, server), options, calling);
     }
     let next = call_here(core, slot, server, options, calling);

@@ -145,7 +145,7 @@ pub fn proxy_died(core: &mut Core, slot: u8) {
         let text = format_args!("its proxy is gone");
         end::end(core, slot, Ending::new(END_KILLED, SIGKILL, text));
     }
-    end::bury_if_over(core, slot);
+    core.local.note_if_over(slot);
 }
 
 /// `init` has lost its proxy, and nobody can tell it anything any more. It goes on: the servers need
@@ -162,7 +162,7 @@ fn without_linux(core: &mut Core, slot: u8) {
 fn linux_over(core: &mut Core, slot: u8) {
     if let Some(process) = core.local.process(slot) {
         process.linux_over = true;
-        end::bury_if_over(core, slot);
+        core.local.note_if_over(slot);
     }
 }
 

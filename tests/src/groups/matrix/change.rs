@@ -81,7 +81,7 @@ fn starts_and_hangs(guest: &TestGuest) -> Result<()> {
     for cell in cells(guest)?.step_by(3) {
         let cell = cell?;
         let clients = end_and_go_wrong(&cell, "hang 1")?;
-        serves_at_last(&cell, clients, 2, "was not ready within 2000 ms")?;
+        serves_at_last(&cell, clients, 2, "did not serve within 2000 ms")?;
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ fn starts_and_is_killed(guest: &TestGuest) -> Result<()> {
         if last_end == "killed by signal 15" {
             return Ok(());
         }
-        ensure!(last_end.starts_with("was not ready"), "{last_end}");
+        ensure!(last_end.starts_with("did not serve"), "{last_end}");
     }
     bail!("it was always too late to kill it")
 }

@@ -5,13 +5,15 @@
 //!
 //! **Kept over a restart and over a replacement**: what has come over the line and nobody has read, up
 //! to 256 bytes, wherever the server is when it ends; and what it said to have written still leaves the
-//! device. A byte that it is just taking out of the device when it is killed is lost.
+//! device. A byte that it is just taking out of the device when it is killed is lost, and so may be what
+//! comes while a replacement has its turn and fails.
 //!
 //! **What a client may see twice**: nothing of what it reads. If the server ends while it serves a
 //! [`read`], the client asks again and gets the same, unless another client has read in between: then
 //! what the reply had is lost. What is written may come twice, the first time in part: if the server is
 //! killed while it writes, the client asks again for all of that request. A request is written as a
-//! whole, with nothing of others in it, unless the server ends; in a replacement it finishes first.
+//! whole, with nothing of others in it, unless the server ends or the line is stuck (`Io`: it may have
+//! been written in part); in a replacement it finishes first.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -48,7 +48,7 @@ fn run() -> Result<core::convert::Infallible, Error> {
         match ipc::receive(timeout) {
             Ok(Received::Notification(bits)) => {
                 let now = clock.now_us();
-                // First: what a process has shown that has ended is not its successor's.
+                // First: what has been shown was shown by who is known now.
                 servers.show_life(bits, now);
                 if bits & NOTIFY_ENDED != 0 {
                     servers.collect_ended(now);

@@ -20,7 +20,7 @@ use ant_rt::ipc::{self, Handle, Message};
 use ant_rt::server::{self, Service, Start};
 use arrayvec::ArrayString;
 
-use uart::Uart;
+use uart::{FIFO_LEN, Uart};
 
 ant_rt::program!(main);
 
@@ -44,7 +44,7 @@ struct Serial {
 impl Service for Serial {
     fn call(&mut self, request: &mut ipc::Request) -> Message<'_> {
         let done = match Request::decode(request.words) {
-            Ok(Request::Write(data)) => self.uart.write(data.as_slice()),
+            Ok(Request::Write(data)) => self.write(data.as_slice()),
             Ok(Request::WriteLent(len)) => match request.lent() {
                 Some(pages) => self.write_lent(&pages, len),
                 None => Err(Error::Fault),
@@ -65,14 +65,15 @@ impl Serial {
     fn start(start: Start) -> Result<Self, Error> {
         let input = Input::restore(start.state.ok_or(Error::NoMemory)?);
         let serial = Self { uart: Uart::start(COM2)?, input };
-        // What has come since the last one ended; nobody was interrupted.
-        serial.receive();
         let mut hello = ArrayString::<64>::new();
         // It fits.
         let _ = write!(hello, "AnT: serial console, generation {}\r\n", start.generation);
         // A line that is stuck keeps nobody from starting: who writes is told.
-        let _ = serial.uart.write(hello.as_bytes());
+        let _ = serial.uart.send_all(hello.as_bytes());
         ant_api_name::register(Name::new(NAME)?, Handle::OWN)?;
+        // What has come since the last one ended; nobody was interrupted. Last, because it is lost with
+        // a server that does not get so far.
+        serial.receive();
         Ok(serial)
     }
 
@@ -81,9 +82,18 @@ impl Serial {
         for offset in (0..len).step_by(CHUNK) {
             let chunk = &mut chunk[..CHUNK.min(len - offset)];
             pages.read(offset, chunk)?;
-            self.uart.write(chunk)?;
+            self.write(chunk)?;
         }
         Ok(())
+    }
+
+    /// Sends all of it. What comes meanwhile would be more than the device keeps.
+    fn write(&self, data: &[u8]) -> Result<(), Error> {
+        data.chunks(FIFO_LEN).try_for_each(|chunk| {
+            self.uart.send_all(chunk)?;
+            self.receive();
+            Ok(())
+        })
     }
 
     fn read(&self, number: u64) -> Inline {

@@ -29,7 +29,7 @@ const STATUS_IDLE: u8 = 1 << 6;
 const NOTHING: u8 = 0xff;
 
 /// Bytes that go into the FIFO once it is empty.
-const FIFO_LEN: usize = 16;
+pub const FIFO_LEN: usize = 16;
 /// The FIFO is empty after 16 × 87 µs; a line that takes ten times as long is stuck.
 const POLLS: u32 = 140;
 const POLL_US: u64 = 100;
@@ -61,7 +61,7 @@ impl Uart {
     }
 
     /// Sends all of `data`. `Io`: the line is stuck.
-    pub fn write(&self, data: &[u8]) -> Result<(), Error> {
+    pub fn send_all(&self, data: &[u8]) -> Result<(), Error> {
         for chunk in data.chunks(FIFO_LEN) {
             self.wait_for(STATUS_SENT)?;
             chunk.iter().try_for_each(|&byte| self.set(DATA, byte))?;

@@ -124,11 +124,15 @@ impl Outside<Program, Token> for Machine<'_, '_> {
         self.reply(turn, generation, pages);
     }
 
+    fn make_room(&mut self) -> Result<(), Error> {
+        self.own.tried_pages = state_pages(self.own.spec)?;
+        Ok(())
+    }
+
     fn try_out(&mut self, turn: Token, generation: u32) {
-        // Without room for a copy, it cannot be tried.
-        let copy = self.own.state_pages.as_ref().map(SharedPages::copy).transpose();
-        let Ok(copy) = copy else { return self.refuse(turn) };
-        self.own.tried_pages = copy;
+        if let (Some(tried), Some(pages)) = (&self.own.tried_pages, &self.own.state_pages) {
+            tried.copy_from(pages);
+        }
         self.reply(turn, generation, self.own.tried_pages.as_ref());
     }
 
@@ -150,8 +154,8 @@ impl Outside<Program, Token> for Machine<'_, '_> {
     }
 
     fn forget(&mut self) -> Result<(), Error> {
-        self.own.kept.iter_mut().for_each(|kept| close(kept.take()));
         self.own.state_pages = state_pages(self.own.spec)?;
+        self.own.kept.iter_mut().for_each(|kept| close(kept.take()));
         Ok(())
     }
 

@@ -65,7 +65,7 @@ impl Own {
         let text = &text[..text.floor_char_boundary(self.last_end.capacity())];
         let number = end.number;
         match (cause, u64::from(end.kind)) {
-            (Cause::NotReady, _) => write!(to, "was not ready within {} ms", START_US / 1000),
+            (Cause::NotReady, _) => write!(to, "did not serve within {} ms", START_US / 1000),
             (Cause::NoAnswer, _) => {
                 let answer_us = self.spec.watch.map_or(0, |watch| watch.answer_us);
                 write!(to, "did not answer within {} ms", answer_us / 1000)
