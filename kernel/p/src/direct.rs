@@ -6,15 +6,13 @@
 //! another core's, a packet goes there, and if nobody else wants this core, the next packet that
 //! comes here is awaited here ([`Core::await_packet`]).
 //!
-//! What is the least bit unusual is left alone, for [`crate::ipc`] to do: also pages that are shared,
-//! which would not be what they were if the short way turns out not to go. So is a reply from or to who
+//! What is the least bit unusual is left alone, for [`crate::ipc`] to do. So is a reply from or to who
 //! wants to another core: after it, who was at a call can go, which the loop sees to.
 
 mod pages;
 
 use ant_abi::ipc::{
     CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
-    Transfer,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
 use ant_core::ica::With;
@@ -55,7 +53,7 @@ fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
     let context = &core.local.process(slot)?.context;
     let (number, [to, timeout, flags]) = context.syscall();
     let (span, handle) = context.span_and_handle();
-    if timeout != FOREVER || handle != 0 || Span(span).transfer() == Some(Transfer::Share) {
+    if timeout != FOREVER || handle != 0 {
         return None;
     }
     match number {

@@ -261,9 +261,15 @@ impl Locals {
     /// The core takes messages again. The caller looks into the rings.
     #[inline]
     pub(crate) fn end_relief(&mut self) {
-        if self.relief.take().is_some() {
-            mailbox::stop_polling(self.index);
+        if self.relief.is_some() {
+            self.stop_relief();
         }
+    }
+
+    #[cold]
+    fn stop_relief(&mut self) {
+        self.relief = None;
+        mailbox::stop_polling(self.index);
     }
 
     /// Asks for a timer interrupt only when somebody waits for the core or for a time (tickless

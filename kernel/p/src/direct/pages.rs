@@ -1,6 +1,7 @@
-//! The short way with pages: they go, come and come back as [`crate::ipc`] would have it.
+//! The short way with pages: they go, come and come back as [`crate::ipc`] would have it. Those that
+//! are shared take the long way.
 
-use ant_abi::ipc::Span;
+use ant_abi::ipc::{Span, Transfer};
 use ant_core::ica::{Sender, With};
 use ant_core::ipc::Token;
 
@@ -17,7 +18,7 @@ pub(super) fn call(core: &mut Core, slot: u8, flags: u64, calling: Calling) -> O
         // Before pages go and come back.
         return None;
     }
-    ica::send_off(&mut core.local, slot, calling.span, Sender::Waits).ok()?;
+    send_off(core, slot, calling.span, Sender::Waits)?;
     if !is_here {
         return call_there(core, slot, (there, server), options, calling);
     }
@@ -37,7 +38,7 @@ pub(super) fn reply_receive(
     span: Span,
     lent: Span,
 ) -> Option<Next> {
-    ica::send_off(&mut core.local, slot, span, Sender::GoesOn).ok()?;
+    send_off(core, slot, span, Sender::GoesOn)?;
     if usize::from(token.core()) == core.index() {
         let Some(client) = reply_here(core, slot, token) else {
             come_back(core, slot, span);
@@ -56,6 +57,15 @@ pub(super) fn reply_receive(
         ica::TABLE.detach(slot, span);
         Some(next)
     }
+}
+
+/// Lets pages go with a message. What was shared would not be its owner's alone again if the short way
+/// turned out not to go.
+fn send_off(core: &mut Core, slot: u8, span: Span, sender: Sender) -> Option<()> {
+    if span.transfer() == Some(Transfer::Share) {
+        return None;
+    }
+    ica::send_off(&mut core.local, slot, span, sender).ok()
 }
 
 /// Gives pages that have come with a message to who has its words.
