@@ -422,8 +422,12 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
     restart(guest)?;
     ant::await_idle(guest)?;
     let free = ant::free_memory(guest)?;
-    let hogs: Vec<_> = (0..8).map(|n| client(guest, [1, 2, 3][n % 3], "hog")).collect();
-    ant::await_processes(guest, 8, "victim hog", "in call")?;
+    // One after the other: each lets go of a page for a moment, which another would take.
+    let mut hogs = Vec::new();
+    for (n, cpu) in [1, 2, 3, 1, 2, 3, 1, 2].into_iter().enumerate() {
+        hogs.push(client(guest, cpu, "hog"));
+        ant::await_processes(guest, n + 1, "victim hog", "in call")?;
+    }
     // Whoever comes now gets nothing; servers get what is theirs.
     answers(guest, "antctl run -- victim hog", 1, "victim: NoMemory")?;
     answers(guest, "antctl run -- victim call take", 0, "take: 16 122, ")?;
