@@ -6,6 +6,7 @@
  * AnT writes over them changes nothing; what AnT counts is checked before it is used. An IPI says
  * "look"; what there is to see is in the stores.
  */
+#include <linux/bitops.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -75,21 +76,46 @@ static bool core_take(struct ant_core *core, u64 *lca)
  * Which call is under way through an LCA, and whose: a result goes to the core that waits for it,
  * once, whoever has got hold of a proxy's file. In page->private, which is the page's owner's: us.
  */
+static unsigned long *note_of(u64 entry)
+{
+	return &pfn_to_page(PHYS_PFN(ant_raddr(entry)))->private;
+}
+
 static unsigned long call_of(const struct ant_core *core, u64 entry)
 {
 	return (entry >> ANT_ENTRY_GENERATION_SHIFT) << 8 | (core->index + 1);
 }
 
+/* How many tenants later than the one that a note is about; they are numbered in a circle. */
+static int tenants_after(unsigned long note, u64 entry)
+{
+	return sign_extend32((entry >> ANT_ENTRY_GENERATION_SHIFT) - (note >> 8), 11);
+}
+
 static void call_begin(const struct ant_core *core, u64 entry)
 {
-	set_page_private(pfn_to_page(PHYS_PFN(ant_raddr(entry))), call_of(core, entry));
+	unsigned long *note = note_of(entry);
+	unsigned long before = READ_ONCE(*note);
+
+	/* What the last tenant has asked for and nobody has taken does not hide this one's call. */
+	if (!before || tenants_after(before, entry) >= 0)
+		WRITE_ONCE(*note, call_of(core, entry));
 }
 
 static bool call_end(const struct ant_core *core, u64 entry)
 {
 	unsigned long call = call_of(core, entry);
 
-	return cmpxchg(&pfn_to_page(PHYS_PFN(ant_raddr(entry)))->private, call, 0) == call;
+	return cmpxchg(note_of(entry), call, 0) == call;
+}
+
+/* The call that was under way, if there was one, gets no result. */
+static void call_forget(u64 entry)
+{
+	unsigned long *note = note_of(entry);
+
+	if (!tenants_after(READ_ONCE(*note), entry))
+		WRITE_ONCE(*note, 0);
 }
 
 static struct ant_lca *traced(u64 entry)
@@ -196,7 +222,6 @@ int ant_release_put(struct ant_partition *part, u64 lca, u64 kind)
 	err = ant_lca_revoke(part, lca);
 	if (err)
 		return err;
-	/* The call that was under way gets no result. */
-	set_page_private(pfn_to_page(PHYS_PFN(ant_raddr(lca))), 0);
+	call_forget(lca);
 	return return_put(core, lca, kind);
 }
