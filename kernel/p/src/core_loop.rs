@@ -7,7 +7,7 @@ use ant_abi::ipc::Span;
 use ant_abi::lca::{END_FAULTED, END_KILLED};
 use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
 use ant_abi::{Error, store};
-use ant_core::ipc::Station;
+use ant_core::ipc::{Packet, Station};
 use ant_core::ring::Store;
 use arrayvec::ArrayVec;
 
@@ -168,7 +168,12 @@ impl Core {
             return self.pass_on(from, pid, message);
         }
         match message {
-            Message::Ipc(packet) => self.station.take(from as u8, packet, &mut self.local),
+            Message::Ipc(packet) => {
+                if let Packet::Poke { endpoint } = packet {
+                    endpoints::end_poke(endpoint);
+                }
+                self.station.take(from as u8, packet, &mut self.local);
+            }
             Message::Adopt(process) => self.adopt(process),
             Message::Kill { pid, signal } => self.about(pid, |core, slot| core.kill(slot, signal)),
             // A return that Linux put here before must be seen first.

@@ -3,7 +3,7 @@
 //!
 //! One word holds the state, so that whoever reads it sees one moment.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::ipc::{ENDPOINTS, SENDS_MAX, SERVER_ENDPOINTS};
 use ant_core::ipc::{STATION_SENDS, Target};
@@ -60,6 +60,9 @@ struct Endpoint {
     began: AtomicU32,
     /// Notification bits that nobody has received.
     bits: AtomicU64,
+    /// A core is on its way to be told of them. Set by who tells, taken back by the core that is told,
+    /// before it looks at the bits.
+    poked: AtomicBool,
     /// Messages sent that nobody has received.
     sends: AtomicU32,
 }
@@ -69,6 +72,7 @@ static TABLE: [Endpoint; ENDPOINTS] = [const {
         state: AtomicU64::new(0),
         began: AtomicU32::new(0),
         bits: AtomicU64::new(0),
+        poked: AtomicBool::new(false),
         sends: AtomicU32::new(0),
     }
 }; ENDPOINTS];
@@ -180,9 +184,20 @@ pub fn free(number: u8) {
 }
 
 /// Raises notification bits. Says whether none was raised before: then the receiver must hear of it.
-/// Otherwise it will, from who raised the first one, so that one such message is on its way at most.
+/// Otherwise it will, from who raised the first one.
 pub fn raise(number: u8, bits: u64) -> bool {
     endpoint(number).bits.fetch_or(bits, Ordering::SeqCst) == 0
+}
+
+/// Notes that a core is about to be told of notification bits. Whether none was: one such message is
+/// on its way at most, however fast a receiver takes bits that it has not been told of.
+pub fn begin_poke(number: u8) -> bool {
+    !endpoint(number).poked.swap(true, Ordering::SeqCst)
+}
+
+/// The message has come; who raises bits from now on sends another.
+pub fn end_poke(number: u8) {
+    endpoint(number).poked.store(false, Ordering::SeqCst);
 }
 
 /// Whether notification bits wait.

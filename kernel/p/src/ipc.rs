@@ -289,6 +289,9 @@ pub(crate) fn post(from: usize, to: u8, packet: &Packet) {
 
 #[cold]
 fn lost(core: u8, packet: &Packet) {
+    if let Packet::Poke { endpoint } = *packet {
+        endpoints::end_poke(endpoint);
+    }
     let cpu = shared::linux_cpu(usize::from(core));
     log::error!("CPU {cpu} takes no messages: {packet:?} is lost");
 }
@@ -303,6 +306,11 @@ impl Outside for Locals {
     }
 
     fn post(&mut self, core: u8, packet: Packet) {
+        if let Packet::Poke { endpoint } = packet
+            && !endpoints::begin_poke(endpoint)
+        {
+            return;
+        }
         post(self.index(), core, &packet);
     }
 
