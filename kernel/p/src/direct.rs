@@ -206,7 +206,7 @@ fn take_reply(core: &mut Core, parts: &Parts) -> Option<u8> {
     if !core.station.take_reply_directly(*slot, *sequence) {
         return None;
     }
-    let with_pages = !client.calling.span.is_none() || !message.span.is_none();
+    let with_pages = client.calling.span.0 | message.span.0 != 0;
     pass_core(queue, *slot, client, message.words);
     if with_pages {
         pages::replied(core, *slot, message.span);

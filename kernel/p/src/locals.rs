@@ -86,20 +86,17 @@ impl Locals {
     /// A process of this core whose waiting has no limit of time, and who runs.
     #[inline]
     pub(crate) fn one_untimed(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
-        if self.deadlines.has(slot) {
-            return None;
-        }
-        Some((self.mine.get_mut(usize::from(slot))?.as_mut()?, &mut self.queue))
+        let process = self.mine.get_mut(usize::from(slot))?.as_mut()?;
+        (!self.deadlines.has(slot)).then_some((process, &mut self.queue))
     }
 
     /// Two processes of this core, the second's waiting without limit of time, and who runs.
     #[inline]
     pub(crate) fn two_untimed(&mut self, a: u8, b: u8) -> Option<([&mut Owned; 2], &mut RunQueue)> {
-        if self.deadlines.has(b) {
-            return None;
-        }
-        let [a, b] = self.mine.get_disjoint_mut([usize::from(a), usize::from(b)]).ok()?;
-        Some(([a.as_mut()?, b.as_mut()?], &mut self.queue))
+        let pair = self.mine.get_disjoint_mut([usize::from(a), usize::from(b)]).ok()?;
+        let [first, second] = pair;
+        let pair = [first.as_mut()?, second.as_mut()?];
+        (!self.deadlines.has(b)).then_some((pair, &mut self.queue))
     }
 
     /// A process of this core that makes a system call.

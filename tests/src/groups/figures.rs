@@ -33,7 +33,7 @@ fn a_call_between_cores_that_poll(guest: &TestGuest) -> Result<()> {
 
 /// Checks what a call and its reply cost that a client on CPU 2 makes, as `antctl bench ipc` says.
 fn call_costs_at_most(guest: &TestGuest, server: u32, most: u64) -> Result<()> {
-    let command = format!("antctl bench ipc --client 2 --server {server} --count 200");
+    let command = format!("antctl bench ipc --client 2 --server {server} --count 1000");
     let output = guest.run_as("root", &command, LIMIT * 2)?;
     ensure!(output.status == 0 && output.stdout.contains("in instructions"), "{output:?}");
     let figures = output.stdout.lines().find_map(|line| line.strip_prefix("AnT: call and reply "));
