@@ -89,6 +89,7 @@ impl<P, T> Life<P, T> {
         let bound = outside.make_room().and_then(|()| self.bind(outside, pid));
         let bound = bound.and_then(|()| if old.is_none() { outside.grant(pid) } else { Ok(()) });
         if let Err(error) = bound {
+            outside.drop_room();
             return self.fail_trial(outside, error);
         }
         let Some(Trial { program, .. }) = self.trial.take() else { return };
@@ -148,7 +149,8 @@ impl<P, T> Life<P, T> {
         now: u64,
     ) {
         outside.try_out(turn, self.generation);
-        let until = now + START_US;
+        // Who has ordered it is told by then, and after that it must not serve.
+        let until = self.order_deadline().min(now + START_US);
         self.state = State::Starting { pid, until, welcomed: true, change: Some(change) };
     }
 }

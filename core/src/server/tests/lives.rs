@@ -239,6 +239,24 @@ fn an_old_one_has_a_second_to_finish() {
 }
 
 #[test]
+fn a_successor_that_comes_late_has_less_time() {
+    let mut world = World::serving();
+    assert_eq!(world.order(Some(OTHER)), Ok(()));
+    world.ready_newest();
+    // The old one takes long to end.
+    world.pass(ANSWER_US - 1_000);
+    world.reap();
+    world.pass(1_000);
+    assert_eq!(world.answered, Some(Err(Error::TimedOut)));
+    // Who was told that the server keeps its program finds that it does.
+    world.show_life();
+    assert_eq!(*world.life.program(), FIRST);
+    world.reap();
+    world.ready_newest();
+    assert_eq!((world.life.shown(), *world.life.program()), (SERVER_SERVES, FIRST));
+}
+
+#[test]
 fn a_successor_without_devices_does_not_serve() {
     let mut world = World::serving();
     let old = world.newest();
