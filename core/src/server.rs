@@ -46,8 +46,11 @@ pub trait Outside<P, T> {
     fn grant(&mut self, pid: u32) -> Result<(), Error>;
     /// Lets a process begin. It shows that it lives as soon as it serves.
     fn welcome(&mut self, turn: T, generation: u32);
-    /// Makes room for a copy of the server's state.
+    /// Makes room for a copy of the server's state. It goes with `drop_room`, `close`, and the next
+    /// `welcome`.
     fn make_room(&mut self) -> Result<(), Error>;
+    /// Nobody needs that room any more.
+    fn drop_room(&mut self);
     /// As `welcome`, of a process that may turn out not to serve: it gets a copy of the server's state,
     /// for which there is room.
     fn try_out(&mut self, turn: T, generation: u32);

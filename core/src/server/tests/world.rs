@@ -57,7 +57,7 @@ pub struct Machine {
     /// Which copy of its state the server has, and which one is tried.
     pub state: u32,
     tried: u32,
-    has_room: bool,
+    pub has_room: bool,
 }
 
 impl Machine {
@@ -115,6 +115,7 @@ impl Outside<u8, u32> for Machine {
         assert!(!self.closed, "the endpoint is closed");
         self.closed = true;
         self.bound = None;
+        self.has_room = false;
     }
 
     fn bind(&mut self, pid: u32) -> Result<u32, Error> {
@@ -140,6 +141,7 @@ impl Outside<u8, u32> for Machine {
 
     fn welcome(&mut self, pid: u32, generation: u32) {
         assert_eq!(generation, self.generation);
+        self.has_room = false;
         let (bound, devices) = (self.bound, self.devices);
         if let Ok(process) = self.living(pid) {
             assert!(process.runs && process.waits && !process.doomed, "{process:?}");
@@ -152,6 +154,10 @@ impl Outside<u8, u32> for Machine {
         self.fail(self.failing.room)?;
         self.has_room = true;
         Ok(())
+    }
+
+    fn drop_room(&mut self) {
+        self.has_room = false;
     }
 
     fn try_out(&mut self, pid: u32, generation: u32) {

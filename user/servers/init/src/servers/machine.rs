@@ -129,6 +129,10 @@ impl Outside<Program, Token> for Machine<'_, '_> {
         Ok(())
     }
 
+    fn drop_room(&mut self) {
+        self.own.tried_pages = None;
+    }
+
     fn try_out(&mut self, turn: Token, generation: u32) {
         if let (Some(tried), Some(pages)) = (&self.own.tried_pages, &self.own.state_pages) {
             tried.copy_from(pages);
