@@ -31,8 +31,9 @@ pub const PROCESS_KILL: u64 = 0x1012;
 /// `init` only: fills up to `rsi` bytes at `rdi` with the `ProcessInfo`s of processes from id `rdx`
 /// on, in the order of their ids; returns how many bytes.
 pub const PROCESS_LIST: u64 = 0x1013;
-/// `init` only, if the partition allows it: fails on purpose on core `rsi` in the way `rdi`
-/// (`INJECT_*`).
+/// `init` only, if the partition allows it: fails on purpose in the way `rdi` (`INJECT_*`): core `rsi`
+/// does at once, or process `rsi` (0: the server that is made next) at its system call number `rdx`
+/// from now on, 1 being the next.
 pub const FAULT_INJECT: u64 = 0x1014;
 
 /// Most bytes of one `LOG_WRITE`.
@@ -48,6 +49,14 @@ pub const INJECT_PANIC: u32 = 0;
 pub const INJECT_HANG: u32 = 1;
 /// The core puts an address outside the partition into its request store.
 pub const INJECT_BAD_RADDR: u32 = 2;
+/// The process is ended in place of the system call, as by SIGKILL.
+pub const INJECT_END: u32 = 3;
+/// The process is ended as soon as the system call has been served: where it waits, if it waits.
+pub const INJECT_END_AFTER: u32 = 4;
+/// The process runs into a page fault in place of the system call.
+pub const INJECT_FAULT: u32 = 5;
+/// The process makes the system call again and again, and none is served.
+pub const INJECT_LOOP: u32 = 6;
 
 /// `ProcessInfo::state`: made, not started.
 pub const STATE_CREATED: u32 = 0;

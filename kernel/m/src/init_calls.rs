@@ -14,6 +14,7 @@ use ant_abi::syscall::{
     ProcessCreate, ProcessInfo, STATE_CREATED, STATE_ENDING,
 };
 use ant_core::ipc::Target;
+use ant_p::fuse::Fuse;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
@@ -49,7 +50,7 @@ pub fn serve(
         ENDPOINT_CLOSE => close(m, core, slot, args[0]).map(|()| 0),
         HANDLE_GRANT => grant_handle(core, slot, args),
         DEVICE_GRANT => grant_device(m, core, slot, args[0], args[1]).map(|()| 0),
-        FAULT_INJECT => inject(m, core, args[0], args[1]).map(|()| 0),
+        FAULT_INJECT => inject(m, core, args).map(|()| 0),
         _ => return None,
     };
     Some(result.unwrap_or_else(Error::to_return))
@@ -94,12 +95,13 @@ fn create_server(
     let mut source = InProcess { space, start, len };
     let created = m.processes.create_server(&request, &mut source, &mut m.memory);
     m.memory.publish();
-    let server = created.map_err(|failure| {
+    let mut server = created.map_err(|failure| {
         if !failure.text.is_empty() {
             log::warning!("a server cannot be loaded: {}", failure.text);
         }
         Error::from_return(-(failure.errno as i64)).unwrap_or(Error::NotExecutable)
     })?;
+    server.fuse = m.next_fuse.take();
     let pid = server.pid;
     core.adopt(server);
     Ok(i64::from(pid))
@@ -288,19 +290,30 @@ fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64,
     Ok(written as i64)
 }
 
-fn inject(m: &mut MKernel, core: &mut Core, kind: u64, target: u64) -> Result<(), Error> {
+fn inject(m: &mut MKernel, core: &mut Core, [kind, target, calls]: [u64; 3]) -> Result<(), Error> {
     if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
         return Err(Error::NotPermitted);
+    }
+    if kind > u64::from(INJECT_BAD_RADDR) {
+        return light_fuse(m, core, target, Fuse::new(kind, calls)?);
     }
     let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
     if target >= shared::core_count() {
         return Err(Error::NoDevice);
     }
-    let kind = u32::try_from(kind).ok().filter(|&kind| kind <= INJECT_BAD_RADDR);
-    let message = Message::Inject(kind.ok_or(Error::Invalid)?);
+    let message = Message::Inject(kind as u32);
     if target == core.index() {
         core.obey(target, message, m);
         return Ok(());
     }
     mailbox::send(core.index(), target, message).map_err(|_| Error::Again)
+}
+
+/// Has a process, or the server that is made next, fail later.
+fn light_fuse(m: &mut MKernel, core: &mut Core, pid: u64, fuse: Fuse) -> Result<(), Error> {
+    if pid == 0 {
+        m.next_fuse = Some(fuse);
+        return Ok(());
+    }
+    tell(m, core, pid, Message::Fuse { pid: pid as u32, fuse })
 }

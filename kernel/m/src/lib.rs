@@ -25,6 +25,7 @@ use ant_abi::lca::END_LOAD_FAILED;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::PROCESS_SERVER;
 use ant_p::arch::{paging, percore, trap};
+use ant_p::fuse::Fuse;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, Ending, Owned, Waiting};
@@ -55,7 +56,8 @@ pub fn start() -> ! {
     ica::reserve_lcas();
     let processes = Processes::new(&mut memory);
     let endings = Endings::new();
-    let mut m_kernel = MKernel { memory, processes, endings, init: 0, closed: ArrayVec::new() };
+    let closed = ArrayVec::new();
+    let mut m_kernel = MKernel { memory, processes, endings, init: 0, closed, next_fuse: None };
     let mut core = Core::new(0, timer, station::of(0));
     m_kernel.start_init(&mut core);
     log::info!(
@@ -95,6 +97,8 @@ struct MKernel {
     init: u8,
     /// Endpoints that `init` has closed and whose numbers are not free yet.
     closed: ArrayVec<u8, ENDPOINTS>,
+    /// How the server that is made next is to fail on purpose.
+    next_fuse: Option<Fuse>,
 }
 
 impl MKernel {

@@ -181,6 +181,7 @@ impl Processes {
             used_ica: false,
             scratch,
             grants: Grants::default(),
+            fuse: None,
         };
         ica::begin(slot, plan.ica);
         let owned = Owned::create(slot, process, plan.kind, plan.home);

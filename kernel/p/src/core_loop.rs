@@ -18,7 +18,7 @@ use crate::direct::{self, Next};
 use crate::locals::Locals;
 use crate::mailbox::{self, Incoming, Message};
 use crate::process::{self, Ending, Owned, Waiting};
-use crate::{end, endpoints, linux, log, moving, shared, syscalls};
+use crate::{end, endpoints, fuse, linux, log, moving, shared, syscalls};
 
 /// What differs between m-kernel and p-kernel.
 pub trait Role: Sized {
@@ -186,6 +186,13 @@ impl Core {
                 self.about(pid, linux::call::proxy_died);
             }
             Message::Inject(kind) => self.inject(kind),
+            Message::Fuse { pid, fuse } => {
+                self.about(pid, |core, slot| {
+                    if let Some(process) = core.local.process(slot) {
+                        process.fuse = Some(fuse);
+                    }
+                });
+            }
             Message::Rebound { endpoint } => self.rebound(endpoint),
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
             Message::Move { pid, core } => moving::give(self, pid, core),
@@ -278,7 +285,7 @@ impl Core {
         };
         self.local.runs_no_process();
         match vector {
-            VECTOR_SYSCALL => syscalls::serve(self, slot, role),
+            VECTOR_SYSCALL => fuse::serve(self, slot, role),
             vector if vector >= 32 => {
                 if let Some(process) = self.local.process(slot) {
                     process.set_state(STATE_READY);

@@ -50,10 +50,10 @@ pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
 
 #[inline]
 fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
-    let context = &core.local.process(slot)?.context;
-    let (number, [to, timeout, flags]) = context.syscall();
-    let (span, handle) = context.span_and_handle();
-    if timeout != FOREVER || handle != 0 {
+    let process = core.local.process(slot)?;
+    let (number, [to, timeout, flags]) = process.context.syscall();
+    let (span, handle) = process.context.span_and_handle();
+    if timeout != FOREVER || handle != 0 || process.fuse.is_some() {
         return None;
     }
     match number {

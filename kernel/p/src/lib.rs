@@ -7,6 +7,7 @@
 //! - `arch`: the one place with assembler, page tables, APIC, traps.
 //! - `core_loop`, `locals`, `process`: one core and its processes.
 //! - `idle`: a core that no process wants.
+//! - `fuse`: processes that fail on purpose.
 //! - `ipc`, `endpoints`, `handles`, `ica`: messages between processes, and the pages they hand over;
 //!   `direct`: the short way of most of them.
 //! - `mailbox`: messages between cores.
@@ -19,6 +20,7 @@ pub mod devices;
 mod direct;
 pub mod end;
 pub mod endpoints;
+pub mod fuse;
 pub mod handles;
 pub mod ica;
 mod idle;

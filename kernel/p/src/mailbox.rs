@@ -13,6 +13,7 @@ use ant_core::ipc::Packet;
 use ant_core::packets::{Full, PACKET_WORDS, PacketRing};
 
 use crate::arch::apic;
+use crate::fuse::Fuse;
 use crate::process::Owned;
 use crate::shared;
 
@@ -41,6 +42,13 @@ pub enum Message {
     },
     /// Fail on purpose, `ant_abi::syscall::INJECT_*`. From the m-kernel.
     Inject(u32),
+    /// The process with this id is to fail on purpose. From the m-kernel.
+    Fuse {
+        /// Process id.
+        pid: u32,
+        /// How and when.
+        fuse: Fuse,
+    },
     /// An endpoint has another receiver, or none. From the m-kernel.
     Rebound {
         /// The endpoint.
@@ -113,6 +121,7 @@ const FREED: u64 = 26;
 const DROPPED: u64 = 27;
 const REAP: u64 = 28;
 const PROXY_DIED: u64 = 29;
+const FUSE: u64 = 30;
 
 impl Message {
     /// The id of the process that it is about, if it is for the core that has that process.
@@ -121,6 +130,7 @@ impl Message {
             Message::Kill { pid, .. }
             | Message::Released { pid }
             | Message::ProxyDied { pid }
+            | Message::Fuse { pid, .. }
             | Message::Priority { pid, .. }
             | Message::Move { pid, .. }
             | Message::Grant { pid, .. } => Some(pid),
@@ -136,6 +146,7 @@ impl Message {
             Message::Released { pid } => [RELEASED, u64::from(pid), 0, 0, 0],
             Message::ProxyDied { pid } => [PROXY_DIED, u64::from(pid), 0, 0, 0],
             Message::Inject(kind) => [INJECT, u64::from(kind), 0, 0, 0],
+            Message::Fuse { pid, fuse } => [FUSE, u64::from(pid), fuse.encode(), 0, 0],
             Message::Rebound { endpoint } => [REBOUND, u64::from(endpoint), 0, 0, 0],
             Message::Priority { pid, priority } => {
                 [PRIORITY, u64::from(pid), u64::from(priority), 0, 0]
@@ -171,6 +182,7 @@ impl Message {
             RELEASED => Message::Released { pid: a as u32 },
             PROXY_DIED => Message::ProxyDied { pid: a as u32 },
             INJECT => Message::Inject(a as u32),
+            FUSE => Message::Fuse { pid: a as u32, fuse: Fuse::decode(b) },
             REBOUND => Message::Rebound { endpoint: a as u8 },
             PRIORITY => Message::Priority { pid: a as u32, priority: b as u8 },
             MOVE => Message::Move { pid: a as u32, core: b as u8 },

@@ -18,6 +18,7 @@ use arrayvec::ArrayString;
 use crate::arch::context::Context;
 use crate::arch::paging::AddressSpace;
 use crate::devices::Grants;
+use crate::fuse::Fuse;
 use crate::handles::Handles;
 use crate::linux::lca::LcaPage;
 
@@ -127,6 +128,8 @@ pub struct Process {
     pub scratch: u64,
     /// Devices that it was granted.
     pub grants: Grants,
+    /// How it is to fail on purpose, and when.
+    pub fuse: Option<Fuse>,
 }
 
 /// A call of IPC that is under way.

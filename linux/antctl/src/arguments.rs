@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ant_abi::ipc::PRIORITIES;
 use antd::cpu_list::{ParseError, parse_cpus, parse_memory};
-use antd::protocol::IMAGE;
+use antd::protocol::{CpuFailure, IMAGE, Injection, ProcessFailure};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -136,15 +136,17 @@ pub enum Command {
     /// panics or hangs is taken back by `antctl stop`.
     #[command(
         hide = true,
-        after_help = "Examples:\n  sudo antctl boot --cpus 1-3 --memory 256M --allow-inject\n  \
-                      sudo antctl inject panic --cpu 2"
+        after_help = "\
+Examples:
+  sudo antctl boot --cpus 1-3 --memory 256M --allow-inject
+  sudo antctl inject panic --cpu 2
+  sudo antctl inject end --pid 3 --call 2
+  sudo antctl inject fault --next-server"
     )]
     Inject {
         /// How
-        injection: InjectionName,
-        /// Which CPU: Linux's number
-        #[arg(long, value_parser = cpu)]
-        cpu: u32,
+        #[command(subcommand)]
+        how: InjectCommand,
     },
 }
 
@@ -270,14 +272,61 @@ pub enum Bench {
 }
 
 /// How AnT can be made to fail.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum InjectionName {
-    /// The kernel on that CPU panics
-    Panic,
-    /// That CPU spins with interrupts off
-    Hang,
-    /// That CPU asks Linux for a page that is not AnT's
-    BadRaddr,
+#[derive(Debug, Subcommand)]
+pub enum InjectCommand {
+    /// The kernel on a CPU panics
+    Panic(OnCpu),
+    /// A CPU spins with interrupts off
+    Hang(OnCpu),
+    /// A CPU asks Linux for a page that is not AnT's
+    BadRaddr(OnCpu),
+    /// A process is ended in place of a system call
+    End(AtCall),
+    /// A process is ended as soon as a system call has been served: where it waits, if it waits
+    EndAfter(AtCall),
+    /// A process runs into a page fault in place of a system call
+    Fault(AtCall),
+    /// A process makes a system call again and again, and none is served
+    Loop(AtCall),
+}
+
+/// The CPU that fails.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct OnCpu {
+    /// Which CPU: Linux's number
+    #[arg(long, value_parser = cpu)]
+    cpu: u32,
+}
+
+/// The process that fails, and when.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct AtCall {
+    /// Number of the process, as `antctl ps` shows it
+    #[arg(long, value_parser = self::pid, required_unless_present = "next_server")]
+    pid: Option<u32>,
+    /// The OS server that is started next, from its first system call on
+    #[arg(long, conflicts_with = "pid")]
+    next_server: bool,
+    /// At which of its next system calls
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    call: u32,
+}
+
+impl InjectCommand {
+    /// As antd has it.
+    pub fn injection(&self) -> Injection {
+        let cpu = |failure, OnCpu { cpu }| Injection::Cpu { failure, cpu };
+        let process = |failure, AtCall { pid, call, .. }| Injection::Process { failure, pid, call };
+        match *self {
+            Self::Panic(on) => cpu(CpuFailure::Panic, on),
+            Self::Hang(on) => cpu(CpuFailure::Hang, on),
+            Self::BadRaddr(on) => cpu(CpuFailure::BadRaddr, on),
+            Self::End(at) => process(ProcessFailure::End, at),
+            Self::EndAfter(at) => process(ProcessFailure::EndAfter, at),
+            Self::Fault(at) => process(ProcessFailure::Fault, at),
+            Self::Loop(at) => process(ProcessFailure::Loop, at),
+        }
+    }
 }
 
 /// A list of CPUs. A type of its own, for clap takes a `Vec` to be several values.
@@ -318,6 +367,31 @@ mod tests {
         assert_eq!(run.args, ["-l", "--cpu", "x"]);
         let run = parse(&["antctl", "run", "wc", "-l"]);
         assert_eq!((run.cpu, run.args), (None, vec!["-l".into()]));
+    }
+
+    #[test]
+    fn what_fails_is_a_cpu_or_a_process() {
+        let parse = |words: &str| {
+            let words = ["antctl", "inject"].into_iter().chain(words.split(' '));
+            match Arguments::try_parse_from(words).ok()?.command {
+                Command::Inject { how } => Some(how.injection()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let hangs = Injection::Cpu { failure: CpuFailure::Hang, cpu: 2 };
+        assert_eq!(parse("hang --cpu 2"), Some(hangs));
+        let process = |pid, call| Injection::Process { failure: ProcessFailure::End, pid, call };
+        assert_eq!(parse("end --pid 3"), Some(process(Some(3), 1)));
+        assert_eq!(parse("end --next-server --call 4"), Some(process(None, 4)));
+        for words in [
+            "end",
+            "end --cpu 2",
+            "hang --pid 3",
+            "end --pid 3 --next-server",
+            "end --pid 3 --call 0",
+        ] {
+            assert_eq!(parse(words), None, "{words}");
+        }
     }
 
     #[test]

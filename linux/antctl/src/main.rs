@@ -19,12 +19,12 @@ mod show;
 use std::io;
 use std::process::ExitCode;
 
-use antd::protocol::{Boot, DeviceChoice, Injection, Reply, Request};
+use antd::protocol::{Boot, DeviceChoice, Reply, Request};
 use clap::Parser;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
-use arguments::{Arguments, Bench, BootArguments, Command, DeviceName, InjectionName};
+use arguments::{Arguments, Bench, BootArguments, Command, DeviceName, InjectCommand};
 use connect::{ConnectError, connect, start_and_ask};
 
 /// Exit status: it did not work.
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Command::Stop => stop(),
         Command::Doctor => doctor::doctor(),
         Command::Bench(arguments) => measure(&arguments.what),
-        Command::Inject { injection, cpu } => inject(injection, cpu),
+        Command::Inject { how } => inject(&how),
     };
     match result {
         Ok(code) => code,
@@ -187,14 +187,9 @@ fn parse_signal(text: &str) -> Result<i32, Failure> {
         .map_err(|_| Failure::Refused(format!("there is no signal {text}")))
 }
 
-fn inject(injection: InjectionName, cpu: u32) -> Result<ExitCode, Failure> {
+fn inject(how: &InjectCommand) -> Result<ExitCode, Failure> {
     need_root("make AnT fail")?;
-    let injection = match injection {
-        InjectionName::Panic => Injection::Panic,
-        InjectionName::Hang => Injection::Hang,
-        InjectionName::BadRaddr => Injection::BadRaddr,
-    };
-    done(ask(&Request::Inject { injection, cpu })?)
+    done(ask(&Request::Inject(how.injection()))?)
 }
 
 fn measure(what: &Bench) -> Result<ExitCode, Failure> {

@@ -160,16 +160,17 @@ impl InitChannel {
     ///
     /// `init` does not take requests.
     pub fn order(&mut self, client: ClientId, order: Order) -> Result<(), Errno> {
-        let (kind, a, b, name) = match &order {
-            Order::Kill { pid, signal } => (REQUEST_KILL, *pid, signal.cast_unsigned(), ""),
-            Order::Inject { how, core } => (REQUEST_INJECT, *how, *core, ""),
-            Order::Priority { pid, priority } => (REQUEST_PRIORITY, *pid, *priority, ""),
-            Order::Move { pid, core, .. } => (REQUEST_MOVE, *pid, *core, ""),
-            Order::Restart { server } => (REQUEST_RESTART, 0, 0, server.as_str()),
-            Order::Replace { server } => (REQUEST_REPLACE, 0, 0, server.as_str()),
+        let (kind, a, b, more) = match &order {
+            Order::Kill { pid, signal } => (REQUEST_KILL, *pid, signal.cast_unsigned(), vec![]),
+            Order::Inject { how, target, call } => {
+                (REQUEST_INJECT, *how, *target, call.as_bytes().to_vec())
+            }
+            Order::Priority { pid, priority } => (REQUEST_PRIORITY, *pid, *priority, vec![]),
+            Order::Move { pid, core, .. } => (REQUEST_MOVE, *pid, *core, vec![]),
+            Order::Restart { server } => (REQUEST_RESTART, 0, 0, server.clone().into_bytes()),
+            Order::Replace { server } => (REQUEST_REPLACE, 0, 0, server.clone().into_bytes()),
         };
-        let name = name.as_bytes().to_vec();
-        self.ask(Want::Order(client, order), kind, a, b, &name)
+        self.ask(Want::Order(client, order), kind, a, b, &more)
     }
 
     /// Whether a server is being replaced: its program is on the way, or to be used.
@@ -339,7 +340,7 @@ mod tests {
     fn a_late_process_is_known_to_be_late() {
         let (mut channel, init) = InitChannel::new().unwrap();
         channel.spawn(SessionId(1), None, 3, b"/a\0").unwrap();
-        channel.order(ClientId(2), Order::Inject { how: 0, core: 0 }).unwrap();
+        channel.order(ClientId(2), Order::Inject { how: 0, target: 0, call: 0 }).unwrap();
         let later = Instant::now() + ANSWER_LIMIT * 2;
         assert_eq!(channel.expired(later).len(), 2);
         assert!(!channel.awaits());

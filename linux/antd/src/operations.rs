@@ -49,7 +49,7 @@ impl Daemon {
                 self.replace_server(client, &peer, name, descriptors);
             }
             Request::Stop => self.stop_partition(client, &peer),
-            Request::Inject { injection, cpu } => self.inject(client, &peer, injection, cpu),
+            Request::Inject(injection) => self.inject(client, &peer, injection),
         }
         Ok(())
     }

@@ -4,14 +4,17 @@ use std::os::fd::OwnedFd;
 
 use ant_abi::Error;
 use ant_abi::ipc::{PRIORITIES, PRIORITY_USUAL};
-use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, INJECT_PANIC};
+use ant_abi::syscall::{
+    INJECT_BAD_RADDR, INJECT_END, INJECT_END_AFTER, INJECT_FAULT, INJECT_HANG, INJECT_LOOP,
+    INJECT_PANIC,
+};
 use nix::errno::Errno;
 
 use crate::clients::{ClientId, Peer};
 use crate::daemon::Daemon;
 use crate::init;
 use crate::program;
-use crate::protocol::{Injection, Reply};
+use crate::protocol::{CpuFailure, Injection, ProcessFailure, Reply};
 use crate::running::{Collapse, Ports, Running};
 use crate::sessions::Stage;
 use crate::survey::{Purpose, Upload};
@@ -37,8 +40,10 @@ pub enum Order {
     Inject {
         /// One of `INJECT_*`.
         how: u32,
-        /// Index of the core.
-        core: u32,
+        /// Index of the core, or AnT's number of the process.
+        target: u32,
+        /// Of a process: at which of its next system calls.
+        call: u32,
     },
     /// Give a process another priority.
     Priority {
@@ -187,6 +192,28 @@ impl Running {
         ports.send(Some(client), &Reply::Done(order.done()));
     }
 
+    fn failing(&self, injection: Injection) -> Result<Order, String> {
+        match injection {
+            Injection::Cpu { failure, cpu } => {
+                let how = match failure {
+                    CpuFailure::Panic => INJECT_PANIC,
+                    CpuFailure::Hang => INJECT_HANG,
+                    CpuFailure::BadRaddr => INJECT_BAD_RADDR,
+                };
+                Ok(Order::Inject { how, target: self.core_of(cpu)?, call: 0 })
+            }
+            Injection::Process { failure, pid, call } => {
+                let how = match failure {
+                    ProcessFailure::End => INJECT_END,
+                    ProcessFailure::EndAfter => INJECT_END_AFTER,
+                    ProcessFailure::Fault => INJECT_FAULT,
+                    ProcessFailure::Loop => INJECT_LOOP,
+                };
+                Ok(Order::Inject { how, target: pid.unwrap_or(0), call })
+            }
+        }
+    }
+
     fn moved(&mut self, pid: u32, to: u32) {
         let session = self.sessions.of_pid(pid).and_then(|id| self.sessions.get_mut(id));
         if let Some(session) = session
@@ -280,19 +307,14 @@ impl Daemon {
     }
 
     /// Makes AnT fail.
-    pub(crate) fn inject(&mut self, client: ClientId, peer: &Peer, injection: Injection, cpu: u32) {
+    pub(crate) fn inject(&mut self, client: ClientId, peer: &Peer, injection: Injection) {
         if !self.is_root(client, peer, "make AnT fail") {
             return;
         }
-        let how = match injection {
-            Injection::Panic => INJECT_PANIC,
-            Injection::Hang => INJECT_HANG,
-            Injection::BadRaddr => INJECT_BAD_RADDR,
-        };
         let Some((running, _)) = self.running_or_fail(client) else { return };
         let asked = if running.partition.allow_inject {
-            let core = running.core_of(cpu);
-            core.and_then(|core| running.order(client, Order::Inject { how, core }))
+            let order = running.failing(injection);
+            order.and_then(|order| running.order(client, order))
         } else {
             Err("AnT was not booted for that: `antctl boot --allow-inject …`".into())
         };

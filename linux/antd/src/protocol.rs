@@ -88,12 +88,7 @@ pub enum Request {
     /// Stop AnT; cores and memory go back to Linux. Root only.
     Stop,
     /// Make AnT fail. Root only, and only if it was booted to allow that.
-    Inject {
-        /// How.
-        injection: Injection,
-        /// Linux's number of the CPU.
-        cpu: u32,
-    },
+    Inject(Injection),
 }
 
 /// What AnT shall consist of.
@@ -140,12 +135,46 @@ pub struct Run {
 /// How AnT can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Injection {
+    /// A CPU does.
+    Cpu {
+        /// How.
+        failure: CpuFailure,
+        /// Linux's number of it.
+        cpu: u32,
+    },
+    /// A process does.
+    Process {
+        /// How.
+        failure: ProcessFailure,
+        /// AnT's number of it; none: the server that is made next.
+        pid: Option<u32>,
+        /// At which of its next system calls, 1 being the next.
+        call: u32,
+    },
+}
+
+/// How a CPU of AnT's can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CpuFailure {
     /// The kernel panics.
     Panic,
     /// The core spins with interrupts off.
     Hang,
     /// The core asks Linux for a page that is not AnT's.
     BadRaddr,
+}
+
+/// How a process of AnT's can be made to fail at a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProcessFailure {
+    /// It is ended in place of the call.
+    End,
+    /// It is ended as soon as the call has been served.
+    EndAfter,
+    /// It runs into a page fault in place of the call.
+    Fault,
+    /// It makes the call for ever.
+    Loop,
 }
 
 /// A reply.

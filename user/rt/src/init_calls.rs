@@ -102,7 +102,7 @@ pub fn device_grant(pid: u32, grant: &DeviceGrant) -> Result<(), Error> {
     check(unsafe { syscall(DEVICE_GRANT, [u64::from(pid), &raw const *grant as u64, 0]) }).map(drop)
 }
 
-/// Fails on purpose.
-pub fn fault_inject(kind: u32, core: u32) -> Result<(), Error> {
-    call(FAULT_INJECT, [u64::from(kind), u64::from(core), 0]).map(drop)
+/// Fails on purpose: a core, or a process at system call number `calls` from now on.
+pub fn fault_inject(kind: u32, target: u32, calls: u32) -> Result<(), Error> {
+    call(FAULT_INJECT, [kind, target, calls].map(u64::from)).map(drop)
 }

@@ -30,7 +30,12 @@ fn requests_come_back_as_they_were() {
         Request::Priority { pid: 7, priority: 3 },
         Request::Move { pid: 7, cpu: 2 },
         Request::Stop,
-        Request::Inject { injection: Injection::Hang, cpu: 3 },
+        Request::Inject(Injection::Cpu { failure: CpuFailure::Hang, cpu: 3 }),
+        Request::Inject(Injection::Process {
+            failure: ProcessFailure::EndAfter,
+            pid: None,
+            call: 4,
+        }),
     ];
     for request in requests {
         assert_eq!(decode::<Request>(&encode(&request)).unwrap(), request);

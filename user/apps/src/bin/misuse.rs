@@ -90,7 +90,7 @@ fn privileged() -> bool {
         init_calls::process_create(&mut request, b"x\0x\0"),
         init_calls::process_start(1),
         init_calls::process_kill(1, 9),
-        init_calls::fault_inject(0, 0),
+        init_calls::fault_inject(0, 0, 0),
     ];
     results.iter().all(|result| println!("privileged: {result:?}"))
 }

@@ -12,7 +12,7 @@ use ant_abi::control::{
     REQUEST_SPAWN, Reply, Request, ServerInfo,
 };
 use ant_abi::ipc::BADGE_PROGRAM;
-use ant_abi::syscall::{ProcessCreate, ProcessInfo};
+use ant_abi::syscall::{INJECT_BAD_RADDR, ProcessCreate, ProcessInfo};
 use ant_rt::linux::Errno;
 use ant_rt::linux::asynchronous::Call;
 use ant_rt::{init_calls, log};
@@ -123,10 +123,7 @@ impl Control {
             REQUEST_SPAWN => spawn(&request, rest, servers, &mut answer),
             REQUEST_KILL => init_calls::process_kill(request.a, request.b),
             REQUEST_LIST => list_processes(request.a, &mut answer),
-            REQUEST_INJECT => {
-                answer.then = Then::Inject { kind: request.a, core: request.b };
-                Ok(())
-            }
+            REQUEST_INJECT => inject(&request, rest, &mut answer),
             REQUEST_SERVERS => list_servers(servers, &mut answer),
             // Their replies come when it is known what has come of it, unless that is known now.
             REQUEST_RESTART => match restart(&request, rest, servers, now) {
@@ -205,8 +202,8 @@ impl Then {
                 }
             }
             Self::Inject { kind, core } => {
-                if init_calls::fault_inject(kind, core).is_err() {
-                    log!("init: the partition was not booted for failing on purpose");
+                if let Err(error) = init_calls::fault_inject(kind, core, 0) {
+                    log!("init: CPU number {core} does not fail on purpose: {error:?}");
                 }
             }
         }
@@ -238,6 +235,17 @@ fn spawn(
 fn list_processes(from: u32, answer: &mut Answer) -> Result<(), Error> {
     let mut lines = [ProcessInfo::new_zeroed(); LIST_MAX];
     answer.append(init_calls::process_list(&mut lines, from)?.as_bytes())
+}
+
+/// A process fails later; its system call follows the request.
+fn inject(request: &Request, rest: &[u8], answer: &mut Answer) -> Result<(), Error> {
+    let (kind, target) = (request.a, request.b);
+    if kind <= INJECT_BAD_RADDR {
+        answer.then = Then::Inject { kind, core: target };
+        return Ok(());
+    }
+    let calls = u32::read_from_bytes(rest).map_err(|_| Error::Protocol)?;
+    init_calls::fault_inject(kind, target, calls)
 }
 
 fn restart(request: &Request, rest: &[u8], servers: &mut Servers, now: u64) -> Result<(), Error> {

@@ -133,8 +133,18 @@ impl Context {
     pub fn repeat_receive(&mut self, timeout: u64) {
         self.rdi = 0;
         self.rsi = timeout;
+        self.repeat();
+    }
+
+    /// Lets the process issue the system call that ended the last run once more.
+    pub fn repeat(&mut self) {
         const SYSCALL_LEN: u64 = 2;
         self.rip -= SYSCALL_LEN;
+    }
+
+    /// Lets the process run into a page fault: nothing is mapped at 0.
+    pub fn go_astray(&mut self) {
+        self.rip = 0;
     }
 
     /// Lets the process run in ring 3 until the next trap, interrupt or system call.

@@ -1,0 +1,65 @@
+//! Failing on purpose: processes that end, fault or loop at one of their next system calls.
+
+use ant_abi::Error;
+use ant_abi::syscall::{INJECT_END, INJECT_END_AFTER, INJECT_FAULT, INJECT_LOOP};
+
+use crate::core_loop::{Core, Role};
+use crate::{log, syscalls};
+
+/// Signal that a process is ended by.
+const SIGKILL: u8 = 9;
+
+/// How a process is to fail, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fuse {
+    /// One of `ant_abi::syscall::INJECT_END` and what follows it.
+    how: u32,
+    /// System calls that it makes until then, with that one.
+    calls: u32,
+}
+
+impl Fuse {
+    /// In the way `how`, at system call number `calls` from now on. `Invalid`: there is no such way, or
+    /// no such call.
+    pub fn new(how: u64, calls: u64) -> Result<Self, Error> {
+        let how = u32::try_from(how).ok().filter(|how| (INJECT_END..=INJECT_LOOP).contains(how));
+        let calls = u32::try_from(calls).ok().filter(|&calls| calls > 0);
+        Ok(Self { how: how.ok_or(Error::Invalid)?, calls: calls.ok_or(Error::Invalid)? })
+    }
+
+    /// From words of another core.
+    pub(crate) fn decode(words: u64) -> Self {
+        Self { how: words as u32, calls: (words >> 32) as u32 }
+    }
+
+    /// As a word.
+    pub(crate) fn encode(self) -> u64 {
+        u64::from(self.how) | u64::from(self.calls) << 32
+    }
+}
+
+/// Serves the system call that ended the last run of a process, unless it is to fail there.
+pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
+    let Some(how) = burn(core, slot) else { return syscalls::serve(core, slot, role) };
+    if how == INJECT_END_AFTER {
+        syscalls::serve(core, slot, role);
+    }
+    match (how, core.local.process(slot)) {
+        (INJECT_FAULT, Some(process)) => process.context.go_astray(),
+        (INJECT_LOOP, Some(process)) => process.context.repeat(),
+        _ => core.kill(slot, SIGKILL),
+    }
+}
+
+/// Counts a system call; how the process fails at it, if it does.
+fn burn(core: &mut Core, slot: u8) -> Option<u32> {
+    let process = core.local.process(slot)?;
+    let (pid, call) = (process.pid, process.context.syscall().0);
+    let Fuse { how, calls } = process.fuse.as_mut()?;
+    let left = calls.saturating_sub(1);
+    if *calls > 0 && left == 0 {
+        log::warning!("process {pid} fails on purpose ({how}) at system call {call:#x}");
+    }
+    *calls = left;
+    (left == 0).then_some(*how)
+}
