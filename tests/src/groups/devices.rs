@@ -246,10 +246,10 @@ fn device_memory_goes_to_the_next(guest: &TestGuest) -> Result<()> {
 
 fn ports_are_checked_one_by_one(guest: &TestGuest) -> Result<()> {
     up_with_probe(guest)?;
-    // COM2's line status, the ports before and behind COM2's, the keyboard's, and none at all.
-    let output = guest.run(&format!("antctl run -- victim call port {}", 0x2fd))?;
-    ensure!(output.stdout.starts_with("port: 96 0, "), "an idle line's status is 0x60: {output:?}");
-    for port in [0x2f7, 0x300, 0x60, 0xffff] {
+    // COM2's modem status, the ports before and behind the probe's, the keyboard's, and none at all.
+    let output = guest.run(&format!("antctl run -- victim call port {}", 0x2fe))?;
+    ensure!(output.stdout.starts_with("port: 176 0, "), "somebody listens: 0xb0: {output:?}");
+    for port in [0x2fd, 0x300, 0x60, 0xffff] {
         answers(
             guest,
             &format!("antctl run -- victim call port {port}"),

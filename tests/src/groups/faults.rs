@@ -25,6 +25,8 @@ pub fn group() -> Group {
         .test("inits_proxy_killed", inits_proxy_killed)
         .test("panic_of_a_p_kernel", panic_of_a_p_kernel)
         .test("panic_of_the_m_kernel", panic_of_the_m_kernel)
+        .test("init_ends", init_ends)
+        .test("init_goes_no_further", init_goes_no_further)
         .test("hang_of_a_p_kernel", hang_of_a_p_kernel)
         .test("hang_of_the_m_kernel", hang_of_the_m_kernel)
 }
@@ -225,13 +227,15 @@ fn inits_proxy_killed(guest: &TestGuest) -> Result<()> {
     is_as_before(guest)
 }
 
-fn panic_on(guest: &TestGuest, cpu: u32) -> Result<()> {
+/// AnT panics on CPU `cpu`, with `last_words`, when it is made to fail.
+fn panic_on(guest: &TestGuest, cpu: u32, inject: &str, last_words: &str) -> Result<()> {
     let programs = three_programs(guest)?;
-    answers(guest, &format!("antctl inject panic --cpu {cpu}"), 0, "")?;
+    answers(guest, &format!("antctl inject {inject}"), 0, "")?;
     let text = format!("AnT's kernel on CPU {cpu} panicked");
     all_end(programs, &text)?;
     ant::cpus_are_linuxs(guest)?;
-    answers(guest, "antctl log | tail -n 3", 0, &format!("panic on CPU {cpu}"))?;
+    let log = guest.succeed("antctl log | tail -n 3")?;
+    ensure!(log.contains(&format!("panic on CPU {cpu}")) && log.contains(last_words), "{log}");
     answers(guest, "antctl status", 3, &text)?;
     answers(guest, "antctl run -- getpid", 125, &text)?;
     is_as_before(guest)?;
@@ -240,11 +244,36 @@ fn panic_on(guest: &TestGuest, cpu: u32) -> Result<()> {
 }
 
 fn panic_of_a_p_kernel(guest: &TestGuest) -> Result<()> {
-    panic_on(guest, 2)
+    panic_on(guest, 2, "panic --cpu 2", "asked for")
 }
 
 fn panic_of_the_m_kernel(guest: &TestGuest) -> Result<()> {
-    panic_on(guest, 1)
+    panic_on(guest, 1, "panic --cpu 1", "asked for")
+}
+
+/// Without it there is nobody to start servers again: AnT ends as a whole, wherever it was.
+fn init_ends(guest: &TestGuest) -> Result<()> {
+    for how in ["end", "end-after", "fault"] {
+        for call in [1, 2, 3, 10] {
+            let inject = format!("{how} --pid 1 --call {call}");
+            panic_on(guest, 1, &inject, "init ended").context(inject)?;
+        }
+    }
+    Ok(())
+}
+
+/// What runs goes on; whoever wants something of it is told.
+fn init_goes_no_further(guest: &TestGuest) -> Result<()> {
+    let mut programs = three_programs(guest)?;
+    guest.run_as("root", "antctl inject loop --pid 1 --call 2", SOON)?;
+    let text = "AnT does not answer (CPU 1); `antctl stop` brings the CPUs back";
+    expect(&guest.run_as("root", "antctl ps", SOON)?, 1, text)?;
+    expect(&guest.run_as("root", "antctl run -- getpid", SOON)?, 125, text)?;
+    guest.succeed("echo still here > /tmp/gate")?;
+    expect(&programs.remove(1).wait(SOON)?, 0, "1       2      11 /tmp/gate")?;
+    expect(&guest.run_as("root", "antctl stop", SOON)?, 0, "again")?;
+    all_end(programs, "AnT was stopped")?;
+    is_as_before(guest)
 }
 
 /// Has CPU `cpu` hang; `antctl status` must say so within seconds.

@@ -2,6 +2,7 @@
 
 mod calls;
 mod devices;
+mod every_call;
 mod faults;
 mod figures;
 mod harness;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<Group> {
         interfaces::group(),
         restarts::group(),
         matrix::group(),
+        every_call::group(),
         devices::group(),
         partition::group(),
         partition::two_cpus_group(),

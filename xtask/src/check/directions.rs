@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("user", &["abi", "core", "user"]),
     ("linux", &["abi", "core", "linux"]),
     ("xtask", &["vm"]),
-    ("tests", &["vm"]),
+    ("tests", &["vm", "abi"]),
     ("vm", &["vm"]),
 ];
 

@@ -7,6 +7,7 @@
 #![no_main]
 
 mod client;
+mod names;
 mod pages;
 mod requests;
 mod server;
@@ -32,6 +33,7 @@ const USAGE: &str = "usage: victim serve NAME
        victim flood MS
        victim flood-sends NAME MS
        victim kill|hog
+       victim names NAME NAME
        victim hold PAGES";
 
 fn main(args: Args) -> i32 {
@@ -59,6 +61,7 @@ fn main(args: Args) -> i32 {
         (Some("flood-sends"), Some(name)) => client::flood_sends(name, number(3)),
         (Some("kill"), None) => client::kill(),
         (Some("hog"), None) => pages::hog(),
+        (Some("names"), Some(first)) => names::all_requests(first, word(3).unwrap_or(first)),
         (Some(how @ ("call" | "ask" | "try" | "now")), Some(what)) => {
             let then = [word(4), word(5)];
             client::one(server, how, what, number(3), then)

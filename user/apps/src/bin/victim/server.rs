@@ -14,7 +14,7 @@ use crate::{ABSENT, HELPER, pages, wait_for_input};
 
 /// How the server exits when it is asked to.
 const STATUS: i32 = 7;
-/// COM2's scratch register, which does nothing: what it holds outlives a server that has COM2.
+/// COM2's scratch register, which does nothing: what it holds outlives a server that has its port.
 const SCRATCH: u16 = 0x2f8 + 7;
 /// In the scratch register: it is to fault, or to hang; the low bits say how often.
 const STUMBLES: u8 = 0xc0;
