@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use ant_abi::ipc::PRIORITIES;
@@ -343,7 +344,8 @@ pub fn cpu(text: &str) -> Result<u32, &'static str> {
 }
 
 fn pid(text: &str) -> Result<u32, &'static str> {
-    text.parse().map_err(|_| "not the number of a process: `antctl ps` shows them")
+    let pid = text.parse().map(NonZero::<u32>::get);
+    pid.map_err(|_| "not the number of a process: `antctl ps` shows them")
 }
 
 #[cfg(test)]
@@ -389,6 +391,7 @@ mod tests {
             "hang --pid 3",
             "end --pid 3 --next-server",
             "end --pid 3 --call 0",
+            "end --pid 0",
         ] {
             assert_eq!(parse(words), None, "{words}");
         }

@@ -22,9 +22,10 @@
 //! | has messages and bits unread      |  x   |    x    |   x   |  x   |
 //! | asks the m-kernel for pages       |  x   |    x    |       |      |
 //! | is about to go to another core    |  x   |    x    |   x   |  x   |
+//! | is on its way there               |  x   |         |       |      |
 //!
 //! Where a process waits or computes without end, it cannot fault. Below the table are those that are
-//! starting or being replaced. How a server is found that does not answer, and what becomes of one that
+//! starting or being replaced. `name` and `serial` themselves end in `every_call`. How a server is found that does not answer, and what becomes of one that
 //! keeps ending, is in `servers`.
 
 mod cell;
@@ -34,7 +35,7 @@ use crate::ant::{self, answers};
 use crate::group::Group;
 use crate::groups::devices;
 use crate::guest::TestGuest;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use cell::{Cell, End, Helper, Row, SOON, kill};
 
 use End::{Exit, Fault, Kill, Restart};
@@ -61,7 +62,8 @@ pub fn group() -> Group {
         .test("has_put_requests_aside", |guest| HAS_PUT_ASIDE.run(guest))
         .test("has_messages_unread", has_messages_unread)
         .test("asks_the_m_kernel", |guest| ASKS.run(guest))
-        .test("is_about_to_move", is_about_to_move);
+        .test("is_about_to_move", is_about_to_move)
+        .test("is_between_two_cores", is_between_two_cores);
     change::add_to(group)
 }
 
@@ -199,4 +201,22 @@ fn is_about_to_move(guest: &TestGuest) -> Result<()> {
             Ok(())
         },
     )
+}
+
+/// It is moved and killed in one breath: its end finds it on the one core, on the other, or on its way.
+fn is_between_two_cores(guest: &TestGuest) -> Result<()> {
+    cell::up(guest)?;
+    ant::await_idle(guest)?;
+    let cell = Cell::begin(guest, 2, 3)?;
+    for round in 1..=30 {
+        let pid = ant::process_of(guest, "probe")?.pid;
+        let (cpu, sooner) = (round % 3 + 1, if round % 2 == 0 { "" } else { "sleep 0.005;" });
+        guest.run(&format!("antctl move {pid} {cpu} & {sooner} antctl kill {pid}; wait"))?;
+        ant::await_server(guest, "probe", cell.server.generation + round, SOON)
+            .with_context(|| format!("round {round}"))?;
+        answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")?;
+    }
+    // Where it was in the beginning.
+    Cell::begin(guest, 2, 3)?;
+    cell.is_whole()
 }
