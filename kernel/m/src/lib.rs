@@ -44,7 +44,7 @@ pub fn start() -> ! {
     trap::fill();
     ant_p::init_traps();
     ant_p::announce(0);
-    if let Err(what) = shared::check_boot() {
+    if let Err(what) = shared::take_boot() {
         panic!("{what}");
     }
     let boot = shared::boot();

@@ -41,8 +41,7 @@ pub enum Next {
 /// Serves the call or the reply that has ended the run of process `slot`.
 #[inline]
 pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
-    // Who is over can go when the loop looks only.
-    if vector != VECTOR_SYSCALL || !core.local.over.is_empty() {
+    if vector != VECTOR_SYSCALL {
         return Next::Unserved;
     }
     exchange(core, slot).unwrap_or(Next::Unserved)

@@ -10,6 +10,7 @@ use ant_core::ica::{Sender, With};
 use ant_core::ipc::{
     Bounds, CallOptions, Ending, Message, Outside, Packet, Received, Target, Token,
 };
+use ant_core::packets::PACKET_WORDS;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::core_loop::Core;
@@ -282,14 +283,17 @@ fn deliver_message(local: &mut Locals, slot: u8, message: &Message, with: With) 
 /// Sends a packet to another core, which takes it.
 #[inline(always)]
 pub(crate) fn post(from: usize, to: u8, packet: &Packet) {
-    if mailbox::post(from, usize::from(to), packet).is_err() {
-        lost(to, packet);
+    let words = packet.encode();
+    if mailbox::put(from, usize::from(to), &words).is_err() {
+        lost(to, &words);
     }
 }
 
+/// By its words: that the packet itself is needed here would cost each one that is not lost.
 #[cold]
-fn lost(core: u8, packet: &Packet) {
-    if let Packet::Poke { endpoint } = *packet {
+fn lost(core: u8, words: &[u64; PACKET_WORDS]) {
+    let packet = Packet::decode(words);
+    if let Some(Packet::Poke { endpoint }) = packet {
         endpoints::end_poke(endpoint);
     }
     let cpu = shared::linux_cpu(usize::from(core));

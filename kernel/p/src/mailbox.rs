@@ -241,14 +241,9 @@ pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
     put(from, to, &message.encode()).map_err(|Full| message)
 }
 
-/// As [`send`], of a message of IPC.
+/// As [`send`], of a message that is encoded: words of a packet of IPC.
 #[inline(always)]
-pub fn post(from: usize, to: usize, packet: &Packet) -> Result<(), Full> {
-    put(from, to, &packet.encode())
-}
-
-#[inline(always)]
-fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
+pub fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
     incoming(to)[from].push(words)?;
     if ATTENTION[to].needs_doorbell() {
         apic::ring_core(to);

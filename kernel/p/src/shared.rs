@@ -2,7 +2,7 @@
 //!
 //! The layout is `ant_abi`'s. Fields that Linux may change while AnT runs are read as atomics.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use ant_abi::MAX_CORES;
 use ant_abi::boot::{BOOT_MAGIC, BootBlock};
@@ -22,8 +22,12 @@ pub fn boot() -> &'static BootBlock {
     unsafe { &*(SHARED_VIRT as *const BootBlock) }
 }
 
-/// Refuses a boot block of another revision or with numbers outside the ABI's bounds.
-pub fn check_boot() -> Result<(), &'static str> {
+/// The cores of this partition. Written by the m-kernel before any other core starts.
+static CORES: AtomicUsize = AtomicUsize::new(0);
+
+/// Takes the number of cores from the boot block; refuses one of another revision or with numbers
+/// outside the ABI's bounds.
+pub fn take_boot() -> Result<(), &'static str> {
     let boot = boot();
     if boot.magic != BOOT_MAGIC || boot.size as usize != size_of::<BootBlock>() {
         return Err("no boot block where one should be");
@@ -37,12 +41,14 @@ pub fn check_boot() -> Result<(), &'static str> {
     if boot.extent_count == 0 || boot.extent_count as usize > boot.extents.len() {
         return Err("boot block: bad number of extents");
     }
+    CORES.store(boot.core_count as usize, Ordering::Relaxed);
     Ok(())
 }
 
-/// The cores of this partition.
+/// How many cores this partition has: once the m-kernel has begun, 1 to `MAX_CORES`.
+#[inline]
 pub fn core_count() -> usize {
-    (boot().core_count as usize).clamp(1, MAX_CORES)
+    CORES.load(Ordering::Relaxed)
 }
 
 /// What Linux calls core `core`.
