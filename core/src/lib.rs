@@ -3,6 +3,7 @@
 //! * [`ring`]: the address store, which carries entries between the two kernels.
 //! * [`log_ring`]: the kernel log of a core, written by AnT and read by Linux.
 //! * [`attention`]: whether a core needs a doorbell, or looks into its rings by itself.
+//! * [`bits`]: notification bits, raised by any core and taken by the receiver's.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a core times out when.
 //! * [`ica`]: who has the pages that processes hand to each other.
@@ -29,6 +30,7 @@ extern crate std;
 
 mod atomic;
 pub mod attention;
+pub mod bits;
 pub mod calls;
 pub mod deadlines;
 pub mod ica;

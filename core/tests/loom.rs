@@ -5,6 +5,7 @@
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_core::attention::Attention;
+use ant_core::bits::Bits;
 use ant_core::ica::{IcaTable, State};
 use ant_core::log_ring::{Log, LogItem, LogReader, LogWriter, RECORDS};
 use ant_core::packets::{self, Packet, PacketRing};
@@ -437,5 +438,59 @@ fn ica_page_is_received_though_its_giver_ends() {
         let _ = giver.join().unwrap();
         assert_eq!(table.state(0), Some(State::Owned { owner: 2 }));
         assert_eq!(table.frame(0), Some(FRAME));
+    });
+}
+
+/// Raises a bit, and sends a packet if one is due.
+fn raise(bits: &Bits, bit: u64, packets: &Mutex<u32>) {
+    if bits.raise(bit) && bits.begin_poke() {
+        *packets.lock().unwrap() += 1;
+    }
+}
+
+/// Takes the bits as the core does that packets come to.
+fn take_packets(bits: &Bits, packets: &Mutex<u32>) -> u64 {
+    let mut taken = 0;
+    while core::mem::take(&mut *packets.lock().unwrap()) > 0 {
+        bits.end_poke();
+        taken |= bits.take();
+    }
+    taken
+}
+
+/// The receiver takes bits before it is told of them, and those of which a packet tells: all, in the end.
+#[test]
+fn no_bit_is_forgotten() {
+    check(3, || {
+        let bits = Arc::new(Bits::new());
+        let packets = Arc::new(Mutex::new(0));
+        let senders = [[1, 4], [2, 8]].map(|raised| {
+            let (bits, packets) = (Arc::clone(&bits), Arc::clone(&packets));
+            thread::spawn(move || raised.iter().for_each(|&bit| raise(&bits, bit, &packets)))
+        });
+        let mut taken = bits.take();
+        taken |= take_packets(&bits, &packets);
+        taken |= bits.take();
+        senders.map(|sender| sender.join().unwrap());
+        taken |= take_packets(&bits, &packets);
+        assert_eq!(taken, 15);
+        assert!(!bits.any() && *packets.lock().unwrap() == 0);
+    });
+}
+
+/// A bit is raised while somebody else becomes the receiver: it is told, or looks and sees the bit.
+#[test]
+fn a_new_receiver_hears_of_what_was_raised() {
+    check(3, || {
+        let bits = Arc::new(Bits::new());
+        let receiver = Arc::new(AtomicU32::new(0));
+        let raises = {
+            let (bits, receiver) = (Arc::clone(&bits), Arc::clone(&receiver));
+            thread::spawn(move || bits.raise(1) && receiver.load(Ordering::Acquire) == 1)
+        };
+        receiver.store(1, Ordering::Release);
+        bits.look();
+        let sees = bits.any();
+        assert!(raises.join().unwrap() || sees);
     });
 }

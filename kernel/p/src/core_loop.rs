@@ -170,7 +170,7 @@ impl Core {
         match message {
             Message::Ipc(packet) => {
                 if let Packet::Poke { endpoint } = packet {
-                    endpoints::end_poke(endpoint);
+                    endpoints::bits(endpoint).end_poke();
                 }
                 self.station.take(from as u8, packet, &mut self.local);
             }
@@ -248,6 +248,7 @@ impl Core {
             self.station.bind(server, endpoint);
         }
         self.station.rebound(endpoint, &mut self.local);
+        endpoints::bits(endpoint).look();
         self.station.notify(endpoint, &mut self.local);
     }
 

@@ -142,7 +142,7 @@ pub fn take_interrupts() -> impl Iterator<Item = u8> {
             lines &= lines - 1;
             let word = LINE_TARGETS[line].load(Ordering::Relaxed);
             let endpoint = word as u8;
-            if word & TAKEN != 0 && endpoints::raise(endpoint, 1 << (word >> 8 & 63)) {
+            if word & TAKEN != 0 && endpoints::bits(endpoint).raise(1 << (word >> 8 & 63)) {
                 return Some(endpoint);
             }
         }

@@ -145,7 +145,7 @@ fn reply_here(core: &mut Core, slot: u8, token: Token) -> Option<u8> {
     if server.goes_to.is_some() || takes.goes_to.is_some() {
         return None;
     }
-    let client = core.station.reply_directly(slot, token, endpoints::has_bits)?;
+    let client = core.station.reply_directly(slot, token, has_bits)?;
     server.waits_for_message();
     pass_core(queue, client, takes, server.context.words());
     Some(client)
@@ -156,7 +156,7 @@ fn reply_here(core: &mut Core, slot: u8, token: Token) -> Option<u8> {
 fn reply_there(core: &mut Core, slot: u8, token: Token, span: Span) -> Option<(u8, Packet)> {
     let server = core.local.process(slot).filter(|server| server.goes_to.is_none())?;
     let message = Message { span, ..Message::of(server.context.words()) };
-    let replied = core.station.reply_across(slot, token, message, endpoints::has_bits)?;
+    let replied = core.station.reply_across(slot, token, message, has_bits)?;
     server.waits_for_message();
     Some(replied)
 }
@@ -211,6 +211,12 @@ fn take_reply(core: &mut Core, parts: &Parts) -> Option<u8> {
         pages::replied(core, *slot, message.span);
     }
     Some(*slot)
+}
+
+/// Whether notification bits wait at an endpoint.
+#[inline]
+fn has_bits(endpoint: u8) -> bool {
+    endpoints::bits(endpoint).any()
 }
 
 impl Owned {

@@ -3,9 +3,10 @@
 //!
 //! One word holds the state, so that whoever reads it sees one moment.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::ipc::{ENDPOINTS, SENDS_MAX, SERVER_ENDPOINTS};
+use ant_core::bits::Bits;
 use ant_core::ipc::{STATION_SENDS, Target};
 
 const FREE: u64 = 0;
@@ -59,10 +60,7 @@ struct Endpoint {
     /// Its first generation, by which it is told from others of its number.
     began: AtomicU32,
     /// Notification bits that nobody has received.
-    bits: AtomicU64,
-    /// A core is on its way to be told of them. Set by who tells, taken back by the core that is told,
-    /// before it looks at the bits.
-    poked: AtomicBool,
+    bits: Bits,
     /// Messages sent that nobody has received.
     sends: AtomicU32,
 }
@@ -71,8 +69,7 @@ static TABLE: [Endpoint; ENDPOINTS] = [const {
     Endpoint {
         state: AtomicU64::new(0),
         began: AtomicU32::new(0),
-        bits: AtomicU64::new(0),
-        poked: AtomicBool::new(false),
+        bits: Bits::new(),
         sends: AtomicU32::new(0),
     }
 }; ENDPOINTS];
@@ -126,7 +123,7 @@ pub fn create(target: Target, of_server: bool) -> Option<u8> {
     let number = { numbers }.find(is_free)?;
     let endpoint = &TABLE[number];
     let generation = state(number as u8).generation().wrapping_add(1).max(1);
-    endpoint.bits.store(0, Ordering::Relaxed);
+    endpoint.bits.clear();
     endpoint.began.store(generation, Ordering::Release);
     endpoint.state.store(State::new(target, generation).0, Ordering::Release);
     Some(number as u8)
@@ -183,32 +180,10 @@ pub fn free(number: u8) {
     endpoint(number).state.store(word, Ordering::Release);
 }
 
-/// Raises notification bits. Says whether none was raised before: then the receiver must hear of it.
-/// Otherwise it will, from who raised the first one.
-pub fn raise(number: u8, bits: u64) -> bool {
-    endpoint(number).bits.fetch_or(bits, Ordering::SeqCst) == 0
-}
-
-/// Notes that a core is about to be told of notification bits. Whether none was: one such message is
-/// on its way at most, however fast a receiver takes bits that it has not been told of.
-pub fn begin_poke(number: u8) -> bool {
-    !endpoint(number).poked.swap(true, Ordering::SeqCst)
-}
-
-/// The message has come; who raises bits from now on sends another.
-pub fn end_poke(number: u8) {
-    endpoint(number).poked.store(false, Ordering::SeqCst);
-}
-
-/// Whether notification bits wait.
+/// The notification bits of an endpoint.
 #[inline]
-pub fn has_bits(number: u8) -> bool {
-    endpoint(number).bits.load(Ordering::Relaxed) != 0
-}
-
-/// Takes the notification bits.
-pub fn take_bits(number: u8) -> u64 {
-    if has_bits(number) { endpoint(number).bits.swap(0, Ordering::SeqCst) } else { 0 }
+pub fn bits(number: u8) -> &'static Bits {
+    &endpoint(number).bits
 }
 
 /// Messages sent that nobody has received, in all of the partition: no core has room for more. Those

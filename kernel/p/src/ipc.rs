@@ -203,7 +203,7 @@ pub fn notify(core: &mut Core, slot: u8, number: u64, bits: u64) -> Result<(), E
     if bits == 0 {
         return Ok(());
     }
-    if endpoints::raise(handle.endpoint, bits) {
+    if endpoints::bits(handle.endpoint).raise(bits) {
         core.station.notify(handle.endpoint, &mut core.local);
     }
     Ok(())
@@ -250,7 +250,7 @@ pub fn take_endpoint(core: &mut Core, slot: u8, endpoint: u8) -> i64 {
 pub fn notify_own(core: &mut Core, slot: u8, bits: u64) {
     let endpoint = core.local.process(slot).and_then(|process| process.endpoint);
     if let Some(endpoint) = endpoint {
-        endpoints::raise(endpoint, bits);
+        endpoints::bits(endpoint).raise(bits);
         core.station.notify(endpoint, &mut core.local);
     }
 }
@@ -292,9 +292,9 @@ pub(crate) fn post(from: usize, to: u8, packet: &Packet) {
 /// By its words: that the packet itself is needed here would cost each one that is not lost.
 #[cold]
 fn lost(core: u8, words: &[u64; PACKET_WORDS]) {
-    let packet = Packet::decode(words);
-    if let Some(Packet::Poke { endpoint }) = packet {
-        endpoints::end_poke(endpoint);
+    let Some(packet) = Packet::decode(words) else { return };
+    if let Packet::Poke { endpoint } = packet {
+        endpoints::bits(endpoint).end_poke();
     }
     let cpu = shared::linux_cpu(usize::from(core));
     log::error!("CPU {cpu} takes no messages: {packet:?} is lost");
@@ -311,7 +311,7 @@ impl Outside for Locals {
 
     fn post(&mut self, core: u8, packet: Packet) {
         if let Packet::Poke { endpoint } = packet
-            && !endpoints::begin_poke(endpoint)
+            && !endpoints::bits(endpoint).begin_poke()
         {
             return;
         }
@@ -359,7 +359,7 @@ impl Outside for Locals {
     }
 
     fn take_bits(&mut self, endpoint: u8) -> u64 {
-        endpoints::take_bits(endpoint)
+        endpoints::bits(endpoint).take()
     }
 
     fn send_left(&mut self, endpoint: u8) {

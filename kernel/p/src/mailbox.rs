@@ -241,9 +241,9 @@ pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
     put(from, to, &message.encode()).map_err(|Full| message)
 }
 
-/// As [`send`], of a message that is encoded: words of a packet of IPC.
+/// As [`send`], of words: a packet of IPC, encoded.
 #[inline(always)]
-pub fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
+pub(crate) fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
     incoming(to)[from].push(words)?;
     if ATTENTION[to].needs_doorbell() {
         apic::ring_core(to);
