@@ -21,8 +21,8 @@ use watch::Watcher;
 pub use doomed::Doomed;
 pub use watch::Watch;
 
-/// How long a process has to serve, or, if it is to take another's place, to be ready, and then to
-/// serve.
+/// How long a process has to serve, or, if it is to take another's place, to be ready, and then, if its
+/// order is not due earlier, to serve.
 pub const START_US: u64 = 2_000_000;
 /// Whatever happens, an order is answered by then.
 pub const ANSWER_US: u64 = 3 * START_US;

@@ -112,6 +112,7 @@ impl<P, T> Life<P, T> {
                 self.prove(outside, pid, turn, change, now);
             }
             Err(error) => {
+                outside.drop_room();
                 self.settle(Err(error));
                 self.state = State::Ends { pid, cause: Cause::Successor, next: Next::Judge };
                 outside.kill(pid);
@@ -133,6 +134,7 @@ impl<P, T> Life<P, T> {
     /// devices, has ended, too.
     pub(super) fn lose_successor(&mut self, outside: &mut impl Outside<P, T>, error: Error) {
         let State::TakesOver { pid, old, .. } = self.state else { return };
+        outside.drop_room();
         self.settle(Err(error));
         self.state = State::Ends { pid: old, cause: Cause::Successor, next: Next::Judge };
         outside.kill(pid);

@@ -57,7 +57,7 @@ pub struct Machine {
     /// Which copy of its state the server has, and which one is tried.
     pub state: u32,
     tried: u32,
-    pub has_room: bool,
+    has_room: bool,
 }
 
 impl Machine {
@@ -361,6 +361,7 @@ impl World {
         assert_eq!(*life.program(), self.program);
         assert!(self.ordered.as_ref().is_none_or(|order| order.until > *now), "no answer");
         let given_up = life.shown() == SERVER_GIVEN_UP;
+        assert!(!machine.has_room || life.is_being_replaced(), "room for a copy that nobody needs");
         assert_eq!(machine.closed, given_up && !life.is_being_replaced());
         let lives = life.pid().is_some_and(|pid| machine.processes.contains_key(&pid));
         assert!(given_up || lives || life.deadline() < u64::MAX, "forgotten");

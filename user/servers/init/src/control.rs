@@ -203,7 +203,7 @@ impl Then {
             }
             Self::Inject { kind, core } => {
                 if let Err(error) = init_calls::fault_inject(kind, core, 0) {
-                    log!("init: CPU number {core} does not fail on purpose: {error:?}");
+                    log!("init: core {core} of the partition does not fail on purpose: {error:?}");
                 }
             }
         }

@@ -6,7 +6,7 @@ use ant_abi::Error;
 use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ProcessEnd;
 use ant_abi::lca::{END_EXITED, END_FAULTED, END_KILLED};
-use ant_core::server::{Cause, Note, START_US};
+use ant_core::server::{Cause, Note};
 use ant_rt::log;
 use zerocopy::FromZeros;
 
@@ -65,7 +65,7 @@ impl Own {
         let text = &text[..text.floor_char_boundary(self.last_end.capacity())];
         let number = end.number;
         match (cause, u64::from(end.kind)) {
-            (Cause::NotReady, _) => write!(to, "did not serve within {} ms", START_US / 1000),
+            (Cause::NotReady, _) => to.write_str("did not serve in time"),
             (Cause::NoAnswer, _) => {
                 let answer_us = self.spec.watch.map_or(0, |watch| watch.answer_us);
                 write!(to, "did not answer within {} ms", answer_us / 1000)
