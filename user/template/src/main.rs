@@ -1,9 +1,10 @@
-//! A server to copy: counts. A request's first word is added to the count, the reply is the sum.
+//! A server to copy: counts. Its interface is `user/api/counter`, which clients have, too.
 //!
 //! `README.md` beside it says how a copy gets into the manifest.
 #![no_std]
 #![no_main]
 
+use ant_api_counter::{Add, NAME};
 use ant_api_name::Name;
 use ant_rt::Args;
 use ant_rt::ipc::{Handle, Message, Request};
@@ -16,7 +17,7 @@ ant_rt::program!(main);
 fn main(_: Args) -> i32 {
     server::run(|_start| {
         // Handle::OWN is this server's endpoint; from now on clients find it by this name.
-        ant_api_name::register(Name::new("counter")?, Handle::OWN)?;
+        ant_api_name::register(Name::new(NAME)?, Handle::OWN)?;
         Ok(Counter { count: 0 })
     })
 }
@@ -24,13 +25,13 @@ fn main(_: Args) -> i32 {
 /// What the server knows. It is gone when the server ends; what must not be belongs into the state
 /// pages (`Start::state`), see `user/servers/name`.
 struct Counter {
-    count: u64,
+    count: u32,
 }
 
 impl Service for Counter {
-    // An interface of more than one request has a crate of its own in `user/api`.
     fn call(&mut self, request: &mut Request) -> Message<'_> {
-        self.count = self.count.wrapping_add(request.words[0]) & u64::from(u32::MAX);
-        Message::result(Ok(self.count))
+        let Add(number) = Add::decode(request.words);
+        self.count = self.count.wrapping_add(number);
+        Message::result(Ok(self.count.into()))
     }
 }

@@ -4,19 +4,18 @@
 #![no_main]
 
 use ant_abi::Error;
+use ant_api_counter::{self as api, Add, NAME};
 use ant_api_name::Name;
 use ant_rt::ipc::{self, Message, Received, Timeout};
 use ant_rt::{Args, eprintln, println};
 
 ant_rt::program!(main);
 
-const NAME: &str = "counter";
-
 fn main(args: Args) -> i32 {
     let numbers = (1..args.len()).map(|index| args.text(index)?.parse().ok());
     let done = if args.text(1) == Some("serve") {
         serve()
-    } else if args.len() == 1 || numbers.clone().any(|number: Option<u64>| number.is_none()) {
+    } else if args.len() == 1 || numbers.clone().any(|number: Option<u32>| number.is_none()) {
         eprintln!("usage: counter serve\n       counter N...");
         return 2;
     } else {
@@ -31,13 +30,10 @@ fn main(args: Args) -> i32 {
     )
 }
 
-fn add(mut numbers: impl Iterator<Item = u64>) -> Result<bool, Error> {
+fn add(mut numbers: impl Iterator<Item = u32>) -> Result<bool, Error> {
     let counter = ant_api_name::lookup(Name::new(NAME)?)?;
     numbers.try_fold(true, |printed, number| {
-        // If the server ends meanwhile, it may have been added already: with `ipc::call` and
-        // `OnRestart::Fail` one would be told so.
-        let mut message = Message::new([number, 0, 0, 0]);
-        let sum = ipc::ask(counter, &mut message, Timeout::FOREVER)?.result()?;
+        let sum = api::add(counter, number)?;
         Ok(println!("{sum}") && printed)
     })
 }
@@ -45,13 +41,14 @@ fn add(mut numbers: impl Iterator<Item = u64>) -> Result<bool, Error> {
 /// Until somebody ends it.
 fn serve() -> Result<bool, Error> {
     ant_api_name::register(Name::new(NAME)?, ipc::open_endpoint()?)?;
-    let mut count = 0u64;
+    let mut count = 0u32;
     let mut received = ipc::receive(Timeout::FOREVER)?;
     loop {
         received = match received {
             Received::Call(mut request) => {
-                count = count.wrapping_add(request.words[0]) & u64::from(u32::MAX);
-                let mut sum = Message::result(Ok(count));
+                let Add(number) = Add::decode(request.words);
+                count = count.wrapping_add(number);
+                let mut sum = Message::result(Ok(count.into()));
                 ipc::reply_receive(request.take_token(), &mut sum, Timeout::FOREVER)?
             }
             Received::Send(_) | Received::Notification(_) => ipc::receive(Timeout::FOREVER)?,
