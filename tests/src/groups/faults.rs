@@ -3,7 +3,9 @@
 use crate::ant::{self, answers, expect};
 use crate::group::Group;
 use crate::guest::{Background, LIMIT, TestGuest};
+use ant_abi::ipc::{IPC_RECEIVE, LINUX_CALL_ASYNC};
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Who must not hang has to have ended by then.
@@ -138,9 +140,14 @@ fn inject_needs_permission(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl inject panic --cpu 1", 1, "AnT is not running")?;
     up(guest)?;
     answers(guest, "antctl inject panic --cpu 0", 1, "CPU 0 is not AnT's")?;
+    answers(guest, "antctl inject end --pid 65000", 1, "AnT has no such process")?;
     ant::up(guest, "--cpus 1-3 --memory 64M")?;
-    for how in ["panic", "hang", "bad-raddr"] {
-        answers(guest, &format!("antctl inject {how} --cpu 2"), 1, "--allow-inject")?;
+    let ways = ["panic --cpu 2", "hang --cpu 2", "bad-raddr --cpu 2", "end --pid 2"];
+    for how in ways.into_iter().chain(["end-after --pid 2", "fault --next-server", "loop --pid 1"])
+    {
+        answers(guest, &format!("antctl inject {how}"), 1, "--allow-inject")?;
+        let output = guest.run_as("user", &format!("antctl inject {how}"), LIMIT)?;
+        expect(&output, 1, "only root can make AnT fail")?;
     }
     ant::works_on(guest, &[1, 2, 3])
 }
@@ -227,45 +234,56 @@ fn inits_proxy_killed(guest: &TestGuest) -> Result<()> {
     is_as_before(guest)
 }
 
-/// AnT panics on CPU `cpu`, with `last_words`, when it is made to fail.
-fn panic_on(guest: &TestGuest, cpu: u32, inject: &str, last_words: &str) -> Result<()> {
+/// AnT panics on CPU `cpu` when it is made to fail, and when `then` is tried; what it logged last.
+fn panic_on(guest: &TestGuest, cpu: u32, inject: &str, then: &str) -> Result<String> {
     let programs = three_programs(guest)?;
-    answers(guest, &format!("antctl inject {inject}"), 0, "")?;
+    guest.run(&format!("antctl inject {inject}; {then}"))?;
     let text = format!("AnT's kernel on CPU {cpu} panicked");
     all_end(programs, &text)?;
     ant::cpus_are_linuxs(guest)?;
-    let log = guest.succeed("antctl log | tail -n 3")?;
-    ensure!(log.contains(&format!("panic on CPU {cpu}")) && log.contains(last_words), "{log}");
+    let log = guest.succeed("antctl log | tail -n 5")?;
+    ensure!(log.contains(&format!("panic on CPU {cpu}")), "{log}");
     answers(guest, "antctl status", 3, &text)?;
     answers(guest, "antctl run -- getpid", 125, &text)?;
     is_as_before(guest)?;
     ensure!(ant::status(guest)?["last_failure"].is_null(), "a failure of before");
-    Ok(())
+    Ok(log)
 }
 
 fn panic_of_a_p_kernel(guest: &TestGuest) -> Result<()> {
-    panic_on(guest, 2, "panic --cpu 2", "asked for")
+    panic_on(guest, 2, "panic --cpu 2", "true").map(drop)
 }
 
 fn panic_of_the_m_kernel(guest: &TestGuest) -> Result<()> {
-    panic_on(guest, 1, "panic --cpu 1", "asked for")
+    panic_on(guest, 1, "panic --cpu 1", "true").map(drop)
 }
 
-/// Without it there is nobody to start servers again: AnT ends as a whole, wherever it was.
+/// Without it there is nobody to start servers again: AnT ends as a whole. At some of its system calls
+/// while it answers, and restarts and replaces servers.
 fn init_ends(guest: &TestGuest) -> Result<()> {
-    for how in ["end", "end-after", "fault"] {
-        for call in [1, 2, 3, 10] {
-            let inject = format!("{how} --pid 1 --call {call}");
-            panic_on(guest, 1, &inject, "init ended").context(inject)?;
-        }
+    let ways = ["end", "end-after", "fault"];
+    let restart = "antctl server restart serial";
+    let replace = "antctl server replace serial /usr/lib/ant/servers/ant-serial";
+    let mut at = BTreeSet::new();
+    for (index, call) in [1, 2, 3, 6, 9, 12, 15, 18, 21].into_iter().enumerate() {
+        let inject = format!("{} --pid 1 --call {call}", ways[index % ways.len()]);
+        let then = if index % 2 == 0 { restart } else { replace };
+        let log = panic_on(guest, 1, &inject, then).with_context(|| inject.clone())?;
+        ensure!(log.contains("init ended"), "{inject}: {log}");
+        let failed = log.lines().find_map(|line| line.split_once("process 1 fails on purpose"));
+        let number = failed.and_then(|(_, at)| at.rsplit_once("0x")).context("it did not fail")?.1;
+        at.insert(u64::from_str_radix(number, 16)?);
     }
+    ensure!(at.contains(&LINUX_CALL_ASYNC) && at.contains(&IPC_RECEIVE), "at {at:x?} only");
+    ensure!(at.len() > 3, "at {at:x?} only");
     Ok(())
 }
 
 /// What runs goes on; whoever wants something of it is told.
 fn init_goes_no_further(guest: &TestGuest) -> Result<()> {
     let mut programs = three_programs(guest)?;
-    guest.run_as("root", "antctl inject loop --pid 1 --call 2", SOON)?;
+    let inject = guest.run_as("root", "antctl inject loop --pid 1 --call 2", SOON)?;
+    expect(&inject, 0, "done")?;
     let text = "AnT does not answer (CPU 1); `antctl stop` brings the CPUs back";
     expect(&guest.run_as("root", "antctl ps", SOON)?, 1, text)?;
     expect(&guest.run_as("root", "antctl run -- getpid", SOON)?, 125, text)?;

@@ -22,11 +22,11 @@
 //! | has messages and bits unread      |  x   |    x    |   x   |  x   |
 //! | asks the m-kernel for pages       |  x   |    x    |       |      |
 //! | is about to go to another core    |  x   |    x    |   x   |  x   |
-//! | is on its way there               |  x   |         |       |      |
 //!
-//! Where a process waits or computes without end, it cannot fault. Below the table are those that are
-//! starting or being replaced. `name` and `serial` themselves end in `every_call`. How a server is found that does not answer, and what becomes of one that
-//! keeps ending, is in `servers`.
+//! Where a process waits or computes without end, it cannot fault. Below the table are one that is moved
+//! and killed, and those that are starting or being replaced. `name` and `serial` themselves end in
+//! `every_call`. How a server is found that does not answer, and what becomes of one that keeps ending,
+//! is in `servers`.
 
 mod cell;
 mod change;
@@ -63,7 +63,7 @@ pub fn group() -> Group {
         .test("has_messages_unread", has_messages_unread)
         .test("asks_the_m_kernel", |guest| ASKS.run(guest))
         .test("is_about_to_move", is_about_to_move)
-        .test("is_between_two_cores", is_between_two_cores);
+        .test("is_moved_and_killed", is_moved_and_killed);
     change::add_to(group)
 }
 
@@ -203,19 +203,23 @@ fn is_about_to_move(guest: &TestGuest) -> Result<()> {
     )
 }
 
-/// It is moved and killed in one breath: its end finds it on the one core, on the other, or on its way.
-fn is_between_two_cores(guest: &TestGuest) -> Result<()> {
+/// It is told to go and killed in one breath, in this or the other order.
+fn is_moved_and_killed(guest: &TestGuest) -> Result<()> {
     cell::up(guest)?;
     ant::await_idle(guest)?;
     let cell = Cell::begin(guest, 2, 3)?;
+    let mut moved = 0;
     for round in 1..=30 {
         let pid = ant::process_of(guest, "probe")?.pid;
         let (cpu, sooner) = (round % 3 + 1, if round % 2 == 0 { "" } else { "sleep 0.005;" });
-        guest.run(&format!("antctl move {pid} {cpu} & {sooner} antctl kill {pid}; wait"))?;
+        let both = format!("antctl move {pid} {cpu} & {sooner} antctl kill {pid}; wait");
+        let output = guest.run(&both)?;
+        moved += u32::from(output.stdout.contains("goes to CPU"));
         ant::await_server(guest, "probe", cell.server.generation + round, SOON)
             .with_context(|| format!("round {round}"))?;
         answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")?;
     }
+    ensure!(moved > 0, "it was always killed first");
     // Where it was in the beginning.
     Cell::begin(guest, 2, 3)?;
     cell.is_whole()

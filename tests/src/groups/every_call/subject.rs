@@ -4,7 +4,9 @@ use super::SOON;
 use crate::ant;
 use crate::com2::Line;
 use crate::guest::{Background, TestGuest};
-use ant_abi::ipc::{IPC_CALL, IPC_NOTIFY, IPC_RECEIVE, IPC_REPLY_RECEIVE, PORT_READ, PORT_WRITE};
+use ant_abi::ipc::{
+    HANDLE_CLOSE, IPC_CALL, IPC_NOTIFY, IPC_RECEIVE, IPC_REPLY_RECEIVE, PORT_READ, PORT_WRITE,
+};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::io::Write;
@@ -40,7 +42,7 @@ pub struct Subject {
 pub const NAME: Subject = Subject {
     name: "name",
     program: "/usr/lib/ant/servers/ant-name",
-    serves: &[IPC_REPLY_RECEIVE, IPC_CALL, IPC_NOTIFY],
+    serves: &[IPC_REPLY_RECEIVE, IPC_CALL, IPC_NOTIFY, HANDLE_CLOSE],
     starts: &[IPC_CALL, IPC_NOTIFY],
     client: |guest, cpu, _| {
         let program = ant::start(guest, &format!("--cpu {cpu} -- victim names a b"));
