@@ -177,8 +177,8 @@ impl Context {
 /// there return from this function.
 ///
 /// Who made a system call goes on by `sysretq`, which is faster than `iretq`. It faults in ring 0
-/// for an address that is not canonical (SDM vol. 2, SYSRET), which `rip` then is not: it is just
-/// behind an instruction of the process, below `PROCESS_END`.
+/// for an address that is not canonical (SDM vol. 2, SYSRET), which `rip` always is: it is just behind
+/// an instruction of the process, below `PROCESS_END`, or that instruction, or 0.
 #[unsafe(naked)]
 unsafe extern "C" fn enter() {
     naked_asm!(
