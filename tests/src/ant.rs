@@ -226,6 +226,21 @@ pub fn await_server(
     }
 }
 
+/// Waits until a server serves, in whatever generation.
+pub fn await_serving(guest: &TestGuest, name: &str, limit: Duration) -> Result<()> {
+    guest.wait_until(&format!("antctl server list | grep -q '^{name}  *serves'"), limit)
+}
+
+/// Which process was the last to fail because of `antctl inject`, and at which system call.
+pub fn failed_on_purpose(guest: &TestGuest) -> Result<Option<(u32, u64)>> {
+    let log = guest.succeed("antctl log | grep 'fails on purpose' || true")?;
+    let Some(last) = log.lines().last() else { return Ok(None) };
+    let (who, at) = last.split_once(" fails on purpose").context("a line of its own")?;
+    let (_, pid) = who.rsplit_once(' ').with_context(|| last.to_owned())?;
+    let (_, number) = at.rsplit_once("0x").with_context(|| last.to_owned())?;
+    Ok(Some((pid.parse()?, u64::from_str_radix(number, 16)?)))
+}
+
 /// Bytes of AnT's memory that nobody has.
 pub fn free_memory(guest: &TestGuest) -> Result<u64> {
     number(&status(guest)?, "/partition/memory_free")

@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(20);
 const VICTIM: &str = "/usr/lib/ant/apps/victim";
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
 /// A kernel whose servers are those of `tests/manifest.toml`.
-pub const KERNEL: &str = "/usr/lib/ant/ant-kernel-tests";
+const KERNEL: &str = "/usr/lib/ant/ant-kernel-tests";
 /// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
 const HPET: u64 = 0xfed0_0000;
 const HPET_ID: u64 = 0x8086_0001;
@@ -57,8 +57,13 @@ fn up(guest: &TestGuest) -> Result<()> {
 }
 
 /// Has the servers of `tests/manifest.toml` running.
-fn up_with_probe(guest: &TestGuest) -> Result<()> {
+pub fn up_with_probe(guest: &TestGuest) -> Result<()> {
     ant::up(guest, &format!("{} --image {KERNEL}", ant::USUAL))
+}
+
+/// Waits until the last of these servers has ended for good: nothing else happens.
+pub fn await_rest(guest: &TestGuest) -> Result<()> {
+    guest.wait_until("antctl server list | grep -q '^greedy  *given up'", SOON)
 }
 
 fn input_reaches_a_client(guest: &TestGuest) -> Result<()> {
@@ -164,7 +169,7 @@ fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
     let pid = ant::server(guest, "serial")?.pid.context("it does not run")?;
     guest.run(&format!("antctl kill {pid}"))?;
     line.write_all(b"not lost")?;
-    guest.wait_until("antctl server list | grep -q '^serial  *serves'", SOON)?;
+    ant::await_serving(guest, "serial", SOON)?;
     await_heard(guest, "not lost")?;
     line.write_all(b"again")?;
     await_heard(guest, "again")?;
@@ -211,8 +216,7 @@ fn device_memory_reaches_who_is_granted_it(guest: &TestGuest) -> Result<()> {
 fn device_memory_takes_tables(guest: &TestGuest) -> Result<()> {
     ant::down(guest)?;
     up_with_probe(guest)?;
-    // The last server that there is has ended for good: nothing else happens.
-    guest.wait_until("antctl server list | grep -q '^greedy  *given up'", SOON)?;
+    await_rest(guest)?;
     ant::await_server(guest, "probe", 1, SOON)?;
     let free = ant::free_memory(guest)?;
     answers(guest, "antctl server restart probe", 0, "probe was restarted")?;
@@ -266,7 +270,7 @@ fn ports_are_checked_one_by_one(guest: &TestGuest) -> Result<()> {
 
 fn a_grant_that_makes_no_sense(guest: &TestGuest) -> Result<()> {
     up_with_probe(guest)?;
-    guest.wait_until("antctl server list | grep -q '^greedy  *given up'", SOON)?;
+    await_rest(guest)?;
     let greedy = ant::server(guest, "greedy")?;
     ensure!(
         greedy.last_end == "could not be started: Invalid" && greedy.pid.is_none(),

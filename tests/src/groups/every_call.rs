@@ -81,9 +81,8 @@ impl Way {
 type Seen = BTreeSet<(Way, u64)>;
 
 fn up(guest: &TestGuest) -> Result<()> {
-    ant::up(guest, &format!("{} --image {}", ant::USUAL, devices::KERNEL))?;
-    // The last server that there is has ended for good: nothing else happens.
-    guest.wait_until("antctl server list | grep -q '^greedy  *given up'", SOON)
+    devices::up_with_probe(guest)?;
+    devices::await_rest(guest)
 }
 
 /// Has the server on a core, from where its memory will be, and not about to fail.
@@ -108,12 +107,16 @@ fn inject(guest: &TestGuest, way: Way, whom: &str, call: u32) -> Result<()> {
 
 /// Which call a process has failed at whose number is `pid` or, being younger, higher; if one has.
 fn failed_at(guest: &TestGuest, pid: u32) -> Result<Option<u64>> {
-    let log = guest.succeed("antctl log | grep 'fails on purpose' || true")?;
-    let Some(last) = log.lines().last() else { return Ok(None) };
-    let (who, at) = last.split_once(" fails on purpose").context("a line of its own")?;
-    let who: u32 = who.rsplit(' ').next().unwrap_or_default().parse()?;
-    let (_, number) = at.rsplit_once("0x").with_context(|| last.to_owned())?;
-    Ok((who >= pid).then_some(u64::from_str_radix(number, 16)?))
+    let last = ant::failed_on_purpose(guest)?;
+    Ok(last.filter(|(who, _)| *who >= pid).map(|(_, call)| call))
+}
+
+/// Fails unless as much memory is free at rest after `work` as before it.
+fn losing_nothing(guest: &TestGuest, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let free = ant::free_memory(guest)?;
+    work()?;
+    ant::await_idle(guest)?;
+    ant::await_free_memory(guest, free)
 }
 
 /// It serves again, after it has ended in this way.
@@ -183,8 +186,7 @@ fn serves(guest: &TestGuest, subject: &Subject) -> Result<()> {
     for sweep in SWEEPS {
         let Sweep { cpu, client_cpu, .. } = sweep;
         let mut server = settle(guest, subject, cpu)?;
-        let free = ant::free_memory(guest)?;
-        sweep.run(|way, call| {
+        let fails = |way, call| {
             let pid = server.pid.context("it does not run")?;
             inject(guest, way, &format!("--pid {pid}"), call)?;
             subject.begin(guest, client_cpu)?.await_served(1)?;
@@ -195,9 +197,8 @@ fn serves(guest: &TestGuest, subject: &Subject) -> Result<()> {
             seen.insert((way, at));
             server = await_next(guest, &server, way)?;
             Ok(true)
-        })?;
-        ant::await_idle(guest)?;
-        ant::await_free_memory(guest, free)?;
+        };
+        losing_nothing(guest, || sweep.run(fails))?;
     }
     has_seen(&seen, subject.serves)
 }
@@ -214,11 +215,7 @@ fn starts(guest: &TestGuest, subject: &Subject) -> Result<()> {
 
 /// It is replaced, and the new one fails, until one gets through.
 fn takes_over(guest: &TestGuest, subject: &Subject) -> Result<()> {
-    let order = Order {
-        words: format!("antctl server replace {} {}", subject.name, subject.program),
-        done: "was replaced",
-        refused: "it keeps its program: the new one ended before it served",
-    };
+    let order = Order::replace(subject, "it keeps its program: the new one ended before it served");
     fails_first(guest, subject, &order)
 }
 
@@ -230,6 +227,12 @@ struct Order {
 }
 
 impl Order {
+    /// Puts its own program in a server's place.
+    fn replace(subject: &Subject, refused: &'static str) -> Self {
+        let words = format!("antctl server replace {} {}", subject.name, subject.program);
+        Self { words, done: "was replaced", refused }
+    }
+
     /// Gives it, which must end in one of the two ways; whether it is done.
     fn give(&self, guest: &TestGuest) -> Result<bool> {
         let output = guest.run(&self.words)?;
@@ -249,15 +252,13 @@ fn fails_first(guest: &TestGuest, subject: &Subject, order: &Order) -> Result<()
         settle(guest, subject, cpu)?;
         // From now on there is its program, if `init` has to keep it.
         answers(guest, &order.words, 0, order.done)?;
-        let free = ant::free_memory(guest)?;
-        sweep.run(|way, call| {
+        let fails = |way, call| {
             let old = ant::server(guest, subject.name)?.pid.context("it does not run")?;
             inject(guest, way, "--next-server", call)?;
             let client = subject.begin_quietly(guest, client_cpu)?;
             let done = order.give(guest)?;
             client.await_served(2)?;
-            let serves = format!("antctl server list | grep -q '^{}  *serves'", subject.name);
-            guest.wait_until(&serves, SOON)?;
+            ant::await_serving(guest, subject.name, SOON)?;
             let at = failed_at(guest, old + 1)?;
             seen.extend(at.map(|at| (way, at)));
             if done {
@@ -265,9 +266,8 @@ fn fails_first(guest: &TestGuest, subject: &Subject, order: &Order) -> Result<()
                 settle(guest, subject, cpu)?;
             }
             Ok(!done)
-        })?;
-        ant::await_idle(guest)?;
-        ant::await_free_memory(guest, free)?;
+        };
+        losing_nothing(guest, || sweep.run(fails))?;
     }
     has_seen(&seen, subject.starts)
 }
@@ -277,19 +277,15 @@ fn fails_first(guest: &TestGuest, subject: &Subject, order: &Order) -> Result<()
 fn is_replaced(guest: &TestGuest, subject: &Subject) -> Result<()> {
     const CALLS: &[u64] = &[IPC_CALL, PROCESS_EXIT];
     up(guest)?;
-    let replace = Order {
-        words: format!("antctl server replace {} {}", subject.name, subject.program),
-        done: "was replaced",
-        refused: "it keeps its program: the old one has ended meanwhile",
-    };
+    let refused = "it keeps its program: the old one has ended meanwhile";
+    let replace = Order::replace(subject, refused);
     let mut seen = Seen::new();
     // When it is asked whether it lives, it makes other calls: then once more.
     for sweep in SWEEPS.into_iter().cycle().take(SWEEPS.len() * 3) {
         let Sweep { cpu, client_cpu, .. } = sweep;
         settle(guest, subject, cpu)?;
         answers(guest, &replace.words, 0, replace.done)?;
-        let free = ant::free_memory(guest)?;
-        sweep.run(|way, call| {
+        let fails = |way, call| {
             let pid = ant::server(guest, subject.name)?.pid.context("it does not run")?;
             inject(guest, way, &format!("--pid {pid}"), call)?;
             replace.give(guest)?;
@@ -297,9 +293,8 @@ fn is_replaced(guest: &TestGuest, subject: &Subject) -> Result<()> {
             let at = failed_at(guest, pid)?;
             seen.extend(at.map(|at| (way, at)));
             Ok(at.is_some())
-        })?;
-        ant::await_idle(guest)?;
-        ant::await_free_memory(guest, free)?;
+        };
+        losing_nothing(guest, || sweep.run(fails))?;
         if has_seen(&seen, CALLS).is_ok() {
             break;
         }
@@ -312,13 +307,12 @@ fn goes_no_further(guest: &TestGuest, subject: &Subject) -> Result<()> {
     up(guest)?;
     for (Sweep { cpu, client_cpu, .. }, call) in SWEEPS.into_iter().zip([1, 2, 4]) {
         let server = settle(guest, subject, cpu)?;
-        let free = ant::free_memory(guest)?;
         let pid = server.pid.context("it does not run")?;
-        inject(guest, Loop, &format!("--pid {pid}"), call)?;
-        subject.begin(guest, client_cpu)?.await_served(1)?;
-        await_next(guest, &server, Loop)?;
-        ant::await_idle(guest)?;
-        ant::await_free_memory(guest, free)?;
+        losing_nothing(guest, || {
+            inject(guest, Loop, &format!("--pid {pid}"), call)?;
+            subject.begin(guest, client_cpu)?.await_served(1)?;
+            await_next(guest, &server, Loop).map(drop)
+        })?;
     }
     Ok(())
 }

@@ -102,7 +102,7 @@ fn one_that_is_not_ready_in_time(guest: &TestGuest) -> Result<()> {
     let found = serial(guest)?;
     ensure!(found.state != "serves", "{found:?}");
     drop(computes);
-    guest.wait_until("antctl server list | grep -q '^serial  *serves'", SOON)?;
+    ant::await_serving(guest, "serial", SOON)?;
     let back = serial(guest)?;
     ensure!(back.last_end == "did not serve in time", "{back:?}");
     ensure!(back.down_ms.is_some_and(|took| took >= READY.as_millis() as f64), "{back:?}");

@@ -1,6 +1,7 @@
 //! One cell of the matrix: a server, a client, others who wait, and what each has when it is over.
 
 use crate::ant::{self, Process, Server, answers};
+pub use crate::groups::devices::up_with_probe as up;
 use crate::guest::{Background, TestGuest};
 use anyhow::{Context, Result, ensure};
 use std::thread;
@@ -85,11 +86,6 @@ pub struct Cell<'a> {
     pub server: Server,
     process: Process,
     free: u64,
-}
-
-/// Has AnT with the servers of `tests/manifest.toml` running.
-pub fn up(guest: &TestGuest) -> Result<()> {
-    ant::up(guest, &format!("{} --image {}", ant::USUAL, crate::groups::devices::KERNEL))
 }
 
 /// Kills the process that serves as `name`.
