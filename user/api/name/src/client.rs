@@ -30,8 +30,13 @@ pub fn wait_for(name: Name, ms: u64) -> Result<Handle, Error> {
 }
 
 /// Name number `index`, if there are so many.
-pub fn list(index: u32) -> Result<Name, Error> {
+fn list(index: u32) -> Result<Name, Error> {
     name_in(ask(Message::new(Request::List(index).encode()))?.words)
+}
+
+/// All names.
+pub fn all() -> impl Iterator<Item = Result<Name, Error>> {
+    (0..).map(list).take_while(|name| *name != Err(Error::NoEntry))
 }
 
 /// Tries again for so many milliseconds while this is the error.

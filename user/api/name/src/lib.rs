@@ -1,7 +1,7 @@
 //! The interface of the name service: a name of at most 24 bytes stands for a handle.
 //!
 //! [`Request`] is the one description of what goes over, for both sides; the functions for clients,
-//! which go through handle 1, are [`register`], [`lookup`], [`wait_for`] and [`list`].
+//! which go through handle 1, are [`register`], [`lookup`], [`wait_for`] and [`all`].
 //!
 //! A name is its owner's (badge of its handle) until the owner's endpoint is gone. A server's name is not
 //! a program's then either, and a program loses its name to a server that registers it. It stands for an
@@ -26,7 +26,7 @@ use ant_abi::Error;
 use ant_abi::ipc::IPC_WORDS;
 
 #[cfg(target_os = "none")]
-pub use client::{list, lookup, register, wait_for};
+pub use client::{all, lookup, register, wait_for};
 pub use name::{NAME_MAX, Name};
 
 const REGISTER: u64 = 1;

@@ -30,12 +30,9 @@ fn main(args: Args) -> i32 {
 }
 
 fn list() -> Result<bool, Error> {
-    for index in 0.. {
-        match ant_api_name::list(index) {
-            Ok(name) if println!("{}", name.as_str()) => {}
-            Ok(_) => return Ok(false),
-            Err(Error::NoEntry) => break,
-            Err(error) => return Err(error),
+    for name in ant_api_name::all() {
+        if !println!("{}", name?.as_str()) {
+            return Ok(false);
         }
     }
     Ok(true)

@@ -25,12 +25,8 @@ pub fn all_requests(first: &str, second: &str) -> Result<bool, Error> {
     }
     let nobody = ant_api_name::lookup(Name::new("nobody")?).map(drop);
     good &= println!("nobody: {nobody:?}");
-    for index in 0.. {
-        match ant_api_name::list(index) {
-            Ok(name) => good &= println!("there is {}", name.as_str()),
-            Err(Error::NoEntry) => break,
-            Err(error) => return Err(error),
-        }
+    for name in ant_api_name::all() {
+        good &= println!("there is {}", name?.as_str());
     }
     Ok(good)
 }
