@@ -186,13 +186,7 @@ impl Core {
                 self.about(pid, linux::call::proxy_died);
             }
             Message::Inject(kind) => self.inject(kind),
-            Message::Fuse { pid, fuse } => {
-                self.about(pid, |core, slot| {
-                    if let Some(process) = core.local.process(slot) {
-                        process.fuse = Some(fuse);
-                    }
-                });
-            }
+            Message::Fuse { pid, fuse } => self.about(pid, |core, slot| fuse.light(core, slot)),
             Message::Rebound { endpoint } => self.rebound(endpoint),
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
             Message::Move { pid, core } => moving::give(self, pid, core),

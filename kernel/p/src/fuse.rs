@@ -27,6 +27,13 @@ impl Fuse {
         Ok(Self { how: how.ok_or(Error::Invalid)?, calls: calls.ok_or(Error::Invalid)? })
     }
 
+    /// Has a process of this core fail so.
+    pub(crate) fn light(self, core: &mut Core, slot: u8) {
+        if let Some(process) = core.local.process(slot) {
+            process.fuse = Some(self);
+        }
+    }
+
     /// From words of another core.
     pub(crate) fn decode(words: u64) -> Self {
         Self { how: words as u32, calls: (words >> 32) as u32 }
