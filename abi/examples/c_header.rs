@@ -2,15 +2,15 @@
 //!
 //! `./ant check` runs it and fails when the committed header differs.
 
-use ant_abi::{Constant, Struct, boot, core_block, device, layout, lca, store};
+use ant_abi::{Constant, Struct, boot, cpu_block, device, layout, lca, store};
 
 /// What the module sees, in an order in which C can read it.
 const STRUCTS: &[&Struct] = &[
     &boot::Extent::DESCRIPTION,
-    &boot::BootCore::DESCRIPTION,
+    &boot::BootCpu::DESCRIPTION,
     &boot::BootBlock::DESCRIPTION,
     &store::AddressStore::DESCRIPTION,
-    &core_block::CoreControl::DESCRIPTION,
+    &cpu_block::CpuControl::DESCRIPTION,
     &lca::Arg::DESCRIPTION,
     &lca::Relocation::DESCRIPTION,
     &lca::Stamp::DESCRIPTION,
@@ -18,12 +18,12 @@ const STRUCTS: &[&Struct] = &[
     &device::ModuleInfo::DESCRIPTION,
     &device::PartitionCreate::DESCRIPTION,
     &device::ImageLoad::DESCRIPTION,
-    &device::CoreStart::DESCRIPTION,
+    &device::CpuStart::DESCRIPTION,
     &device::ProxyBind::DESCRIPTION,
     &device::CallGet::DESCRIPTION,
     &device::CallRet::DESCRIPTION,
     &device::LcaRelease::DESCRIPTION,
-    &device::CoreKick::DESCRIPTION,
+    &device::CpuKick::DESCRIPTION,
     &device::DeviceTake::DESCRIPTION,
 ];
 
@@ -41,16 +41,16 @@ fn main() {
 fn constants() {
     let own = [
         ("REVISION", u64::from(ant_abi::REVISION)),
-        ("MAX_CORES", ant_abi::MAX_CORES as u64),
-        ("REQUEST_STORE_OFFSET", core::mem::offset_of!(core_block::CoreBlock, request) as u64),
-        ("RETURN_STORE_OFFSET", core::mem::offset_of!(core_block::CoreBlock, ret) as u64),
+        ("MAX_CPUS", ant_abi::MAX_CPUS as u64),
+        ("REQUEST_STORE_OFFSET", core::mem::offset_of!(cpu_block::CpuBlock, request) as u64),
+        ("RETURN_STORE_OFFSET", core::mem::offset_of!(cpu_block::CpuBlock, ret) as u64),
     ];
     own.iter().for_each(|&(name, value)| constant(&Constant { name, value }));
     let modules = [
         layout::CONSTANTS,
         boot::CONSTANTS,
         store::CONSTANTS,
-        core_block::CONSTANTS,
+        cpu_block::CONSTANTS,
         lca::CONSTANTS,
         device::CONSTANTS,
     ];
@@ -114,7 +114,7 @@ fn c_type(ty: &str) -> (String, usize) {
     }
 }
 
-/// `CoreControl` → `ant_core_control`.
+/// `CpuControl` → `ant_cpu_control`.
 fn c_name(name: &str) -> String {
     let mut out = String::from("ant");
     for c in name.chars() {

@@ -1,6 +1,6 @@
 //! What AnT is told when it is started: image header and boot block.
 
-use crate::MAX_CORES;
+use crate::MAX_CPUS;
 use crate::layout::BOOT_BLOCK_SPAN;
 
 /// First eight bytes of an AnT kernel image: `AnTimage`.
@@ -16,8 +16,8 @@ pub const BOOT_ALLOW_INJECT: u32 = 1 << 0;
 /// `BootBlock::flags`: COM2 and its interrupt line 3 are AnT's. Set by `DEVICE_TAKE` only.
 pub const BOOT_COM2: u32 = 1 << 1;
 
-/// `BootBlock::flags`: a core without work looks for some all the time instead of sleeping: messages
-/// between cores need no interrupt, and the core takes all the power it can.
+/// `BootBlock::flags`: a CPU without work looks for some all the time instead of sleeping: messages
+/// between CPUs need no interrupt, and the CPU takes all the power it can.
 pub const BOOT_IDLE_POLL: u32 = 1 << 2;
 
 abi_struct! {
@@ -39,15 +39,15 @@ abi_struct! {
         pub len: u64,
     }
 
-    /// One core of the partition. The first is the m-kernel's.
-    pub struct BootCore {
+    /// One CPU of the partition. The first is the m-kernel's.
+    pub struct BootCpu {
         /// Physical APIC id.
         pub apic_id: u32,
         /// What Linux calls it; the number people see.
         pub linux_cpu: u32,
     }
 
-    /// Start of the shared area. Filled by `ant.ko` before the first core starts; never changed
+    /// Start of the shared area. Filled by `ant.ko` before the first CPU starts; never changed
     /// afterwards; checked by the AnT kernel.
     pub struct BootBlock {
         /// `BOOT_MAGIC`.
@@ -64,14 +64,14 @@ abi_struct! {
         pub image_phys: u64,
         /// Frequency of the time-stamp counter in kHz, as Linux measured it.
         pub tsc_khz: u32,
-        /// Cores in `cores`.
-        pub core_count: u32,
+        /// CPUs in `CPUs`.
+        pub cpu_count: u32,
         /// Extents in `extents`.
         pub extent_count: u32,
         /// Zero.
         pub reserved: u32,
-        /// The cores of the partition, the m-kernel's first.
-        pub cores: [BootCore; MAX_CORES],
+        /// The CPUs of the partition, the m-kernel's first.
+        pub cpus: [BootCpu; MAX_CPUS],
         /// The memory of the partition. The first extent begins with the image.
         pub extents: [Extent; MAX_EXTENTS],
     }

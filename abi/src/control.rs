@@ -14,7 +14,7 @@ pub const SPAWN_BYTES: usize = MESSAGE_MAX - size_of::<Request>();
 /// Processes that one reply to `REQUEST_LIST` can carry.
 pub const LIST_MAX: usize = (MESSAGE_MAX - size_of::<Reply>()) / size_of::<ProcessInfo>();
 
-/// Make a process. `a` = core index or `ANY_CORE`, `b` = bytes of the path; the message goes on
+/// Make a process. `a` = CPU index or `ANY_CPU`, `b` = bytes of the path; the message goes on
 /// with path and arguments, each ended by NUL. The process starts after the reply was written.
 pub const REQUEST_SPAWN: u32 = 1;
 /// End process `a` as signal `b` would.
@@ -22,7 +22,7 @@ pub const REQUEST_KILL: u32 = 2;
 /// List processes from id `a` on. The reply goes on with at most `LIST_MAX` `ProcessInfo`s, in the
 /// order of their ids.
 pub const REQUEST_LIST: u32 = 3;
-/// Fail on purpose, as `FAULT_INJECT` does: `a` = `INJECT_*`, `b` = core index or process; for a process
+/// Fail on purpose, as `FAULT_INJECT` does: `a` = `INJECT_*`, `b` = CPU index or process; for a process
 /// the number of the system call follows, in 4 bytes.
 pub const REQUEST_INJECT: u32 = 4;
 /// List the servers. The reply goes on with at most `SERVERS_MAX` `ServerInfo`s.
@@ -39,7 +39,7 @@ pub const REQUEST_PROGRAM: u32 = 7;
 pub const REQUEST_REPLACE: u32 = 8;
 /// Give process `a` priority `b`.
 pub const REQUEST_PRIORITY: u32 = 9;
-/// Move process `a` to core `b`.
+/// Move process `a` to CPU `b`.
 pub const REQUEST_MOVE: u32 = 10;
 
 /// Largest program that can replace a server.
@@ -103,8 +103,8 @@ abi_struct! {
         pub result: i32,
         /// `REQUEST_SPAWN`: id of the process.
         pub pid: u32,
-        /// `REQUEST_SPAWN`: index of its core.
-        pub core: u32,
+        /// `REQUEST_SPAWN`: index of its CPU.
+        pub cpu: u32,
         /// `REQUEST_SPAWN`: its LCA with the generation.
         pub lca: u64,
     }

@@ -9,7 +9,7 @@
 //! `BIND` through another device node than the control file's; `-ENOSPC`, the return store is full;
 //! `-EPROTO`, another revision.
 
-use crate::MAX_CORES;
+use crate::MAX_CPUS;
 
 /// `_IOC` type of all requests.
 pub const IOCTL_TYPE: u8 = b'A';
@@ -18,19 +18,19 @@ pub const IOCTL_TYPE: u8 = b'A';
 pub const FAILURE_NONE: u32 = 0;
 /// The revisions differ; the module's is in `failed_value`.
 pub const FAILURE_REVISION: u32 = 1;
-/// No such core; it is in `failed_value`, as in all that follow up to `FAILURE_OFFLINE`.
+/// No such CPU; it is in `failed_value`, as in all that follow up to `FAILURE_OFFLINE`.
 pub const FAILURE_NO_CPU: u32 = 2;
-/// The core that Linux booted on stays Linux's.
+/// The CPU that Linux booted on stays Linux's.
 pub const FAILURE_BOOT_CPU: u32 = 3;
-/// The core belongs to a partition.
+/// The CPU belongs to a partition.
 pub const FAILURE_CPU_TAKEN: u32 = 4;
-/// The core is named twice.
+/// The CPU is named twice.
 pub const FAILURE_CPU_TWICE: u32 = 5;
-/// Linux would not give the core up.
+/// Linux would not give the CPU up.
 pub const FAILURE_CPU_BUSY: u32 = 6;
-/// The core is offline, so not Linux's to give.
+/// The CPU is offline, so not Linux's to give.
 pub const FAILURE_OFFLINE: u32 = 7;
-/// No core named, or more than `MAX_CORES`.
+/// No CPU named, or more than `MAX_CPUS`.
 pub const FAILURE_CPU_COUNT: u32 = 8;
 /// Too little memory asked for; the least is in `failed_value`, in MiB.
 pub const FAILURE_TOO_SMALL: u32 = 9;
@@ -38,7 +38,7 @@ pub const FAILURE_TOO_SMALL: u32 = 9;
 pub const FAILURE_NO_MEMORY: u32 = 10;
 /// No interrupt vector left.
 pub const FAILURE_NO_VECTOR: u32 = 11;
-/// No page below 1 MiB to start a core from.
+/// No page below 1 MiB to start a CPU from.
 pub const FAILURE_NO_TRAMPOLINE: u32 = 12;
 
 /// Bytes of the name in `DeviceTake`, with its NUL.
@@ -52,15 +52,15 @@ abi_struct! {
     pub struct ModuleInfo {
         /// `REVISION` of the module.
         pub revision: u32,
-        /// `MAX_CORES` of the module.
-        pub max_cores: u32,
+        /// `MAX_CPUS` of the module.
+        pub max_cpus: u32,
         /// Partitions that live now.
         pub partitions: u32,
         /// Zero.
         pub reserved: u32,
     }
 
-    /// `CREATE`: take cores and memory from Linux. Written back on failure, too.
+    /// `CREATE`: take CPUs and memory from Linux. Written back on failure, too.
     pub struct PartitionCreate {
         /// In: `REVISION` of the caller.
         pub revision: u32,
@@ -68,7 +68,7 @@ abi_struct! {
         pub flags: u32,
         /// In: memory in bytes; rounded up to 4 MiB.
         pub memory: u64,
-        /// In: cores in `cpus`.
+        /// In: CPUs in `cpus`.
         pub cpu_count: u32,
         /// Out: number of the new partition.
         pub partition: u32,
@@ -76,8 +76,8 @@ abi_struct! {
         pub failure: u32,
         /// Out: what the failure is about.
         pub failed_value: u32,
-        /// In: Linux's numbers of the cores; the first becomes the m-kernel's.
-        pub cpus: [u32; MAX_CORES],
+        /// In: Linux's numbers of the CPUs; the first becomes the m-kernel's.
+        pub cpus: [u32; MAX_CPUS],
     }
 
     /// `LOAD`: copy bytes into the image, before the first `START`.
@@ -90,10 +90,10 @@ abi_struct! {
         pub offset: u64,
     }
 
-    /// `START`: start one core; returns when its first instructions have run.
-    pub struct CoreStart {
-        /// Index of the core in the partition.
-        pub core: u32,
+    /// `START`: start one CPU; returns when its first instructions have run.
+    pub struct CpuStart {
+        /// Index of the CPU in the partition.
+        pub cpu: u32,
         /// Zero.
         pub reserved: u32,
         /// Virtual address of the first instruction.
@@ -120,7 +120,7 @@ abi_struct! {
     pub struct CallRet {
         /// The LCA with its generation.
         pub lca: u64,
-        /// Core that it goes back to, `Lca::cid`.
+        /// CPU that it goes back to, `Lca::cid`.
         pub cid: u32,
         /// Zero.
         pub reserved: u32,
@@ -134,10 +134,10 @@ abi_struct! {
         pub kind: u64,
     }
 
-    /// `KICK`: ring a core's doorbell, to see whether it answers.
-    pub struct CoreKick {
-        /// Index of the core in the partition.
-        pub core: u32,
+    /// `KICK`: ring a CPU's doorbell, to see whether it answers.
+    pub struct CpuKick {
+        /// Index of the CPU in the partition.
+        pub cpu: u32,
         /// Zero.
         pub reserved: u32,
     }
@@ -148,7 +148,7 @@ abi_struct! {
         pub name: [u8; DEVICE_NAME],
         /// The `BOOT_*` flag that tells AnT that it has the device.
         pub flag: u32,
-        /// The interrupt line that it must have: bit of `CoreControl::interrupts`, and Linux's
+        /// The interrupt line that it must have: bit of `CpuControl::interrupts`, and Linux's
         /// number of the irq.
         pub line: u32,
         /// The first of the I/O ports that it must have.
@@ -217,29 +217,29 @@ macro_rules! ioctls {
 ioctls! {
     /// Any file: what module is this?
     INFO = 0x00, Read, ModuleInfo;
-    /// Fresh file: take cores and memory, become the control file of a new partition.
+    /// Fresh file: take CPUs and memory, become the control file of a new partition.
     CREATE = 0x01, ReadWrite, PartitionCreate;
     /// Control file: copy the kernel image in.
     LOAD = 0x02, Write, ImageLoad;
-    /// Control file: start a core. `-EAGAIN` for any but the first until that is ready.
-    START = 0x03, Write, CoreStart;
-    /// Control file: stop the cores, give everything back to Linux. Also on last close.
+    /// Control file: start a CPU. `-EAGAIN` for any but the first until that is ready.
+    START = 0x03, Write, CpuStart;
+    /// Control file: stop the CPUs, give everything back to Linux. Also on last close.
     STOP = 0x04, None;
-    /// Control file: ring a core's doorbell.
-    KICK = 0x05, Write, CoreKick;
+    /// Control file: ring a CPU's doorbell.
+    KICK = 0x05, Write, CpuKick;
     /// Control file, before the first `START`: take a device from Linux; it goes back with the
-    /// partition. From then on its interrupt line sets a bit in `CoreControl::interrupts` of core 0
-    /// and rings that core. `-ENODEV`: no such device; `-ENXIO`: its ports or its line are others;
+    /// partition. From then on its interrupt line sets a bit in `CpuControl::interrupts` of CPU 0
+    /// and rings that CPU. `-ENODEV`: no such device; `-ENXIO`: its ports or its line are others;
     /// `-EOPNOTSUPP`: its line is not edge-triggered; `-EBUSY`: another driver has them, or the
     /// partition has a device, or runs.
     DEVICE_TAKE = 0x06, Write, DeviceTake;
     /// Control file: wait for a request (`-EAGAIN` at once if the file is non-blocking;
     /// `-ENODEV` once the partition has stopped).
     GET = 0x10, Read, CallGet;
-    /// Proxy file (its own LCA) or control file: give a result back and ring the core. `-ENOENT`:
-    /// that core has no call under way through this LCA; each call has one result.
+    /// Proxy file (its own LCA) or control file: give a result back and ring the CPU. `-ENOENT`:
+    /// that CPU has no call under way through this LCA; each call has one result.
     RET = 0x11, Write, CallRet;
-    /// Control file: tell AnT (core 0, the m-kernel, which hands it on) that Linux is through with an
+    /// Control file: tell AnT (CPU 0, the m-kernel, which hands it on) that Linux is through with an
     /// LCA. `-EBUSY` as long as Linux has a reference to the page: a mapping, or I/O that pins it. Try
     /// again.
     RELEASE = 0x12, Write, LcaRelease;

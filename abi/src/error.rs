@@ -30,7 +30,7 @@ pub enum Error {
     Fault = 14,
     /// It is taken.
     Busy = 16,
-    /// No such core, partition or device.
+    /// No such CPU, partition or device.
     NoDevice = 19,
     /// A value outside its range.
     Invalid = 22,

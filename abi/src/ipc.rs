@@ -37,8 +37,8 @@ pub const PRIORITY_USUAL: u8 = 2;
 /// `PeerRestarted`: the endpoint has had another generation since the handle was last used (`rsi` =
 /// the new one); the request was not served, or was being served when the server ended; the handle
 /// works again. `PeerGone`: nobody will ever receive there. `TimedOut`: it was taken back. `Again`:
-/// the core there takes no messages at the moment. To take a request back, the core of the server has
-/// to answer: who calls a server of a core that hangs waits until that core is back.
+/// the CPU there takes no messages at the moment. To take a request back, the CPU of the server has
+/// to answer: who calls a server of a CPU that hangs waits until that CPU is back.
 pub const IPC_CALL: u64 = 0x1020;
 /// Waits for a message at the caller's endpoint, at most `rsi` microseconds: notification bits and the
 /// most important of the others in turns, if there are both. `rdi` = `RECEIVED_*`,
@@ -52,10 +52,10 @@ pub const IPC_REPLY: u64 = 0x1022;
 pub const IPC_REPLY_RECEIVE: u64 = 0x1023;
 /// Puts the message into the queue of the endpoint of handle `rdi` and goes on. Messages of one sender
 /// and one priority come in their order, but for those that are unread or under way while the receiver
-/// moves to another core or is replaced. Its pages can be handed over or shared, not lent.
+/// moves to another CPU or is replaced. Its pages can be handed over or shared, not lent.
 ///
 /// It was not sent: `QueueFull`: `SENDS_MAX` wait there, or as many in all as there is room for. `Again`:
-/// nobody receives there at the moment, or the core there takes no messages. `PeerRestarted` and
+/// nobody receives there at the moment, or the CPU there takes no messages. `PeerRestarted` and
 /// `PeerGone` as of `IPC_CALL`.
 pub const IPC_SEND: u64 = 0x1024;
 /// Raises the notification bits `rsi` at the endpoint of handle `rdi`. They wait until they are
@@ -107,7 +107,7 @@ pub const ENDPOINT_CLOSE: u64 = 0x1033;
 pub const HANDLE_GRANT: u64 = 0x1034;
 /// `init` only: gives process `rdi` priority `rsi`.
 pub const PROCESS_PRIORITY: u64 = 0x1035;
-/// `init` only: moves process `rdi` to core `rsi`, as soon as it has no call under way.
+/// `init` only: moves process `rdi` to CPU `rsi`, as soon as it has no call under way.
 pub const PROCESS_MOVE: u64 = 0x1036;
 /// `init` only: grants the device of the `DeviceGrant` at `rsi` to process `rdi`.
 pub const DEVICE_GRANT: u64 = 0x1037;
@@ -250,8 +250,8 @@ abi_struct! {
 
     /// Argument of `SERVER_CREATE`.
     pub struct ServerCreate {
-        /// Index of its core, or `ANY_CORE`.
-        pub core: u32,
+        /// Index of its CPU, or `ANY_CPU`.
+        pub cpu: u32,
         /// Its priority.
         pub priority: u32,
         /// ICA pages that it may take at a time, and that are kept for it.

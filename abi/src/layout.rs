@@ -38,14 +38,14 @@ pub const IMAGE_DATA: u64 = LARGE_PAGE;
 
 /// Bytes of the shared area that the boot block takes.
 pub const BOOT_BLOCK_SPAN: u64 = 64 << 10;
-/// Bytes of the shared area that one core takes.
-pub const CORE_BLOCK_SPAN: u64 = 32 << 10;
-/// Bytes of the area shared by both kernels: the boot block, then one block for each core.
-pub const SHARED_SPAN: u64 = BOOT_BLOCK_SPAN + crate::MAX_CORES as u64 * CORE_BLOCK_SPAN;
+/// Bytes of the shared area that one CPU takes.
+pub const CPU_BLOCK_SPAN: u64 = 32 << 10;
+/// Bytes of the area shared by both kernels: the boot block, then one block for each CPU.
+pub const SHARED_SPAN: u64 = BOOT_BLOCK_SPAN + crate::MAX_CPUS as u64 * CPU_BLOCK_SPAN;
 /// Where the shared area begins, from the start of the image.
 pub const SHARED_OFFSET: u64 = IMAGE_SPAN - SHARED_SPAN;
 
-/// Vector on which AnT cores take the doorbell, from Linux and from one another.
+/// Vector on which AnT CPUs take the doorbell, from Linux and from one another.
 pub const DOORBELL_VECTOR: u64 = 0xf0;
 
 abi_constants!(
@@ -53,7 +53,7 @@ abi_constants!(
     LARGE_PAGE,
     IMAGE_SPAN,
     BOOT_BLOCK_SPAN,
-    CORE_BLOCK_SPAN,
+    CPU_BLOCK_SPAN,
     SHARED_SPAN,
     SHARED_OFFSET,
     DOORBELL_VECTOR,

@@ -3,7 +3,7 @@
 //!
 //! It describes itself: each argument says whether it is a value or points into `buffer`, and
 //! pointers inside the buffer are listed as relocations. So the proxy rebuilds and executes a call
-//! without knowing any system call. Encoding and decoding are in `ant-core::lca`.
+//! without knowing any system call. Encoding and decoding are in `ant-logic::lca`.
 
 use crate::PAGE_SIZE;
 
@@ -80,7 +80,7 @@ abi_struct! {
 
     /// The page.
     pub struct Lca {
-        /// Core that the result goes back to: index of the AP process's core in the partition.
+        /// CPU that the result goes back to: index of the AP process's CPU in the partition.
         /// Filled by the AnT kernel.
         pub cid: u32,
         /// `CFLAG_*`. Filled by the AP process.

@@ -1,6 +1,6 @@
 //! Every byte that crosses a boundary of AnT/Linux, defined once.
 //!
-//! The boundaries: `ant.ko` and the AnT kernel (boot block, address stores, core control, log),
+//! The boundaries: `ant.ko` and the AnT kernel (boot block, address stores, CPU control, log),
 //! AP process and proxy (the LCA), `/dev/ant` (ioctls), AP process and AnT kernel (AnT's system
 //! calls, IPC), `antd` and AnT's `init` (control messages).
 //!
@@ -18,7 +18,7 @@ mod describe;
 
 pub mod boot;
 pub mod control;
-pub mod core_block;
+pub mod cpu_block;
 pub mod device;
 mod error;
 pub mod ipc;
@@ -35,8 +35,8 @@ pub use error::Error;
 /// with a peer of another revision.
 pub const REVISION: u32 = 4;
 
-/// Cores that one partition can have.
-pub const MAX_CORES: usize = 32;
+/// CPUs that one partition can have.
+pub const MAX_CPUS: usize = 32;
 
 /// AP processes and OS servers that one partition can have at one time.
 pub const MAX_PROCESSES: usize = 128;

@@ -1,9 +1,9 @@
-//! AnT's kernel log: one lock-free ring of fixed-size records for each core.
+//! AnT's kernel log: one lock-free ring of fixed-size records for each CPU.
 //!
-//! Producer: the core. Reader: Linux, at any time, without a lock; it notices what it missed by
-//! the sequence numbers. The algorithm is in `ant-core::log_ring`.
+//! Producer: the CPU. Reader: Linux, at any time, without a lock; it notices what it missed by
+//! the sequence numbers. The algorithm is in `ant-logic::log_ring`.
 
-/// Records of one core's ring; a power of two.
+/// Records of one CPU's ring; a power of two.
 pub const LOG_RECORDS: usize = 128;
 /// Bytes of text in a record.
 pub const LOG_TEXT: usize = 104;
@@ -16,7 +16,7 @@ pub const LEVEL_WARN: u8 = 2;
 pub const LEVEL_INFO: u8 = 3;
 
 abi_struct! {
-    /// One record. A message longer than its text goes on in the next record of the core.
+    /// One record. A message longer than its text goes on in the next record of the CPU.
     pub struct LogRecord {
         /// Number of the record from 1, or 0 while it is being written. Written last.
         pub seq: u64,
@@ -34,7 +34,7 @@ abi_struct! {
         pub text: [u8; LOG_TEXT],
     }
 
-    /// One core's ring: record `n` is at `(n - 1) % LOG_RECORDS`.
+    /// One CPU's ring: record `n` is at `(n - 1) % LOG_RECORDS`.
     pub struct LogRing {
         /// The records.
         pub records: [LogRecord; LOG_RECORDS],

@@ -9,7 +9,7 @@
 pub const LINUX_CALL: u64 = 0x1000;
 /// Ends the caller with exit status `rdi`. Does not return.
 pub const PROCESS_EXIT: u64 = 0x1001;
-/// Lets other processes of the core run.
+/// Lets other processes of the CPU run.
 pub const PROCESS_YIELD: u64 = 0x1002;
 /// Writes `rsi` bytes (at most `LOG_WRITE_MAX`) at `rdi` into the kernel log.
 pub const LOG_WRITE: u64 = 0x1003;
@@ -31,7 +31,7 @@ pub const PROCESS_KILL: u64 = 0x1012;
 /// `init` only: fills up to `rsi` bytes at `rdi` with the `ProcessInfo`s of processes from id `rdx`
 /// on, in the order of their ids; returns how many bytes.
 pub const PROCESS_LIST: u64 = 0x1013;
-/// `init` only, if the partition allows it: fails on purpose in the way `rdi` (`INJECT_*`): core `rsi`
+/// `init` only, if the partition allows it: fails on purpose in the way `rdi` (`INJECT_*`): CPU `rsi`
 /// does at once, or process `rsi` (0: the server that is made next) at its system call number `rdx`
 /// from now on, 1 being the next.
 pub const FAULT_INJECT: u64 = 0x1014;
@@ -40,14 +40,14 @@ pub const FAULT_INJECT: u64 = 0x1014;
 pub const LOG_WRITE_MAX: usize = 400;
 /// Longest program name that `ProcessInfo` holds.
 pub const NAME_LEN: usize = 24;
-/// `ProcessCreate::core`: the m-kernel chooses.
-pub const ANY_CORE: u32 = u32::MAX;
+/// `ProcessCreate::cpu`: the m-kernel chooses.
+pub const ANY_CPU: u32 = u32::MAX;
 
 /// The kernel panics.
 pub const INJECT_PANIC: u32 = 0;
-/// The core spins with interrupts off.
+/// The CPU spins with interrupts off.
 pub const INJECT_HANG: u32 = 1;
-/// The core puts an address outside the partition into its request store.
+/// The CPU puts an address outside the partition into its request store.
 pub const INJECT_BAD_RADDR: u32 = 2;
 /// The process is ended in place of the system call, as by SIGKILL.
 pub const INJECT_END: u32 = 3;
@@ -62,9 +62,9 @@ pub const INJECT_LOOP: u32 = 6;
 pub const STATE_CREATED: u32 = 0;
 /// `ProcessInfo::state`: its program is being read.
 pub const STATE_LOADING: u32 = 1;
-/// `ProcessInfo::state`: wants the core.
+/// `ProcessInfo::state`: wants the CPU.
 pub const STATE_READY: u32 = 2;
-/// `ProcessInfo::state`: has the core.
+/// `ProcessInfo::state`: has the CPU.
 pub const STATE_RUNNING: u32 = 3;
 /// `ProcessInfo::state`: waits for Linux.
 pub const STATE_IN_CALL: u32 = 4;
@@ -97,11 +97,11 @@ abi_struct! {
     pub struct SystemInfo {
         /// Frequency of the time-stamp counter in kHz.
         pub tsc_khz: u32,
-        /// Cores of the partition.
-        pub cores: u32,
-        /// Index of the core that the caller runs on.
-        pub core: u32,
-        /// Linux's number of that core.
+        /// CPUs of the partition.
+        pub cpus: u32,
+        /// Index of the CPU that the caller runs on.
+        pub cpu: u32,
+        /// Linux's number of that CPU.
         pub linux_cpu: u32,
         /// The caller's process id.
         pub pid: u32,
@@ -111,13 +111,13 @@ abi_struct! {
 
     /// Argument of `PROCESS_CREATE`.
     pub struct ProcessCreate {
-        /// In: index of the core it shall run on, or `ANY_CORE`.
-        pub core: u32,
+        /// In: index of the CPU it shall run on, or `ANY_CPU`.
+        pub cpu: u32,
         /// In: bytes of the path, with its NUL; the arguments follow it.
         pub path_len: u32,
         /// Out: id of the process.
         pub pid: u32,
-        /// Out: index of the core it will run on.
+        /// Out: index of the CPU it will run on.
         pub placed: u32,
         /// Out: its LCA with the generation (`StoreEntry` of kind call).
         pub lca: u64,
@@ -127,8 +127,8 @@ abi_struct! {
     pub struct ProcessInfo {
         /// Id.
         pub pid: u32,
-        /// Index of its core.
-        pub core: u32,
+        /// Index of its CPU.
+        pub cpu: u32,
         /// One of `STATE_*`.
         pub state: u32,
         /// Pages of memory that it has, page tables and ICA pages that it was lent included.

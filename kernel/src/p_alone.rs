@@ -3,6 +3,6 @@
 #![no_main]
 
 #[unsafe(no_mangle)]
-extern "Rust" fn ant_kernel_start(core: usize) -> ! {
-    ant_p::start(core)
+extern "Rust" fn ant_kernel_start(cpu: usize) -> ! {
+    ant_p::start(cpu)
 }

@@ -31,17 +31,17 @@
 struct ant_partition;
 struct device;
 
-/* One core of a partition. */
-struct ant_core {
+/* One CPU of a partition. */
+struct ant_cpu {
 	struct ant_partition *part;
 	u32 index;			/* in the partition; `cid` */
-	u32 cpu;			/* Linux's number */
+	u32 linux_cpu;			/* Linux's number */
 	u32 apic_id;
-	bool marked;			/* in the guard's set of owned cores */
+	bool marked;			/* in the guard's set of owned CPUs */
 	bool taken;			/* Linux gave it up */
 	bool started;			/* AnT's code has run on it */
 
-	struct ant_core_control *control;	/* shared with AnT from here ... */
+	struct ant_cpu_control *control;	/* shared with AnT from here ... */
 	struct ant_address_store *request;
 	struct ant_address_store *ret;		/* ... to here: never trusted */
 
@@ -67,7 +67,7 @@ struct ant_device {
 	char name[16];
 };
 
-/* Cores and memory that Linux lent to one AnT. After the stop a husk: only id, ref, stopped. */
+/* CPUs and memory that Linux lent to one AnT. After the stop a husk: only id, ref, stopped. */
 struct ant_partition {
 	u32 id;
 	u32 flags;
@@ -76,11 +76,11 @@ struct ant_partition {
 	struct mutex lock;		/* see above */
 	struct address_space *mapping;	/* of the device file, to zap mappings */
 	bool stopped;			/* set once; read inside the gate */
-	bool loaded;			/* a core was started: LOAD is over */
+	bool loaded;			/* a CPU was started: LOAD is over */
 
 	wait_queue_head_t wait;		/* for requests, panics, the end */
 	spinlock_t get_lock;		/* Linux has many consumers */
-	u32 next_core;			/* whose turn it is to be served. Under get_lock */
+	u32 next_cpu;			/* whose turn it is to be served. Under get_lock */
 
 	spinlock_t proxy_lock;		/* for the next */
 	struct list_head proxies;	/* proxy files. Under proxy_lock */
@@ -92,9 +92,9 @@ struct ant_partition {
 	u64 *tables;			/* page tables for the first instructions */
 	struct ant_device device;	/* under the lock, but for its handler */
 
-	u32 core_count;
+	u32 cpu_count;
 	u32 extent_count;
-	struct ant_core cores[ANT_MAX_CORES];
+	struct ant_cpu cpus[ANT_MAX_CPUS];
 	struct ant_extent extents[ANT_MAX_EXTENTS];
 };
 
@@ -158,23 +158,23 @@ void ant_gate_leave(int ticket);
 /* guard.c */
 int ant_guard_init(void);
 void ant_guard_exit(void);
-bool ant_guard_mark(u32 cpu);
-void ant_guard_unmark(u32 cpu);
+bool ant_guard_mark(u32 linux_cpu);
+void ant_guard_unmark(u32 linux_cpu);
 
-/* cores.c */
-int ant_cores_claim(struct ant_partition *part, struct ant_partition_create *req);
-void ant_cores_disclaim(struct ant_partition *part);
-int ant_cores_take(struct ant_partition *part, struct ant_partition_create *req);
-void ant_cores_give_back(struct ant_partition *part);
-void ant_core_ipi(u32 apic_id, u32 command);
-void ant_core_init(u32 apic_id);
-void ant_core_ring(const struct ant_core *core);
+/* CPUs.c */
+int ant_cpus_claim(struct ant_partition *part, struct ant_partition_create *req);
+void ant_cpus_disclaim(struct ant_partition *part);
+int ant_cpus_take(struct ant_partition *part, struct ant_partition_create *req);
+void ant_cpus_give_back(struct ant_partition *part);
+void ant_cpu_ipi(u32 apic_id, u32 command);
+void ant_cpu_init(u32 apic_id);
+void ant_cpu_ring(const struct ant_cpu *cpu);
 
 /* boot.c */
 int ant_boot_prepare(struct ant_partition *part, struct ant_partition_create *req);
 void ant_boot_forget(struct ant_partition *part);
 void ant_boot_flag(const struct ant_partition *part, u32 flag);
-int ant_core_start(struct ant_partition *part, const struct ant_core_start *req);
+int ant_cpu_start(struct ant_partition *part, const struct ant_cpu_start *req);
 
 /* pnp.c */
 int ant_devices_init(void);

@@ -8,14 +8,14 @@
 #include <linux/types.h>
 
 #define ANT_REVISION 4
-#define ANT_MAX_CORES 32
+#define ANT_MAX_CPUS 32
 #define ANT_REQUEST_STORE_OFFSET 4096
 #define ANT_RETURN_STORE_OFFSET 8192
 #define ANT_IMAGE_VIRT 0xffffffff80000000ULL
 #define ANT_LARGE_PAGE 0x200000U
 #define ANT_IMAGE_SPAN 0x400000U
 #define ANT_BOOT_BLOCK_SPAN 0x10000U
-#define ANT_CORE_BLOCK_SPAN 32768
+#define ANT_CPU_BLOCK_SPAN 32768
 #define ANT_SHARED_SPAN 0x110000U
 #define ANT_SHARED_OFFSET 0x2f0000U
 #define ANT_DOORBELL_VECTOR 240
@@ -31,11 +31,11 @@
 #define ANT_ENTRY_ADDRESS_MASK 0xffffffffff000ULL
 #define ANT_ENTRY_KIND_MASK 4095
 #define ANT_ENTRY_GENERATION_SHIFT 52
-#define ANT_CORE_OFF 0
-#define ANT_CORE_STARTING 1
-#define ANT_CORE_READY 2
-#define ANT_CORE_PANICKED 3
-#define ANT_CORE_HALTED 4
+#define ANT_CPU_OFF 0
+#define ANT_CPU_STARTING 1
+#define ANT_CPU_READY 2
+#define ANT_CPU_PANICKED 3
+#define ANT_CPU_HALTED 4
 #define ANT_ROLE_M_KERNEL 0
 #define ANT_ROLE_P_KERNEL 1
 #define ANT_ROUTE_NONE 0
@@ -79,19 +79,19 @@ struct ant_extent {
 static_assert(sizeof(struct ant_extent) == 16);
 
 /*
- * One core of the partition. The first is the m-kernel's.
+ * One CPU of the partition. The first is the m-kernel's.
  */
-struct ant_boot_core {
+struct ant_boot_cpu {
 	/* Physical APIC id. */
 	__u32 apic_id;
 	/* What Linux calls it; the number people see. */
 	__u32 linux_cpu;
 };
 
-static_assert(sizeof(struct ant_boot_core) == 8);
+static_assert(sizeof(struct ant_boot_cpu) == 8);
 
 /*
- * Start of the shared area. Filled by `ant.ko` before the first core starts; never changed
+ * Start of the shared area. Filled by `ant.ko` before the first CPU starts; never changed
  * afterwards; checked by the AnT kernel.
  */
 struct ant_boot_block {
@@ -109,14 +109,14 @@ struct ant_boot_block {
 	__u64 image_phys;
 	/* Frequency of the time-stamp counter in kHz, as Linux measured it. */
 	__u32 tsc_khz;
-	/* Cores in `cores`. */
-	__u32 core_count;
+	/* CPUs in `CPUs`. */
+	__u32 cpu_count;
 	/* Extents in `extents`. */
 	__u32 extent_count;
 	/* Zero. */
 	__u32 reserved;
-	/* The cores of the partition, the m-kernel's first. */
-	struct ant_boot_core cores[32];
+	/* The CPUs of the partition, the m-kernel's first. */
+	struct ant_boot_cpu cpus[32];
 	/* The memory of the partition. The first extent begins with the image. */
 	struct ant_extent extents[1024];
 };
@@ -142,32 +142,32 @@ struct ant_address_store {
 static_assert(sizeof(struct ant_address_store) == 2176);
 
 /*
- * Control page of one core. Counters count from the start of the partition.
+ * Control page of one CPU. Counters count from the start of the partition.
  */
-struct ant_core_control {
+struct ant_cpu_control {
 	/* One of `CORE_*`. Written by AnT. */
 	__u32 state;
 	/* One of `ROLE_*`. Written by AnT. */
 	__u32 role;
 	/*
-	 * Where this core's doorbell to Linux goes: `apic_id << 32 | vector`, or `ROUTE_NONE`.
+	 * Where this CPU's doorbell to Linux goes: `apic_id << 32 | vector`, or `ROUTE_NONE`.
 	 * Written by the module as one store whenever the irq's affinity changes; read by AnT
 	 * before every send.
 	 */
 	__u64 route;
 	/* Process that runs now, 0 for none. Written by AnT. */
 	__u32 running_pid;
-	/* Processes that live on this core. Written by AnT. */
+	/* Processes that live on this CPU. Written by AnT. */
 	__u32 processes;
 	/* Linux system calls sent. Written by AnT. */
 	__u64 calls_sent;
 	/* Returns taken. Written by AnT. */
 	__u64 calls_returned;
-	/* Returns that no process of the core waits for. Written by AnT. */
+	/* Returns that no process of the CPU waits for. Written by AnT. */
 	__u64 stray_returns;
 	/*
-	 * Doorbells taken, from Linux or from another AnT core. Written by AnT; a doorbell that
-	 * does not raise it within a second means a core with interrupts off.
+	 * Doorbells taken, from Linux or from another AnT CPU. Written by AnT; a doorbell that
+	 * does not raise it within a second means a CPU with interrupts off.
 	 */
 	__u64 doorbells;
 	/* Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT. */
@@ -186,10 +186,10 @@ struct ant_core_control {
 	__u64 free_pages;
 	/* Pages of the partition that AnT manages. Written by the m-kernel, 0 elsewhere. */
 	__u64 total_pages;
-	/* Rings of this core's doorbell that `ant.ko` handled. Written by the module. */
+	/* Rings of this CPU's doorbell that `ant.ko` handled. Written by the module. */
 	__u64 linux_doorbells;
 	/*
-	 * Requests of this core that the module refused: outside the partition or not a page.
+	 * Requests of this CPU that the module refused: outside the partition or not a page.
 	 * Written by the module.
 	 */
 	__u64 linux_refused;
@@ -204,8 +204,8 @@ struct ant_core_control {
 	 */
 	__u64 interrupts;
 	/*
-	 * Odd while the kernel runs on this core, even while a process runs or the core sleeps;
-	 * raised at each change. A core whose number is odd and stays the same hangs. Written by
+	 * Odd while the kernel runs on this CPU, even while a process runs or the CPU sleeps;
+	 * raised at each change. A CPU whose number is odd and stays the same hangs. Written by
 	 * AnT.
 	 */
 	__u64 passages;
@@ -213,7 +213,7 @@ struct ant_core_control {
 	__u64 reserved[492];
 };
 
-static_assert(sizeof(struct ant_core_control) == 4096);
+static_assert(sizeof(struct ant_cpu_control) == 4096);
 
 /*
  * One argument.
@@ -265,7 +265,7 @@ static_assert(sizeof(struct ant_stamp) == 16);
  */
 struct ant_lca {
 	/*
-	 * Core that the result goes back to: index of the AP process's core in the partition.
+	 * CPU that the result goes back to: index of the AP process's CPU in the partition.
 	 * Filled by the AnT kernel.
 	 */
 	__u32 cid;
@@ -299,8 +299,8 @@ static_assert(sizeof(struct ant_lca) == 4096);
 struct ant_module_info {
 	/* `REVISION` of the module. */
 	__u32 revision;
-	/* `MAX_CORES` of the module. */
-	__u32 max_cores;
+	/* `MAX_CPUS` of the module. */
+	__u32 max_cpus;
 	/* Partitions that live now. */
 	__u32 partitions;
 	/* Zero. */
@@ -310,7 +310,7 @@ struct ant_module_info {
 static_assert(sizeof(struct ant_module_info) == 16);
 
 /*
- * `CREATE`: take cores and memory from Linux. Written back on failure, too.
+ * `CREATE`: take CPUs and memory from Linux. Written back on failure, too.
  */
 struct ant_partition_create {
 	/* In: `REVISION` of the caller. */
@@ -319,7 +319,7 @@ struct ant_partition_create {
 	__u32 flags;
 	/* In: memory in bytes; rounded up to 4 MiB. */
 	__u64 memory;
-	/* In: cores in `cpus`. */
+	/* In: CPUs in `cpus`. */
 	__u32 cpu_count;
 	/* Out: number of the new partition. */
 	__u32 partition;
@@ -327,7 +327,7 @@ struct ant_partition_create {
 	__u32 failure;
 	/* Out: what the failure is about. */
 	__u32 failed_value;
-	/* In: Linux's numbers of the cores; the first becomes the m-kernel's. */
+	/* In: Linux's numbers of the CPUs; the first becomes the m-kernel's. */
 	__u32 cpus[32];
 };
 
@@ -348,18 +348,18 @@ struct ant_image_load {
 static_assert(sizeof(struct ant_image_load) == 24);
 
 /*
- * `START`: start one core; returns when its first instructions have run.
+ * `START`: start one CPU; returns when its first instructions have run.
  */
-struct ant_core_start {
-	/* Index of the core in the partition. */
-	__u32 core;
+struct ant_cpu_start {
+	/* Index of the CPU in the partition. */
+	__u32 cpu;
 	/* Zero. */
 	__u32 reserved;
 	/* Virtual address of the first instruction. */
 	__u64 entry;
 };
 
-static_assert(sizeof(struct ant_core_start) == 16);
+static_assert(sizeof(struct ant_cpu_start) == 16);
 
 /*
  * `BIND`: become the proxy file of one LCA.
@@ -391,7 +391,7 @@ static_assert(sizeof(struct ant_call_get) == 8);
 struct ant_call_ret {
 	/* The LCA with its generation. */
 	__u64 lca;
-	/* Core that it goes back to, `Lca::cid`. */
+	/* CPU that it goes back to, `Lca::cid`. */
 	__u32 cid;
 	/* Zero. */
 	__u32 reserved;
@@ -412,16 +412,16 @@ struct ant_lca_release {
 static_assert(sizeof(struct ant_lca_release) == 16);
 
 /*
- * `KICK`: ring a core's doorbell, to see whether it answers.
+ * `KICK`: ring a CPU's doorbell, to see whether it answers.
  */
-struct ant_core_kick {
-	/* Index of the core in the partition. */
-	__u32 core;
+struct ant_cpu_kick {
+	/* Index of the CPU in the partition. */
+	__u32 cpu;
 	/* Zero. */
 	__u32 reserved;
 };
 
-static_assert(sizeof(struct ant_core_kick) == 8);
+static_assert(sizeof(struct ant_cpu_kick) == 8);
 
 /*
  * `DEVICE_TAKE`: take a device of Linux's PNP bus from its driver.
@@ -432,7 +432,7 @@ struct ant_device_take {
 	/* The `BOOT_*` flag that tells AnT that it has the device. */
 	__u32 flag;
 	/*
-	 * The interrupt line that it must have: bit of `CoreControl::interrupts`, and Linux's
+	 * The interrupt line that it must have: bit of `CpuControl::interrupts`, and Linux's
 	 * number of the irq.
 	 */
 	__u32 line;
@@ -447,9 +447,9 @@ static_assert(sizeof(struct ant_device_take) == 48);
 #define ANT_INFO _IOR('A', 0x00, struct ant_module_info)
 #define ANT_CREATE _IOWR('A', 0x01, struct ant_partition_create)
 #define ANT_LOAD _IOW('A', 0x02, struct ant_image_load)
-#define ANT_START _IOW('A', 0x03, struct ant_core_start)
+#define ANT_START _IOW('A', 0x03, struct ant_cpu_start)
 #define ANT_STOP _IO('A', 0x04)
-#define ANT_KICK _IOW('A', 0x05, struct ant_core_kick)
+#define ANT_KICK _IOW('A', 0x05, struct ant_cpu_kick)
 #define ANT_DEVICE_TAKE _IOW('A', 0x06, struct ant_device_take)
 #define ANT_GET _IOR('A', 0x10, struct ant_call_get)
 #define ANT_RET _IOW('A', 0x11, struct ant_call_ret)

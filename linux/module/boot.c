@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Boot: tells AnT what it has (boot block) and starts its cores (INIT, SIPI, trampoline).
+ * Boot: tells AnT what it has (boot block) and starts its CPUs (INIT, SIPI, trampoline).
  */
 #include <linux/delay.h>
 #include <linux/gfp.h>
@@ -110,31 +110,31 @@ static void fill_boot_block(const struct ant_partition *part)
 	block->flags = part->flags;
 	block->image_phys = part->image;
 	block->tsc_khz = tsc_khz;
-	block->core_count = part->core_count;
+	block->cpu_count = part->cpu_count;
 	block->extent_count = part->extent_count;
-	for (i = 0; i < part->core_count; i++)
-		block->cores[i] = (struct ant_boot_core){
-			.apic_id = part->cores[i].apic_id,
-			.linux_cpu = part->cores[i].cpu,
+	for (i = 0; i < part->cpu_count; i++)
+		block->cpus[i] = (struct ant_boot_cpu){
+			.apic_id = part->cpus[i].apic_id,
+			.linux_cpu = part->cpus[i].linux_cpu,
 		};
 	memcpy(block->extents, part->extents, part->extent_count * sizeof(*part->extents));
 }
 
-/* Tells AnT one thing more; before its first core starts. */
+/* Tells AnT one thing more; before its first CPU starts. */
 void ant_boot_flag(const struct ant_partition *part, u32 flag)
 {
 	boot_block(part)->flags |= flag;
 }
 
-static void find_core_blocks(struct ant_partition *part)
+static void find_cpu_blocks(struct ant_partition *part)
 {
 	void *block = phys_to_virt(part->image + ANT_SHARED_OFFSET + ANT_BOOT_BLOCK_SPAN);
 	u32 i;
 
-	for (i = 0; i < part->core_count; i++, block += ANT_CORE_BLOCK_SPAN) {
-		part->cores[i].control = block;
-		part->cores[i].request = block + ANT_REQUEST_STORE_OFFSET;
-		part->cores[i].ret = block + ANT_RETURN_STORE_OFFSET;
+	for (i = 0; i < part->cpu_count; i++, block += ANT_CPU_BLOCK_SPAN) {
+		part->cpus[i].control = block;
+		part->cpus[i].request = block + ANT_REQUEST_STORE_OFFSET;
+		part->cpus[i].ret = block + ANT_RETURN_STORE_OFFSET;
 	}
 }
 
@@ -150,7 +150,7 @@ int ant_boot_prepare(struct ant_partition *part, struct ant_partition_create *re
 		return ant_fail(req, ANT_FAILURE_NO_TRAMPOLINE, 0, -ENOMEM);
 	fill_tables(part);
 	fill_boot_block(part);
-	find_core_blocks(part);
+	find_cpu_blocks(part);
 	return 0;
 }
 
@@ -160,9 +160,9 @@ void ant_boot_forget(struct ant_partition *part)
 	part->tables = NULL;
 }
 
-static void fill_trampoline(const struct ant_core *core, u64 entry)
+static void fill_trampoline(const struct ant_cpu *cpu, u64 entry)
 {
-	const struct ant_partition *part = core->part;
+	const struct ant_partition *part = cpu->part;
 	void *page = phys_to_virt(part->trampoline);
 	struct trampoline_params *params = page + TRAMPOLINE_PARAMS;
 
@@ -170,7 +170,7 @@ static void fill_trampoline(const struct ant_core *core, u64 entry)
 	*params = (struct trampoline_params){
 		.entry = entry,
 		.boot_block = ANT_IMAGE_VIRT + ANT_SHARED_OFFSET,
-		.core = core->index,
+		.cpu = cpu->index,
 		.tables = __pa(part->tables),
 		.efer = EFER_LME | (boot_cpu_has(X86_FEATURE_NX) ? EFER_NX : 0),
 		.long_offset = part->trampoline + (ant_trampoline_long - ant_trampoline),
@@ -180,65 +180,65 @@ static void fill_trampoline(const struct ant_core *core, u64 entry)
 	};
 }
 
-static bool has_come(const struct ant_core *core)
+static bool has_come(const struct ant_cpu *cpu)
 {
 	/* Pairs with the release in AnT: what it did in the trampoline's page is done. */
-	return smp_load_acquire(&core->control->state) != ANT_CORE_OFF;
+	return smp_load_acquire(&cpu->control->state) != ANT_CPU_OFF;
 }
 
 /* INIT, SIPI, SIPI as Intel's SDM vol. 3, 9.4.4 has it; true when AnT's code has run. */
-static bool wake(const struct ant_core *core)
+static bool wake(const struct ant_cpu *cpu)
 {
-	u32 startup = APIC_DM_STARTUP | core->part->trampoline >> PAGE_SHIFT;
+	u32 startup = APIC_DM_STARTUP | cpu->part->trampoline >> PAGE_SHIFT;
 	unsigned long deadline = jiffies + START_TIMEOUT;
 
-	ant_core_init(core->apic_id);
+	ant_cpu_init(cpu->apic_id);
 	usleep_range(10000, 12000);
-	ant_core_ipi(core->apic_id, startup);
+	ant_cpu_ipi(cpu->apic_id, startup);
 	usleep_range(300, 500);
-	ant_core_ipi(core->apic_id, startup);
-	while (!has_come(core) && time_before(jiffies, deadline))
+	ant_cpu_ipi(cpu->apic_id, startup);
+	while (!has_come(cpu) && time_before(jiffies, deadline))
 		usleep_range(200, 1000);
-	return has_come(core);
+	return has_come(cpu);
 }
 
-static int start(struct ant_core *core, u64 entry)
+static int start(struct ant_cpu *cpu, u64 entry)
 {
-	void *page = phys_to_virt(core->part->trampoline);
+	void *page = phys_to_virt(cpu->part->trampoline);
 	void *saved = kmemdup(page, PAGE_SIZE, GFP_KERNEL);
 
 	if (!saved)
 		return -ENOMEM;
-	fill_trampoline(core, entry);
-	WRITE_ONCE(core->started, wake(core));
-	if (!core->started) {
+	fill_trampoline(cpu, entry);
+	WRITE_ONCE(cpu->started, wake(cpu));
+	if (!cpu->started) {
 		/* It may still come, but not into a page that is Linux's again. */
-		ant_core_init(core->apic_id);
+		ant_cpu_init(cpu->apic_id);
 		usleep_range(10000, 12000);
 	}
 	memcpy(page, saved, PAGE_SIZE);
 	kfree(saved);
-	return core->started ? 0 : -ETIMEDOUT;
+	return cpu->started ? 0 : -ETIMEDOUT;
 }
 
 /* Under the partition's lock. */
-int ant_core_start(struct ant_partition *part, const struct ant_core_start *req)
+int ant_cpu_start(struct ant_partition *part, const struct ant_cpu_start *req)
 {
 	int err;
 
-	if (req->reserved || req->core >= part->core_count ||
+	if (req->reserved || req->cpu >= part->cpu_count ||
 	    req->entry - ANT_IMAGE_VIRT >= ANT_SHARED_OFFSET)
 		return -EINVAL;
-	if (part->cores[req->core].started)
+	if (part->cpus[req->cpu].started)
 		return -EBUSY;
 	/* The m-kernel makes the others' stacks and page tables. */
-	if (req->core && READ_ONCE(part->cores[0].control->state) != ANT_CORE_READY)
+	if (req->cpu && READ_ONCE(part->cpus[0].control->state) != ANT_CPU_READY)
 		return -EAGAIN;
 	err = mutex_lock_killable(&low_page_lock);
 	if (err)
 		return err;
 	part->loaded = true;
-	err = start(&part->cores[req->core], req->entry);
+	err = start(&part->cpus[req->cpu], req->entry);
 	mutex_unlock(&low_page_lock);
 	return err;
 }

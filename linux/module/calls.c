@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Calls as a program sees them: wait for a request, give a result back, ring a core.
+ * Calls as a program sees them: wait for a request, give a result back, ring a CPU.
  *
  * Everything that touches the partition happens inside the gate, which is left before sleeping.
  */
@@ -84,19 +84,19 @@ long ant_ioctl_release(struct ant_partition *part, void __user *arg)
 
 long ant_ioctl_kick(struct ant_partition *part, void __user *arg)
 {
-	struct ant_core_kick req;
+	struct ant_cpu_kick req;
 	int ticket;
 	bool rings;
 
 	if (copy_from_user(&req, arg, sizeof(req)))
 		return -EFAULT;
-	if (req.reserved || req.core >= part->core_count)
+	if (req.reserved || req.cpu >= part->cpu_count)
 		return -EINVAL;
 	if (!ant_gate_enter(part, &ticket))
 		return -ENODEV;
-	rings = READ_ONCE(part->cores[req.core].started);
+	rings = READ_ONCE(part->cpus[req.cpu].started);
 	if (rings)
-		ant_core_ring(&part->cores[req.core]);
+		ant_cpu_ring(&part->cpus[req.cpu]);
 	ant_gate_leave(ticket);
 	return rings ? 0 : -EINVAL;
 }
@@ -105,8 +105,8 @@ static bool any_panicked(const struct ant_partition *part)
 {
 	u32 i;
 
-	for (i = 0; i < part->core_count; i++)
-		if (READ_ONCE(part->cores[i].control->state) == ANT_CORE_PANICKED)
+	for (i = 0; i < part->cpu_count; i++)
+		if (READ_ONCE(part->cpus[i].control->state) == ANT_CPU_PANICKED)
 			return true;
 	return false;
 }

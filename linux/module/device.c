@@ -51,7 +51,7 @@ static long ioctl_info(void __user *arg)
 {
 	struct ant_module_info info = {
 		.revision = ANT_REVISION,
-		.max_cores = ANT_MAX_CORES,
+		.max_cpus = ANT_MAX_CPUS,
 		.partitions = ant_partition_count(),
 	};
 
@@ -88,7 +88,7 @@ static long ioctl_create(struct ant_file *file, struct file *filp, void __user *
 		return err;
 	err = create(file, filp, &req);
 	mutex_unlock(&file->lock);
-	/* On failure, too: it says which core or how much memory. */
+	/* On failure, too: it says which CPU or how much memory. */
 	if (copy_to_user(arg, &req, sizeof(req)))
 		return -EFAULT;
 	return err;
@@ -141,7 +141,7 @@ static long ioctl_bind(struct ant_file *file, struct file *filp, void __user *ar
 /* What an ioctl that runs under the partition's lock gets. */
 union locked_request {
 	struct ant_image_load load;
-	struct ant_core_start start;
+	struct ant_cpu_start start;
 	struct ant_device_take device;
 };
 
@@ -161,7 +161,7 @@ static int load(struct ant_partition *part, const union locked_request *req)
 
 static int start(struct ant_partition *part, const union locked_request *req)
 {
-	return ant_core_start(part, &req->start);
+	return ant_cpu_start(part, &req->start);
 }
 
 static int take_device(struct ant_partition *part, const union locked_request *req)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Doorbells: how an AnT core interrupts Linux.
+ * Doorbells: how an AnT CPU interrupts Linux.
  *
- * Each AnT core has an ordinary Linux irq out of the vector domain, seen and moved like a device's
+ * Each AnT CPU has an ordinary Linux irq out of the vector domain, seen and moved like a device's
  * (/proc/interrupts, /proc/irq/N/smp_affinity, CPU hotplug). Wherever it moves, the route in the
- * core's control page follows as one 64-bit store; AnT reads it before every ring. The other way,
- * AnT takes a fixed vector (ant_core_ring()).
+ * CPU's control page follows as one 64-bit store; AnT reads it before every ring. The other way,
+ * AnT takes a fixed vector (ant_cpu_ring()).
  */
 #include <linux/interrupt.h>
 #include <linux/irq.h>
@@ -34,18 +34,18 @@ static void wake_waiters(struct ant_partition *part)
  */
 static void publish_route(struct irq_data *data)
 {
-	struct ant_core *core = irq_data_get_irq_chip_data(data);
-	u32 cpu = cpumask_first(irq_data_get_effective_affinity_mask(data));
+	struct ant_cpu *cpu = irq_data_get_irq_chip_data(data);
+	u32 linux_cpu = cpumask_first(irq_data_get_effective_affinity_mask(data));
 	u64 apic_id;
 
-	if (cpu >= nr_cpu_ids)
+	if (linux_cpu >= nr_cpu_ids)
 		return;
-	apic_id = cpu_physical_id(cpu);
-	WRITE_ONCE(core->control->route,
+	apic_id = cpu_physical_id(linux_cpu);
+	WRITE_ONCE(cpu->control->route,
 		   apic_id << ANT_ROUTE_APIC_SHIFT | irqd_cfg(data)->vector);
 	/* Pairs with AnT's between its entry and this route: it sees ours or we see its. */
 	smp_mb();
-	wake_waiters(core->part);
+	wake_waiters(cpu->part);
 }
 
 static int doorbell_set_affinity(struct irq_data *data, const struct cpumask *mask, bool force)
@@ -111,34 +111,34 @@ void ant_doorbells_exit(void)
 /* What rang is in the stores; here it is only noted that it did. */
 static irqreturn_t doorbell_handler(int irq, void *data)
 {
-	struct ant_core *core = data;
+	struct ant_cpu *cpu = data;
 
-	WRITE_ONCE(core->doorbell_tsc, rdtsc_ordered());
-	WRITE_ONCE(core->doorbell_cpu, smp_processor_id());
-	WRITE_ONCE(core->control->linux_doorbells, ++core->doorbells);
-	wake_waiters(core->part);
+	WRITE_ONCE(cpu->doorbell_tsc, rdtsc_ordered());
+	WRITE_ONCE(cpu->doorbell_cpu, smp_processor_id());
+	WRITE_ONCE(cpu->control->linux_doorbells, ++cpu->doorbells);
+	wake_waiters(cpu->part);
 	return IRQ_HANDLED;
 }
 
-static int take_doorbell(struct ant_core *core)
+static int take_doorbell(struct ant_cpu *cpu)
 {
-	struct irq_alloc_info info = { .data = core };
+	struct irq_alloc_info info = { .data = cpu };
 	int irq = irq_domain_alloc_irqs(doorbell_domain, 1, cpu_to_node(0), &info);
 	int err;
 
 	if (irq < 0)
 		return irq;
-	snprintf(core->irq_name, sizeof(core->irq_name), "ant%u-core%u", core->part->id,
-		 core->index);
+	snprintf(cpu->irq_name, sizeof(cpu->irq_name), "ant%u-cpu%u", cpu->part->id,
+		 cpu->index);
 	ant_irq_moves_at_once(irq);
 	/* Assigns the vector and, through doorbell_set_affinity(), publishes the route. */
-	err = request_irq(irq, doorbell_handler, 0, core->irq_name, core);
+	err = request_irq(irq, doorbell_handler, 0, cpu->irq_name, cpu);
 	if (err) {
 		irq_dispose_mapping(irq);
 		return err;
 	}
-	core->irq = irq;
-	return READ_ONCE(core->control->route) == ANT_ROUTE_NONE ? -ENOSPC : 0;
+	cpu->irq = irq;
+	return READ_ONCE(cpu->control->route) == ANT_ROUTE_NONE ? -ENOSPC : 0;
 }
 
 int ant_doorbells_take(struct ant_partition *part, struct ant_partition_create *req)
@@ -146,11 +146,11 @@ int ant_doorbells_take(struct ant_partition *part, struct ant_partition_create *
 	u32 i;
 	int err;
 
-	for (i = 0; i < part->core_count; i++) {
-		err = take_doorbell(&part->cores[i]);
+	for (i = 0; i < part->cpu_count; i++) {
+		err = take_doorbell(&part->cpus[i]);
 		if (err) {
 			ant_doorbells_give_back(part);
-			return ant_fail(req, ANT_FAILURE_NO_VECTOR, part->cores[i].cpu, err);
+			return ant_fail(req, ANT_FAILURE_NO_VECTOR, part->cpus[i].linux_cpu, err);
 		}
 	}
 	return 0;
@@ -161,13 +161,13 @@ void ant_doorbells_give_back(struct ant_partition *part)
 {
 	u32 i;
 
-	for (i = part->core_count; i-- > 0;) {
-		struct ant_core *core = &part->cores[i];
+	for (i = part->cpu_count; i-- > 0;) {
+		struct ant_cpu *cpu = &part->cpus[i];
 
-		if (!core->irq)
+		if (!cpu->irq)
 			continue;
-		free_irq(core->irq, core);
-		irq_dispose_mapping(core->irq);
-		core->irq = 0;
+		free_irq(cpu->irq, cpu);
+		irq_dispose_mapping(cpu->irq);
+		cpu->irq = 0;
 	}
 }

@@ -2,7 +2,7 @@
 /*
  * Guard: keeps the rest of Linux from wrecking a running AnT, and AnT from wrecking the next Linux.
  *
- * `owned` is the one place that says which cores are AnT's. A core is marked before Linux lets go
+ * `owned` is the one place that says which CPUs are AnT's. A CPU is marked before Linux lets go
  * of it and unmarked before Linux takes it back, so that in between nobody else brings it online.
  */
 #include <linux/cpu.h>
@@ -35,21 +35,21 @@ static int hotplug_prepare(unsigned int cpu)
 	return -EPERM;
 }
 
-/* kexec starts the next Linux in memory that AnT's cores still write. */
+/* kexec starts the next Linux in memory that AnT's CPUs still write. */
 static int reboot_notify(struct notifier_block *block, unsigned long event, void *data)
 {
 	u32 cpu;
 
 	for_each_cpu(cpu, &owned)
 		if (!cpu_online(cpu))
-			ant_core_init(cpu_physical_id(cpu));
+			ant_cpu_init(cpu_physical_id(cpu));
 	usleep_range(10000, 12000);
 	return NOTIFY_DONE;
 }
 
 static struct notifier_block reboot_block = { .notifier_call = reboot_notify };
 
-/* AnT does not survive sleep: its cores lose their state, its memory is in no image. */
+/* AnT does not survive sleep: its CPUs lose their state, its memory is in no image. */
 static int sleep_notify(struct notifier_block *block, unsigned long event, void *data)
 {
 	if ((event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE) ||

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ant.ko: lends cores and memory of a running Linux to AnT and carries system calls back.
+ * ant.ko: lends CPUs and memory of a running Linux to AnT and carries system calls back.
  *
  * Mechanism only. Whatever needs to know a file format, a policy or what a system call means is
  * antd's. This file: what lives as long as the module.
@@ -61,6 +61,6 @@ static void __exit ant_exit(void)
 module_init(ant_init);
 module_exit(ant_exit);
 
-MODULE_DESCRIPTION("Lends cores and memory to the AnT kernel and carries its Linux calls");
+MODULE_DESCRIPTION("Lends CPUs and memory to the AnT kernel and carries its Linux calls");
 MODULE_AUTHOR("The AnT/Linux authors");
 MODULE_LICENSE("GPL");

@@ -133,10 +133,10 @@ static void take_node(struct ant_partition *part, int nid)
 		take_zone(part, &NODE_DATA(nid)->node_zones[order[i]]);
 }
 
-/* The node of the m-kernel's core first, then the others. */
+/* The node of the m-kernel's CPU first, then the others. */
 int ant_memory_take(struct ant_partition *part, struct ant_partition_create *req)
 {
-	int home = cpu_to_node(part->cores[0].cpu);
+	int home = cpu_to_node(part->cpus[0].linux_cpu);
 	int nid;
 
 	part->want = round_up(req->memory, ANT_CHUNK);

@@ -2,7 +2,7 @@
 /*
  * Partitions: made of units in one order, unmade in the reverse one.
  *
- * Memory comes first and goes last: it is Linux's again only when no core runs in it. A partition
+ * Memory comes first and goes last: it is Linux's again only when no CPU runs in it. A partition
  * ends once, by STOP or by the last close of its control file; proxy files may outlive it and hold
  * a husk then.
  */
@@ -20,7 +20,7 @@ static u32 partition_count;
 /* An id is free again when the last file that knows it is closed. */
 static DEFINE_IDA(ids);
 
-/* Whoever touches a partition's memory or cores is inside; the stop waits until all are out. */
+/* Whoever touches a partition's memory or CPUs is inside; the stop waits until all are out. */
 DEFINE_STATIC_SRCU(gate);
 
 struct unit {
@@ -29,11 +29,11 @@ struct unit {
 };
 
 static const struct unit units[] = {
-	{ ant_cores_claim, ant_cores_disclaim },
+	{ ant_cpus_claim, ant_cpus_disclaim },
 	{ ant_memory_take, ant_memory_give_back },
 	{ ant_boot_prepare, ant_boot_forget },
 	{ ant_doorbells_take, ant_doorbells_give_back },
-	{ ant_cores_take, ant_cores_give_back },
+	{ ant_cpus_take, ant_cpus_give_back },
 };
 
 static void units_down(struct ant_partition *part, int count)
@@ -147,7 +147,7 @@ struct ant_partition *ant_partition_create(struct ant_partition_create *req,
 		return ERR_PTR(err);
 	}
 	enlist(part);
-	pr_info("ant%u: %u cores, %llu MiB in %u extents\n", part->id, part->core_count,
+	pr_info("ant%u: %u CPUs, %llu MiB in %u extents\n", part->id, part->cpu_count,
 		part->got >> 20, part->extent_count);
 	return part;
 }
@@ -191,14 +191,14 @@ static void stop(struct ant_partition *part)
 	wake_up_all(&part->wait);
 	synchronize_srcu(&gate);
 	zap(part);
-	/* A device goes back last, for AnT may use it until its cores are Linux's. */
+	/* A device goes back last, for AnT may use it until its CPUs are Linux's. */
 	ant_device_quiet(part);
 	units_down(part, ARRAY_SIZE(units));
 	ant_device_give_back(part);
 	pr_info("ant%u: stopped\n", part->id);
 }
 
-/* Does not wait for anyone but the cores; whoever comes second gets -ENODEV. */
+/* Does not wait for anyone but the CPUs; whoever comes second gets -ENODEV. */
 int ant_partition_stop(struct ant_partition *part)
 {
 	int err = -ENODEV;

@@ -37,12 +37,12 @@ void ant_devices_exit(void)
 static irqreturn_t line_handler(int irq, void *data)
 {
 	struct ant_partition *part = data;
-	const struct ant_core *core = &part->cores[0];
+	const struct ant_cpu *cpu = &part->cpus[0];
 
 	/* The ring that follows orders it: AnT sees the bit when it looks. */
-	set_bit(part->device.line, (unsigned long *)&core->control->interrupts);
-	if (READ_ONCE(core->started))
-		ant_core_ring(core);
+	set_bit(part->device.line, (unsigned long *)&cpu->control->interrupts);
+	if (READ_ONCE(cpu->started))
+		ant_cpu_ring(cpu);
 	return IRQ_HANDLED;
 }
 
@@ -156,7 +156,7 @@ void ant_device_quiet(struct ant_partition *part)
 	part->device.passed_on = false;
 }
 
-/* When no core runs in AnT any more: until then, AnT may work the ports. */
+/* When no CPU runs in AnT any more: until then, AnT may work the ports. */
 void ant_device_give_back(struct ant_partition *part)
 {
 	struct ant_device *device = &part->device;

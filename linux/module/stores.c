@@ -16,64 +16,64 @@
 #include "ant.h"
 
 /* Takes the oldest entry. */
-static bool store_take(struct ant_core *core, u64 *entry)
+static bool store_take(struct ant_cpu *cpu, u64 *entry)
 {
-	struct ant_address_store *store = core->request;
+	struct ant_address_store *store = cpu->request;
 	/* Pairs with AnT's release: what it counts is there. */
 	u32 tail = smp_load_acquire(&store->tail);
-	u32 waiting = tail - core->request_head;
+	u32 waiting = tail - cpu->request_head;
 	bool sane = waiting <= ANT_STORE_ENTRIES;
 
 	if (!waiting)
 		return false;
-	*entry = READ_ONCE(store->entries[core->request_head % ANT_STORE_ENTRIES]);
+	*entry = READ_ONCE(store->entries[cpu->request_head % ANT_STORE_ENTRIES]);
 	/* A count that cannot be: believe none of it and go on from where AnT says it is. */
-	WRITE_ONCE(core->request_head, sane ? core->request_head + 1 : tail);
+	WRITE_ONCE(cpu->request_head, sane ? cpu->request_head + 1 : tail);
 	if (!sane)
 		*entry = ~0ULL;
 	/* Pairs with AnT's acquire: the place may be used again. */
-	smp_store_release(&store->head, core->request_head);
+	smp_store_release(&store->head, cpu->request_head);
 	return true;
 }
 
 /* Puts an entry in; the mirror image of store_take(). A count that cannot be looks full. */
-static int store_put(struct ant_core *core, u64 entry)
+static int store_put(struct ant_cpu *cpu, u64 entry)
 {
-	struct ant_address_store *store = core->ret;
+	struct ant_address_store *store = cpu->ret;
 	/* Pairs with AnT's release: it has read what is overwritten now. */
-	u32 used = core->ret_tail - smp_load_acquire(&store->head);
+	u32 used = cpu->ret_tail - smp_load_acquire(&store->head);
 
 	if (used >= ANT_STORE_ENTRIES)
 		return -ENOSPC;
-	WRITE_ONCE(store->entries[core->ret_tail % ANT_STORE_ENTRIES], entry);
+	WRITE_ONCE(store->entries[cpu->ret_tail % ANT_STORE_ENTRIES], entry);
 	/* Pairs with AnT's acquire: the entry is there. */
-	smp_store_release(&store->tail, ++core->ret_tail);
+	smp_store_release(&store->tail, ++cpu->ret_tail);
 	return 0;
 }
 
-static void refuse(struct ant_core *core, u64 entry)
+static void refuse(struct ant_cpu *cpu, u64 entry)
 {
-	WRITE_ONCE(core->control->linux_refused, ++core->refused);
-	pr_warn_ratelimited("ant%u: core %u (CPU %u) sent %#llx, which is no LCA; refused\n",
-			    core->part->id, core->index, core->cpu, entry);
+	WRITE_ONCE(cpu->control->linux_refused, ++cpu->refused);
+	pr_warn_ratelimited("ant%u: CPU %u (CPU %u) sent %#llx, which is no LCA; refused\n",
+			    cpu->part->id, cpu->index, cpu->linux_cpu, entry);
 }
 
-/* Bounded, so that a core which produces rubbish faster than we refuse it holds nobody up. */
-static bool core_take(struct ant_core *core, u64 *lca)
+/* Bounded, so that a CPU which produces rubbish faster than we refuse it holds nobody up. */
+static bool cpu_take(struct ant_cpu *cpu, u64 *lca)
 {
 	int tries;
 
-	for (tries = 0; tries < ANT_STORE_ENTRIES && store_take(core, lca); tries++) {
+	for (tries = 0; tries < ANT_STORE_ENTRIES && store_take(cpu, lca); tries++) {
 		if ((*lca & ANT_ENTRY_KIND_MASK) == ANT_KIND_CALL &&
-		    ant_memory_is_lca(core->part, ant_raddr(*lca)))
+		    ant_memory_is_lca(cpu->part, ant_raddr(*lca)))
 			return true;
-		refuse(core, *lca);
+		refuse(cpu, *lca);
 	}
 	return false;
 }
 
 /*
- * Which call is under way through an LCA, and whose: a result goes to the core that waits for it,
+ * Which call is under way through an LCA, and whose: a result goes to the CPU that waits for it,
  * once, whoever has got hold of a proxy's file. In page->private, which is the page's owner's: us.
  */
 static unsigned long *note_of(u64 entry)
@@ -81,9 +81,9 @@ static unsigned long *note_of(u64 entry)
 	return &pfn_to_page(PHYS_PFN(ant_raddr(entry)))->private;
 }
 
-static unsigned long call_of(const struct ant_core *core, u64 entry)
+static unsigned long call_of(const struct ant_cpu *cpu, u64 entry)
 {
-	return (entry >> ANT_ENTRY_GENERATION_SHIFT) << 8 | (core->index + 1);
+	return (entry >> ANT_ENTRY_GENERATION_SHIFT) << 8 | (cpu->index + 1);
 }
 
 /* How many tenants later than the one that a note is about; they are numbered in a circle. */
@@ -92,19 +92,19 @@ static int tenants_after(unsigned long note, u64 entry)
 	return sign_extend32((entry >> ANT_ENTRY_GENERATION_SHIFT) - (note >> 8), 11);
 }
 
-static void call_begin(const struct ant_core *core, u64 entry)
+static void call_begin(const struct ant_cpu *cpu, u64 entry)
 {
 	unsigned long *note = note_of(entry);
 	unsigned long before = READ_ONCE(*note);
 
 	/* What the last tenant has asked for and nobody has taken does not hide this one's call. */
 	if (!before || tenants_after(before, entry) >= 0)
-		WRITE_ONCE(*note, call_of(core, entry));
+		WRITE_ONCE(*note, call_of(cpu, entry));
 }
 
-static bool call_end(const struct ant_core *core, u64 entry)
+static bool call_end(const struct ant_cpu *cpu, u64 entry)
 {
-	unsigned long call = call_of(core, entry);
+	unsigned long call = call_of(cpu, entry);
 
 	return cmpxchg(note_of(entry), call, 0) == call;
 }
@@ -130,14 +130,14 @@ static void stamp(struct ant_lca *lca, int step, u64 tsc, u32 cpu, u32 pid)
 	lca->stamps[step] = (struct ant_stamp){ .tsc = tsc, .cpu = cpu, .pid = pid };
 }
 
-static void trace_get(const struct ant_core *core, u64 entry)
+static void trace_get(const struct ant_cpu *cpu, u64 entry)
 {
 	struct ant_lca *lca = traced(entry);
 
 	if (!lca)
 		return;
-	stamp(lca, ANT_STEP_LINUX_DOORBELL, READ_ONCE(core->doorbell_tsc),
-	      READ_ONCE(core->doorbell_cpu), 0);
+	stamp(lca, ANT_STEP_LINUX_DOORBELL, READ_ONCE(cpu->doorbell_tsc),
+	      READ_ONCE(cpu->doorbell_cpu), 0);
 	stamp(lca, ANT_STEP_PARENT_GETS, rdtsc_ordered(), raw_smp_processor_id(),
 	      task_tgid_nr(current));
 }
@@ -155,73 +155,73 @@ bool ant_requests_waiting(const struct ant_partition *part)
 {
 	u32 i;
 
-	for (i = 0; i < part->core_count; i++) {
-		const struct ant_core *core = &part->cores[i];
+	for (i = 0; i < part->cpu_count; i++) {
+		const struct ant_cpu *cpu = &part->cpus[i];
 
-		if (READ_ONCE(core->request->tail) != READ_ONCE(core->request_head))
+		if (READ_ONCE(cpu->request->tail) != READ_ONCE(cpu->request_head))
 			return true;
 	}
 	return false;
 }
 
-/* Serves the cores in turn, so that a busy one does not keep the others waiting. */
+/* Serves the CPUs in turn, so that a busy one does not keep the others waiting. */
 bool ant_requests_take(struct ant_partition *part, u64 *lca)
 {
-	struct ant_core *core;
+	struct ant_cpu *cpu;
 	bool found = false;
 	u32 i;
 
 	spin_lock(&part->get_lock);
-	for (i = 0; i < part->core_count && !found; i++) {
-		core = &part->cores[part->next_core];
-		part->next_core = (part->next_core + 1) % part->core_count;
-		found = core_take(core, lca);
+	for (i = 0; i < part->cpu_count && !found; i++) {
+		cpu = &part->cpus[part->next_cpu];
+		part->next_cpu = (part->next_cpu + 1) % part->cpu_count;
+		found = cpu_take(cpu, lca);
 	}
 	spin_unlock(&part->get_lock);
 	if (found) {
-		call_begin(core, *lca);
-		trace_get(core, *lca);
+		call_begin(cpu, *lca);
+		trace_get(cpu, *lca);
 	}
 	return found;
 }
 
 /* The generation comes back as it went out; the kind says what the entry means. */
-static int return_put(struct ant_core *core, u64 lca, u64 kind)
+static int return_put(struct ant_cpu *cpu, u64 lca, u64 kind)
 {
 	int err;
 
-	spin_lock(&core->ret_lock);
-	err = store_put(core, (lca & ~(u64)ANT_ENTRY_KIND_MASK) | kind);
-	spin_unlock(&core->ret_lock);
+	spin_lock(&cpu->ret_lock);
+	err = store_put(cpu, (lca & ~(u64)ANT_ENTRY_KIND_MASK) | kind);
+	spin_unlock(&cpu->ret_lock);
 	if (!err)
-		ant_core_ring(core);
+		ant_cpu_ring(cpu);
 	return err;
 }
 
 int ant_result_put(struct ant_partition *part, u64 lca, u32 cid)
 {
-	struct ant_core *core;
+	struct ant_cpu *cpu;
 
-	if (cid >= part->core_count || !ant_memory_is_lca(part, ant_raddr(lca)))
+	if (cid >= part->cpu_count || !ant_memory_is_lca(part, ant_raddr(lca)))
 		return -EINVAL;
-	core = &part->cores[cid];
-	if (!call_end(core, lca))
+	cpu = &part->cpus[cid];
+	if (!call_end(cpu, lca))
 		return -ENOENT;
 	/* Before the entry: with it the page is AnT's. */
 	trace_return(lca);
-	return return_put(core, lca, ANT_KIND_CALL);
+	return return_put(cpu, lca, ANT_KIND_CALL);
 }
 
 int ant_release_put(struct ant_partition *part, u64 lca, u64 kind)
 {
-	struct ant_core *core = &part->cores[0];
+	struct ant_cpu *cpu = &part->cpus[0];
 	int err;
 
-	if (!READ_ONCE(core->started) || !ant_memory_is_lca(part, ant_raddr(lca)))
+	if (!READ_ONCE(cpu->started) || !ant_memory_is_lca(part, ant_raddr(lca)))
 		return -EINVAL;
 	err = ant_lca_revoke(part, lca);
 	if (err)
 		return err;
 	call_forget(lca);
-	return return_put(core, lca, kind);
+	return return_put(cpu, lca, kind);
 }

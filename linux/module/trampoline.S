@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A core's first instructions: from real mode at a page below 1 MiB straight into 64-bit mode.
+ * A CPU's first instructions: from real mode at a page below 1 MiB straight into 64-bit mode.
  *
  * boot.c copies this into the page and fills the parameters. It runs after INIT (CR4 = 0, so
  * paging has four levels whatever Linux uses), needs no stack and no writable data, and keeps

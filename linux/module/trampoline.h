@@ -25,7 +25,7 @@
 struct trampoline_params {
 	__u64 entry;		/* first instruction of AnT, virtual */
 	__u64 boot_block;	/* for rdi: the boot block, virtual */
-	__u64 core;		/* for rsi: index of the core */
+	__u64 cpu;		/* for rsi: index of the CPU */
 	__u32 tables;		/* for cr3: must lie below 4 GiB */
 	__u32 efer;
 	__u32 long_offset;	/* far pointer to the 64-bit code, physical */
@@ -33,7 +33,7 @@ struct trampoline_params {
 	__u16 gdt_limit;	/* operand of lgdt ... */
 	__u32 gdt_base;		/* ... physical */
 } __packed;
-static_assert(offsetof(struct trampoline_params, core) == PARAM_CORE - TRAMPOLINE_PARAMS);
+static_assert(offsetof(struct trampoline_params, cpu) == PARAM_CORE - TRAMPOLINE_PARAMS);
 static_assert(offsetof(struct trampoline_params, efer) == PARAM_EFER - TRAMPOLINE_PARAMS);
 static_assert(offsetof(struct trampoline_params, gdt_limit) ==
 	      PARAM_GDT_LIMIT - TRAMPOLINE_PARAMS);

@@ -56,11 +56,11 @@ pub fn status(guest: &TestGuest) -> Result<Value> {
     serde_json::from_str(&output.stdout).context("not JSON")
 }
 
-/// True if AnT runs and every core answers.
+/// True if AnT runs and every CPU answers.
 fn is_whole(status: &Value) -> bool {
     let partition = &status["partition"];
-    let answers = |cores: &Vec<Value>| cores.iter().all(|core| core["answers"] == true);
-    partition["control"].is_null() && partition["cores"].as_array().is_some_and(answers)
+    let answers = |cpus: &Vec<Value>| cpus.iter().all(|cpu_index| cpu_index["answers"] == true);
+    partition["control"].is_null() && partition["cpus"].as_array().is_some_and(answers)
 }
 
 /// A number out of `status`, by its JSON pointer.
@@ -68,17 +68,17 @@ pub fn number(status: &Value, pointer: &str) -> Result<u64> {
     status.pointer(pointer).and_then(Value::as_u64).with_context(|| format!("no {pointer}"))
 }
 
-/// A number that each core has, over all cores.
+/// A number that each CPU has, over all CPUs.
 pub fn sum(status: &Value, name: &str) -> Result<u64> {
-    let cores = status["partition"]["cores"].as_array().context("no cores")?;
-    cores.iter().map(|core| number(core, &format!("/{name}"))).sum()
+    let cpus = status["partition"]["cpus"].as_array().context("no CPUs")?;
+    cpus.iter().map(|cpu_index| number(cpu_index, &format!("/{name}"))).sum()
 }
 
-/// A number that the core on Linux's CPU `cpu` has.
+/// A number that the CPU on Linux's CPU `cpu` has.
 pub fn of_cpu(status: &Value, cpu: u32, name: &str) -> Result<u64> {
-    let cores = status["partition"]["cores"].as_array().context("no cores")?;
-    let core = cores.iter().find(|core| core["cpu"] == cpu).context("no such core")?;
-    number(core, &format!("/{name}"))
+    let cpus = status["partition"]["cpus"].as_array().context("no CPUs")?;
+    let cpu_index = cpus.iter().find(|cpu_index| cpu_index["cpu"] == cpu).context("no such CPU")?;
+    number(cpu_index, &format!("/{name}"))
 }
 
 /// A line of `antctl ps`.

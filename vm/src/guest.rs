@@ -17,7 +17,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a boot may take; a busy host with two cores needs a good part of it.
+/// How long a boot may take; a busy host with two CPUs needs a good part of it.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(180);
 /// How long a trial boot with KVM may take; where KVM works, it takes two seconds.
 const KVM_LIMIT: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// Flags of every bare-metal program.
 ///
-/// One code model for both sides of the address space, so that `core` is built once: `kernel`
+/// One code model for both sides of the address space, so that `cpu` is built once: `kernel`
 /// asks for addresses that sign-extend from 32 bits, which holds for the kernel's (top 2 GiB)
 /// and for a program's (linked below 2 GiB).
 const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=static \
@@ -34,7 +34,7 @@ pub fn build_programs() -> Result<()> {
     let servers = out.join("servers");
     let mut apps = cargo(&toolchain::find_bare()?);
     if !out.join(INIT).exists() {
-        // The first time, what init's build script needs is compiled beside `core`, which keeps one
+        // The first time, what init's build script needs is compiled beside `cpu`, which keeps one
         // processor busy for long. This init has no servers and is not installed.
         apps.args(["-p", INIT]).env(SERVERS_DIR, "/dev/null");
     }

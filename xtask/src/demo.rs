@@ -17,16 +17,16 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 const SCENES: &[Scene] = &[
     Scene {
-        title: "A stock Linux, with all its cores",
-        command: "uname -sr; echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"",
+        title: "A stock Linux, with all its CPUs",
+        command: "uname -sr; echo \"CPUs of Linux: $(cat /sys/devices/system/cpu/online)\"",
     },
     Scene {
-        title: "AnT takes cores 1 to 3 and 256 MiB, and boots there",
+        title: "AnT takes CPUs 1 to 3 and 256 MiB, and boots there",
         command: "antctl boot --cpus 1-3 --memory 256M
-            echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"",
+            echo \"CPUs of Linux: $(cat /sys/devices/system/cpu/online)\"",
     },
     Scene {
-        title: "Three programs on AnT's three cores at once read Linux's files, write results there",
+        title: "Three programs on AnT's three CPUs at once read Linux's files, write results there",
         command: "cd /usr/share/common-licenses
             antctl run --cpu 1 -- wc GPL-3 > /tmp/1 & a=$!
             antctl run --cpu 2 -- wc Apache-2.0 > /tmp/2 & b=$!
@@ -48,7 +48,7 @@ const SCENES: &[Scene] = &[
             sleep 1; antctl server list | sed 1d",
     },
     Scene {
-        title: "Three services on three cores hand pages to each other, never copied; the last \
+        title: "Three services on three CPUs hand pages to each other, never copied; the last \
                 writes a Linux file",
         command: "cd /tmp; antctl run --cpu 1 -- drain last out & c=$!
             antctl run --cpu 2 -- upcase middle last & b=$!
@@ -56,10 +56,10 @@ const SCENES: &[Scene] = &[
             wait $a && wait $b && wait $c && head -n 2 out",
     },
     Scene {
-        title: "The cores go back, and Linux runs on them",
-        command: "antctl stop && echo \"cores of Linux: $(cat /sys/devices/system/cpu/online)\"
+        title: "The CPUs go back, and Linux runs on them",
+        command: "antctl stop && echo \"CPUs of Linux: $(cat /sys/devices/system/cpu/online)\"
             for cpu in 1 2 3; do
-                taskset -c $cpu sh -c 'echo \"Linux runs on core $(cut -d\" \" -f39 /proc/self/stat)\"'
+                taskset -c $cpu sh -c 'echo \"Linux runs on CPU $(cut -d\" \" -f39 /proc/self/stat)\"'
             done",
     },
 ];
@@ -68,7 +68,7 @@ const SCENES: &[Scene] = &[
 pub fn run() -> Result<()> {
     let version = prepare::guest(None)?;
     let machine = Machine::new(&version);
-    let guest = step::timed(&format!("booting Linux {version} in QEMU, 4 cores"), || {
+    let guest = step::timed(&format!("booting Linux {version} in QEMU, 4 CPUs"), || {
         Ok(Guest::boot(&machine, OnTrouble::Stop)?)
     })?;
     for (number, scene) in (1..).zip(SCENES) {

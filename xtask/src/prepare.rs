@@ -1,6 +1,6 @@
 //! Everything that a guest needs, from whatever the machine has: installed and built side by side.
 //!
-//! apt keeps one core half busy for minutes; what needs none of its packages, or only the first
+//! apt keeps one CPU half busy for minutes; what needs none of its packages, or only the first
 //! ones, is built meanwhile. That makes a first run short; otherwise there is little to do.
 
 use crate::module::{self, Warnings};

@@ -55,7 +55,7 @@ fn host(args: &Args) -> Result<Tally> {
     // Its own target directory: loom's cfg changes every crate.
     let mut cargo = host_cargo();
     cargo
-        .args(["test", "--package", "ant-core", "--release", "--test", "loom"])
+        .args(["test", "--package", "ant-logic", "--release", "--test", "loom"])
         .args(filter)
         .arg("--target-dir")
         .arg(paths::root().join("target/loom"))

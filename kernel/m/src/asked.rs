@@ -1,16 +1,16 @@
-//! What processes of any core ask the m-kernel for: ICA pages, endpoints. A p-kernel asks by
+//! What processes of any CPU ask the m-kernel for: ICA pages, endpoints. A p-kernel asks by
 //! message, for its process, and makes the answer the process's own (`ant_p::syscalls`).
 
 use ant_abi::Error;
 use ant_abi::ipc::{ENDPOINT_OPEN, ICA_ALLOC};
-use ant_core::ipc::Target;
+use ant_logic::ipc::Target;
 use ant_p::mailbox::{self, Message};
 use ant_p::{endpoints, log, shared};
 
 use crate::{MKernel, ica};
 
 impl MKernel {
-    /// Core `from` asks for its process in `slot`.
+    /// CPU `from` asks for its process in `slot`.
     pub(crate) fn asked(&mut self, from: usize, slot: u8, number: u64, args: [u64; 3]) {
         let result = self.grant(from, slot, number, args);
         if mailbox::send(0, from, Message::Answer { slot, result }).is_err() {
@@ -18,13 +18,13 @@ impl MKernel {
         }
     }
 
-    /// Serves one of `ant_p::syscalls::is_asked`'s calls for the process in `slot` of core `core`.
-    pub(crate) fn grant(&mut self, core: usize, slot: u8, number: u64, args: [u64; 3]) -> i64 {
+    /// Serves one of `ant_p::syscalls::is_asked`'s calls for the process in `slot` of CPU `cpu`.
+    pub(crate) fn grant(&mut self, cpu: usize, slot: u8, number: u64, args: [u64; 3]) -> i64 {
         let result = match number {
             ICA_ALLOC => {
                 ica::alloc(args[0], slot, slot == self.init, &mut self.memory).map(i64::from)
             }
-            ENDPOINT_OPEN => open(core, slot, slot == self.init),
+            ENDPOINT_OPEN => open(cpu, slot, slot == self.init),
             _ => Err(Error::NoSystemCall),
         };
         self.memory.publish();
@@ -32,11 +32,11 @@ impl MKernel {
     }
 }
 
-fn open(core: usize, slot: u8, is_init: bool) -> Result<i64, Error> {
-    let core = core as u8;
-    if endpoints::bound_to(core, slot).next().is_some() {
+fn open(cpu: usize, slot: u8, is_init: bool) -> Result<i64, Error> {
+    let cpu = cpu as u8;
+    if endpoints::bound_to(cpu, slot).next().is_some() {
         return Err(Error::Busy);
     }
-    let here = Target::Bound { core, server: slot };
+    let here = Target::Bound { cpu, server: slot };
     endpoints::create(here, is_init).map(i64::from).ok_or(Error::NoMemory)
 }

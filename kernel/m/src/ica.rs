@@ -4,7 +4,7 @@ use ant_abi::Error;
 use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::{ICA_QUOTA_PROGRAM, Span};
 use ant_abi::layout::ICA_PAGES;
-use ant_core::ica::{Limit, Quotas};
+use ant_logic::ica::{Limit, Quotas};
 use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::ica::TABLE;
 
@@ -17,7 +17,7 @@ pub fn reserve_lcas() {
     QUOTAS.take_for_nobody(0, count);
 }
 
-/// Most pages that are given at a time: no core is kept longer from what else it has to do.
+/// Most pages that are given at a time: no CPU is kept longer from what else it has to do.
 const AT_A_TIME: u32 = 1024;
 /// Pages that only `init` can have when all others are taken.
 const KEPT_FOR_INIT: u32 = 64;
@@ -39,7 +39,7 @@ pub fn begin(slot: u8, limit: Limit) {
     QUOTAS.open(slot, limit);
 }
 
-/// Makes `count` pages the process's in `slot`; the number of the first. Its own core clears them: who
+/// Makes `count` pages the process's in `slot`; the number of the first. Its own CPU clears them: who
 /// asks for many pays for it.
 pub fn alloc(
     count: u64,

@@ -13,13 +13,13 @@ use ant_abi::syscall::{
     FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
     ProcessCreate, ProcessInfo, STATE_CREATED, STATE_ENDING,
 };
-use ant_core::ipc::Target;
+use ant_logic::ipc::Target;
 use ant_p::fuse::Fuse;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{Public, Waiting};
-use ant_p::{Core, devices, endpoints, log, process, shared, user_memory};
+use ant_p::{Cpu, devices, endpoints, log, process, shared, user_memory};
 
 use super::MKernel;
 use crate::loader::InProcess;
@@ -29,28 +29,22 @@ use crate::processes;
 const MAX_SIGNAL: u64 = 64;
 
 /// Serves a call of `init`, which is process `slot`.
-pub fn serve(
-    m: &mut MKernel,
-    core: &mut Core,
-    slot: u8,
-    number: u64,
-    args: [u64; 3],
-) -> Option<i64> {
+pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
     let result = match number {
-        PROCESS_CREATE => create(m, core, slot, args).map(|()| 0),
-        PROCESS_START => start(m, core, args[0]).map(|()| 0),
-        PROCESS_KILL => kill(m, core, args[0], args[1]).map(|()| 0),
-        PROCESS_LIST => list(core, slot, args),
-        PROCESS_PRIORITY => priority(m, core, args[0], args[1]).map(|()| 0),
-        PROCESS_MOVE => move_process(m, core, args[0], args[1]).map(|()| 0),
-        PROCESS_ENDED => ended(m, core, slot, args[0]).map(|()| 0),
-        SERVER_CREATE => create_server(m, core, slot, args),
-        ENDPOINT_CREATE => create_endpoint(m, core, slot),
-        ENDPOINT_BIND => bind(m, core, slot, args[0], args[1]),
-        ENDPOINT_CLOSE => close(m, core, slot, args[0]).map(|()| 0),
-        HANDLE_GRANT => grant_handle(core, slot, args),
-        DEVICE_GRANT => grant_device(m, core, slot, args[0], args[1]).map(|()| 0),
-        FAULT_INJECT => inject(m, core, args).map(|()| 0),
+        PROCESS_CREATE => create(m, cpu, slot, args).map(|()| 0),
+        PROCESS_START => start(m, cpu, args[0]).map(|()| 0),
+        PROCESS_KILL => kill(m, cpu, args[0], args[1]).map(|()| 0),
+        PROCESS_LIST => list(cpu, slot, args),
+        PROCESS_PRIORITY => priority(m, cpu, args[0], args[1]).map(|()| 0),
+        PROCESS_MOVE => move_process(m, cpu, args[0], args[1]).map(|()| 0),
+        PROCESS_ENDED => ended(m, cpu, slot, args[0]).map(|()| 0),
+        SERVER_CREATE => create_server(m, cpu, slot, args),
+        ENDPOINT_CREATE => create_endpoint(m, cpu, slot),
+        ENDPOINT_BIND => bind(m, cpu, slot, args[0], args[1]),
+        ENDPOINT_CLOSE => close(m, cpu, slot, args[0]).map(|()| 0),
+        HANDLE_GRANT => grant_handle(cpu, slot, args),
+        DEVICE_GRANT => grant_device(m, cpu, slot, args[0], args[1]).map(|()| 0),
+        FAULT_INJECT => inject(m, cpu, args).map(|()| 0),
         _ => return None,
     };
     Some(result.unwrap_or_else(Error::to_return))
@@ -58,39 +52,39 @@ pub fn serve(
 
 fn create(
     m: &mut MKernel,
-    core: &mut Core,
+    cpu: &mut Cpu,
     slot: u8,
     [to, from, len]: [u64; 3],
 ) -> Result<(), Error> {
-    let init = core.local.caller(slot)?;
+    let init = cpu.local.caller(slot)?;
     let mut request: ProcessCreate = user_memory::read_value(&init.space, to)?;
     let mut strings = [0; LCA_BUFFER];
     let len = usize::try_from(len).ok().filter(|&len| len <= LCA_BUFFER).ok_or(Error::TooLong)?;
     let strings = &mut strings[..len];
     user_memory::read(&init.space, from, strings)?;
     let path_len = request.path_len as usize;
-    let process = m.processes.create(request.core, strings, path_len, &mut m.memory)?;
+    let process = m.processes.create(request.cpu, strings, path_len, &mut m.memory)?;
     m.memory.publish();
     request.pid = process.pid;
     request.placed = process.home() as u32;
     request.lca = process.lca_entry().map_or(0, |entry| entry.0);
-    let init = core.local.caller(slot)?;
+    let init = cpu.local.caller(slot)?;
     if let Err(error) = user_memory::write_value(&init.space, to, &request) {
         m.processes.destroy(process, &mut m.memory);
         return Err(error);
     }
-    // It is loaded here, whatever core it will run on: only the m-kernel has memory to give.
-    core.adopt(process);
+    // It is loaded here, whatever CPU it will run on: only the m-kernel has memory to give.
+    cpu.adopt(process);
     Ok(())
 }
 
 fn create_server(
     m: &mut MKernel,
-    core: &mut Core,
+    cpu: &mut Cpu,
     slot: u8,
     [at, start, len]: [u64; 3],
 ) -> Result<i64, Error> {
-    let space = &core.local.caller(slot)?.space;
+    let space = &cpu.local.caller(slot)?.space;
     let request: ServerCreate = user_memory::read_value(space, at)?;
     let mut source = InProcess { space, start, len };
     let created = m.processes.create_server(&request, &mut source, &mut m.memory);
@@ -103,23 +97,23 @@ fn create_server(
     })?;
     server.fuse = m.next_fuse.take();
     let pid = server.pid;
-    core.adopt(server);
+    cpu.adopt(server);
     Ok(i64::from(pid))
 }
 
-/// A process that was made and not started yet; it is this core's.
-fn unstarted(core: &mut Core, pid: u64) -> Result<u8, Error> {
+/// A process that was made and not started yet; it is this CPU's.
+fn unstarted(cpu: &mut Cpu, pid: u64) -> Result<u8, Error> {
     let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
-    let slot = core.local.find_pid(pid).ok_or(Error::NoProcess)?;
-    let state = core.local.caller(slot)?.public().state.load(Ordering::Relaxed);
+    let slot = cpu.local.find_pid(pid).ok_or(Error::NoProcess)?;
+    let state = cpu.local.caller(slot)?.public().state.load(Ordering::Relaxed);
     (state == STATE_CREATED).then_some(slot).ok_or(Error::Busy)
 }
 
-fn start(m: &mut MKernel, core: &mut Core, pid: u64) -> Result<(), Error> {
-    let slot = unstarted(core, pid)?;
-    match core.local.caller(slot)?.lca {
-        Some(_) => call::request_for_loader(core, slot),
-        None => m.place(core, slot),
+fn start(m: &mut MKernel, cpu: &mut Cpu, pid: u64) -> Result<(), Error> {
+    let slot = unstarted(cpu, pid)?;
+    match cpu.local.caller(slot)?.lca {
+        Some(_) => call::request_for_loader(cpu, slot),
+        None => m.place(cpu, slot),
     }
     Ok(())
 }
@@ -130,30 +124,30 @@ fn find(pid: u64) -> Result<&'static Public, Error> {
     process::find(|public| public.pid.load(Ordering::Relaxed) == pid).ok_or(Error::NoProcess)
 }
 
-/// Has what a message says done by the core that has its process, or is about to.
-fn tell(m: &mut MKernel, core: &mut Core, pid: u64, message: Message) -> Result<(), Error> {
+/// Has what a message says done by the CPU that has its process, or is about to.
+fn tell(m: &mut MKernel, cpu: &mut Cpu, pid: u64, message: Message) -> Result<(), Error> {
     let process = find(pid)?;
     // One that was not started is here, wherever it is to run.
-    let is_here = core.local.find_pid(process.pid.load(Ordering::Relaxed)).is_some();
-    let home = process.core.load(Ordering::Relaxed) as usize;
-    if !is_here && !mailbox::has_room(core.index(), home) {
+    let is_here = cpu.local.find_pid(process.pid.load(Ordering::Relaxed)).is_some();
+    let home = process.cpu.load(Ordering::Relaxed) as usize;
+    if !is_here && !mailbox::has_room(cpu.index(), home) {
         return Err(Error::Again);
     }
-    core.obey(core.index(), message, m);
+    cpu.obey(cpu.index(), message, m);
     Ok(())
 }
 
-fn priority(m: &mut MKernel, core: &mut Core, pid: u64, priority: u64) -> Result<(), Error> {
+fn priority(m: &mut MKernel, cpu: &mut Cpu, pid: u64, priority: u64) -> Result<(), Error> {
     let priority = u8::try_from(priority).ok().filter(|&one| usize::from(one) < PRIORITIES);
     let priority = priority.ok_or(Error::Invalid)?;
-    tell(m, core, pid, Message::Priority { pid: pid as u32, priority })
+    tell(m, cpu, pid, Message::Priority { pid: pid as u32, priority })
 }
 
-fn move_process(m: &mut MKernel, core: &mut Core, pid: u64, to: u64) -> Result<(), Error> {
-    let to = u8::try_from(to).ok().filter(|&to| usize::from(to) < shared::core_count());
+fn move_process(m: &mut MKernel, cpu: &mut Cpu, pid: u64, to: u64) -> Result<(), Error> {
+    let to = u8::try_from(to).ok().filter(|&to| usize::from(to) < shared::cpu_count());
     let to = to.ok_or(Error::NoDevice)?;
-    if let Some(slot) = core.local.find_pid(find(pid)?.pid.load(Ordering::Relaxed)) {
-        let process = core.local.caller(slot)?;
+    if let Some(slot) = cpu.local.find_pid(find(pid)?.pid.load(Ordering::Relaxed)) {
+        let process = cpu.local.caller(slot)?;
         if process.is_init {
             // Its calls are the m-kernel's.
             return Err(Error::NotPermitted);
@@ -163,39 +157,39 @@ fn move_process(m: &mut MKernel, core: &mut Core, pid: u64, to: u64) -> Result<(
             return Ok(());
         }
     }
-    tell(m, core, pid, Message::Move { pid: pid as u32, core: to })
+    tell(m, cpu, pid, Message::Move { pid: pid as u32, cpu: to })
 }
 
-fn ended(m: &mut MKernel, core: &mut Core, slot: u8, to: u64) -> Result<(), Error> {
+fn ended(m: &mut MKernel, cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
     let end = m.endings.take().ok_or(Error::Again)?;
-    user_memory::write_value(&core.local.caller(slot)?.space, to, &end)
+    user_memory::write_value(&cpu.local.caller(slot)?.space, to, &end)
 }
 
-fn create_endpoint(m: &mut MKernel, core: &mut Core, slot: u8) -> Result<i64, Error> {
+fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: u8) -> Result<i64, Error> {
     m.closed.drain(..).for_each(endpoints::free);
     let endpoint = endpoints::create(Target::Unbound, true).ok_or(Error::NoMemory)?;
     let handle = Handle { endpoint, began: endpoints::began(endpoint), generation: 0, badge: 0 };
-    let number = core.local.caller(slot)?.handles.add(handle);
+    let number = cpu.local.caller(slot)?.handles.add(handle);
     number.map(|number| number as i64).ok_or_else(|| {
         endpoints::free(endpoint);
         Error::NoMemory
     })
 }
 
-fn bind(m: &mut MKernel, core: &mut Core, slot: u8, number: u64, pid: u64) -> Result<i64, Error> {
-    let handle = core.local.caller(slot)?.handles.get(number)?;
+fn bind(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, pid: u64) -> Result<i64, Error> {
+    let handle = cpu.local.caller(slot)?.handles.get(number)?;
     handle.state()?;
     let generation = match pid {
         0 => endpoints::bind(handle.endpoint, Target::Unbound).ok_or(Error::PeerGone),
-        pid => bind_process(core, handle.endpoint, pid),
+        pid => bind_process(cpu, handle.endpoint, pid),
     };
     if generation.is_ok() {
-        m.tell_rebound(core, handle.endpoint);
+        m.tell_rebound(cpu, handle.endpoint);
     }
     generation.map(i64::from)
 }
 
-fn bind_process(core: &mut Core, endpoint: u8, pid: u64) -> Result<u32, Error> {
+fn bind_process(cpu: &mut Cpu, endpoint: u8, pid: u64) -> Result<u32, Error> {
     let process = find(pid)?;
     let ends = || process.state.load(Ordering::Relaxed) == STATE_ENDING;
     if ends() {
@@ -203,17 +197,17 @@ fn bind_process(core: &mut Core, endpoint: u8, pid: u64) -> Result<u32, Error> {
     }
     let server = process::slot_of(process);
     // Not started yet, it is still here, wherever it will run.
-    let home = match core.local.find_pid(pid as u32) {
-        Some(_) => core.index() as u8,
-        None => process.core.load(Ordering::Relaxed) as u8,
+    let home = match cpu.local.find_pid(pid as u32) {
+        Some(_) => cpu.index() as u8,
+        None => process.cpu.load(Ordering::Relaxed) as u8,
     };
     if endpoints::bound_to(home, server).any(|other| other != endpoint) {
         // It receives elsewhere.
         return Err(Error::Busy);
     }
-    let target = Target::Bound { core: home, server };
+    let target = Target::Bound { cpu: home, server };
     let generation = endpoints::bind(endpoint, target).ok_or(Error::PeerGone)?;
-    // If it ends meanwhile, its core sees that it is bound, or this core that it ends. `init` hears of
+    // If it ends meanwhile, its CPU sees that it is bound, or this CPU that it ends. `init` hears of
     // that later.
     fence(Ordering::SeqCst);
     if ends() {
@@ -222,62 +216,56 @@ fn bind_process(core: &mut Core, endpoint: u8, pid: u64) -> Result<u32, Error> {
     Ok(generation)
 }
 
-fn close(m: &mut MKernel, core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {
-    let handle = core.local.caller(slot)?.handles.get(number)?;
+fn close(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
+    let handle = cpu.local.caller(slot)?.handles.get(number)?;
     handle.state()?;
     let _ = endpoints::bind(handle.endpoint, Target::Closed);
-    m.tell_rebound(core, handle.endpoint);
+    m.tell_rebound(cpu, handle.endpoint);
     // Without room, the number is not used again.
     let _ = m.closed.try_push(handle.endpoint);
     Ok(())
 }
 
-fn grant_handle(core: &mut Core, slot: u8, [pid, number, badge]: [u64; 3]) -> Result<i64, Error> {
-    let handle = core.local.caller(slot)?.handles.get(number)?;
+fn grant_handle(cpu: &mut Cpu, slot: u8, [pid, number, badge]: [u64; 3]) -> Result<i64, Error> {
+    let handle = cpu.local.caller(slot)?.handles.get(number)?;
     let badge = u32::try_from(badge).map_err(|_| Error::Invalid)?;
-    let to = unstarted(core, pid)?;
-    let given = core.local.caller(to)?.handles.add(Handle { badge, generation: 0, ..handle });
+    let to = unstarted(cpu, pid)?;
+    let given = cpu.local.caller(to)?.handles.add(Handle { badge, generation: 0, ..handle });
     given.map(|number| number as i64).ok_or(Error::NoMemory)
 }
 
-fn grant_device(
-    m: &mut MKernel,
-    core: &mut Core,
-    slot: u8,
-    pid: u64,
-    at: u64,
-) -> Result<(), Error> {
-    let grant: DeviceGrant = user_memory::read_value(&core.local.caller(slot)?.space, at)?;
+fn grant_device(m: &mut MKernel, cpu: &mut Cpu, slot: u8, pid: u64, at: u64) -> Result<(), Error> {
+    let grant: DeviceGrant = user_memory::read_value(&cpu.local.caller(slot)?.space, at)?;
     devices::check(&grant, shared::boot().flags)?;
     find(pid)?;
-    let Some(server) = core.local.find_pid(pid as u32) else {
+    let Some(server) = cpu.local.find_pid(pid as u32) else {
         if grant.kind == ant_abi::ipc::GRANT_MEMORY {
-            // Its page tables are another core's by now.
+            // Its page tables are another CPU's by now.
             return Err(Error::Busy);
         }
-        return tell(m, core, pid, Message::Grant { pid: pid as u32, grant });
+        return tell(m, cpu, pid, Message::Grant { pid: pid as u32, grant });
     };
-    let process = core.local.caller(server)?;
+    let process = cpu.local.caller(server)?;
     processes::map_device(process, &grant, &mut m.memory)?;
     let endpoint = process.endpoint;
     process.grants.add(&grant, endpoint)
 }
 
-fn kill(m: &mut MKernel, core: &mut Core, pid: u64, signal: u64) -> Result<(), Error> {
+fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: u64, signal: u64) -> Result<(), Error> {
     if !(1..=MAX_SIGNAL).contains(&signal) {
         return Err(Error::Invalid);
     }
     let pid = find(pid)?.pid.load(Ordering::Relaxed);
-    if let Some(slot) = core.local.find_pid(pid)
-        && core.local.caller(slot)?.is_init
+    if let Some(slot) = cpu.local.find_pid(pid)
+        && cpu.local.caller(slot)?.is_init
     {
         return Err(Error::NotPermitted);
     }
-    tell(m, core, u64::from(pid), Message::Kill { pid, signal: signal as u8 })
+    tell(m, cpu, u64::from(pid), Message::Kill { pid, signal: signal as u8 })
 }
 
-fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64, Error> {
-    let init = core.local.caller(slot)?;
+fn list(cpu: &mut Cpu, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64, Error> {
+    let init = cpu.local.caller(slot)?;
     let size = size_of::<ProcessInfo>() as u64;
     let mut next = u32::try_from(from_pid).map_err(|_| Error::Invalid)?;
     let mut written = 0;
@@ -290,30 +278,30 @@ fn list(core: &mut Core, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64,
     Ok(written as i64)
 }
 
-fn inject(m: &mut MKernel, core: &mut Core, [kind, target, calls]: [u64; 3]) -> Result<(), Error> {
+fn inject(m: &mut MKernel, cpu: &mut Cpu, [kind, target, calls]: [u64; 3]) -> Result<(), Error> {
     if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
         return Err(Error::NotPermitted);
     }
     if kind > u64::from(INJECT_BAD_RADDR) {
-        return light_fuse(m, core, target, Fuse::new(kind, calls)?);
+        return light_fuse(m, cpu, target, Fuse::new(kind, calls)?);
     }
     let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
-    if target >= shared::core_count() {
+    if target >= shared::cpu_count() {
         return Err(Error::NoDevice);
     }
     let message = Message::Inject(kind as u32);
-    if target == core.index() {
-        core.obey(target, message, m);
+    if target == cpu.index() {
+        cpu.obey(target, message, m);
         return Ok(());
     }
-    mailbox::send(core.index(), target, message).map_err(|_| Error::Again)
+    mailbox::send(cpu.index(), target, message).map_err(|_| Error::Again)
 }
 
 /// Has a process, or the server that is made next, fail later.
-fn light_fuse(m: &mut MKernel, core: &mut Core, pid: u64, fuse: Fuse) -> Result<(), Error> {
+fn light_fuse(m: &mut MKernel, cpu: &mut Cpu, pid: u64, fuse: Fuse) -> Result<(), Error> {
     if pid == 0 {
         m.next_fuse = Some(fuse);
         return Ok(());
     }
-    tell(m, core, pid, Message::Fuse { pid: pid as u32, fuse })
+    tell(m, cpu, pid, Message::Fuse { pid: pid as u32, fuse })
 }

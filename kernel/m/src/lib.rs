@@ -1,11 +1,11 @@
 //! What only the m-kernel has (paper 2.1.1): the memory manager, process creation and placement,
 //! and the system calls through which `init` uses them.
 //!
-//! It runs on the first core, which also does all that a p-kernel does.
+//! It runs on the first CPU, which also does all that a p-kernel does.
 //!
 //! - `memory`: the pages of the partition; `ica`: those of the ICA.
 //! - `processes`, `loader`, `program`: making and destroying processes, reading their programs.
-//! - `init_calls`: what `init` may do; `asked`: what processes of any core ask for.
+//! - `init_calls`: what `init` may do; `asked`: what processes of any CPU ask for.
 #![no_std]
 
 mod asked;
@@ -24,12 +24,12 @@ use ant_abi::ipc::{ENDPOINTS, NOTIFY_ENDED, Span};
 use ant_abi::lca::END_LOAD_FAILED;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::PROCESS_SERVER;
-use ant_p::arch::{paging, percore, trap};
+use ant_p::arch::{paging, percpu, trap};
 use ant_p::fuse::Fuse;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, Ending, Owned, Waiting};
-use ant_p::{Core, Role, devices, end, ipc, log, moving, shared, station, syscalls};
+use ant_p::{Cpu, Role, devices, end, ipc, log, moving, shared, station, syscalls};
 use arrayvec::ArrayVec;
 use endings::Endings;
 use loader::Progress;
@@ -52,42 +52,42 @@ pub fn start() -> ! {
     paging::build_kernel_half(extents);
     let timer = ant_p::init_apic();
     let mut memory = MemoryManager::new(extents);
-    place_cores(&mut memory);
+    place_cpus(&mut memory);
     ica::reserve_lcas();
     let processes = Processes::new(&mut memory);
     let endings = Endings::new();
     let closed = ArrayVec::new();
     let mut m_kernel = MKernel { memory, processes, endings, init: 0, closed, next_fuse: None };
-    let mut core = Core::new(0, timer, station::of(0));
-    m_kernel.start_init(&mut core);
+    let mut cpu = Cpu::new(0, timer, station::of(0));
+    m_kernel.start_init(&mut cpu);
     log::info!(
-        "AnT {} runs: {} cores, {} MiB; the m-kernel is on CPU {}",
+        "AnT {} runs: {} CPUs, {} MiB; the m-kernel is on CPU {}",
         env!("CARGO_PKG_VERSION"),
-        shared::core_count(),
+        shared::cpu_count(),
         m_kernel.memory.total_mib(),
         shared::linux_cpu(0),
     );
-    ant_p::work(core, m_kernel)
+    ant_p::work(cpu, m_kernel)
 }
 
-/// Gives every core what it needs before it starts.
-fn place_cores(memory: &mut MemoryManager) {
-    for core in 0..shared::core_count() {
+/// Gives every CPU what it needs before it starts.
+fn place_cpus(memory: &mut MemoryManager) {
+    for cpu in 0..shared::cpu_count() {
         let rings = memory.alloc_for_ever(mailbox::bytes());
         // SAFETY: here and below: fresh, zeroed pages in the direct map, given away for ever.
-        unsafe { mailbox::place(core, rings) };
+        unsafe { mailbox::place(cpu, rings) };
         let place = memory.alloc_for_ever(station::SIZE);
         // SAFETY: as above.
-        unsafe { station::place(core, place) };
-        if core > 0 {
-            let area = memory.alloc_for_ever(percore::AREA_SIZE);
+        unsafe { station::place(cpu, place) };
+        if cpu > 0 {
+            let area = memory.alloc_for_ever(percpu::AREA_SIZE);
             // SAFETY: as above.
-            unsafe { percore::prepare(core, area) };
+            unsafe { percpu::prepare(cpu, area) };
         }
     }
 }
 
-/// The role of the first core.
+/// The role of the first CPU.
 struct MKernel {
     memory: MemoryManager,
     processes: Processes,
@@ -102,7 +102,7 @@ struct MKernel {
 }
 
 impl MKernel {
-    fn start_init(&mut self, core: &mut Core) {
+    fn start_init(&mut self, cpu: &mut Cpu) {
         let mut init = match self.processes.create_init(INIT, &mut self.memory) {
             Ok(init) => init,
             Err(failure) => panic!("init: {}", failure.text),
@@ -111,32 +111,32 @@ impl MKernel {
         let lca = init.lca_entry().map_or(0, |entry| entry.0);
         shared::control(0).init_lca().store(lca, Ordering::Release);
         self.init = init.slot();
-        core.adopt(init);
+        cpu.adopt(init);
     }
 
-    /// A process is loaded: it goes to the core it was made for.
-    fn place(&mut self, core: &mut Core, slot: u8) {
-        let index = core.index();
-        let Some(process) = core.local.process(slot) else { return };
+    /// A process is loaded: it goes to the CPU it was made for.
+    fn place(&mut self, cpu: &mut Cpu, slot: u8) {
+        let index = cpu.index();
+        let Some(process) = cpu.local.process(slot) else { return };
         let (pid, home) = (process.pid, process.home());
-        let cpu = shared::linux_cpu(home);
-        log::info!("process {pid} starts on CPU {cpu}");
+        let linux_cpu = shared::linux_cpu(home);
+        log::info!("process {pid} starts on CPU {linux_cpu}");
         if home == index {
-            return core.local.wake(slot);
+            return cpu.local.wake(slot);
         }
         process.waiting = Waiting::No;
-        moving::hand_over(core, slot, home);
-        if core.local.process(slot).is_some() {
-            // Its core has long stopped taking messages.
-            let text = format_args!("CPU {cpu} does not answer AnT");
-            end::end(core, slot, Ending::new(END_LOAD_FAILED, Error::TimedOut as u64, text));
+        moving::hand_over(cpu, slot, home);
+        if cpu.local.process(slot).is_some() {
+            // Its CPU has long stopped taking messages.
+            let text = format_args!("CPU {linux_cpu} does not answer AnT");
+            end::end(cpu, slot, Ending::new(END_LOAD_FAILED, Error::TimedOut as u64, text));
         }
     }
 
-    /// Tells every core that an endpoint has another receiver, or none.
-    fn tell_rebound(&mut self, core: &mut Core, endpoint: u8) {
-        core.rebound(endpoint);
-        for other in 1..shared::core_count() {
+    /// Tells every CPU that an endpoint has another receiver, or none.
+    fn tell_rebound(&mut self, cpu: &mut Cpu, endpoint: u8) {
+        cpu.rebound(endpoint);
+        for other in 1..shared::cpu_count() {
             if mailbox::send(0, other, Message::Rebound { endpoint }).is_err() {
                 log::error!("CPU {} takes no messages", shared::linux_cpu(other));
             }
@@ -145,37 +145,37 @@ impl MKernel {
 }
 
 impl Role for MKernel {
-    fn look(&mut self, core: &mut Core) {
+    fn look(&mut self, cpu: &mut Cpu) {
         for endpoint in devices::take_interrupts() {
-            core.notify(endpoint);
+            cpu.notify(endpoint);
         }
     }
 
-    fn message(&mut self, core: &mut Core, from: usize, message: Message) {
+    fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message) {
         match message {
             Message::Ask { slot, number, args } => self.asked(from, slot, number, args),
             Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
             Message::Dropped(span) => ica::free_dropped(span, &mut self.memory),
-            Message::Reap(process) => self.reap(core, process),
+            Message::Reap(process) => self.reap(cpu, process),
             _ => log::error!("CPU {} has sent nonsense", shared::linux_cpu(from)),
         }
     }
 
-    fn syscall(&mut self, core: &mut Core, slot: u8, number: u64, args: [u64; 3]) {
+    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
         if syscalls::is_asked(number) {
             let result = self.grant(0, slot, number, args);
-            let result = syscalls::take_answer(core, slot, number, args[0], result);
-            return syscalls::set_result(core, slot, result);
+            let result = syscalls::take_answer(cpu, slot, number, args[0], result);
+            return syscalls::set_result(cpu, slot, result);
         }
-        let is_init = core.local.process(slot).is_some_and(|process| process.is_init);
-        let served = is_init.then(|| init_calls::serve(self, core, slot, number, args)).flatten();
+        let is_init = cpu.local.process(slot).is_some_and(|process| process.is_init);
+        let served = is_init.then(|| init_calls::serve(self, cpu, slot, number, args)).flatten();
         let result = served.unwrap_or(syscalls::refusal(number).to_return());
-        syscalls::set_result(core, slot, result);
+        syscalls::set_result(cpu, slot, result);
     }
 
-    /// A proxy may die while its process moves to another core: the message finds it there, or waits
+    /// A proxy may die while its process moves to another CPU: the message finds it there, or waits
     /// there for it.
-    fn released_elsewhere(&mut self, core: &mut Core, entry: StoreEntry) {
+    fn released_elsewhere(&mut self, cpu: &mut Cpu, entry: StoreEntry) {
         let lca = entry.with_kind(KIND_CALL).0;
         let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca);
         let Some(owner) = owner else {
@@ -187,17 +187,17 @@ impl Role for MKernel {
             KIND_DIED => Message::ProxyDied { pid },
             _ => Message::Released { pid },
         };
-        core.obey(0, message, self);
+        cpu.obey(0, message, self);
     }
 
-    fn loading_returned(&mut self, core: &mut Core, slot: u8) {
-        let Some(process) = core.local.process(slot) else { return };
+    fn loading_returned(&mut self, cpu: &mut Cpu, slot: u8) {
+        let Some(process) = cpu.local.process(slot) else { return };
         match self.processes.load_on(process, &mut self.memory) {
-            Progress::Call => call::request_for_loader(core, slot),
-            Progress::Done => self.place(core, slot),
+            Progress::Call => call::request_for_loader(cpu, slot),
+            Progress::Done => self.place(cpu, slot),
             Progress::Failed(failure) => {
                 let text = format_args!("{}", failure.text);
-                end::end(core, slot, Ending::new(END_LOAD_FAILED, failure.errno, text));
+                end::end(cpu, slot, Ending::new(END_LOAD_FAILED, failure.errno, text));
             }
         }
         self.memory.publish();
@@ -211,10 +211,10 @@ impl Role for MKernel {
         }
     }
 
-    fn reap(&mut self, core: &mut Core, process: Owned) {
+    fn reap(&mut self, cpu: &mut Cpu, process: Owned) {
         if process.public().kind.load(Ordering::Relaxed) == PROCESS_SERVER {
             self.endings.add(&process);
-            ipc::notify_own(core, self.init, NOTIFY_ENDED);
+            ipc::notify_own(cpu, self.init, NOTIFY_ENDED);
         }
         self.processes.destroy(process, &mut self.memory);
     }

@@ -6,8 +6,8 @@
 use ant_abi::layout::STACK_TOP;
 use ant_abi::lca::{CFLAG_CONTINUE, LCA_BUFFER, Lca};
 use ant_abi::{Error, PAGE_SIZE};
-use ant_core::calls::nr;
-use ant_core::lca::Builder;
+use ant_logic::calls::nr;
+use ant_logic::lca::Builder;
 use arrayvec::ArrayVec;
 use core::ops::Range;
 

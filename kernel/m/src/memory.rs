@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use ant_abi::PAGE_SIZE;
 use ant_abi::boot::Extent;
 use ant_abi::layout::IMAGE_SPAN;
-use ant_core::pages::PageAllocator;
+use ant_logic::pages::PageAllocator;
 
 use ant_p::arch::paging::{Pages, direct};
 use ant_p::shared;

@@ -4,9 +4,9 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate, Span, Transfer};
 use ant_abi::layout::{DEVICE_END, DEVICE_START, ICA_START};
-use ant_abi::syscall::{ANY_CORE, PROCESS_PROGRAM, PROCESS_SERVER};
+use ant_abi::syscall::{ANY_CPU, PROCESS_PROGRAM, PROCESS_SERVER};
 use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE};
-use ant_core::ica::{Access, Limit};
+use ant_logic::ica::{Access, Limit};
 use ant_p::arch::context::Context;
 use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::devices::Grants;
@@ -51,17 +51,17 @@ impl Processes {
         Self { last_pid: 0, loaders: unsafe { &mut *loaders } }
     }
 
-    /// A program that will run on core `core` (or any), and the first call of its loader is in its
+    /// A program that will run on CPU `cpu` (or any), and the first call of its loader is in its
     /// LCA. `strings` are path and arguments, each ended by NUL.
     pub fn create(
         &mut self,
-        core: u32,
+        cpu: u32,
         strings: &[u8],
         path_len: usize,
         memory: &mut MemoryManager,
     ) -> Result<Owned, Error> {
         let plan = Plan {
-            home: place(core)?,
+            home: place(cpu)?,
             kind: PROCESS_PROGRAM,
             priority: PRIORITY_USUAL,
             has_lca: true,
@@ -118,7 +118,7 @@ impl Processes {
             .ok()
             .filter(|&priority| usize::from(priority) < ant_abi::ipc::PRIORITIES);
         let priority = priority.ok_or(refused(Error::Invalid))?;
-        let home = place(request.core).map_err(refused)?;
+        let home = place(request.cpu).map_err(refused)?;
         let ica = ica::limit_server(request.ica_pages);
         let plan = Plan { home, kind: PROCESS_SERVER, priority, has_lca: false, ica };
         let mut process = self.create_empty(&plan, memory).map_err(refused)?;
@@ -270,13 +270,13 @@ pub fn map_device(
     mapped.map_err(|_| Error::NoMemory)
 }
 
-/// The core a process shall run on: the one asked for, or the one with the fewest processes, a
+/// The CPU a process shall run on: the one asked for, or the one with the fewest processes, a
 /// p-kernel's rather than the m-kernel's.
-fn place(core: u32) -> Result<usize, Error> {
-    let cores = shared::core_count();
-    if core != ANY_CORE {
-        return usize::try_from(core).ok().filter(|&core| core < cores).ok_or(Error::NoDevice);
+fn place(cpu: u32) -> Result<usize, Error> {
+    let cpus = shared::cpu_count();
+    if cpu != ANY_CPU {
+        return usize::try_from(cpu).ok().filter(|&cpu| cpu < cpus).ok_or(Error::NoDevice);
     }
-    let load = |&core: &usize| (process::count_on(core), core == 0);
-    Ok((0..cores).min_by_key(load).unwrap_or(0))
+    let load = |&cpu: &usize| (process::count_on(cpu), cpu == 0);
+    Ok((0..cpus).min_by_key(load).unwrap_or(0))
 }

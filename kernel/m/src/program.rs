@@ -15,7 +15,7 @@ use ant_p::arch::paging::Access;
 /// Loadable segments that a program may have.
 const MAX_SEGMENTS: usize = 8;
 /// Most memory that the segments of a program may take: they are mapped in one go, during which the
-/// core does nothing else.
+/// CPU does nothing else.
 const MAX_SIZE: u64 = 16 << 20;
 /// Owner and type of the note that marks a program for AnT; its contents are the ABI revision.
 const NOTE_NAME: &[u8] = b"AnT\0";

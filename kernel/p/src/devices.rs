@@ -1,7 +1,7 @@
 //! Devices that processes were granted: I/O ports, device memory, interrupt lines.
 //!
-//! Interrupts come to Linux, whose module forwards them to the m-kernel's core as a bit in
-//! `CoreControl::interrupts` and a doorbell. They reach the process as notification bits.
+//! Interrupts come to Linux, whose module forwards them to the m-kernel's CPU as a bit in
+//! `CpuControl::interrupts` and a doorbell. They reach the process as notification bits.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -129,7 +129,7 @@ impl Grants {
 }
 
 /// The endpoints whose first notification bits the interrupts that the module has forwarded have
-/// raised. The m-kernel's core only.
+/// raised. The m-kernel's CPU only.
 pub fn take_interrupts() -> impl Iterator<Item = u8> {
     let pending = shared::control(0).interrupts();
     let mut lines = match pending.load(Ordering::Relaxed) {

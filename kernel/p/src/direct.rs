@@ -1,13 +1,13 @@
 //! The short way of IPC: a call, or a reply by who then waits for the next message, without a handle
-//! and without limit of time. What they lead to happens at once, past the loop of the core: what
+//! and without limit of time. What they lead to happens at once, past the loop of the CPU: what
 //! that looks at has not changed, or an interrupt comes as soon as a process runs, and ends it.
 //!
-//! If the other process is of the same core and waits, the core goes from one to the other. If it is
-//! another core's, a packet goes there, and if nobody else wants this core, the next packet that
-//! comes here is awaited here ([`Core::await_packet`]).
+//! If the other process is of the same CPU and waits, the CPU goes from one to the other. If it is
+//! another CPU's, a packet goes there, and if nobody else wants this CPU, the next packet that
+//! comes here is awaited here ([`Cpu::await_packet`]).
 //!
 //! What is the least bit unusual is left alone, for [`crate::ipc`] to do. So is a reply from or to who
-//! wants to another core: after it, who was at a call can go, which the loop sees to.
+//! wants to another CPU: after it, who was at a call can go, which the loop sees to.
 
 mod pages;
 
@@ -15,24 +15,24 @@ use ant_abi::ipc::{
     CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
-use ant_core::ica::With;
-use ant_core::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
-use ant_core::packets::PACKET_WORDS;
-use ant_core::sched::RunQueue;
+use ant_logic::ica::With;
+use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
+use ant_logic::packets::PACKET_WORDS;
+use ant_logic::sched::RunQueue;
 
 use crate::arch::context::VECTOR_SYSCALL;
-use crate::core_loop::Core;
 use crate::endpoints;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::process::{Calling, Owned, Waiting};
+use crate::run::Cpu;
 use crate::{ipc, mailbox};
 
 /// What came of a process's run.
 pub enum Next {
     /// This process runs.
     Process(u8),
-    /// The process waits for another core.
+    /// The process waits for another CPU.
     Packet,
     /// Nothing has happened: the loop serves what it asks for.
     Unserved,
@@ -40,31 +40,31 @@ pub enum Next {
 
 /// Serves the call or the reply that has ended the run of process `slot`.
 #[inline]
-pub fn serve(core: &mut Core, slot: u8, vector: u64) -> Next {
+pub fn serve(cpu: &mut Cpu, slot: u8, vector: u64) -> Next {
     if vector != VECTOR_SYSCALL {
         return Next::Unserved;
     }
-    exchange(core, slot).unwrap_or(Next::Unserved)
+    exchange(cpu, slot).unwrap_or(Next::Unserved)
 }
 
 #[inline]
-fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
-    let process = core.local.process(slot)?;
+fn exchange(cpu: &mut Cpu, slot: u8) -> Option<Next> {
+    let process = cpu.local.process(slot)?;
     let (number, [to, timeout, flags]) = process.context.syscall();
     let (span, handle) = process.context.span_and_handle();
     if timeout != FOREVER || handle != 0 || process.fuse.is_some() {
         return None;
     }
     match number {
-        IPC_CALL if span == 0 => call(core, slot, to, flags),
-        IPC_CALL => pages::call(core, slot, flags, Calling { handle: to, span: Span(span) }),
+        IPC_CALL if span == 0 => call(cpu, slot, to, flags),
+        IPC_CALL => pages::call(cpu, slot, flags, Calling { handle: to, span: Span(span) }),
         IPC_REPLY_RECEIVE => {
             let token = Token(to);
-            let lent = core.station.pages_of(token);
+            let lent = cpu.station.pages_of(token);
             if span == 0 && lent.is_none() {
-                reply_receive(core, slot, token)
+                reply_receive(cpu, slot, token)
             } else {
-                pages::reply_receive(core, slot, token, Span(span), lent)
+                pages::reply_receive(cpu, slot, token, Span(span), lent)
             }
         }
         _ => None,
@@ -72,143 +72,143 @@ fn exchange(core: &mut Core, slot: u8) -> Option<Next> {
 }
 
 #[inline]
-fn call(core: &mut Core, slot: u8, number: u64, flags: u64) -> Option<Next> {
-    let (options, there, server) = aim(core, slot, number, flags)?;
+fn call(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<Next> {
+    let (options, there, server) = aim(cpu, slot, number, flags)?;
     let calling = Calling { handle: number, span: Span::NONE };
-    if usize::from(there) == core.index() {
-        call_here(core, slot, server, options, calling)
+    if usize::from(there) == cpu.index() {
+        call_here(cpu, slot, server, options, calling)
     } else {
-        call_there(core, slot, (there, server), options, calling)
+        call_there(cpu, slot, (there, server), options, calling)
     }
 }
 
-/// Where a call through a handle goes: core and slot of a server that takes it.
+/// Where a call through a handle goes: CPU and slot of a server that takes it.
 #[inline(always)]
-fn aim(core: &mut Core, slot: u8, number: u64, flags: u64) -> Option<(CallOptions, u8, u8)> {
-    let client = core.local.process(slot)?;
+fn aim(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<(CallOptions, u8, u8)> {
+    let client = cpu.local.process(slot)?;
     let Handle { endpoint, generation, badge, .. } = client.handles.get(number).ok()?;
     let (there, server) = endpoints::receiver(endpoint, generation)?;
-    if !mailbox::has_room(core.index(), usize::from(there)) {
+    if !mailbox::has_room(cpu.index(), usize::from(there)) {
         return None;
     }
     let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
     Some((CallOptions { endpoint, generation, across_restarts, badge }, there, server))
 }
 
-/// Calls a server of this core; it has the words.
+/// Calls a server of this CPU; it has the words.
 #[inline(always)]
 fn call_here(
-    core: &mut Core,
+    cpu: &mut Cpu,
     slot: u8,
     server: u8,
     options: CallOptions,
     calling: Calling,
 ) -> Option<Next> {
-    let Pair { leaves: client, takes, queue } = pair(&mut core.local, slot, server)?;
-    let token = core.station.call_directly(slot, options, server, calling.span)?;
+    let Pair { leaves: client, takes, queue } = pair(&mut cpu.local, slot, server)?;
+    let token = cpu.station.call_directly(slot, options, server, calling.span)?;
     client.waits_for_reply(calling);
     takes.context.set_received(RECEIVED_CALL, token.0, u64::from(options.badge));
-    pass_core(queue, server, takes, client.context.words());
+    pass_cpu(queue, server, takes, client.context.words());
     Some(Next::Process(server))
 }
 
-/// Calls a server of another core.
+/// Calls a server of another CPU.
 #[inline(always)]
 fn call_there(
-    core: &mut Core,
+    cpu: &mut Cpu,
     slot: u8,
     (there, server): (u8, u8),
     options: CallOptions,
     calling: Calling,
 ) -> Option<Next> {
-    let client = core.local.process(slot)?;
+    let client = cpu.local.process(slot)?;
     let message = Message { span: calling.span, ..Message::of(client.context.words()) };
     client.waits_for_reply(calling);
-    let packet = core.station.call_across(slot, options, (there, server), message);
-    Some(leave_core(core, there, &packet))
+    let packet = cpu.station.call_across(slot, options, (there, server), message);
+    Some(leave_cpu(cpu, there, &packet))
 }
 
 #[inline]
-fn reply_receive(core: &mut Core, slot: u8, token: Token) -> Option<Next> {
-    if usize::from(token.core()) == core.index() {
-        reply_here(core, slot, token).map(Next::Process)
+fn reply_receive(cpu: &mut Cpu, slot: u8, token: Token) -> Option<Next> {
+    if usize::from(token.cpu()) == cpu.index() {
+        reply_here(cpu, slot, token).map(Next::Process)
     } else {
-        let (there, packet) = reply_there(core, slot, token, Span::NONE)?;
-        Some(leave_core(core, there, &packet))
+        let (there, packet) = reply_there(cpu, slot, token, Span::NONE)?;
+        Some(leave_cpu(cpu, there, &packet))
     }
 }
 
-/// Replies to a client of this core, which has the words; the client.
+/// Replies to a client of this CPU, which has the words; the client.
 #[inline(always)]
-fn reply_here(core: &mut Core, slot: u8, token: Token) -> Option<u8> {
-    let Pair { leaves: server, takes, queue } = pair(&mut core.local, slot, token.client())?;
+fn reply_here(cpu: &mut Cpu, slot: u8, token: Token) -> Option<u8> {
+    let Pair { leaves: server, takes, queue } = pair(&mut cpu.local, slot, token.client())?;
     if server.goes_to.is_some() || takes.goes_to.is_some() {
         return None;
     }
-    let client = core.station.reply_directly(slot, token, has_bits)?;
+    let client = cpu.station.reply_directly(slot, token, has_bits)?;
     server.waits_for_message();
-    pass_core(queue, client, takes, server.context.words());
+    pass_cpu(queue, client, takes, server.context.words());
     Some(client)
 }
 
-/// Replies to a client of another core; what goes there.
+/// Replies to a client of another CPU; what goes there.
 #[inline(always)]
-fn reply_there(core: &mut Core, slot: u8, token: Token, span: Span) -> Option<(u8, Packet)> {
-    let server = core.local.process(slot).filter(|server| server.goes_to.is_none())?;
+fn reply_there(cpu: &mut Cpu, slot: u8, token: Token, span: Span) -> Option<(u8, Packet)> {
+    let server = cpu.local.process(slot).filter(|server| server.goes_to.is_none())?;
     let message = Message { span, ..Message::of(server.context.words()) };
-    let replied = core.station.reply_across(slot, token, message, has_bits)?;
+    let replied = cpu.station.reply_across(slot, token, message, has_bits)?;
     server.waits_for_message();
     Some(replied)
 }
 
-/// Takes what came out of the ring from core `from`. Who runs then, at once; `None`: nothing has
+/// Takes what came out of the ring from CPU `from`. Who runs then, at once; `None`: nothing has
 /// happened.
 #[inline]
-pub fn take(core: &mut Core, from: usize, words: &[u64; PACKET_WORDS]) -> Option<u8> {
+pub fn take(cpu: &mut Cpu, from: usize, words: &[u64; PACKET_WORDS]) -> Option<u8> {
     let parts = Parts::of(words);
     if parts.request.message.handle != 0 {
         return None;
     }
     match parts.kind {
-        Parts::CALL => take_call(core, from, &parts),
-        Parts::REPLY => take_reply(core, &parts),
+        Parts::CALL => take_call(cpu, from, &parts),
+        Parts::REPLY => take_reply(cpu, &parts),
         _ => None,
     }
 }
 
 #[inline]
-fn take_call(core: &mut Core, from: usize, parts: &Parts) -> Option<u8> {
+fn take_call(cpu: &mut Cpu, from: usize, parts: &Parts) -> Option<u8> {
     let Parts { client, sequence, request, .. } = parts;
     let Request { server: slot, endpoint, generation, badge, message, .. } = request;
-    let here = core.index();
-    let (server, queue) = core.local.one_untimed(*slot)?;
+    let here = cpu.index();
+    let (server, queue) = cpu.local.one_untimed(*slot)?;
     if !queue.can_pass(server.priority) || !endpoints::is_bound(*endpoint, here, *slot, *generation)
     {
         return None;
     }
-    let token = core.station.take_call_directly(from as u8, *client, *sequence, request)?;
+    let token = cpu.station.take_call_directly(from as u8, *client, *sequence, request)?;
     server.context.set_received(RECEIVED_CALL, token.0, u64::from(*badge));
-    pass_core(queue, *slot, server, message.words);
+    pass_cpu(queue, *slot, server, message.words);
     if !message.span.is_none() {
-        pages::arrive(core, *slot, message.span, With::Call);
+        pages::arrive(cpu, *slot, message.span, With::Call);
     }
     Some(*slot)
 }
 
 #[inline]
-fn take_reply(core: &mut Core, parts: &Parts) -> Option<u8> {
+fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<u8> {
     let Parts { client: slot, sequence, request: Request { message, .. }, .. } = parts;
-    let (client, queue) = core.local.one_untimed(*slot)?;
+    let (client, queue) = cpu.local.one_untimed(*slot)?;
     if !queue.can_pass(client.priority) || client.goes_to.is_some() {
         return None;
     }
-    if !core.station.take_reply_directly(*slot, *sequence) {
+    if !cpu.station.take_reply_directly(*slot, *sequence) {
         return None;
     }
     let with_pages = client.calling.span.0 | message.span.0 != 0;
-    pass_core(queue, *slot, client, message.words);
+    pass_cpu(queue, *slot, client, message.words);
     if with_pages {
-        pages::replied(core, *slot, message.span);
+        pages::replied(cpu, *slot, message.span);
     }
     Some(*slot)
 }
@@ -236,13 +236,13 @@ impl Owned {
 
 /// Sends a packet for the process that has run, and waits now.
 #[inline]
-fn leave_core(core: &mut Core, there: u8, packet: &Packet) -> Next {
-    core.local.queue.block_current();
-    ipc::post(core.index(), there, packet);
+fn leave_cpu(cpu: &mut Cpu, there: u8, packet: &Packet) -> Next {
+    cpu.local.queue.block_current();
+    ipc::post(cpu.index(), there, packet);
     Next::Packet
 }
 
-/// Who passes the core to whom.
+/// Who passes the CPU to whom.
 struct Pair<'a> {
     leaves: &'a mut Owned,
     takes: &'a mut Owned,
@@ -256,9 +256,9 @@ fn pair(local: &mut Locals, leaves: u8, takes: u8) -> Option<Pair<'_>> {
     queue.can_pass(takes.priority).then_some(Pair { leaves, takes, queue })
 }
 
-/// Lets a process that can take the core run with the words that have come for it.
+/// Lets a process that can take the CPU run with the words that have come for it.
 #[inline]
-fn pass_core(queue: &mut RunQueue, slot: u8, takes: &mut Owned, words: [u64; IPC_WORDS]) {
+fn pass_cpu(queue: &mut RunQueue, slot: u8, takes: &mut Owned, words: [u64; IPC_WORDS]) {
     queue.pass(slot, takes.priority);
     takes.waiting = Waiting::No;
     takes.context.set_message(words, 0, 0);

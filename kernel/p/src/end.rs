@@ -1,18 +1,18 @@
-//! The end of a process. Others have to let go of it first: Linux of its LCA, other cores' IPC of
+//! The end of a process. Others have to let go of it first: Linux of its LCA, other CPUs' IPC of
 //! its call, and pages that it lent come back. Then its memory is the memory manager's again.
 
 use core::sync::atomic::{Ordering, fence};
 
 use ant_abi::syscall::STATE_ENDING;
-use ant_core::ipc::{Gone, Target};
+use ant_logic::ipc::{Gone, Target};
 
 use crate::process::{Ending, Waiting};
-use crate::{Core, endpoints, linux};
+use crate::{Cpu, endpoints, linux};
 
-/// Ends a process of this core.
-pub fn end(core: &mut Core, slot: u8, ending: Ending) {
-    let index = core.index() as u8;
-    let Some(process) = core.local.process(slot) else { return };
+/// Ends a process of this CPU.
+pub fn end(cpu: &mut Cpu, slot: u8, ending: Ending) {
+    let index = cpu.index() as u8;
+    let Some(process) = cpu.local.process(slot) else { return };
     assert!(!process.is_init, "init ended: {ending:?}");
     if process.ending.is_some() {
         return;
@@ -20,8 +20,8 @@ pub fn end(core: &mut Core, slot: u8, ending: Ending) {
     process.ending = Some(ending);
     process.grants.revoke();
     let own = process.endpoint.filter(|_| process.owns_endpoint);
-    core.local.block(slot, Waiting::End, STATE_ENDING);
-    core.local.deadlines.clear(slot);
+    cpu.local.block(slot, Waiting::End, STATE_ENDING);
+    cpu.local.deadlines.clear(slot);
     // All: it may have been bound a moment ago and not know it yet. Who is about to bind it sees, after
     // that, that it ends.
     fence(Ordering::SeqCst);
@@ -29,11 +29,11 @@ pub fn end(core: &mut Core, slot: u8, ending: Ending) {
         let after = if own == Some(endpoint) { Target::Closed } else { Target::Unbound };
         endpoints::leave(endpoint, index, slot, after);
     }
-    if core.station.leave(slot, &mut core.local) == Gone::Now
-        && let Some(process) = core.local.process(slot)
+    if cpu.station.leave(slot, &mut cpu.local) == Gone::Now
+        && let Some(process) = cpu.local.process(slot)
     {
         process.ipc_over = true;
     }
-    linux::call::end(core, slot);
-    core.local.note_if_over(slot);
+    linux::call::end(cpu, slot);
+    cpu.local.note_if_over(slot);
 }

@@ -1,20 +1,20 @@
 //! Endpoints: where processes receive. Anyone reads them; the m-kernel makes, binds and closes
-//! them, and the core of a receiver takes it away when it ends or moves.
+//! them, and the CPU of a receiver takes it away when it ends or moves.
 //!
 //! One word holds the state, so that whoever reads it sees one moment.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::ipc::{ENDPOINTS, SENDS_MAX, SERVER_ENDPOINTS};
-use ant_core::bits::Bits;
-use ant_core::ipc::{STATION_SENDS, Target};
+use ant_logic::bits::Bits;
+use ant_logic::ipc::{STATION_SENDS, Target};
 
 const FREE: u64 = 0;
 const UNBOUND: u64 = 1;
 const BOUND: u64 = 2;
 const CLOSED: u64 = 3;
 
-/// State of an endpoint at one moment: `kind << 62 | core << 56 | server << 48 | generation`.
+/// State of an endpoint at one moment: `kind << 62 | CPU << 56 | server << 48 | generation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(u64);
 
@@ -23,8 +23,8 @@ impl State {
         let target = match target {
             Target::Unbound => UNBOUND << 62,
             Target::Closed => CLOSED << 62,
-            Target::Bound { core, server } => {
-                BOUND << 62 | u64::from(core) << 56 | u64::from(server) << 48
+            Target::Bound { cpu, server } => {
+                BOUND << 62 | u64::from(cpu) << 56 | u64::from(server) << 48
             }
         };
         Self(target | u64::from(generation))
@@ -35,9 +35,7 @@ impl State {
     pub fn target(self) -> Target {
         match self.0 >> 62 {
             UNBOUND => Target::Unbound,
-            BOUND => {
-                Target::Bound { core: (self.0 >> 56) as u8 & 63, server: (self.0 >> 48) as u8 }
-            }
+            BOUND => Target::Bound { cpu: (self.0 >> 56) as u8 & 63, server: (self.0 >> 48) as u8 },
             _ => Target::Closed,
         }
     }
@@ -99,20 +97,20 @@ pub fn began(number: u8) -> u32 {
     endpoint(number).began.load(Ordering::Acquire)
 }
 
-/// Core and slot of who receives at an endpoint now, if that is in this generation still.
+/// CPU and slot of who receives at an endpoint now, if that is in this generation still.
 #[inline]
 pub fn receiver(number: u8, generation: u32) -> Option<(u8, u8)> {
     let state = state(number);
     match state.target() {
-        Target::Bound { core, server } if state.generation() == generation => Some((core, server)),
+        Target::Bound { cpu, server } if state.generation() == generation => Some((cpu, server)),
         _ => None,
     }
 }
 
-/// Whether process `server` of core `core` receives at an endpoint now, in this generation.
+/// Whether process `server` of CPU `cpu` receives at an endpoint now, in this generation.
 #[inline]
-pub fn is_bound(number: u8, core: usize, server: u8, generation: u32) -> bool {
-    state(number) == State::new(Target::Bound { core: core as u8, server }, generation)
+pub fn is_bound(number: u8, cpu: usize, server: u8, generation: u32) -> bool {
+    state(number) == State::new(Target::Bound { cpu: cpu as u8, server }, generation)
 }
 
 /// Makes an endpoint; `of_server`: of a server's, so that programs cannot take all. The m-kernel
@@ -130,7 +128,7 @@ pub fn create(target: Target, of_server: bool) -> Option<u8> {
 }
 
 /// Changes who receives; a receiver that goes makes it another generation. The m-kernel, or the
-/// core of the receiver. Gives the generation, or `None` for an endpoint that is closed.
+/// CPU of the receiver. Gives the generation, or `None` for an endpoint that is closed.
 pub fn bind(number: u8, target: Target) -> Option<u32> {
     change(number, |old| {
         let goes = matches!(old.target(), Target::Bound { .. });
@@ -138,25 +136,25 @@ pub fn bind(number: u8, target: Target) -> Option<u32> {
     })
 }
 
-/// The receiver goes to another core; it is the same. Nothing happens if another receives by now.
+/// The receiver goes to another CPU; it is the same. Nothing happens if another receives by now.
 pub fn moved(number: u8, from: u8, to: u8, server: u8) {
     change(number, |old| {
-        let still = old.target() == Target::Bound { core: from, server };
-        let target = if still { Target::Bound { core: to, server } } else { old.target() };
+        let still = old.target() == Target::Bound { cpu: from, server };
+        let target = if still { Target::Bound { cpu: to, server } } else { old.target() };
         State::new(target, old.generation())
     });
 }
 
 /// The endpoints at which a process receives: one, but for a moment after it was bound to another.
-pub fn bound_to(core: u8, server: u8) -> impl Iterator<Item = u8> {
-    let here = Target::Bound { core, server };
+pub fn bound_to(cpu: u8, server: u8) -> impl Iterator<Item = u8> {
+    let here = Target::Bound { cpu, server };
     (0..ENDPOINTS as u8).filter(move |&number| state(number).target() == here)
 }
 
 /// The receiver ends: nobody receives, if it still did.
-pub fn leave(number: u8, core: u8, server: u8, target: Target) {
+pub fn leave(number: u8, cpu: u8, server: u8, target: Target) {
     change(number, |old| {
-        if old.target() != (Target::Bound { core, server }) {
+        if old.target() != (Target::Bound { cpu, server }) {
             return old;
         }
         State::new(target, old.generation().wrapping_add(1))
@@ -186,7 +184,7 @@ pub fn bits(number: u8) -> &'static Bits {
     &endpoint(number).bits
 }
 
-/// Messages sent that nobody has received, in all of the partition: no core has room for more. Those
+/// Messages sent that nobody has received, in all of the partition: no CPU has room for more. Those
 /// at programs' endpoints leave room for those at servers'.
 struct Pool {
     waiting: AtomicU32,

@@ -3,7 +3,7 @@
 use ant_abi::Error;
 use ant_abi::syscall::{INJECT_END, INJECT_END_AFTER, INJECT_FAULT, INJECT_LOOP};
 
-use crate::core_loop::{Core, Role};
+use crate::run::{Cpu, Role};
 use crate::{log, syscalls};
 
 /// Signal that a process is ended by.
@@ -27,14 +27,14 @@ impl Fuse {
         Ok(Self { how: how.ok_or(Error::Invalid)?, calls: calls.ok_or(Error::Invalid)? })
     }
 
-    /// Has a process of this core fail so.
-    pub(crate) fn light(self, core: &mut Core, slot: u8) {
-        if let Some(process) = core.local.process(slot) {
+    /// Has a process of this CPU fail so.
+    pub(crate) fn light(self, cpu: &mut Cpu, slot: u8) {
+        if let Some(process) = cpu.local.process(slot) {
             process.fuse = Some(self);
         }
     }
 
-    /// From words of another core.
+    /// From words of another CPU.
     pub(crate) fn decode(words: u64) -> Self {
         Self { how: words as u32, calls: (words >> 32) as u32 }
     }
@@ -46,21 +46,21 @@ impl Fuse {
 }
 
 /// Serves the system call that ended the last run of a process, unless it is to fail there.
-pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
-    let Some(how) = burn(core, slot) else { return syscalls::serve(core, slot, role) };
+pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
+    let Some(how) = burn(cpu, slot) else { return syscalls::serve(cpu, slot, role) };
     if how == INJECT_END_AFTER {
-        syscalls::serve(core, slot, role);
+        syscalls::serve(cpu, slot, role);
     }
-    match (how, core.local.process(slot)) {
+    match (how, cpu.local.process(slot)) {
         (INJECT_FAULT, Some(process)) => process.context.go_astray(),
         (INJECT_LOOP, Some(process)) => process.context.repeat(),
-        _ => core.kill(slot, SIGKILL),
+        _ => cpu.kill(slot, SIGKILL),
     }
 }
 
 /// Counts a system call; how the process fails at it, if it does.
-fn burn(core: &mut Core, slot: u8) -> Option<u32> {
-    let process = core.local.process(slot)?;
+fn burn(cpu: &mut Cpu, slot: u8) -> Option<u32> {
+    let process = cpu.local.process(slot)?;
     let (pid, call) = (process.pid, process.context.syscall().0);
     let Fuse { how, calls } = process.fuse.as_mut()?;
     let left = calls.saturating_sub(1);

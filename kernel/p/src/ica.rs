@@ -1,13 +1,13 @@
-//! The ICA pages of processes: who has them (`ant_core::ica`) and where they are mapped.
+//! The ICA pages of processes: who has them (`ant_logic::ica`) and where they are mapped.
 //!
-//! A page is only ever mapped and unmapped by the core whose process it is, so no core has to flush
-//! another's TLB: what leaves a process leaves it on its own core, and where a page was lent to
-//! another core, that core takes it out before its message says so.
+//! A page is only ever mapped and unmapped by the CPU whose process it is, so no CPU has to flush
+//! another's TLB: what leaves a process leaves it on its own CPU, and where a page was lent to
+//! another CPU, that CPU takes it out before its message says so.
 
 use ant_abi::Error;
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
-use ant_core::ica::{Access, Holder, IcaTable, Sender, Space, With, pages};
+use ant_logic::ica::{Access, Holder, IcaTable, Sender, Space, With, pages};
 
 use crate::arch::paging::{self, AddressSpace};
 use crate::locals::Locals;
@@ -17,13 +17,13 @@ use crate::process::Owned;
 /// Whose pages they are.
 pub static TABLE: IcaTable = IcaTable::new();
 
-/// A process of this core, and whether its page tables are loaded.
+/// A process of this CPU, and whether its page tables are loaded.
 pub struct Local<'a> {
     process: &'a mut Owned,
     is_loaded: bool,
 }
 
-/// A process of this core with its pages.
+/// A process of this CPU with its pages.
 pub type LocalHolder<'a> = Holder<'static, Local<'a>, { ICA_PAGES as usize }>;
 
 /// Process `slot` with its pages.

@@ -1,15 +1,15 @@
-//! A core that no process wants.
+//! A CPU that no process wants.
 
 use core::sync::atomic::Ordering;
 
 use ant_abi::syscall::STATE_READY;
 
 use crate::arch::{clock, cpu};
-use crate::core_loop::{Core, Role};
 use crate::mailbox;
+use crate::run::{Cpu, Role};
 use crate::{direct, shared};
 
-impl Core {
+impl Cpu {
     /// Sleeps, or polls, until something has come.
     pub(crate) fn idle(&mut self) {
         self.local.set_timer();
@@ -17,7 +17,7 @@ impl Core {
         self.stirred = true;
     }
 
-    /// As [`Core::idle`], for who waits for a packet: takes the first that comes. Who runs then, past
+    /// As [`Cpu::idle`], for who waits for a packet: takes the first that comes. Who runs then, past
     /// the loop; `None`: it is the loop's turn, to which there is more to do.
     #[inline]
     pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<u8> {
@@ -36,7 +36,7 @@ impl Core {
         Some(next)
     }
 
-    /// Takes the next packet from core `from`. Who runs then, at once.
+    /// Takes the next packet from CPU `from`. Who runs then, at once.
     #[inline]
     fn take_packet(&mut self, from: usize, role: &mut impl Role) -> Option<u8> {
         match mailbox::receive_unless(&self.incoming[from], |words| {
@@ -56,14 +56,14 @@ impl Core {
         mailbox::waiting(self.incoming).is_some() || self.has_more()
     }
 
-    /// The part of [`Core::has_work`] that is no packet.
+    /// The part of [`Cpu::has_work`] that is no packet.
     #[inline]
     fn has_more(&self) -> bool {
         !self.returns.is_empty() || self.local.control.interrupts().load(Ordering::Relaxed) != 0
     }
 
     /// Sleeps, or polls, until there is work, or the timer has fired; sleep is over with any
-    /// interrupt. A core from which a packet has come; `None` also if the timer has fired.
+    /// interrupt. A CPU from which a packet has come; `None` also if the timer has fired.
     #[inline]
     fn rest(&mut self) -> Option<usize> {
         let control = self.local.control;

@@ -1,4 +1,4 @@
-//! The system calls of IPC: from registers to the [`Station`](ant_core::ipc::Station) and back.
+//! The system calls of IPC: from registers to the [`Station`](ant_logic::ipc::Station) and back.
 
 use ant_abi::Error;
 use ant_abi::ipc::{
@@ -6,18 +6,18 @@ use ant_abi::ipc::{
     OPERATION_REPLY, OPERATION_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION, RECEIVED_SEND, Span,
 };
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
-use ant_core::ica::{Sender, With};
-use ant_core::ipc::{
+use ant_logic::ica::{Sender, With};
+use ant_logic::ipc::{
     Bounds, CallOptions, Ending, Message, Outside, Packet, Received, Target, Token,
 };
-use ant_core::packets::PACKET_WORDS;
+use ant_logic::packets::PACKET_WORDS;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::core_loop::Core;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::mailbox;
 use crate::process::{Calling, Owned, Waiting};
+use crate::run::Cpu;
 use crate::{endpoints, ica, log, shared, user_memory};
 
 /// What a process passes as a message: words, span, number of a handle.
@@ -44,36 +44,36 @@ impl Raw {
 }
 
 /// Serves `IPC_CALL`.
-pub fn call(core: &mut Core, slot: u8, [number, timeout, flags]: [u64; 3]) -> Result<(), Error> {
-    let process = core.local.caller(slot)?;
+pub fn call(cpu: &mut Cpu, slot: u8, [number, timeout, flags]: [u64; 3]) -> Result<(), Error> {
+    let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
     let handle = process.handles.get(number)?;
-    let itself = Target::Bound { core: core.index() as u8, server: slot };
+    let itself = Target::Bound { cpu: cpu.index() as u8, server: slot };
     if handle.state()?.target() == itself {
         // It would wait for itself.
         return Err(Error::Invalid);
     }
-    let options = options(core, slot, handle, number, flags)?;
-    ica::send_off(&mut core.local, slot, message.span, Sender::Waits)?;
-    let process = core.local.caller(slot)?;
+    let options = options(cpu, slot, handle, number, flags)?;
+    ica::send_off(&mut cpu.local, slot, message.span, Sender::Waits)?;
+    let process = cpu.local.caller(slot)?;
     process.calling = Calling { handle: number, span: message.span };
-    core.local.block(slot, Waiting::Reply, STATE_CALLING);
-    core.local.limit(slot, timeout);
-    core.station.call(slot, options, message, &mut core.local);
+    cpu.local.block(slot, Waiting::Reply, STATE_CALLING);
+    cpu.local.limit(slot, timeout);
+    cpu.station.call(slot, options, message, &mut cpu.local);
     Ok(())
 }
 
-/// Where a message goes that a process sends through a handle; the core there takes messages.
+/// Where a message goes that a process sends through a handle; the CPU there takes messages.
 fn options(
-    core: &mut Core,
+    cpu: &mut Cpu,
     slot: u8,
     handle: Handle,
     number: u64,
     flags: u64,
 ) -> Result<CallOptions, Error> {
     let state = handle.state()?;
-    if let Target::Bound { core: there, .. } = state.target()
-        && !mailbox::has_room(core.index(), usize::from(there))
+    if let Target::Bound { cpu: there, .. } = state.target()
+        && !mailbox::has_room(cpu.index(), usize::from(there))
     {
         return Err(Error::Again);
     }
@@ -81,94 +81,90 @@ fn options(
     let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
     if generation == 0 || across_restarts {
         generation = state.generation();
-        core.local.caller(slot)?.handles.set_generation(number, generation);
+        cpu.local.caller(slot)?.handles.set_generation(number, generation);
     }
     let (endpoint, badge) = (handle.endpoint, handle.badge);
     Ok(CallOptions { endpoint, generation, across_restarts, badge })
 }
 
 /// Serves `IPC_RECEIVE`.
-pub fn receive(core: &mut Core, slot: u8, timeout: u64) -> Result<(), Error> {
-    if let Some(received) = core.station.receive(slot, &mut core.local) {
-        deliver(&mut core.local, slot, received);
+pub fn receive(cpu: &mut Cpu, slot: u8, timeout: u64) -> Result<(), Error> {
+    if let Some(received) = cpu.station.receive(slot, &mut cpu.local) {
+        deliver(&mut cpu.local, slot, received);
         return Ok(());
     }
     if timeout == 0 {
-        core.station.stop_receiving(slot);
+        cpu.station.stop_receiving(slot);
         return Err(Error::TimedOut);
     }
-    core.local.block(slot, Waiting::Receive, STATE_RECEIVING);
-    core.local.limit(slot, timeout);
+    cpu.local.block(slot, Waiting::Receive, STATE_RECEIVING);
+    cpu.local.limit(slot, timeout);
     Ok(())
 }
 
 /// Serves `IPC_REPLY`.
-pub fn reply(core: &mut Core, slot: u8, token: u64) -> Result<(), Error> {
-    let process = core.local.caller(slot)?;
+pub fn reply(cpu: &mut Cpu, slot: u8, token: u64) -> Result<(), Error> {
+    let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
-    reply_with(core, slot, token, message)
+    reply_with(cpu, slot, token, message)
 }
 
-fn reply_with(core: &mut Core, slot: u8, token: u64, message: Message) -> Result<(), Error> {
-    ica::send_off(&mut core.local, slot, message.span, Sender::GoesOn)?;
-    match core.station.reply(slot, Token(token), message, &mut core.local) {
+fn reply_with(cpu: &mut Cpu, slot: u8, token: u64, message: Message) -> Result<(), Error> {
+    ica::send_off(&mut cpu.local, slot, message.span, Sender::GoesOn)?;
+    match cpu.station.reply(slot, Token(token), message, &mut cpu.local) {
         Ok(()) => {
             ica::TABLE.detach(slot, message.span);
             Ok(())
         }
         Err(_) => {
-            ica::take_back(&mut core.local, slot, message.span);
+            ica::take_back(&mut cpu.local, slot, message.span);
             Err(Error::NotWaiting)
         }
     }
 }
 
 /// Serves `IPC_REPLY_RECEIVE`.
-pub fn reply_receive(
-    core: &mut Core,
-    slot: u8,
-    [token, timeout, _]: [u64; 3],
-) -> Result<(), Error> {
+pub fn reply_receive(cpu: &mut Cpu, slot: u8, [token, timeout, _]: [u64; 3]) -> Result<(), Error> {
     if token != 0 {
-        match reply(core, slot, token) {
+        match reply(cpu, slot, token) {
             Ok(()) => {}
             Err(Error::NotWaiting) => {
                 // The caller does not hear of it, so it takes the pages for gone.
-                let process = core.local.caller(slot)?;
+                let process = cpu.local.caller(slot)?;
                 let span = Span(process.context.message().1);
-                ica::give_up(&mut core.local, slot, span);
+                ica::give_up(&mut cpu.local, slot, span);
             }
             Err(error) => return Err(error),
         }
         // Gone, whatever becomes of the waiting.
-        core.local.caller(slot)?.context.set_span(0);
+        cpu.local.caller(slot)?.context.set_span(0);
     }
-    receive(core, slot, timeout)
+    receive(cpu, slot, timeout)
 }
 
 /// Serves `IPC_SEND`.
-pub fn send(core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {
-    let process = core.local.caller(slot)?;
+pub fn send(cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
+    let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
-    send_message(core, slot, number, message)
+    send_message(cpu, slot, number, message)
 }
 
-fn send_message(core: &mut Core, slot: u8, number: u64, message: Message) -> Result<(), Error> {
-    let process = core.local.caller(slot)?;
+fn send_message(cpu: &mut Cpu, slot: u8, number: u64, message: Message) -> Result<(), Error> {
+    let process = cpu.local.caller(slot)?;
     let (handle, priority) = (process.handles.get(number)?, process.priority);
     let of_init = process.is_init;
-    let options = options(core, slot, handle, number, 0)?;
+    let options = options(cpu, slot, handle, number, 0)?;
     if message.span.lends() {
         return Err(Error::Invalid);
     }
     if !endpoints::reserve_send(handle.endpoint, of_init) {
         return Err(Error::QueueFull);
     }
-    let sent = ica::send_off(&mut core.local, slot, message.span, Sender::GoesOn).and_then(|()| {
-        let sent = core.station.send(priority, options, message, &mut core.local);
+    let sent = ica::send_off(&mut cpu.local, slot, message.span, Sender::GoesOn).and_then(|()| {
+        let sent = cpu.station.send(priority, options, message, &mut cpu.local);
         sent.map_err(|bounds| {
-            ica::take_back(&mut core.local, slot, message.span);
-            refused(core, slot, number, bounds)
+            ica::take_back(&mut cpu.local, slot, message.span);
+            refused(cpu, slot, number, bounds)
         })
     });
     match sent {
@@ -178,12 +174,12 @@ fn send_message(core: &mut Core, slot: u8, number: u64, message: Message) -> Res
     sent
 }
 
-fn refused(core: &mut Core, slot: u8, number: u64, bounds: Bounds) -> Error {
+fn refused(cpu: &mut Cpu, slot: u8, number: u64, bounds: Bounds) -> Error {
     match bounds {
         Bounds::Closed => Error::PeerGone,
         Bounds::Unbound => Error::Again,
         Bounds::Restarted { generation } => {
-            if let Some(process) = core.local.process(slot) {
+            if let Some(process) = cpu.local.process(slot) {
                 process.handles.set_generation(number, generation);
                 process.context.set_generation(generation);
             }
@@ -193,8 +189,8 @@ fn refused(core: &mut Core, slot: u8, number: u64, bounds: Bounds) -> Error {
 }
 
 /// Serves `IPC_NOTIFY`.
-pub fn notify(core: &mut Core, slot: u8, number: u64, bits: u64) -> Result<(), Error> {
-    let process = core.local.caller(slot)?;
+pub fn notify(cpu: &mut Cpu, slot: u8, number: u64, bits: u64) -> Result<(), Error> {
+    let process = cpu.local.caller(slot)?;
     let handle = process.handles.get(number)?;
     handle.state()?;
     if bits & !NOTIFY_USER != 0 {
@@ -204,54 +200,54 @@ pub fn notify(core: &mut Core, slot: u8, number: u64, bits: u64) -> Result<(), E
         return Ok(());
     }
     if endpoints::bits(handle.endpoint).raise(bits) {
-        core.station.notify(handle.endpoint, &mut core.local);
+        cpu.station.notify(handle.endpoint, &mut cpu.local);
     }
     Ok(())
 }
 
 /// Serves `IPC_BATCH`.
-pub fn batch(core: &mut Core, slot: u8, at: u64, count: u64) -> Result<(), Error> {
+pub fn batch(cpu: &mut Cpu, slot: u8, at: u64, count: u64) -> Result<(), Error> {
     let mut operations = [IpcOperation::new_zeroed(); BATCH_MAX];
     let count = usize::try_from(count).ok().filter(|&count| count <= BATCH_MAX);
     let operations = &mut operations[..count.ok_or(Error::TooLong)?];
     // At once, because to find the memory of a process takes longer than an operation.
-    user_memory::read(&core.local.caller(slot)?.space, at, operations.as_mut_bytes())?;
+    user_memory::read(&cpu.local.caller(slot)?.space, at, operations.as_mut_bytes())?;
     for operation in &mut *operations {
-        let result = operate(core, slot, operation);
+        let result = operate(cpu, slot, operation);
         operation.result = result.err().map_or(0, |error| -(error as i32));
     }
-    user_memory::write(&core.local.caller(slot)?.space, at, operations.as_bytes())
+    user_memory::write(&cpu.local.caller(slot)?.space, at, operations.as_bytes())
 }
 
-fn operate(core: &mut Core, slot: u8, operation: &IpcOperation) -> Result<(), Error> {
+fn operate(cpu: &mut Cpu, slot: u8, operation: &IpcOperation) -> Result<(), Error> {
     let IpcOperation { kind, target, words, span, handle, .. } = *operation;
-    let process = core.local.caller(slot)?;
+    let process = cpu.local.caller(slot)?;
     let message = Raw { words, span, handle }.message(process)?;
     match kind {
-        OPERATION_SEND => send_message(core, slot, target, message),
-        OPERATION_NOTIFY => notify(core, slot, target, words[0]),
-        OPERATION_REPLY => reply_with(core, slot, target, message),
+        OPERATION_SEND => send_message(cpu, slot, target, message),
+        OPERATION_NOTIFY => notify(cpu, slot, target, words[0]),
+        OPERATION_REPLY => reply_with(cpu, slot, target, message),
         _ => Err(Error::Invalid),
     }
 }
 
-/// Makes an endpoint that the m-kernel has bound to a process of this core the process's own; gives
+/// Makes an endpoint that the m-kernel has bound to a process of this CPU the process's own; gives
 /// the number of the handle.
-pub fn take_endpoint(core: &mut Core, slot: u8, endpoint: u8) -> i64 {
-    let Some(process) = core.local.process(slot) else { return Error::NoProcess.to_return() };
+pub fn take_endpoint(cpu: &mut Cpu, slot: u8, endpoint: u8) -> i64 {
+    let Some(process) = cpu.local.process(slot) else { return Error::NoProcess.to_return() };
     process.endpoint = Some(endpoint);
     process.owns_endpoint = true;
-    core.station.bind(slot, endpoint);
+    cpu.station.bind(slot, endpoint);
     let handle = Handle { endpoint, began: endpoints::began(endpoint), generation: 0, badge: 0 };
     process.handles.add(handle).expect("it had room when it asked") as i64
 }
 
-/// Raises notification bits of the kernel's at the endpoint of a process of this core.
-pub fn notify_own(core: &mut Core, slot: u8, bits: u64) {
-    let endpoint = core.local.process(slot).and_then(|process| process.endpoint);
+/// Raises notification bits of the kernel's at the endpoint of a process of this CPU.
+pub fn notify_own(cpu: &mut Cpu, slot: u8, bits: u64) {
+    let endpoint = cpu.local.process(slot).and_then(|process| process.endpoint);
     if let Some(endpoint) = endpoint {
         endpoints::bits(endpoint).raise(bits);
-        core.station.notify(endpoint, &mut core.local);
+        cpu.station.notify(endpoint, &mut cpu.local);
     }
 }
 
@@ -280,7 +276,7 @@ fn deliver_message(local: &mut Locals, slot: u8, message: &Message, with: With) 
     process.context.set_message(message.words, span.0, handle.unwrap_or(0));
 }
 
-/// Sends a packet to another core, which takes it.
+/// Sends a packet to another CPU, which takes it.
 #[inline(always)]
 pub(crate) fn post(from: usize, to: u8, packet: &Packet) {
     let words = packet.encode();
@@ -291,13 +287,13 @@ pub(crate) fn post(from: usize, to: u8, packet: &Packet) {
 
 /// By its words: that the packet itself is needed here would cost each one that is not lost.
 #[cold]
-fn lost(core: u8, words: &[u64; PACKET_WORDS]) {
+fn lost(cpu: u8, words: &[u64; PACKET_WORDS]) {
     let Some(packet) = Packet::decode(words) else { return };
     if let Packet::Poke { endpoint } = packet {
         endpoints::bits(endpoint).end_poke();
     }
-    let cpu = shared::linux_cpu(usize::from(core));
-    log::error!("CPU {cpu} takes no messages: {packet:?} is lost");
+    let linux_cpu = shared::linux_cpu(usize::from(cpu));
+    log::error!("CPU {linux_cpu} takes no messages: {packet:?} is lost");
 }
 
 impl Outside for Locals {
@@ -309,13 +305,13 @@ impl Outside for Locals {
         endpoints::began(endpoint)
     }
 
-    fn post(&mut self, core: u8, packet: Packet) {
+    fn post(&mut self, cpu: u8, packet: Packet) {
         if let Packet::Poke { endpoint } = packet
             && !endpoints::bits(endpoint).begin_poke()
         {
             return;
         }
-        post(self.index(), core, &packet);
+        post(self.index(), cpu, &packet);
     }
 
     fn ended(&mut self, client: u8, ending: Ending) {

@@ -1,21 +1,20 @@
-//! What every core runs, and all that a p-kernel is (paper 2.1.1): traps, IPC, scheduling, and the
-//! way to Linux. No memory manager: what a core lacks it asks of the m-kernel.
+//! What every CPU runs, and all that a p-kernel is (paper 2.1.1): traps, IPC, scheduling, and the
+//! way to Linux. No memory manager: what a CPU lacks it asks of the m-kernel.
 //!
 //! This crate cannot name the m-kernel's, which runs the same code with a [`Role`] that can do
 //! more.
 //!
 //! - `arch`: the one place with assembler, page tables, APIC, traps.
-//! - `core_loop`, `locals`, `process`: one core and its processes.
-//! - `idle`: a core that no process wants.
+//! - `run`, `locals`, `process`: one CPU and its processes.
+//! - `idle`: a CPU that no process wants.
 //! - `fuse`: processes that fail on purpose.
 //! - `ipc`, `endpoints`, `handles`, `ica`: messages between processes, and the pages they hand over;
 //!   `direct`: the short way of most of them.
-//! - `mailbox`: messages between cores.
+//! - `mailbox`: messages between CPUs.
 //! - `linux`: the Linux side of a process.
 #![no_std]
 
 pub mod arch;
-mod core_loop;
 pub mod devices;
 mod direct;
 pub mod end;
@@ -32,17 +31,18 @@ pub mod mailbox;
 pub mod moving;
 mod panic;
 pub mod process;
+mod run;
 pub mod shared;
 pub mod station;
 pub mod syscalls;
 pub mod user_memory;
 
-pub use core_loop::{Core, Role};
 pub use locals::Locals;
+pub use run::{Cpu, Role};
 
 use ::core::sync::atomic::Ordering;
 
-use ant_abi::core_block::{CORE_READY, CORE_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
+use ant_abi::cpu_block::{CPU_READY, CPU_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
 use arch::apic::{self, Timer};
@@ -51,12 +51,12 @@ use mailbox::Message;
 use panic::halt_if_panicked;
 use process::Owned;
 
-/// Tells Linux that this core runs; from here on the trampoline's page is not needed.
-pub fn announce(core: usize) {
-    let control = shared::control(core);
-    let role = if core == 0 { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
+/// Tells Linux that this CPU runs; from here on the trampoline's page is not needed.
+pub fn announce(cpu: usize) {
+    let control = shared::control(cpu);
+    let role = if cpu == 0 { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
     control.role().store(role, Ordering::Relaxed);
-    control.state().store(CORE_STARTING, Ordering::Release);
+    control.state().store(CPU_STARTING, Ordering::Release);
 }
 
 /// Loads segments and vectors: from here on, a fault is a panic and not the end of the machine.
@@ -65,18 +65,18 @@ pub fn init_traps() {
     trap::init();
 }
 
-/// Switches the core's APIC on and measures its timer.
+/// Switches the CPU's APIC on and measures its timer.
 pub fn init_apic() -> Timer {
     apic::init();
-    assert!(apic::id_matches(), "this is not the core that Linux says it is");
+    assert!(apic::id_matches(), "this is not the CPU that Linux says it is");
     Timer::calibrate()
 }
 
-/// Tells Linux that this core takes processes and doorbells, and works from now on.
-pub fn work(mut core: Core, mut role: impl Role) -> ! {
-    shared::control(core.index()).state().store(CORE_READY, Ordering::SeqCst);
+/// Tells Linux that this CPU takes processes and doorbells, and works from now on.
+pub fn work(mut cpu: Cpu, mut role: impl Role) -> ! {
+    shared::control(cpu.index()).state().store(CPU_READY, Ordering::SeqCst);
     halt_if_panicked();
-    core.run(&mut role)
+    cpu.run(&mut role)
 }
 
 /// A p-kernel, from its first Rust code on.
@@ -84,10 +84,10 @@ pub fn start(index: usize) -> ! {
     init_traps();
     announce(index);
     let timer = init_apic();
-    work(Core::new(index, timer, station::of(index)), PKernel { index })
+    work(Cpu::new(index, timer, station::of(index)), PKernel { index })
 }
 
-/// The role of every core but the first: it hands on what it has no means for.
+/// The role of every CPU but the first: it hands on what it has no means for.
 struct PKernel {
     index: usize,
 }
@@ -101,21 +101,21 @@ impl PKernel {
 }
 
 impl Role for PKernel {
-    fn look(&mut self, _core: &mut Core) {}
+    fn look(&mut self, _cpu: &mut Cpu) {}
 
-    fn message(&mut self, _core: &mut Core, from: usize, _message: Message) {
+    fn message(&mut self, _cpu: &mut Cpu, from: usize, _message: Message) {
         log::error!("CPU {} has sent what only the m-kernel takes", shared::linux_cpu(from));
     }
 
-    fn syscall(&mut self, core: &mut Core, slot: u8, number: u64, args: [u64; 3]) {
-        syscalls::ask(core, slot, number, args);
+    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
+        syscalls::ask(cpu, slot, number, args);
     }
 
-    fn released_elsewhere(&mut self, _core: &mut Core, lca: StoreEntry) {
+    fn released_elsewhere(&mut self, _cpu: &mut Cpu, lca: StoreEntry) {
         log::warning!("a release for nobody here: {:#x}", lca.0);
     }
 
-    fn loading_returned(&mut self, _core: &mut Core, slot: u8) {
+    fn loading_returned(&mut self, _cpu: &mut Cpu, slot: u8) {
         panic!("process slot {slot} is being loaded on a p-kernel");
     }
 
@@ -123,7 +123,7 @@ impl Role for PKernel {
         self.tell(Message::Freed { slot, pid, span });
     }
 
-    fn reap(&mut self, _core: &mut Core, process: Owned) {
+    fn reap(&mut self, _cpu: &mut Cpu, process: Owned) {
         self.tell(Message::Reap(process));
     }
 }

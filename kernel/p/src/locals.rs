@@ -1,22 +1,22 @@
-//! The processes of one core: which there are, who runs, who waits until when. Only that core has
+//! The processes of one CPU: which there are, who runs, who waits until when. Only that CPU has
 //! them.
 
 use core::sync::atomic::Ordering;
 
 use ant_abi::syscall::{STATE_READY, STATE_RUNNING};
 use ant_abi::{Error, MAX_PROCESSES, store};
-use ant_core::deadlines::Deadlines;
-use ant_core::sched::RunQueue;
+use ant_logic::deadlines::Deadlines;
+use ant_logic::sched::RunQueue;
 use arrayvec::ArrayVec;
 
 use crate::arch::apic::Timer;
-use crate::arch::percore::OwnArea;
+use crate::arch::percpu::OwnArea;
 use crate::arch::{clock, paging};
 use crate::mailbox;
 use crate::process::{Owned, Waiting};
 use crate::shared::{self, Control};
 
-/// Time slice when more than one process of a priority wants the core, in microseconds.
+/// Time slice when more than one process of a priority wants the CPU, in microseconds.
 const SLICE_US: u64 = 10_000;
 /// Time until who is over is handed to the m-kernel again, in microseconds.
 const RETRY_US: u64 = 1_000;
@@ -26,12 +26,12 @@ const NOBODY: u8 = u8::MAX;
 
 const _: () = assert!(MAX_PROCESSES <= NOBODY as usize);
 
-/// The processes of one core.
+/// The processes of one CPU.
 pub struct Locals {
     index: usize,
     pub(crate) control: Control,
     area: OwnArea,
-    /// The processes that are this core's, by slot.
+    /// The processes that are this CPU's, by slot.
     mine: [Option<Owned>; MAX_PROCESSES],
     /// Slots of `mine` that are filled, in no order.
     filled: ArrayVec<u8, MAX_PROCESSES>,
@@ -40,25 +40,25 @@ pub struct Locals {
     timer: Timer,
     /// What the timer was last asked for.
     deadline: Option<u64>,
-    /// Until then the core takes no messages, and nobody rings it for them.
+    /// Until then the CPU takes no messages, and nobody rings it for them.
     relief: Option<u64>,
     /// Whose page tables are loaded; [`NOBODY`] for the kernel's.
     loaded: u8,
     /// Processes that are over; nobody but the memory manager has to do with them any more.
     pub(crate) over: ArrayVec<u8, MAX_PROCESSES>,
-    /// Processes that are to go to another core as soon as they can.
+    /// Processes that are to go to another CPU as soon as they can.
     pub(crate) movers: ArrayVec<u8, MAX_PROCESSES>,
 }
 
 impl Locals {
-    /// A core without processes, whose kernel runs.
+    /// A CPU without processes, whose kernel runs.
     pub fn new(index: usize, timer: Timer) -> Self {
         let control = shared::control(index);
         control.passages().store(1, Ordering::Relaxed);
         Self {
             index,
             control,
-            area: OwnArea::of_this_core(),
+            area: OwnArea::of_this_cpu(),
             mine: [const { None }; MAX_PROCESSES],
             filled: ArrayVec::new(),
             queue: RunQueue::new(clock::cycles(SLICE_US)),
@@ -72,25 +72,25 @@ impl Locals {
         }
     }
 
-    /// Index of the core within the partition.
+    /// Index of the CPU within the partition.
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// A process of this core.
+    /// A process of this CPU.
     #[inline]
     pub fn process(&mut self, slot: u8) -> Option<&mut Owned> {
         self.mine.get_mut(usize::from(slot))?.as_mut()
     }
 
-    /// A process of this core whose waiting has no limit of time, and who runs.
+    /// A process of this CPU whose waiting has no limit of time, and who runs.
     #[inline]
     pub(crate) fn one_untimed(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
         let process = self.mine.get_mut(usize::from(slot))?.as_mut()?;
         (!self.deadlines.has(slot)).then_some((process, &mut self.queue))
     }
 
-    /// Two processes of this core, the second's waiting without limit of time, and who runs.
+    /// Two processes of this CPU, the second's waiting without limit of time, and who runs.
     #[inline]
     pub(crate) fn two_untimed(&mut self, a: u8, b: u8) -> Option<([&mut Owned; 2], &mut RunQueue)> {
         let pair = self.mine.get_disjoint_mut([usize::from(a), usize::from(b)]).ok()?;
@@ -99,18 +99,18 @@ impl Locals {
         (!self.deadlines.has(b)).then_some((pair, &mut self.queue))
     }
 
-    /// A process of this core that makes a system call.
+    /// A process of this CPU that makes a system call.
     pub fn caller(&mut self, slot: u8) -> Result<&mut Owned, Error> {
         self.process(slot).ok_or(Error::NoProcess)
     }
 
-    /// The process of this core that a return entry is for.
+    /// The process of this CPU that a return entry is for.
     pub fn find_lca(&self, entry: store::StoreEntry) -> Option<u8> {
         let call = Some(entry.with_kind(store::KIND_CALL));
         self.find(|process| process.lca_entry() == call)
     }
 
-    /// The process of this core with this id.
+    /// The process of this CPU with this id.
     pub fn find_pid(&self, pid: u32) -> Option<u8> {
         self.find(|process| process.pid == pid)
     }
@@ -120,7 +120,7 @@ impl Locals {
         { slots }.find(|&slot| self.mine[usize::from(slot)].as_ref().is_some_and(&is_it))
     }
 
-    /// Makes a process this core's.
+    /// Makes a process this CPU's.
     pub(crate) fn insert(&mut self, process: Owned) {
         let slot = process.slot();
         if process.waiting != Waiting::Start {
@@ -148,10 +148,10 @@ impl Locals {
         self.filled.retain(|filled| *filled != slot);
         self.movers.retain(|mover| *mover != slot);
         self.publish_count();
-        process.expect("only a process of this core is given up")
+        process.expect("only a process of this CPU is given up")
     }
 
-    /// A process wants to another core.
+    /// A process wants to another CPU.
     pub(crate) fn note_mover(&mut self, slot: u8) {
         if !self.movers.contains(&slot) {
             self.movers.push(slot);
@@ -212,7 +212,7 @@ impl Locals {
         }
     }
 
-    /// Whether the page tables of a process are loaded on this core.
+    /// Whether the page tables of a process are loaded on this CPU.
     pub fn is_loaded(&self, slot: u8) -> bool {
         self.loaded == slot
     }
@@ -234,19 +234,19 @@ impl Locals {
         process.context.vector
     }
 
-    /// Tells Linux that none of the processes has the core.
+    /// Tells Linux that none of the processes has the CPU.
     #[inline]
     pub(crate) fn runs_no_process(&self) {
         self.control.running_pid().store(0, Ordering::Relaxed);
     }
 
-    /// Leaves the core to processes for so many cycles, whatever messages come.
+    /// Leaves the CPU to processes for so many cycles, whatever messages come.
     pub(crate) fn begin_relief(&mut self, cycles: u64) {
         self.relief = Some(clock::now().saturating_add(cycles));
         mailbox::start_polling(self.index);
     }
 
-    /// Whether the core takes messages, or does again. The caller looks into the rings then.
+    /// Whether the CPU takes messages, or does again. The caller looks into the rings then.
     pub(crate) fn relief_is_over(&mut self) -> bool {
         if self.relief.is_some_and(|until| clock::now() < until) {
             return false;
@@ -255,7 +255,7 @@ impl Locals {
         true
     }
 
-    /// The core takes messages again. The caller looks into the rings.
+    /// The CPU takes messages again. The caller looks into the rings.
     #[inline]
     pub(crate) fn end_relief(&mut self) {
         if self.relief.is_some() {
@@ -269,7 +269,7 @@ impl Locals {
         mailbox::stop_polling(self.index);
     }
 
-    /// Asks for a timer interrupt only when somebody waits for the core or for a time (tickless
+    /// Asks for a timer interrupt only when somebody waits for the CPU or for a time (tickless
     /// otherwise), or who is over for room in the ring to the m-kernel, which does not say when there
     /// is some, or messages wait.
     pub(crate) fn set_timer(&mut self) {

@@ -1,37 +1,37 @@
-//! The kernel log: formatted text into the core's ring in the shared area.
+//! The kernel log: formatted text into the CPU's ring in the shared area.
 
 use core::cell::UnsafeCell;
 use core::fmt::{self, Write};
 
 pub use ant_abi::log::{LEVEL_ERROR, LEVEL_INFO, LEVEL_WARN};
 
-use ant_abi::MAX_CORES;
-use ant_core::log_ring::LogWriter;
+use ant_abi::MAX_CPUS;
+use ant_logic::log_ring::LogWriter;
 use arrayvec::ArrayString;
 
-use crate::arch::{clock, percore};
+use crate::arch::{clock, percpu};
 use crate::shared;
 
 /// Longest message; what is longer is cut.
 const MESSAGE_MAX: usize = 400;
 
-/// One writer per core, used only by that core.
-struct Writers([UnsafeCell<LogWriter>; MAX_CORES]);
+/// One writer per CPU, used only by that CPU.
+struct Writers([UnsafeCell<LogWriter>; MAX_CPUS]);
 
-// SAFETY: element `n` is only touched by core `n` (see `write`).
+// SAFETY: element `n` is only touched by CPU `n` (see `write`).
 unsafe impl Sync for Writers {}
 
-static WRITERS: Writers = Writers([const { UnsafeCell::new(LogWriter::new()) }; MAX_CORES]);
+static WRITERS: Writers = Writers([const { UnsafeCell::new(LogWriter::new()) }; MAX_CPUS]);
 
 /// Writes one message at a level of `ant_abi::log`.
 pub fn write(level: u8, args: fmt::Arguments<'_>) {
     let text = cut::<MESSAGE_MAX>(args);
-    let core = percore::index();
-    // SAFETY: only this core uses its writer, and the kernel runs with interrupts off: the only
+    let cpu = percpu::index();
+    // SAFETY: only this CPU uses its writer, and the kernel runs with interrupts off: the only
     // way to get here while a write is under way is a panic inside it, whose message may garble
     // the record that was being written, and nothing else.
-    let writer = unsafe { &mut *WRITERS.0[core].get() };
-    writer.write(shared::log(core), clock::now(), level, text.as_bytes());
+    let writer = unsafe { &mut *WRITERS.0[cpu].get() };
+    writer.write(shared::log(cpu), clock::now(), level, text.as_bytes());
 }
 
 /// The text that `args` make, cut to what fits.

@@ -1,23 +1,23 @@
-//! Messages between cores: a ring for each pair of cores in each direction, and the doorbell. With
+//! Messages between CPUs: a ring for each pair of CPUs in each direction, and the doorbell. With
 //! a message that hands a process over goes the ownership of it.
 //!
-//! A core that hangs takes nothing out. What can be refused is refused early then
+//! A CPU that hangs takes nothing out. What can be refused is refused early then
 //! ([`has_room`]), so that the rest always finds room.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::MAX_CORES;
+use ant_abi::MAX_CPUS;
 use ant_abi::ipc::{DeviceGrant, Span};
-use ant_core::attention::Attention;
-use ant_core::ipc::Packet;
-use ant_core::packets::{Full, PACKET_WORDS, PacketRing};
+use ant_logic::attention::Attention;
+use ant_logic::ipc::Packet;
+use ant_logic::packets::{Full, PACKET_WORDS, PacketRing};
 
 use crate::arch::apic;
 use crate::fuse::Fuse;
 use crate::process::Owned;
 use crate::shared;
 
-/// What one core tells another.
+/// What one CPU tells another.
 pub enum Message {
     /// IPC between their processes.
     Ipc(Packet),
@@ -61,12 +61,12 @@ pub enum Message {
         /// Its priority from now on.
         priority: u8,
     },
-    /// Give the process with this id to another core. From the m-kernel.
+    /// Give the process with this id to another CPU. From the m-kernel.
     Move {
         /// Process id.
         pid: u32,
-        /// Index of the core.
-        core: u8,
+        /// Index of the CPU.
+        cpu: u8,
     },
     /// The process with this id gets a device. From the m-kernel; device memory is mapped by then.
     Grant {
@@ -124,7 +124,7 @@ const PROXY_DIED: u64 = 29;
 const FUSE: u64 = 30;
 
 impl Message {
-    /// The id of the process that it is about, if it is for the core that has that process.
+    /// The id of the process that it is about, if it is for the CPU that has that process.
     pub fn about(&self) -> Option<u32> {
         match *self {
             Message::Kill { pid, .. }
@@ -151,7 +151,7 @@ impl Message {
             Message::Priority { pid, priority } => {
                 [PRIORITY, u64::from(pid), u64::from(priority), 0, 0]
             }
-            Message::Move { pid, core } => [MOVE, u64::from(pid), u64::from(core), 0, 0],
+            Message::Move { pid, cpu } => [MOVE, u64::from(pid), u64::from(cpu), 0, 0],
             Message::Grant { pid, ref grant } => {
                 [GRANT, u64::from(pid), u64::from(grant.kind), grant.start, grant.len]
             }
@@ -185,7 +185,7 @@ impl Message {
             FUSE => Message::Fuse { pid: a as u32, fuse: Fuse::decode(b) },
             REBOUND => Message::Rebound { endpoint: a as u8 },
             PRIORITY => Message::Priority { pid: a as u32, priority: b as u8 },
-            MOVE => Message::Move { pid: a as u32, core: b as u8 },
+            MOVE => Message::Move { pid: a as u32, cpu: b as u8 },
             GRANT => {
                 let grant = DeviceGrant { kind: b as u32, reserved: 0, start: c, len: d };
                 Message::Grant { pid: a as u32, grant }
@@ -201,41 +201,41 @@ impl Message {
     }
 }
 
-/// Where the rings to each core are: [`bytes`] of memory. Written by the m-kernel before another
-/// core starts.
-static RINGS: [AtomicU64; MAX_CORES] = [const { AtomicU64::new(0) }; MAX_CORES];
-/// Which cores look into their rings by themselves.
-static ATTENTION: [Attention; MAX_CORES] = [const { Attention::new() }; MAX_CORES];
+/// Where the rings to each CPU are: [`bytes`] of memory. Written by the m-kernel before another
+/// CPU starts.
+static RINGS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+/// Which CPUs look into their rings by themselves.
+static ATTENTION: [Attention; MAX_CPUS] = [const { Attention::new() }; MAX_CPUS];
 /// Messages that may wait in a ring before what can be refused is refused.
 const REFUSABLE: usize = 64;
 
-/// Memory that the rings to one core take.
+/// Memory that the rings to one CPU take.
 pub fn bytes() -> usize {
-    shared::core_count() * size_of::<PacketRing>()
+    shared::cpu_count() * size_of::<PacketRing>()
 }
 
-/// Gives the rings to a core their memory.
+/// Gives the rings to a CPU their memory.
 ///
 /// # Safety
-/// [`bytes`] zeroed bytes, aligned to a page, mapped on every core and nobody else's for ever.
+/// [`bytes`] zeroed bytes, aligned to a page, mapped on every CPU and nobody else's for ever.
 pub unsafe fn place(to: usize, memory: *mut u8) {
     RINGS[to].store(memory as u64, Ordering::Release);
 }
 
-/// The rings to one core, by the core that sends.
+/// The rings to one CPU, by the CPU that sends.
 pub type Incoming = &'static [PacketRing];
 
-/// The rings to core `to`.
+/// The rings to CPU `to`.
 #[inline]
 pub fn incoming(to: usize) -> Incoming {
     let rings = RINGS[to].load(Ordering::Acquire) as *const PacketRing;
     assert!(!rings.is_null());
     // SAFETY: `place` was given memory for all senders; zeroed bytes are an empty ring, and all of it
     // is atomic.
-    unsafe { core::slice::from_raw_parts(rings, shared::core_count()) }
+    unsafe { core::slice::from_raw_parts(rings, shared::cpu_count()) }
 }
 
-/// Sends from core `from`, which is the caller's, to core `to`. `Err`: the core has not taken
+/// Sends from CPU `from`, which is the caller's, to CPU `to`. `Err`: the CPU has not taken
 /// messages for long.
 pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
     put(from, to, &message.encode()).map_err(|Full| message)
@@ -246,17 +246,17 @@ pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
 pub(crate) fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
     incoming(to)[from].push(words)?;
     if ATTENTION[to].needs_doorbell() {
-        apic::ring_core(to);
+        apic::ring_cpu(to);
     }
     Ok(())
 }
 
-/// Whether core `to` takes messages, so that one more that can be refused may be sent.
+/// Whether CPU `to` takes messages, so that one more that can be refused may be sent.
 pub fn has_room(from: usize, to: usize) -> bool {
     from == to || incoming(to)[from].has_room(REFUSABLE)
 }
 
-/// The next message in a ring to this core.
+/// The next message in a ring to this CPU.
 pub fn receive(ring: &PacketRing) -> Option<Message> {
     let words = ring.pop()?;
     // SAFETY: `send` encoded it, and a ring gives each entry once.
@@ -277,18 +277,18 @@ pub fn receive_unless<T>(
     }
 }
 
-/// A core from which something waits for this one.
+/// A CPU from which something waits for this one.
 #[inline]
 pub fn waiting(incoming: Incoming) -> Option<usize> {
     incoming.iter().position(|ring| !ring.is_empty())
 }
 
-/// This core looks into its rings all the time from now on.
-pub fn start_polling(core: usize) {
-    ATTENTION[core].start_polling();
+/// This CPU looks into its rings all the time from now on.
+pub fn start_polling(cpu: usize) {
+    ATTENTION[cpu].start_polling();
 }
 
-/// This core must be rung from now on. What came before is in its rings.
-pub fn stop_polling(core: usize) {
-    ATTENTION[core].stop_polling();
+/// This CPU must be rung from now on. What came before is in its rings.
+pub fn stop_polling(cpu: usize) {
+    ATTENTION[cpu].stop_polling();
 }

@@ -1,83 +1,83 @@
-//! Moving a process to another core.
+//! Moving a process to another CPU.
 
 use ant_abi::ipc::FOREVER;
 
 use crate::arch::clock;
 use crate::mailbox::{self, Message};
 use crate::process::{self, LcaState, Waiting};
-use crate::{Core, endpoints, log, shared};
+use crate::{Cpu, endpoints, log, shared};
 
-/// Moves the process with an id, if it is this core's, to core `to`: now, or as soon as it can go.
+/// Moves the process with an id, if it is this CPU's, to CPU `to`: now, or as soon as it can go.
 ///
 /// A process with a call under way, in Linux or at a server, or with requests of others, stays until
 /// then: their answers would not find it.
-pub fn give(core: &mut Core, pid: u32, to: u8) {
-    let Some(slot) = core.local.find_pid(pid) else { return };
-    let here = core.index();
-    let Some(process) = core.local.process(slot) else { return };
+pub fn give(cpu: &mut Cpu, pid: u32, to: u8) {
+    let Some(slot) = cpu.local.find_pid(pid) else { return };
+    let here = cpu.index();
+    let Some(process) = cpu.local.process(slot) else { return };
     process.goes_to = Some(to).filter(|&to| usize::from(to) != here);
     if process.goes_to.is_some() {
-        core.local.note_mover(slot);
-        go(core);
+        cpu.local.note_mover(slot);
+        go(cpu);
     }
 }
 
 /// Lets those go who want to, and can.
-pub fn go(core: &mut Core) {
-    for slot in core.local.movers.clone() {
-        let to = core.local.process(slot).and_then(|process| process.goes_to);
-        if to.is_some() && !can_go(core, slot) {
+pub fn go(cpu: &mut Cpu) {
+    for slot in cpu.local.movers.clone() {
+        let to = cpu.local.process(slot).and_then(|process| process.goes_to);
+        if to.is_some() && !can_go(cpu, slot) {
             continue;
         }
-        core.local.movers.retain(|mover| *mover != slot);
+        cpu.local.movers.retain(|mover| *mover != slot);
         let Some(to) = to.map(usize::from) else { continue };
-        let Some(process) = core.local.process(slot) else { continue };
+        let Some(process) = cpu.local.process(slot) else { continue };
         process.goes_to = None;
         let pid = process.pid;
-        hand_over(core, slot, to);
-        if core.local.process(slot).is_none() {
+        hand_over(cpu, slot, to);
+        if cpu.local.process(slot).is_none() {
             log::info!("process {pid} goes to CPU {}", shared::linux_cpu(to));
         }
     }
 }
 
 /// Whether a process can go now.
-fn can_go(core: &mut Core, slot: u8) -> bool {
-    let quiet = core.station.is_quiet(slot);
-    core.local.process(slot).is_some_and(|process| {
+fn can_go(cpu: &mut Cpu, slot: u8) -> bool {
+    let quiet = cpu.station.is_quiet(slot);
+    cpu.local.process(slot).is_some_and(|process| {
         let here = matches!(process.waiting, Waiting::No | Waiting::Receive);
         quiet && here && process.lca_state == LcaState::Idle && process.ending.is_none()
     })
 }
 
-/// Gives a process that can go to core `to`, if that takes messages.
-pub fn hand_over(core: &mut Core, slot: u8, to: usize) {
-    let index = core.index();
+/// Gives a process that can go to CPU `to`, if that takes messages.
+pub fn hand_over(cpu: &mut Cpu, slot: u8, to: usize) {
+    let index = cpu.index();
     if to == index {
         return;
     }
     if !mailbox::has_room(index, to) {
         // Before anybody is told that it is there.
-        let (pid, cpu) = (process::pid_in(slot), shared::linux_cpu(to));
-        return log::warning!("process {pid} stays: CPU {cpu} does not take messages");
+        let (pid, linux_cpu) = (process::pid_in(slot), shared::linux_cpu(to));
+        return log::warning!("process {pid} stays: CPU {linux_cpu} does not take messages");
     }
-    let deadline = core.local.deadlines.clear(slot);
-    if core.station.stop_receiving(slot)
-        && let Some(process) = core.local.process(slot)
+    let deadline = cpu.local.deadlines.clear(slot);
+    if cpu.station.stop_receiving(slot)
+        && let Some(process) = cpu.local.process(slot)
     {
         // It asks again when it is there.
         process.context.repeat_receive(deadline.map_or(FOREVER, clock::us_until));
         process.waiting = Waiting::No;
     }
-    let mut process = core.local.remove(slot);
+    let mut process = cpu.local.remove(slot);
     process.set_home(to);
     // Another may have taken its endpoint.
-    process.endpoint = core.station.endpoint(slot);
+    process.endpoint = cpu.station.endpoint(slot);
     if let Some(endpoint) = process.endpoint {
         // Whoever calls from now on calls there; the process comes before what waits here.
         endpoints::moved(endpoint, index as u8, to as u8, slot);
     }
     let sent = mailbox::send(index, to, Message::Adopt(process));
     assert!(sent.is_ok(), "the ring had room");
-    core.station.move_away(slot, &mut core.local);
+    cpu.station.move_away(slot, &mut cpu.local);
 }

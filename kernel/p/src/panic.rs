@@ -1,48 +1,48 @@
 //! What happens when the kernel meets a state it cannot go on from.
 //!
-//! The message reaches `antctl log`, the other cores of the partition halt, Linux is told by the
+//! The message reaches `antctl log`, the other CPUs of the partition halt, Linux is told by the
 //! doorbell; nothing outside the partition is touched.
 
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use ant_abi::core_block::{CORE_HALTED, CORE_PANICKED, CORE_READY};
+use ant_abi::cpu_block::{CPU_HALTED, CPU_PANICKED, CPU_READY};
 
-use crate::arch::{apic, cpu, percore};
+use crate::arch::{apic, cpu, percpu};
 use crate::{log, shared};
 
-/// Set by the first core that panics; read by the NMI handler of the others.
+/// Set by the first CPU that panics; read by the NMI handler of the others.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    let core = percore::index();
+    let cpu = percpu::index();
     if PANICKED.swap(true, Ordering::SeqCst) {
-        // A second core, or a panic inside the panic: no more words.
-        halt(core, CORE_PANICKED);
+        // A second CPU, or a panic inside the panic: no more words.
+        halt(cpu, CPU_PANICKED);
     }
-    log::error!("panic on CPU {}: {info}", shared::linux_cpu(core));
-    shared::control(core).state().store(CORE_PANICKED, Ordering::SeqCst);
+    log::error!("panic on CPU {}: {info}", shared::linux_cpu(cpu));
+    shared::control(cpu).state().store(CPU_PANICKED, Ordering::SeqCst);
     if apic::is_reachable() {
-        // Only to cores that can take an NMI; a core that is not ready yet looks for itself.
-        (0..shared::core_count()).filter(|&other| is_ready(other)).for_each(apic::send_nmi);
-        apic::ring_linux(core);
+        // Only to CPUs that can take an NMI; a CPU that is not ready yet looks for itself.
+        (0..shared::cpu_count()).filter(|&other| is_ready(other)).for_each(apic::send_nmi);
+        apic::ring_linux(cpu);
     }
     cpu::halt_for_ever()
 }
 
-fn is_ready(core: usize) -> bool {
-    shared::control(core).state().load(Ordering::SeqCst) == CORE_READY
+fn is_ready(cpu: usize) -> bool {
+    shared::control(cpu).state().load(Ordering::SeqCst) == CPU_READY
 }
 
-/// Stops this core if another one panicked. Called on NMI, and once the core is ready.
+/// Stops this CPU if another one panicked. Called on NMI, and once the CPU is ready.
 pub fn halt_if_panicked() {
     if PANICKED.load(Ordering::SeqCst) {
-        halt(percore::index(), CORE_HALTED);
+        halt(percpu::index(), CPU_HALTED);
     }
 }
 
-fn halt(core: usize, state: u32) -> ! {
-    shared::control(core).state().store(state, Ordering::Release);
+fn halt(cpu: usize, state: u32) -> ! {
+    shared::control(cpu).state().store(state, Ordering::Release);
     cpu::halt_for_ever()
 }

@@ -1,7 +1,7 @@
 //! The process table.
 //!
-//! A process belongs to one core at a time; only that core touches it. Owning is a value,
-//! [`Owned`], which is moved from core to core by message. What `ps` shows is beside it, as atomics
+//! A process belongs to one CPU at a time; only that CPU touches it. Owning is a value,
+//! [`Owned`], which is moved from CPU to CPU by message. What `ps` shows is beside it, as atomics
 //! that the owner writes and anyone reads.
 
 use core::cell::UnsafeCell;
@@ -100,11 +100,11 @@ pub struct Process {
     pub waiting: Waiting,
     /// Set once it is to end. Linux is told when its LCA is not with Linux.
     pub ending: Option<Ending>,
-    /// No other core's IPC knows it any more, after its end.
+    /// No other CPU's IPC knows it any more, after its end.
     pub ipc_over: bool,
     /// Linux has let go of its LCA, after its end.
     pub linux_over: bool,
-    /// Core that it shall go to as soon as it can.
+    /// CPU that it shall go to as soon as it can.
     pub goes_to: Option<u8>,
     /// Its own priority.
     pub base: u8,
@@ -154,8 +154,8 @@ pub struct Asked {
 pub struct Public {
     /// 0: the slot is free.
     pub pid: AtomicU32,
-    /// Index of the core it runs on.
-    pub core: AtomicU32,
+    /// Index of the CPU it runs on.
+    pub cpu: AtomicU32,
     /// One of `ant_abi::syscall::STATE_*`.
     pub state: AtomicU32,
     /// Pages it has, tables and what others have lent it included.
@@ -175,7 +175,7 @@ impl Public {
     const fn new() -> Self {
         Self {
             pid: AtomicU32::new(0),
-            core: AtomicU32::new(0),
+            cpu: AtomicU32::new(0),
             state: AtomicU32::new(0),
             pages: AtomicU32::new(0),
             calls: AtomicU64::new(0),
@@ -215,7 +215,7 @@ impl Public {
         }
         Some(ProcessInfo {
             pid,
-            core: self.core.load(Ordering::Relaxed),
+            cpu: self.cpu.load(Ordering::Relaxed),
             state: self.state.load(Ordering::Relaxed),
             pages: self.pages.load(Ordering::Relaxed),
             priority: self.priority.load(Ordering::Relaxed),
@@ -250,7 +250,7 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// Puts a process into a free slot; `home` is the core that it is to run on. The m-kernel only: it
+    /// Puts a process into a free slot; `home` is the CPU that it is to run on. The m-kernel only: it
     /// alone fills and frees slots.
     pub fn create(slot: u8, process: Process, kind: u32, home: usize) -> Self {
         let entry = &TABLE[usize::from(slot)];
@@ -261,7 +261,7 @@ impl Owned {
         // SAFETY: a free slot has no `Owned`, and this makes the slot taken.
         unsafe { *entry.process.get() = Some(process) };
         let public = &entry.public;
-        public.core.store(home as u32, Ordering::Relaxed);
+        public.cpu.store(home as u32, Ordering::Relaxed);
         public.calls.store(0, Ordering::Relaxed);
         public.lca.store(lca, Ordering::Relaxed);
         public.priority.store(priority, Ordering::Relaxed);
@@ -297,14 +297,14 @@ impl Owned {
         &self.entry.public
     }
 
-    /// Index of the core that it runs on, or is to.
+    /// Index of the CPU that it runs on, or is to.
     pub fn home(&self) -> usize {
-        self.public().core.load(Ordering::Relaxed) as usize
+        self.public().cpu.load(Ordering::Relaxed) as usize
     }
 
-    /// Says which core it is to run on. What is sent after it finds it there from now on.
+    /// Says which CPU it is to run on. What is sent after it finds it there from now on.
     pub fn set_home(&self, home: usize) {
-        self.public().core.store(home as u32, Ordering::Relaxed);
+        self.public().cpu.store(home as u32, Ordering::Relaxed);
     }
 
     /// What the address stores carry for its LCA, if it has one.
@@ -344,11 +344,11 @@ impl DerefMut for Owned {
     }
 }
 
-/// How many processes run, or will run, on a core.
-pub fn count_on(core: usize) -> usize {
+/// How many processes run, or will run, on a CPU.
+pub fn count_on(cpu: usize) -> usize {
     let lives_there = |public: &&Public| {
         public.pid.load(Ordering::Acquire) != 0
-            && public.core.load(Ordering::Relaxed) as usize == core
+            && public.cpu.load(Ordering::Relaxed) as usize == cpu
     };
     TABLE.iter().map(|slot| &slot.public).filter(lives_there).count()
 }
@@ -364,10 +364,10 @@ pub fn pid_in(slot: u8) -> u32 {
     TABLE[usize::from(slot)].public.pid.load(Ordering::Acquire)
 }
 
-/// Index of the core that has the process with an id, or is about to.
+/// Index of the CPU that has the process with an id, or is about to.
 pub fn home_of(pid: u32) -> Option<usize> {
     let public = find(|public| public.pid.load(Ordering::Relaxed) == pid)?;
-    Some(public.core.load(Ordering::Relaxed) as usize)
+    Some(public.cpu.load(Ordering::Relaxed) as usize)
 }
 
 /// The slot that a process of the table is in.

@@ -1,31 +1,31 @@
-//! The area shared with Linux: boot block and core blocks, as typed references.
+//! The area shared with Linux: boot block and CPU blocks, as typed references.
 //!
 //! The layout is `ant_abi`'s. Fields that Linux may change while AnT runs are read as atomics.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ant_abi::MAX_CORES;
+use ant_abi::MAX_CPUS;
 use ant_abi::boot::{BOOT_MAGIC, BootBlock};
-use ant_abi::core_block::{CoreBlock, CoreControl};
-use ant_abi::layout::{BOOT_BLOCK_SPAN, CORE_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
-use ant_core::log_ring::Log;
-use ant_core::ring::Store;
+use ant_abi::cpu_block::{CpuBlock, CpuControl};
+use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
+use ant_logic::log_ring::Log;
+use ant_logic::ring::Store;
 use core::mem::offset_of;
 
-/// Where the shared area is mapped, on every core.
+/// Where the shared area is mapped, on every CPU.
 pub const SHARED_VIRT: u64 = IMAGE_VIRT + SHARED_OFFSET;
 
-/// The boot block. Linux filled it before the first core started and leaves it alone since.
+/// The boot block. Linux filled it before the first CPU started and leaves it alone since.
 pub fn boot() -> &'static BootBlock {
     // SAFETY: the image mapping covers the shared area for the life of the kernel; every bit
     // pattern is a valid `BootBlock`; nobody writes it while AnT runs.
     unsafe { &*(SHARED_VIRT as *const BootBlock) }
 }
 
-/// The cores of this partition. Written by the m-kernel before any other core starts.
-static CORES: AtomicUsize = AtomicUsize::new(0);
+/// The CPUs of this partition. Written by the m-kernel before any other CPU starts.
+static CPUS: AtomicUsize = AtomicUsize::new(0);
 
-/// Takes the number of cores from the boot block; refuses one of another revision or with numbers
+/// Takes the number of CPUs from the boot block; refuses one of another revision or with numbers
 /// outside the ABI's bounds.
 pub fn take_boot() -> Result<(), &'static str> {
     let boot = boot();
@@ -35,57 +35,57 @@ pub fn take_boot() -> Result<(), &'static str> {
     if boot.revision != ant_abi::REVISION {
         return Err("the module is of another ABI revision");
     }
-    if boot.core_count == 0 || boot.core_count as usize > MAX_CORES {
-        return Err("boot block: bad number of cores");
+    if boot.cpu_count == 0 || boot.cpu_count as usize > MAX_CPUS {
+        return Err("boot block: bad number of CPUs");
     }
     if boot.extent_count == 0 || boot.extent_count as usize > boot.extents.len() {
         return Err("boot block: bad number of extents");
     }
-    CORES.store(boot.core_count as usize, Ordering::Relaxed);
+    CPUS.store(boot.cpu_count as usize, Ordering::Relaxed);
     Ok(())
 }
 
-/// How many cores this partition has: once the m-kernel has begun, 1 to `MAX_CORES`.
+/// How many CPUs this partition has: once the m-kernel has begun, 1 to `MAX_CPUS`.
 #[inline]
-pub fn core_count() -> usize {
-    CORES.load(Ordering::Relaxed)
+pub fn cpu_count() -> usize {
+    CPUS.load(Ordering::Relaxed)
 }
 
-/// What Linux calls core `core`.
-pub fn linux_cpu(core: usize) -> u32 {
-    boot().cores[core].linux_cpu
+/// What Linux calls CPU `cpu`.
+pub fn linux_cpu(cpu: usize) -> u32 {
+    boot().cpus[cpu].linux_cpu
 }
 
-fn block(core: usize) -> u64 {
-    assert!(core < MAX_CORES);
-    SHARED_VIRT + BOOT_BLOCK_SPAN + core as u64 * CORE_BLOCK_SPAN
+fn block(cpu: usize) -> u64 {
+    assert!(cpu < MAX_CPUS);
+    SHARED_VIRT + BOOT_BLOCK_SPAN + cpu as u64 * CPU_BLOCK_SPAN
 }
 
-/// Request store of a core: AnT produces, Linux consumes.
-pub fn requests(core: usize) -> &'static Store {
+/// Request store of a CPU: AnT produces, Linux consumes.
+pub fn requests(cpu: usize) -> &'static Store {
     // SAFETY: mapped for the life of the kernel; `Store` is all atomics with the ABI's layout.
-    unsafe { &*((block(core) + offset_of!(CoreBlock, request) as u64) as *const Store) }
+    unsafe { &*((block(cpu) + offset_of!(CpuBlock, request) as u64) as *const Store) }
 }
 
-/// Return store of a core: Linux produces, the core consumes.
-pub fn returns(core: usize) -> &'static Store {
+/// Return store of a CPU: Linux produces, the CPU consumes.
+pub fn returns(cpu: usize) -> &'static Store {
     // SAFETY: as `requests`.
-    unsafe { &*((block(core) + offset_of!(CoreBlock, ret) as u64) as *const Store) }
+    unsafe { &*((block(cpu) + offset_of!(CpuBlock, ret) as u64) as *const Store) }
 }
 
-/// Log ring of a core: the core writes, Linux reads.
-pub fn log(core: usize) -> &'static Log {
+/// Log ring of a CPU: the CPU writes, Linux reads.
+pub fn log(cpu: usize) -> &'static Log {
     // SAFETY: as `requests`, for `Log`.
-    unsafe { &*((block(core) + offset_of!(CoreBlock, log) as u64) as *const Log) }
+    unsafe { &*((block(cpu) + offset_of!(CpuBlock, log) as u64) as *const Log) }
 }
 
-/// The control page of one core.
+/// The control page of one CPU.
 #[derive(Clone, Copy)]
 pub struct Control(u64);
 
-/// The control page of core `core`.
-pub fn control(core: usize) -> Control {
-    Control(block(core) + offset_of!(CoreBlock, control) as u64)
+/// The control page of CPU `cpu`.
+pub fn control(cpu: usize) -> Control {
+    Control(block(cpu) + offset_of!(CpuBlock, control) as u64)
 }
 
 macro_rules! fields {
@@ -95,7 +95,7 @@ macro_rules! fields {
             pub fn $name(self) -> &'static $atomic {
                 // SAFETY: the control page is mapped for the life of the kernel, the field is
                 // aligned for the atomic, and both kernels use it as one.
-                unsafe { &*((self.0 + offset_of!(CoreControl, $field) as u64) as *const $atomic) }
+                unsafe { &*((self.0 + offset_of!(CpuControl, $field) as u64) as *const $atomic) }
             }
         )*}
     };
@@ -144,7 +144,7 @@ fields! {
     passages: AtomicU64 = passages;
 }
 
-/// Raises a counter that only this core writes; a plain add, no locked instruction.
+/// Raises a counter that only this CPU writes; a plain add, no locked instruction.
 #[inline]
 pub fn count(counter: &AtomicU64) {
     add(counter, 1);

@@ -1,4 +1,4 @@
-//! AnT's system calls that every core serves; the numbers are `ant_abi::syscall`'s.
+//! AnT's system calls that every CPU serves; the numbers are `ant_abi::syscall`'s.
 //!
 //! A mistake of the caller gives it an error; nothing that a process passes can stop the kernel.
 
@@ -17,123 +17,119 @@ use ant_abi::syscall::{
     SYSTEM_INFO, SystemInfo,
 };
 
-use crate::core_loop::{Core, Role};
 use crate::mailbox::{self, Message};
 use crate::process::{Asked, Ending, Waiting};
+use crate::run::{Cpu, Role};
 use crate::{end, ica, ipc, linux, log, shared, user_memory};
 
 /// Serves the system call that ended the last run of a process.
-pub fn serve(core: &mut Core, slot: u8, role: &mut impl Role) {
-    let Some(process) = core.local.process(slot) else { return };
+pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
+    let Some(process) = cpu.local.process(slot) else { return };
     let (number, args) = process.context.syscall();
     // Those with a `return` leave no result: the process does not go on now, or gets it otherwise.
     let result = match number {
-        IPC_CALL => return refuse(ipc::call(core, slot, args), core, slot),
-        IPC_REPLY_RECEIVE => return refuse(ipc::reply_receive(core, slot, args), core, slot),
-        IPC_RECEIVE => return refuse(ipc::receive(core, slot, args[1]), core, slot),
-        IPC_REPLY => ipc::reply(core, slot, args[0]),
-        IPC_SEND => ipc::send(core, slot, args[0]),
-        IPC_NOTIFY => ipc::notify(core, slot, args[0], args[1]),
-        IPC_BATCH => ipc::batch(core, slot, args[0], args[1]),
+        IPC_CALL => return refuse(ipc::call(cpu, slot, args), cpu, slot),
+        IPC_REPLY_RECEIVE => return refuse(ipc::reply_receive(cpu, slot, args), cpu, slot),
+        IPC_RECEIVE => return refuse(ipc::receive(cpu, slot, args[1]), cpu, slot),
+        IPC_REPLY => ipc::reply(cpu, slot, args[0]),
+        IPC_SEND => ipc::send(cpu, slot, args[0]),
+        IPC_NOTIFY => ipc::notify(cpu, slot, args[0], args[1]),
+        IPC_BATCH => ipc::batch(cpu, slot, args[0], args[1]),
         HANDLE_CLOSE => process.handles.close(args[0]),
         // Before an endpoint is made that it could not name.
         ENDPOINT_OPEN if !process.handles.has_room() => Err(Error::NoMemory),
-        ICA_FREE => ica_free(core, slot, Span(args[0]), role),
-        SLEEP => return sleep(core, slot, args[0]),
+        ICA_FREE => ica_free(cpu, slot, Span(args[0]), role),
+        SLEEP => return sleep(cpu, slot, args[0]),
         PORT_READ => {
             let read = process.grants.port_read(args[0], args[1]);
-            return set_result(
-                core,
-                slot,
-                read.map_or_else(Error::to_return, |value| value as i64),
-            );
+            return set_result(cpu, slot, read.map_or_else(Error::to_return, |value| value as i64));
         }
         PORT_WRITE => process.grants.port_write(args[0], args[1], args[2]),
-        LINUX_CALL => return linux::call::request(core, slot, args[0], false),
-        LINUX_CALL_ASYNC => return linux::call::request(core, slot, args[0], true),
+        LINUX_CALL => return linux::call::request(cpu, slot, args[0], false),
+        LINUX_CALL_ASYNC => return linux::call::request(cpu, slot, args[0], true),
         PROCESS_EXIT => {
             let ending = Ending::new(END_EXITED, args[0] & 0xff, format_args!(""));
-            return end::end(core, slot, ending);
+            return end::end(cpu, slot, ending);
         }
         PROCESS_YIELD => {
             process.set_state(STATE_READY);
-            core.local.queue.yield_current();
+            cpu.local.queue.yield_current();
             Ok(())
         }
-        LOG_WRITE => log_write(core, slot, args[0], args[1]),
-        LCA_GET => lca_get(core, slot, args[0]),
-        SYSTEM_INFO => system_info(core, slot, args[0]),
-        CALL_UNKNOWN => call_unknown(core, slot, args[0]),
-        _ => return role.syscall(core, slot, number, args),
+        LOG_WRITE => log_write(cpu, slot, args[0], args[1]),
+        LCA_GET => lca_get(cpu, slot, args[0]),
+        SYSTEM_INFO => system_info(cpu, slot, args[0]),
+        CALL_UNKNOWN => call_unknown(cpu, slot, args[0]),
+        _ => return role.syscall(cpu, slot, number, args),
     };
     let result = result.map_or_else(Error::to_return, |()| 0);
-    set_result(core, slot, result);
+    set_result(cpu, slot, result);
 }
 
 /// Gives a process the error of a system call that sets its result itself otherwise.
-fn refuse(result: Result<(), Error>, core: &mut Core, slot: u8) {
+fn refuse(result: Result<(), Error>, cpu: &mut Cpu, slot: u8) {
     if let Err(error) = result {
-        set_result(core, slot, error.to_return());
+        set_result(cpu, slot, error.to_return());
     }
 }
 
-fn ica_free(core: &mut Core, slot: u8, span: Span, role: &mut impl Role) -> Result<(), Error> {
-    if !mailbox::has_room(core.index(), 0) {
+fn ica_free(cpu: &mut Cpu, slot: u8, span: Span, role: &mut impl Role) -> Result<(), Error> {
+    if !mailbox::has_room(cpu.index(), 0) {
         return Err(Error::Again);
     }
-    ica::holder(&mut core.local, slot)?.let_go(span)?;
-    let pid = core.local.caller(slot)?.pid;
+    ica::holder(&mut cpu.local, slot)?.let_go(span)?;
+    let pid = cpu.local.caller(slot)?.pid;
     role.freed(slot, pid, span);
     Ok(())
 }
 
-fn sleep(core: &mut Core, slot: u8, us: u64) {
-    core.local.block(slot, Waiting::Time, STATE_SLEEPING);
-    core.local.limit(slot, us);
+fn sleep(cpu: &mut Cpu, slot: u8, us: u64) {
+    cpu.local.block(slot, Waiting::Time, STATE_SLEEPING);
+    cpu.local.limit(slot, us);
 }
 
-/// Whether the m-kernel serves this call for a process of any core.
+/// Whether the m-kernel serves this call for a process of any CPU.
 pub fn is_asked(number: u64) -> bool {
     matches!(number, ENDPOINT_OPEN | ICA_ALLOC)
 }
 
-/// Serves a call that only the m-kernel can, on another core: asks it.
-pub fn ask(core: &mut Core, slot: u8, number: u64, args: [u64; 3]) {
+/// Serves a call that only the m-kernel can, on another CPU: asks it.
+pub fn ask(cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
     if !is_asked(number) {
-        return set_result(core, slot, refusal(number).to_return());
+        return set_result(cpu, slot, refusal(number).to_return());
     }
-    let index = core.index();
+    let index = cpu.index();
     if !mailbox::has_room(index, 0) {
-        return set_result(core, slot, Error::Again.to_return());
+        return set_result(cpu, slot, Error::Again.to_return());
     }
-    if let Some(process) = core.local.process(slot) {
+    if let Some(process) = cpu.local.process(slot) {
         process.asked = Asked { number, arg: args[0] };
     }
-    core.local.block(slot, Waiting::Answer, STATE_ASKING);
+    cpu.local.block(slot, Waiting::Answer, STATE_ASKING);
     if mailbox::send(index, 0, Message::Ask { slot, number, args }).is_err() {
-        core.local.wake_with(slot, Error::Again.to_return());
+        cpu.local.wake_with(slot, Error::Again.to_return());
     }
 }
 
 /// The m-kernel's answer has come.
-pub fn answered(core: &mut Core, slot: u8, result: i64) {
-    let Some(process) = core.local.process(slot) else { return };
+pub fn answered(cpu: &mut Cpu, slot: u8, result: i64) {
+    let Some(process) = cpu.local.process(slot) else { return };
     let Asked { number, arg } = core::mem::take(&mut process.asked);
     let over = process.ending.is_some();
-    let result = take_answer(core, slot, number, arg, result);
+    let result = take_answer(cpu, slot, number, arg, result);
     if over {
-        core.local.note_if_over(slot);
+        cpu.local.note_if_over(slot);
     } else {
-        core.local.wake_with(slot, result);
+        cpu.local.wake_with(slot, result);
     }
 }
 
 /// Makes what the m-kernel has given a process its own.
-pub fn take_answer(core: &mut Core, slot: u8, number: u64, arg: u64, result: i64) -> i64 {
+pub fn take_answer(cpu: &mut Cpu, slot: u8, number: u64, arg: u64, result: i64) -> i64 {
     let Ok(given) = u64::try_from(result) else { return result };
     match number {
-        ICA_ALLOC => ica::take_fresh(&mut core.local, slot, given as u32, arg as u32),
-        ENDPOINT_OPEN => ipc::take_endpoint(core, slot, given as u8),
+        ICA_ALLOC => ica::take_fresh(&mut cpu.local, slot, given as u32, arg as u32),
+        ENDPOINT_OPEN => ipc::take_endpoint(cpu, slot, given as u8),
         _ => result,
     }
 }
@@ -146,15 +142,15 @@ pub fn refusal(number: u64) -> Error {
 }
 
 /// Sets the result of a process's system call.
-pub fn set_result(core: &mut Core, slot: u8, result: i64) {
+pub fn set_result(cpu: &mut Cpu, slot: u8, result: i64) {
     // The process may have given its own life up to the call.
-    if let Some(process) = core.local.process(slot) {
+    if let Some(process) = cpu.local.process(slot) {
         process.context.set_result(result);
     }
 }
 
-fn log_write(core: &mut Core, slot: u8, from: u64, len: u64) -> Result<(), Error> {
-    let process = core.local.caller(slot)?;
+fn log_write(cpu: &mut Cpu, slot: u8, from: u64, len: u64) -> Result<(), Error> {
+    let process = cpu.local.caller(slot)?;
     let mut text = [0; LOG_WRITE_MAX];
     let len = usize::try_from(len).ok().filter(|&len| len <= LOG_WRITE_MAX);
     let text = &mut text[..len.ok_or(Error::TooLong)?];
@@ -164,21 +160,21 @@ fn log_write(core: &mut Core, slot: u8, from: u64, len: u64) -> Result<(), Error
     Ok(())
 }
 
-fn lca_get(core: &mut Core, slot: u8, to: u64) -> Result<(), Error> {
-    let process = core.local.caller(slot)?;
+fn lca_get(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
+    let process = cpu.local.caller(slot)?;
     // Linux has a process for each that runs there in somebody's name: servers do not.
     let lca = process.lca.as_ref().ok_or(Error::NotPermitted)?;
     let grant = LcaGrant { virt: lca.virt(), raddr: lca.entry().raddr() };
     user_memory::write_value(&process.space, to, &grant)
 }
 
-fn system_info(core: &mut Core, slot: u8, to: u64) -> Result<(), Error> {
-    let index = core.index();
-    let process = core.local.caller(slot)?;
+fn system_info(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
+    let index = cpu.index();
+    let process = cpu.local.caller(slot)?;
     let info = SystemInfo {
         tsc_khz: shared::boot().tsc_khz,
-        cores: shared::core_count() as u32,
-        core: index as u32,
+        cpus: shared::cpu_count() as u32,
+        cpu: index as u32,
         linux_cpu: shared::linux_cpu(index),
         pid: process.pid,
         revision: ant_abi::REVISION,
@@ -187,11 +183,11 @@ fn system_info(core: &mut Core, slot: u8, to: u64) -> Result<(), Error> {
 }
 
 /// Linux system calls that somebody asked for in vain, one bit each: each is logged once.
-/// Written and read by every core.
+/// Written and read by every CPU.
 static UNKNOWN_CALLS: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 
-fn call_unknown(core: &mut Core, slot: u8, number: u64) -> Result<(), Error> {
-    let pid = core.local.caller(slot)?.pid;
+fn call_unknown(cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
+    let pid = cpu.local.caller(slot)?.pid;
     let word = UNKNOWN_CALLS.get((number / 64) as usize);
     // Numbers beyond Linux's are not worth remembering.
     let first = word.is_some_and(|word| {

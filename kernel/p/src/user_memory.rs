@@ -12,7 +12,7 @@ pub fn read(space: &AddressSpace, virt: u64, out: &mut [u8]) -> Result<(), Error
     while done < out.len() {
         let (from, len) = piece(space, virt, done, out.len(), Access::Read)?;
         // SAFETY: `piece` lies within a page of the process, which the direct map has; `out` is the
-        // kernel's. Who shares the page, or has it on loan, may write meanwhile, on another core or in
+        // kernel's. Who shares the page, or has it on loan, may write meanwhile, on another CPU or in
         // Linux: what is read is any bytes then, and is read once.
         unsafe { from.copy_to_nonoverlapping(out[done..].as_mut_ptr(), len) };
         done += len;

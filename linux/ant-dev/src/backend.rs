@@ -10,7 +10,7 @@ use crate::{CreateError, OpenError, OperationError, ProxyFile, SharedArea};
 /// What a partition shall be made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionRequest {
-    /// Linux's numbers of the cores; the first becomes the m-kernel's.
+    /// Linux's numbers of the CPUs; the first becomes the m-kernel's.
     pub cpus: Vec<u32>,
     /// Bytes of memory.
     pub memory: u64,
@@ -42,7 +42,7 @@ pub trait Device {
     /// There is no module, or the caller may not use it.
     fn info(&self) -> Result<ModuleInfo, OpenError>;
 
-    /// Takes cores and memory from Linux. They go back when the file is dropped.
+    /// Takes CPUs and memory from Linux. They go back when the file is dropped.
     ///
     /// # Errors
     ///
@@ -67,29 +67,29 @@ pub trait ControlFile: AsFd {
     ///
     /// # Errors
     ///
-    /// Outside the image, or a core was started already.
+    /// Outside the image, or a CPU was started already.
     fn load(&self, bytes: &[u8], offset: u64) -> Result<(), OperationError>;
 
-    /// Starts a core at virtual address `entry`; returns when its first instructions have run.
+    /// Starts a CPU at virtual address `entry`; returns when its first instructions have run.
     ///
     /// # Errors
     ///
-    /// The core did not start.
-    fn start(&self, core: u32, entry: u64) -> Result<(), OperationError>;
+    /// The CPU did not start.
+    fn start(&self, cpu_index: u32, entry: u64) -> Result<(), OperationError>;
 
-    /// Takes a device from Linux, before the first core is started. It goes back with the partition.
+    /// Takes a device from Linux, before the first CPU is started. It goes back with the partition.
     ///
     /// # Errors
     ///
     /// Those of `ant_abi::device::DEVICE_TAKE`; Linux has it as before.
     fn take_device(&self, device: &DeviceRequest) -> Result<(), OperationError>;
 
-    /// Rings a core's doorbell.
+    /// Rings a CPU's doorbell.
     ///
     /// # Errors
     ///
-    /// No such core.
-    fn kick(&self, core: u32) -> Result<(), OperationError>;
+    /// No such CPU.
+    fn kick(&self, cpu_index: u32) -> Result<(), OperationError>;
 
     /// Takes a request, if there is one.
     ///
@@ -98,16 +98,16 @@ pub trait ControlFile: AsFd {
     /// `ENODEV` once the partition has stopped.
     fn get(&self) -> Result<Option<StoreEntry>, OperationError>;
 
-    /// Tells AnT that Linux is through with an LCA, and why: core 0, the m-kernel, hands it on to the
-    /// core that has the process.
+    /// Tells AnT that Linux is through with an LCA, and why: CPU 0, the m-kernel, hands it on to the
+    /// CPU that has the process.
     ///
     /// # Errors
     ///
-    /// `EBUSY` while Linux still has a reference to the page, `ENOSPC` while core 0's return store
+    /// `EBUSY` while Linux still has a reference to the page, `ENOSPC` while CPU 0's return store
     /// is full.
     fn release(&self, lca: StoreEntry, why: Release) -> Result<(), OperationError>;
 
-    /// Stops all cores and gives everything back to Linux.
+    /// Stops all CPUs and gives everything back to Linux.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ant_abi::device as abi;
 use ant_abi::store::StoreEntry;
-use ant_abi::{MAX_CORES, REVISION};
+use ant_abi::{MAX_CPUS, REVISION};
 use nix::errno::Errno;
 use zerocopy::FromZeros;
 
@@ -42,7 +42,7 @@ impl Device for AntDevice {
     }
 
     fn create(&self, request: &PartitionRequest) -> Result<Box<dyn ControlFile>, CreateError> {
-        if request.cpus.is_empty() || request.cpus.len() > MAX_CORES {
+        if request.cpus.is_empty() || request.cpus.len() > MAX_CPUS {
             return Err(Failure::CpuCount.into());
         }
         let file = open(&self.path)?;
@@ -103,10 +103,10 @@ impl ControlFile for Control {
         })
     }
 
-    fn start(&self, core: u32, entry: u64) -> Result<(), OperationError> {
-        let mut start = abi::CoreStart { core, reserved: 0, entry };
+    fn start(&self, cpu_index: u32, entry: u64) -> Result<(), OperationError> {
+        let mut start = abi::CpuStart { cpu: cpu_index, reserved: 0, entry };
         ioctl(&self.file, &abi::START, &mut start)
-            .map_err(|errno| OperationError::new(format!("starting core {core}"), errno))
+            .map_err(|errno| OperationError::new(format!("starting CPU {cpu_index}"), errno))
     }
 
     fn take_device(&self, device: &DeviceRequest) -> Result<(), OperationError> {
@@ -119,10 +119,10 @@ impl ControlFile for Control {
         ioctl(&self.file, &abi::DEVICE_TAKE, &mut take).map_err(failed)
     }
 
-    fn kick(&self, core: u32) -> Result<(), OperationError> {
-        let mut kick = abi::CoreKick { core, reserved: 0 };
+    fn kick(&self, cpu_index: u32) -> Result<(), OperationError> {
+        let mut kick = abi::CpuKick { cpu: cpu_index, reserved: 0 };
         ioctl(&self.file, &abi::KICK, &mut kick)
-            .map_err(|errno| OperationError::new(format!("ringing core {core}"), errno))
+            .map_err(|errno| OperationError::new(format!("ringing CPU {cpu_index}"), errno))
     }
 
     fn get(&self) -> Result<Option<StoreEntry>, OperationError> {
@@ -184,8 +184,8 @@ impl Way for ByDevice {
         lca.raddr()
     }
 
-    fn ret(&self, file: &OwnedFd, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
-        let mut ret = abi::CallRet { lca: lca.0, cid: core, reserved: 0 };
+    fn ret(&self, file: &OwnedFd, lca: StoreEntry, cpu_index: u32) -> Result<(), OperationError> {
+        let mut ret = abi::CallRet { lca: lca.0, cid: cpu_index, reserved: 0 };
         ioctl(file, &abi::RET, &mut ret)
             .map_err(|errno| OperationError::new(format!("returning {:#x}", lca.0), errno))
     }

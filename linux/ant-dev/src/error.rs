@@ -1,7 +1,7 @@
 //! What can go wrong at `/dev/ant`, in sentences that say what to do.
 
 use ant_abi::device as abi;
-use ant_abi::{MAX_CORES, REVISION};
+use ant_abi::{MAX_CPUS, REVISION};
 use nix::errno::Errno;
 use thiserror::Error;
 
@@ -69,10 +69,10 @@ pub enum Failure {
          one build, then `rmmod ant` and `modprobe ant`"
     )]
     Revision(u32),
-    /// No such core.
+    /// No such CPU.
     #[error("there is no CPU {0}: `lscpu` lists what this machine has")]
     NoCpu(u32),
-    /// Linux's first core.
+    /// Linux's first CPU.
     #[error("CPU {0} stays Linux's, it booted there: name others")]
     BootCpu(u32),
     /// Another partition's.
@@ -91,7 +91,7 @@ pub enum Failure {
     )]
     Offline(u32),
     /// None, or too many.
-    #[error("a partition has 1 to {MAX_CORES} CPUs")]
+    #[error("a partition has 1 to {MAX_CPUS} CPUs")]
     CpuCount,
     /// Too little asked for.
     #[error("a partition needs at least {0} MiB: ask for more with --memory")]

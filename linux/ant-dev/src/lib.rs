@@ -29,4 +29,4 @@ pub use backend::{Binder, ControlFile, Device, DeviceRequest, PartitionRequest, 
 pub use error::{CreateError, Failure, OpenError, OperationError};
 pub use lca_page::LcaPage;
 pub use proxy_file::ProxyFile;
-pub use shared::{CoreState, Role, SharedArea};
+pub use shared::{CpuState, Role, SharedArea};

@@ -4,22 +4,22 @@
 //! memory, also across forks. Physical addresses are made up: the partition begins at
 //! [`PHYSICAL_START`].
 //!
-//! Deliberately absent: cores. Whoever holds [`Ant`] plays them all.
+//! Deliberately absent: CPUs. Whoever holds [`Ant`] plays them all.
 
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCore, Extent};
-use ant_abi::core_block::{CORE_OFF, CORE_STARTING, CoreBlock, CoreControl};
+use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCpu, Extent};
+use ant_abi::cpu_block::{CPU_OFF, CPU_STARTING, CpuBlock, CpuControl};
 use ant_abi::device::{MIN_MEMORY, ModuleInfo};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
 use ant_abi::store::StoreEntry;
-use ant_abi::{MAX_CORES, PAGE_SIZE, REVISION};
-use ant_core::log_ring::LogWriter;
-use ant_core::ring::Store;
+use ant_abi::{MAX_CPUS, PAGE_SIZE, REVISION};
+use ant_logic::log_ring::LogWriter;
+use ant_logic::ring::Store;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -29,7 +29,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::proxy_file::{Way, duplicate_above};
 use crate::raw::{Access, Mapping};
-use crate::shared::core_offset;
+use crate::shared::cpu_offset;
 use crate::{
     Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, OpenError, OperationError,
     PartitionRequest, ProxyFile, Release, SharedArea,
@@ -40,17 +40,17 @@ pub const PHYSICAL_START: u64 = 0x1_0000_0000;
 /// Frequency that the boot block names.
 pub const TSC_KHZ: u32 = 1_000_000;
 
-/// Per core, behind the partition's memory: what goes over wires on a real machine.
+/// Per CPU, behind the partition's memory: what goes over wires on a real machine.
 const WIRE_WORDS: usize = 5;
-/// Wire: entry address of a started core.
+/// Wire: entry address of a started CPU.
 const WIRE_ENTRY: usize = 0;
 /// Wire: kicks of its doorbell by Linux.
 const WIRE_KICKS: usize = 1;
-/// Wire of core 0: partitions stopped.
+/// Wire of CPU 0: partitions stopped.
 const WIRE_STOPS: usize = 2;
-/// Wire of core 0: not 0 if Linux has references to LCAs that no proxy maps.
+/// Wire of CPU 0: not 0 if Linux has references to LCAs that no proxy maps.
 const WIRE_REFERENCES: usize = 3;
-/// Wire of core 0: one of `DEVICE_*`.
+/// Wire of CPU 0: one of `DEVICE_*`.
 const WIRE_DEVICE: usize = 4;
 /// The machine's one device is Linux's.
 const DEVICE_LINUXS: u64 = 0;
@@ -58,7 +58,7 @@ const DEVICE_LINUXS: u64 = 0;
 const DEVICE_ANTS: u64 = 1;
 /// It is another driver's, which would not give it away.
 const DEVICE_BUSY: u64 = 2;
-const WIRES_LEN: usize = MAX_CORES * WIRE_WORDS * 8;
+const WIRES_LEN: usize = MAX_CPUS * WIRE_WORDS * 8;
 
 /// The memory of the partition and the wires, seen from either side.
 #[derive(Debug)]
@@ -71,8 +71,8 @@ struct Memory {
 }
 
 impl Memory {
-    fn wire(&self, core: u32, wire: usize) -> &AtomicU64 {
-        let word = core as usize * WIRE_WORDS + wire;
+    fn wire(&self, cpu_index: u32, wire: usize) -> &AtomicU64 {
+        let word = cpu_index as usize * WIRE_WORDS + wire;
         self.mapping.writable(self.size as usize + word * 8)
     }
 
@@ -80,16 +80,16 @@ impl Memory {
         self.mapping.writable(SHARED_OFFSET as usize + offset)
     }
 
-    fn store(&self, core: u32, field: usize) -> &Store {
-        self.mapping.writable(SHARED_OFFSET as usize + core_offset(core) + field)
+    fn store(&self, cpu_index: u32, field: usize) -> &Store {
+        self.mapping.writable(SHARED_OFFSET as usize + cpu_offset(cpu_index) + field)
     }
 
-    fn control_word(&self, core: u32, field: usize) -> &AtomicU64 {
-        self.shared_word(core_offset(core) + field)
+    fn control_word(&self, cpu_index: u32, field: usize) -> &AtomicU64 {
+        self.shared_word(cpu_offset(cpu_index) + field)
     }
 
-    fn control_half(&self, core: u32, field: usize) -> &AtomicU32 {
-        self.mapping.writable(SHARED_OFFSET as usize + core_offset(core) + field)
+    fn control_half(&self, cpu_index: u32, field: usize) -> &AtomicU32 {
+        self.mapping.writable(SHARED_OFFSET as usize + cpu_offset(cpu_index) + field)
     }
 
     fn boot_flags(&self) -> &AtomicU32 {
@@ -118,22 +118,22 @@ impl Memory {
         &self,
         file: &OwnedFd,
         lca: StoreEntry,
-        core: u32,
+        cpu_index: u32,
         operation: &str,
     ) -> Result<(), OperationError> {
         let failed = |errno| OperationError::new(format!("{operation} {:#x}", lca.0), errno);
-        if core as usize >= MAX_CORES {
+        if cpu_index as usize >= MAX_CPUS {
             return Err(failed(Errno::EINVAL));
         }
         let lock = |kind: i32| libc::flock {
             l_type: kind as libc::c_short,
             l_whence: libc::SEEK_SET as libc::c_short,
-            l_start: i64::from(core),
+            l_start: i64::from(cpu_index),
             l_len: 1,
             l_pid: 0,
         };
         fcntl(file, FcntlArg::F_SETLKW(&lock(libc::F_WRLCK))).map_err(failed)?;
-        let pushed = self.store(core, offset_of!(CoreBlock, ret)).push(lca.0);
+        let pushed = self.store(cpu_index, offset_of!(CpuBlock, ret)).push(lca.0);
         fcntl(file, FcntlArg::F_SETLK(&lock(libc::F_UNLCK))).map_err(failed)?;
         pushed.map_err(|_| failed(Errno::ENOSPC))
     }
@@ -166,12 +166,7 @@ impl Loopback {
 
 impl Device for Loopback {
     fn info(&self) -> Result<ModuleInfo, OpenError> {
-        Ok(ModuleInfo {
-            revision: REVISION,
-            max_cores: MAX_CORES as u32,
-            partitions: 0,
-            reserved: 0,
-        })
+        Ok(ModuleInfo { revision: REVISION, max_cpus: MAX_CPUS as u32, partitions: 0, reserved: 0 })
     }
 
     fn create(&self, request: &PartitionRequest) -> Result<Box<dyn ControlFile>, CreateError> {
@@ -183,20 +178,20 @@ impl Device for Loopback {
         boot.flags = request.flags;
         boot.image_phys = PHYSICAL_START;
         boot.tsc_khz = TSC_KHZ;
-        boot.core_count = request.cpus.len() as u32;
+        boot.cpu_count = request.cpus.len() as u32;
         boot.extent_count = 1;
         boot.extents[0] = Extent { start: PHYSICAL_START, len: self.memory.size };
-        for (core, &cpu) in request.cpus.iter().enumerate() {
-            boot.cores[core] = BootCore { apic_id: cpu, linux_cpu: cpu };
+        for (cpu_index, &cpu) in request.cpus.iter().enumerate() {
+            boot.cpus[cpu_index] = BootCpu { apic_id: cpu, linux_cpu: cpu };
         }
         self.memory.write(SHARED_OFFSET as usize, boot.as_bytes());
-        Ok(Box::new(Control { memory: self.memory.clone(), cores: boot.core_count }))
+        Ok(Box::new(Control { memory: self.memory.clone(), cpus: boot.cpu_count }))
     }
 }
 
 /// What the module checks, in its order.
 fn check(request: &PartitionRequest, size: u64) -> Result<(), Failure> {
-    if request.cpus.is_empty() || request.cpus.len() > MAX_CORES {
+    if request.cpus.is_empty() || request.cpus.len() > MAX_CPUS {
         return Err(Failure::CpuCount);
     }
     for (index, &cpu) in request.cpus.iter().enumerate() {
@@ -220,27 +215,27 @@ fn check(request: &PartitionRequest, size: u64) -> Result<(), Failure> {
 #[derive(Debug)]
 struct Control {
     memory: Rc<Memory>,
-    cores: u32,
+    cpus: u32,
 }
 
 impl Control {
-    fn core(&self, core: u32, operation: &str) -> Result<(), OperationError> {
-        if core < self.cores {
+    fn cpu_index(&self, cpu_index: u32, operation: &str) -> Result<(), OperationError> {
+        if cpu_index < self.cpus {
             return Ok(());
         }
-        Err(OperationError::new(format!("{operation} {core}"), Errno::EINVAL))
+        Err(OperationError::new(format!("{operation} {cpu_index}"), Errno::EINVAL))
     }
 
     fn pop(&self) -> Option<StoreEntry> {
-        for core in 0..self.cores {
-            let store = self.memory.store(core, offset_of!(CoreBlock, request));
+        for cpu_index in 0..self.cpus {
+            let store = self.memory.store(cpu_index, offset_of!(CpuBlock, request));
             while let Some(entry) = store.pop() {
                 let entry = StoreEntry(entry);
                 if entry.kind() == 0 && self.memory.offset_of(entry).is_some() {
                     return Some(entry);
                 }
-                let refused = offset_of!(CoreControl, linux_refused);
-                self.memory.control_word(core, refused).fetch_add(1, Ordering::Relaxed);
+                let refused = offset_of!(CpuControl, linux_refused);
+                self.memory.control_word(cpu_index, refused).fetch_add(1, Ordering::Relaxed);
             }
         }
         None
@@ -272,11 +267,11 @@ impl ControlFile for Control {
         Ok(())
     }
 
-    fn start(&self, core: u32, entry: u64) -> Result<(), OperationError> {
-        self.core(core, "starting core")?;
-        let state = offset_of!(CoreControl, state);
-        self.memory.control_half(core, state).store(CORE_STARTING, Ordering::Release);
-        self.memory.wire(core, WIRE_ENTRY).store(entry, Ordering::Release);
+    fn start(&self, cpu_index: u32, entry: u64) -> Result<(), OperationError> {
+        self.cpu_index(cpu_index, "starting CPU")?;
+        let state = offset_of!(CpuControl, state);
+        self.memory.control_half(cpu_index, state).store(CPU_STARTING, Ordering::Release);
+        self.memory.wire(cpu_index, WIRE_ENTRY).store(entry, Ordering::Release);
         Ok(())
     }
 
@@ -289,9 +284,9 @@ impl ControlFile for Control {
         Ok(())
     }
 
-    fn kick(&self, core: u32) -> Result<(), OperationError> {
-        self.core(core, "ringing core")?;
-        self.memory.wire(core, WIRE_KICKS).fetch_add(1, Ordering::Release);
+    fn kick(&self, cpu_index: u32) -> Result<(), OperationError> {
+        self.cpu_index(cpu_index, "ringing CPU")?;
+        self.memory.wire(cpu_index, WIRE_KICKS).fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -312,7 +307,7 @@ impl ControlFile for Control {
         if self.memory.wire(0, WIRE_REFERENCES).load(Ordering::Relaxed) != 0 {
             return Err(OperationError::new("releasing an LCA", Errno::EBUSY));
         }
-        // Core 0, the m-kernel, hands it on.
+        // CPU 0, the m-kernel, hands it on.
         self.memory.give(&self.memory.file, lca.with_kind(why.kind()), 0, "releasing")
     }
 
@@ -321,10 +316,10 @@ impl ControlFile for Control {
         if device.load(Ordering::Relaxed) == DEVICE_ANTS {
             device.store(DEVICE_LINUXS, Ordering::Relaxed);
         }
-        for core in 0..self.cores {
-            let state = offset_of!(CoreControl, state);
-            self.memory.control_half(core, state).store(CORE_OFF, Ordering::Relaxed);
-            self.memory.wire(core, WIRE_ENTRY).store(0, Ordering::Relaxed);
+        for cpu_index in 0..self.cpus {
+            let state = offset_of!(CpuControl, state);
+            self.memory.control_half(cpu_index, state).store(CPU_OFF, Ordering::Relaxed);
+            self.memory.wire(cpu_index, WIRE_ENTRY).store(0, Ordering::Relaxed);
         }
         self.memory.wire(0, WIRE_STOPS).fetch_add(1, Ordering::Release);
         Ok(())
@@ -360,8 +355,8 @@ impl Way for LoopbackBinder {
         self.memory.offset_of(lca).expect("checked by bind")
     }
 
-    fn ret(&self, file: &OwnedFd, lca: StoreEntry, core: u32) -> Result<(), OperationError> {
-        self.memory.give(file, lca, core, "returning")
+    fn ret(&self, file: &OwnedFd, lca: StoreEntry, cpu_index: u32) -> Result<(), OperationError> {
+        self.memory.give(file, lca, cpu_index, "returning")
     }
 }
 
@@ -372,17 +367,17 @@ pub struct Ant {
 }
 
 impl Ant {
-    /// Entry address of a core that Linux started, if it did.
+    /// Entry address of a CPU that Linux started, if it did.
     #[must_use]
-    pub fn started(&self, core: u32) -> Option<u64> {
-        let entry = self.memory.wire(core, WIRE_ENTRY).load(Ordering::Acquire);
+    pub fn started(&self, cpu_index: u32) -> Option<u64> {
+        let entry = self.memory.wire(cpu_index, WIRE_ENTRY).load(Ordering::Acquire);
         (entry != 0).then_some(entry)
     }
 
-    /// How often Linux rang a core's doorbell to see whether it answers.
+    /// How often Linux rang a CPU's doorbell to see whether it answers.
     #[must_use]
-    pub fn kicks(&self, core: u32) -> u64 {
-        self.memory.wire(core, WIRE_KICKS).load(Ordering::Acquire)
+    pub fn kicks(&self, cpu_index: u32) -> u64 {
+        self.memory.wire(cpu_index, WIRE_KICKS).load(Ordering::Acquire)
     }
 
     /// How often a partition was stopped.
@@ -413,39 +408,39 @@ impl Ant {
         self.memory.wire(0, WIRE_REFERENCES).store(there_are.into(), Ordering::Relaxed);
     }
 
-    /// Sets a core's state and role.
-    pub fn set_state(&self, core: u32, state: u32, role: u32) {
+    /// Sets a CPU's state and role.
+    pub fn set_state(&self, cpu_index: u32, state: u32, role: u32) {
         self.memory
-            .control_half(core, offset_of!(CoreControl, role))
+            .control_half(cpu_index, offset_of!(CpuControl, role))
             .store(role, Ordering::Relaxed);
         self.memory
-            .control_half(core, offset_of!(CoreControl, state))
+            .control_half(cpu_index, offset_of!(CpuControl, state))
             .store(state, Ordering::Release);
     }
 
     /// Names the LCA of `init`.
     pub fn set_init_lca(&self, lca: StoreEntry) {
-        let field = offset_of!(CoreControl, init_lca);
+        let field = offset_of!(CpuControl, init_lca);
         self.memory.control_word(0, field).store(lca.0, Ordering::Release);
     }
 
-    /// Counts a doorbell on a core.
-    pub fn count_doorbell(&self, core: u32) {
-        let field = offset_of!(CoreControl, doorbells);
-        self.memory.control_word(core, field).fetch_add(1, Ordering::Release);
+    /// Counts a doorbell on a CPU.
+    pub fn count_doorbell(&self, cpu_index: u32) {
+        let field = offset_of!(CpuControl, doorbells);
+        self.memory.control_word(cpu_index, field).fetch_add(1, Ordering::Release);
     }
 
-    /// Says how often a core has entered or left its kernel.
-    pub fn set_passages(&self, core: u32, passages: u64) {
-        let field = offset_of!(CoreControl, passages);
-        self.memory.control_word(core, field).store(passages, Ordering::Release);
+    /// Says how often a CPU has entered or left its kernel.
+    pub fn set_passages(&self, cpu_index: u32, passages: u64) {
+        let field = offset_of!(CpuControl, passages);
+        self.memory.control_word(cpu_index, field).store(passages, Ordering::Release);
     }
 
-    /// Requests of a core that Linux refused.
+    /// Requests of a CPU that Linux refused.
     #[must_use]
-    pub fn refused(&self, core: u32) -> u64 {
-        let field = offset_of!(CoreControl, linux_refused);
-        self.memory.control_word(core, field).load(Ordering::Relaxed)
+    pub fn refused(&self, cpu_index: u32) -> u64 {
+        let field = offset_of!(CpuControl, linux_refused);
+        self.memory.control_word(cpu_index, field).load(Ordering::Relaxed)
     }
 
     /// Page `page` of the partition behind the image, as an LCA of generation `generation`.
@@ -477,14 +472,14 @@ impl Ant {
         Lca::read_from_bytes(words.as_bytes()).expect("a page is a page")
     }
 
-    /// Puts a request into a core's store and rings Linux.
+    /// Puts a request into a CPU's store and rings Linux.
     ///
     /// # Panics
     ///
     /// The store is full.
-    pub fn request(&self, core: u32, lca: StoreEntry) {
+    pub fn request(&self, cpu_index: u32, lca: StoreEntry) {
         self.memory
-            .store(core, offset_of!(CoreBlock, request))
+            .store(cpu_index, offset_of!(CpuBlock, request))
             .push(lca.0)
             .expect("room in the request store");
         self.ring();
@@ -495,15 +490,15 @@ impl Ant {
         let _ = self.memory.doorbell.write(1);
     }
 
-    /// Takes what Linux gave back to a core.
+    /// Takes what Linux gave back to a CPU.
     #[must_use]
-    pub fn returned(&self, core: u32) -> Option<StoreEntry> {
-        self.memory.store(core, offset_of!(CoreBlock, ret)).pop().map(StoreEntry)
+    pub fn returned(&self, cpu_index: u32) -> Option<StoreEntry> {
+        self.memory.store(cpu_index, offset_of!(CpuBlock, ret)).pop().map(StoreEntry)
     }
 
-    /// Writes into a core's log.
-    pub fn log(&self, core: u32, writer: &mut LogWriter, tsc: u64, level: u8, text: &str) {
-        let at = SHARED_OFFSET as usize + core_offset(core) + offset_of!(CoreBlock, log);
+    /// Writes into a CPU's log.
+    pub fn log(&self, cpu_index: u32, writer: &mut LogWriter, tsc: u64, level: u8, text: &str) {
+        let at = SHARED_OFFSET as usize + cpu_offset(cpu_index) + offset_of!(CpuBlock, log);
         writer.write(self.memory.mapping.writable(at), tsc, level, text.as_bytes());
     }
 }
@@ -511,8 +506,8 @@ impl Ant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CoreState;
-    use ant_abi::core_block::{CORE_READY, ROLE_M_KERNEL};
+    use crate::CpuState;
+    use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL};
     use ant_abi::store::{KIND_DIED, KIND_RELEASED};
 
     const MEMORY: u64 = 16 << 20;
@@ -554,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn results_go_back_to_the_core_and_releases_to_core_0() {
+    fn results_go_back_to_the_core_and_releases_to_cpu_0() {
         let (control, ant) = partition(&[1, 2]);
         let lca = ant.lca(3, 9);
         let proxy = control.binder().bind(lca).unwrap();
@@ -574,10 +569,13 @@ mod tests {
     fn the_shared_area_shows_what_ant_writes() {
         let (control, ant) = partition(&[3, 5]);
         let shared = control.shared().unwrap();
-        assert_eq!(shared.cores().iter().map(|core| core.linux_cpu).collect::<Vec<_>>(), [3, 5]);
-        assert_eq!(shared.state(1), CoreState::Off);
-        ant.set_state(1, CORE_READY, ROLE_M_KERNEL);
-        assert_eq!(shared.state(1), CoreState::Ready);
+        assert_eq!(
+            shared.cpus().iter().map(|cpu_index| cpu_index.linux_cpu).collect::<Vec<_>>(),
+            [3, 5]
+        );
+        assert_eq!(shared.state(1), CpuState::Off);
+        ant.set_state(1, CPU_READY, ROLE_M_KERNEL);
+        assert_eq!(shared.state(1), CpuState::Ready);
         ant.count_doorbell(1);
         assert_eq!((shared.doorbells(0), shared.doorbells(1)), (0, 1));
         assert_eq!(shared.control(1).doorbells, 1);

@@ -15,8 +15,8 @@ pub(crate) trait Way: Debug {
     /// Where in the file the LCA is mapped.
     fn offset(&self, lca: StoreEntry) -> u64;
 
-    /// Gives the result in the LCA back to core `core`.
-    fn ret(&self, file: &OwnedFd, lca: StoreEntry, core: u32) -> Result<(), OperationError>;
+    /// Gives the result in the LCA back to CPU `cpu`.
+    fn ret(&self, file: &OwnedFd, lca: StoreEntry, cpu_index: u32) -> Result<(), OperationError>;
 }
 
 /// A proxy file.
@@ -60,13 +60,13 @@ impl ProxyFile {
             .map_err(|errno| OperationError::new(format!("mapping {:#x}", self.lca.0), errno))
     }
 
-    /// Gives the result in the LCA back to core `core`.
+    /// Gives the result in the LCA back to CPU `cpu`.
     ///
     /// # Errors
     ///
-    /// No such core, or the partition has stopped.
-    pub fn ret(&self, core: u32) -> Result<(), OperationError> {
-        self.way.ret(&self.file, self.lca, core)
+    /// No such CPU, or the partition has stopped.
+    pub fn ret(&self, cpu_index: u32) -> Result<(), OperationError> {
+        self.way.ret(&self.file, self.lca, cpu_index)
     }
 }
 

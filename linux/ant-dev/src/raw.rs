@@ -7,8 +7,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use ant_abi::device::Ioctl;
-use ant_core::log_ring::Log;
-use ant_core::ring::Store;
+use ant_logic::log_ring::Log;
+use ant_logic::ring::Store;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use zerocopy::{FromBytes, IntoBytes};

@@ -3,22 +3,21 @@
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCore};
-use ant_abi::core_block::{
-    CORE_HALTED, CORE_OFF, CORE_PANICKED, CORE_READY, CORE_STARTING, CoreBlock, CoreControl,
-    ROLE_M_KERNEL,
+use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCpu};
+use ant_abi::cpu_block::{
+    CPU_HALTED, CPU_OFF, CPU_PANICKED, CPU_READY, CPU_STARTING, CpuBlock, CpuControl, ROLE_M_KERNEL,
 };
-use ant_abi::layout::{BOOT_BLOCK_SPAN, CORE_BLOCK_SPAN, SHARED_SPAN};
-use ant_core::log_ring::{LogItem, LogReader};
+use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, SHARED_SPAN};
+use ant_logic::log_ring::{LogItem, LogReader};
 use nix::errno::Errno;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::OperationError;
 use crate::raw::Mapping;
 
-/// `CoreControl::state`, checked.
+/// `CpuControl::state`, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CoreState {
+pub enum CpuState {
     /// Nothing has run there.
     Off,
     /// The kernel's first instructions have run.
@@ -27,26 +26,26 @@ pub enum CoreState {
     Ready,
     /// Its kernel panicked.
     Panicked,
-    /// Stopped because another core panicked.
+    /// Stopped because another CPU panicked.
     Halted,
     /// A number that means nothing.
     Nonsense(u32),
 }
 
-impl From<u32> for CoreState {
+impl From<u32> for CpuState {
     fn from(state: u32) -> Self {
         match state {
-            CORE_OFF => CoreState::Off,
-            CORE_STARTING => CoreState::Starting,
-            CORE_READY => CoreState::Ready,
-            CORE_PANICKED => CoreState::Panicked,
-            CORE_HALTED => CoreState::Halted,
-            other => CoreState::Nonsense(other),
+            CPU_OFF => CpuState::Off,
+            CPU_STARTING => CpuState::Starting,
+            CPU_READY => CpuState::Ready,
+            CPU_PANICKED => CpuState::Panicked,
+            CPU_HALTED => CpuState::Halted,
+            other => CpuState::Nonsense(other),
         }
     }
 }
 
-/// What a core is for.
+/// What a CPU is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Memory manager and process creation, too.
@@ -67,7 +66,7 @@ impl From<u32> for Role {
 #[derive(Debug)]
 pub struct SharedArea {
     mapping: Mapping,
-    cores: Vec<BootCore>,
+    cpus: Vec<BootCpu>,
     tsc_khz: u32,
 }
 
@@ -85,86 +84,86 @@ impl SharedArea {
         copy_words(&mapping, 0, &mut words);
         let (boot, _) = BootBlock::ref_from_prefix(words.as_bytes())
             .map_err(|_| OperationError::new("reading the boot block", Errno::EINVAL))?;
-        // The module fills the block before the first core starts; until then it may be empty.
+        // The module fills the block before the first CPU starts; until then it may be empty.
         let filled = boot.magic == BOOT_MAGIC;
-        let count = if filled { boot.core_count as usize } else { 0 };
-        let cores = boot.cores.iter().copied().take(count).collect();
+        let count = if filled { boot.cpu_count as usize } else { 0 };
+        let cpus = boot.cpus.iter().copied().take(count).collect();
         let tsc_khz = boot.tsc_khz;
-        Ok(Self { mapping, cores, tsc_khz })
+        Ok(Self { mapping, cpus, tsc_khz })
     }
 
-    /// The cores of the partition; none before the first has been started.
+    /// The CPUs of the partition; none before the first has been started.
     #[must_use]
-    pub fn cores(&self) -> &[BootCore] {
-        &self.cores
+    pub fn cpus(&self) -> &[BootCpu] {
+        &self.cpus
     }
 
-    /// Frequency of the time-stamp counter in kHz; 0 before the first core has been started.
+    /// Frequency of the time-stamp counter in kHz; 0 before the first CPU has been started.
     #[must_use]
     pub fn tsc_khz(&self) -> u32 {
         self.tsc_khz
     }
 
-    /// A copy of a core's control page. Its fields need not be of one moment.
+    /// A copy of a CPU's control page. Its fields need not be of one moment.
     ///
     /// # Panics
     ///
-    /// `core` is not below `MAX_CORES`.
+    /// `cpu` is not below `MAX_CPUS`.
     #[must_use]
-    pub fn control(&self, core: u32) -> CoreControl {
-        let mut words = [0u64; size_of::<CoreControl>() / 8];
-        copy_words(&self.mapping, core_offset(core), &mut words);
-        CoreControl::read_from_bytes(words.as_bytes()).expect("a page is a page")
+    pub fn control(&self, cpu_index: u32) -> CpuControl {
+        let mut words = [0u64; size_of::<CpuControl>() / 8];
+        copy_words(&self.mapping, cpu_offset(cpu_index), &mut words);
+        CpuControl::read_from_bytes(words.as_bytes()).expect("a page is a page")
     }
 
-    /// State of a core.
+    /// State of a CPU.
     ///
     /// # Panics
     ///
-    /// `core` is not below `MAX_CORES`.
+    /// `cpu` is not below `MAX_CPUS`.
     #[must_use]
-    pub fn state(&self, core: u32) -> CoreState {
-        let at = core_offset(core) + offset_of!(CoreControl, state) / 8 * 8;
+    pub fn state(&self, cpu_index: u32) -> CpuState {
+        let at = cpu_offset(cpu_index) + offset_of!(CpuControl, state) / 8 * 8;
         let word = load(&self.mapping, at);
-        CoreState::from(word as u32)
+        CpuState::from(word as u32)
     }
 
-    /// Doorbells that a core has taken.
+    /// Doorbells that a CPU has taken.
     ///
     /// # Panics
     ///
-    /// `core` is not below `MAX_CORES`.
+    /// `cpu` is not below `MAX_CPUS`.
     #[must_use]
-    pub fn doorbells(&self, core: u32) -> u64 {
-        load(&self.mapping, core_offset(core) + offset_of!(CoreControl, doorbells))
+    pub fn doorbells(&self, cpu_index: u32) -> u64 {
+        load(&self.mapping, cpu_offset(cpu_index) + offset_of!(CpuControl, doorbells))
     }
 
-    /// How often a core has entered or left its kernel: odd inside.
+    /// How often a CPU has entered or left its kernel: odd inside.
     ///
     /// # Panics
     ///
-    /// `core` is not below `MAX_CORES`.
+    /// `cpu` is not below `MAX_CPUS`.
     #[must_use]
-    pub fn passages(&self, core: u32) -> u64 {
-        load(&self.mapping, core_offset(core) + offset_of!(CoreControl, passages))
+    pub fn passages(&self, cpu_index: u32) -> u64 {
+        load(&self.mapping, cpu_offset(cpu_index) + offset_of!(CpuControl, passages))
     }
 
-    /// The next item of a core's log, if there is one.
+    /// The next item of a CPU's log, if there is one.
     ///
     /// # Panics
     ///
-    /// `core` is not below `MAX_CORES`.
-    pub fn read_log(&self, core: u32, reader: &mut LogReader) -> Option<LogItem> {
-        reader.read(self.mapping.at(core_offset(core) + offset_of!(CoreBlock, log)))
+    /// `cpu` is not below `MAX_CPUS`.
+    pub fn read_log(&self, cpu_index: u32, reader: &mut LogReader) -> Option<LogItem> {
+        reader.read(self.mapping.at(cpu_offset(cpu_index) + offset_of!(CpuBlock, log)))
     }
 }
 
-const _: () = assert!(offset_of!(CoreControl, state) == 0);
+const _: () = assert!(offset_of!(CpuControl, state) == 0);
 
-/// Where a core's block begins in the shared area.
-pub(crate) fn core_offset(core: u32) -> usize {
-    assert!((core as usize) < ant_abi::MAX_CORES, "no such core");
-    (BOOT_BLOCK_SPAN + u64::from(core) * CORE_BLOCK_SPAN) as usize
+/// Where a CPU's block begins in the shared area.
+pub(crate) fn cpu_offset(cpu_index: u32) -> usize {
+    assert!((cpu_index as usize) < ant_abi::MAX_CPUS, "no such CPU");
+    (BOOT_BLOCK_SPAN + u64::from(cpu_index) * CPU_BLOCK_SPAN) as usize
 }
 
 /// Loads a word that AnT writes; what AnT wrote before it is seen after it.

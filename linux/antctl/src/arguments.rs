@@ -133,7 +133,7 @@ pub enum Command {
     Bench(BenchArguments),
     /// Make AnT fail on purpose, to see what happens then (root)
     ///
-    /// Only if AnT was booted with --allow-inject. Nothing on Linux's side is harmed: a core that
+    /// Only if AnT was booted with --allow-inject. Nothing on Linux's side is harmed: a CPU that
     /// panics or hangs is taken back by `antctl stop`.
     #[command(
         hide = true,
@@ -210,7 +210,7 @@ pub struct BootArguments {
     /// Device for AnT, if nobody on Linux uses it; without it AnT runs, too
     #[arg(long, value_name = "DEVICE", default_value = "com2")]
     pub device: DeviceName,
-    /// Cores without work look for some all the time: messages between them are faster, and they take
+    /// CPUs without work look for some all the time: messages between them are faster, and they take
     /// all the power they can
     #[arg(long)]
     pub poll: bool,

@@ -113,7 +113,7 @@ fn apic(cpuinfo: &str) -> Check {
     Check::of(
         flag("apic"),
         what,
-        "AnT starts cores and rings doorbells by the APIC: boot Linux with it",
+        "AnT starts CPUs and rings doorbells by the APIC: boot Linux with it",
     )
 }
 
@@ -125,8 +125,8 @@ fn has_flag(cpuinfo: &str, name: &str) -> bool {
 /// CPUs that AnT has now.
 fn ants_cpus(status: &Result<Reply, ConnectError>) -> Vec<u32> {
     let Ok(Reply::Status(status)) = status else { return Vec::new() };
-    let cores = status.partition.iter().flat_map(|partition| &partition.cores);
-    cores.map(|core| core.cpu).collect()
+    let cpus = status.partition.iter().flat_map(|partition| &partition.cpus);
+    cpus.map(|cpu_index| cpu_index.cpu).collect()
 }
 
 fn cpus(ants: &[u32]) -> Check {

@@ -5,9 +5,7 @@ use std::fmt::Write;
 use std::fs;
 
 use antd::cpu_list::memory_in_words;
-use antd::protocol::{
-    CoreStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status,
-};
+use antd::protocol::{CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status};
 
 use crate::output::{Look, Table, cell, counted, paint};
 
@@ -152,7 +150,7 @@ pub fn status(status: Option<&Status>) -> String {
 }
 
 fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
-    let calls: u64 = partition.cores.iter().map(|core| core.calls).sum();
+    let calls: u64 = partition.cpus.iter().map(|cpu_index| cpu_index.calls).sum();
     let _ = writeln!(
         text,
         "AnT {} for {}: partition {}, {}, {}, {}",
@@ -187,12 +185,14 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
         let _ = writeln!(text, "{} {problem}", paint("Problem:", Look::Red));
     }
     text.push('\n');
-    text.push_str(&cores(&partition.cores));
-    for core in partition.cores.iter().filter(|core| core.state == "ready" && !core.answers) {
+    text.push_str(&cpus(&partition.cpus));
+    for cpu_index in
+        partition.cpus.iter().filter(|cpu_index| cpu_index.state == "ready" && !cpu_index.answers)
+    {
         let _ = writeln!(
             text,
             "CPU {} {}: `antctl stop` brings the CPUs back",
-            core.cpu,
+            cpu_index.cpu,
             paint("does not answer", Look::Red)
         );
     }
@@ -207,7 +207,7 @@ fn devices(devices: &[Device]) -> String {
     if devices.is_empty() { "none".into() } else { words.collect::<Vec<_>>().join(", ") }
 }
 
-fn cores(cores: &[CoreStatus]) -> String {
+fn cpus(cpus: &[CpuStatus]) -> String {
     let headings = [
         ">CPU",
         "ROLE",
@@ -223,27 +223,27 @@ fn cores(cores: &[CoreStatus]) -> String {
         ">IDLE",
     ];
     let mut table = Table::new(&headings);
-    for core in cores {
-        let state = match core.state.as_str() {
-            "ready" if core.hangs => ("hangs".into(), Look::Red),
-            "ready" if core.answers => ("answers".into(), Look::Green),
+    for cpu_index in cpus {
+        let state = match cpu_index.state.as_str() {
+            "ready" if cpu_index.hangs => ("hangs".into(), Look::Red),
+            "ready" if cpu_index.answers => ("answers".into(), Look::Green),
             "ready" => ("no answer".into(), Look::Red),
             "panicked" => ("panicked".into(), Look::Red),
             other => (other.into(), Look::Yellow),
         };
         table.row(vec![
-            cell(core.cpu),
-            cell(&core.role),
+            cell(cpu_index.cpu),
+            cell(&cpu_index.role),
             state,
-            cell(or_none(core.running_pid)),
-            cell(core.processes),
-            cell(core.calls),
-            cell(core.doorbells),
-            cell(core.strays),
-            cell(core.switches),
-            cell(core.faults),
-            cell(core.refused),
-            cell(format!("{:.0} %", core.idle_percent)),
+            cell(or_none(cpu_index.running_pid)),
+            cell(cpu_index.processes),
+            cell(cpu_index.calls),
+            cell(cpu_index.doorbells),
+            cell(cpu_index.strays),
+            cell(cpu_index.switches),
+            cell(cpu_index.faults),
+            cell(cpu_index.refused),
+            cell(format!("{:.0} %", cpu_index.idle_percent)),
         ]);
     }
     table.render()

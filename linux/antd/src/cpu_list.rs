@@ -15,7 +15,7 @@ pub enum ParseError {
     #[error("CPU {0} is named twice")]
     Twice(u32),
     /// Too many.
-    #[error("a partition has at most {max} CPUs", max = ant_abi::MAX_CORES)]
+    #[error("a partition has at most {max} CPUs", max = ant_abi::MAX_CPUS)]
     TooMany,
     /// Not an amount.
     #[error("'{0}' is not an amount of memory: write for example 256M or 2G")]
@@ -39,7 +39,7 @@ pub fn parse_cpus(text: &str) -> Result<Vec<u32>, ParseError> {
         if first > last {
             return Err(ParseError::Backwards(part.into()));
         }
-        if last - first >= ant_abi::MAX_CORES as u32 {
+        if last - first >= ant_abi::MAX_CPUS as u32 {
             return Err(ParseError::TooMany);
         }
         for cpu in first..=last {
@@ -49,7 +49,7 @@ pub fn parse_cpus(text: &str) -> Result<Vec<u32>, ParseError> {
             cpus.push(cpu);
         }
     }
-    if cpus.len() > ant_abi::MAX_CORES { Err(ParseError::TooMany) } else { Ok(cpus) }
+    if cpus.len() > ant_abi::MAX_CPUS { Err(ParseError::TooMany) } else { Ok(cpus) }
 }
 
 /// Takes an amount of memory apart: a number with `K`, `M` or `G`. Bytes.

@@ -1,8 +1,8 @@
-//! Cores that hang, and what becomes of the programs there.
+//! CPUs that hang, and what becomes of the programs there.
 //!
-//! AnT is tickless: nothing rings a core to see whether it lives. Two signs are in the shared area
-//! anyway. A core whose kernel was entered and not left for [`ANSWER_LIMIT`] hangs
-//! (`CoreControl::passages`). A core that was rung because it got a process, and has not counted
+//! AnT is tickless: nothing rings a CPU to see whether it lives. Two signs are in the shared area
+//! anyway. A CPU whose kernel was entered and not left for [`ANSWER_LIMIT`] hangs
+//! (`CpuControl::passages`). A CPU that was rung because it got a process, and has not counted
 //! that since, does not take interrupts.
 
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::running::{Collapse, Ports, Running, does_not_answer};
 use crate::sessions::{Session, Stage};
 use crate::table::SessionId;
 
-/// What was last seen of a core.
+/// What was last seen of a CPU.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     passages: u64,
@@ -22,7 +22,7 @@ struct Seen {
     hangs: bool,
 }
 
-/// What has become of a core.
+/// What has become of a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Its kernel does not come to an end.
@@ -31,24 +31,24 @@ pub enum Change {
     GoesOn,
 }
 
-/// Knows which cores hang. Pure: what there is to see and the time come from outside.
+/// Knows which CPUs hang. Pure: what there is to see and the time come from outside.
 #[derive(Debug)]
 pub struct Watch(Vec<Seen>);
 
 impl Watch {
-    /// Of so many cores, none of which hangs.
+    /// Of so many CPUs, none of which hangs.
     #[must_use]
-    pub fn new(cores: usize, now: Instant) -> Self {
-        Self(vec![Seen { passages: 0, since: now, hangs: false }; cores])
+    pub fn new(cpus: usize, now: Instant) -> Self {
+        Self(vec![Seen { passages: 0, since: now, hangs: false }; cpus])
     }
 
-    /// Takes a look at a core.
+    /// Takes a look at a CPU.
     ///
     /// # Panics
     ///
-    /// There is no such core.
-    pub fn look(&mut self, core: u32, passages: u64, now: Instant) -> Option<Change> {
-        let seen = &mut self.0[core as usize];
+    /// There is no such CPU.
+    pub fn look(&mut self, cpu_index: u32, passages: u64, now: Instant) -> Option<Change> {
+        let seen = &mut self.0[cpu_index as usize];
         if passages != seen.passages {
             *seen = Seen { passages, since: now, hangs: seen.hangs };
         }
@@ -61,28 +61,28 @@ impl Watch {
         Some(if hangs { Change::Hangs } else { Change::GoesOn })
     }
 
-    /// Whether a core hung when it was last looked at.
+    /// Whether a CPU hung when it was last looked at.
     #[must_use]
-    pub fn hangs(&self, core: u32) -> bool {
-        self.0.get(core as usize).is_some_and(|seen| seen.hangs)
+    pub fn hangs(&self, cpu_index: u32) -> bool {
+        self.0.get(cpu_index as usize).is_some_and(|seen| seen.hangs)
     }
 }
 
 impl Running {
-    /// Looks whether cores hang, and ends the sessions whose programs are there. The others go on.
+    /// Looks whether CPUs hang, and ends the sessions whose programs are there. The others go on.
     ///
     /// # Errors
     ///
     /// AnT cannot go on.
-    pub(crate) fn watch_cores(
+    pub(crate) fn watch_cpus(
         &mut self,
         now: Instant,
         ports: &mut Ports<'_>,
     ) -> Result<(), Collapse> {
-        for core in 0..self.partition.cpus.len() as u32 {
-            let passages = self.partition.shared().passages(core);
-            let cpu = self.partition.cpu_of(core);
-            match self.watch.look(core, passages, now) {
+        for cpu_index in 0..self.partition.cpus.len() as u32 {
+            let passages = self.partition.shared().passages(cpu_index);
+            let cpu = self.partition.cpu_of(cpu_index);
+            match self.watch.look(cpu_index, passages, now) {
                 Some(Change::Hangs) => tracing::error!("{}", hangs_in_words(cpu)),
                 Some(Change::GoesOn) => tracing::warn!("CPU {cpu} goes on"),
                 None => {}
@@ -94,22 +94,22 @@ impl Running {
         Ok(())
     }
 
-    /// The sessions whose process is on a core that hangs, and why that is thought.
+    /// The sessions whose process is on a CPU that hangs, and why that is thought.
     fn stranded(&mut self, now: Instant) -> Vec<(SessionId, String)> {
         let mut stranded = Vec::new();
         for (id, session) in self.sessions.iter_mut() {
-            let Stage::Exists { core, .. } = session.stage else { continue };
-            let cpu = self.partition.cpu_of(core);
-            if self.watch.hangs(core) && is_waited_for(session) {
+            let Stage::Exists { cpu_index, .. } = session.stage else { continue };
+            let cpu = self.partition.cpu_of(cpu_index);
+            if self.watch.hangs(cpu_index) && is_waited_for(session) {
                 stranded.push((id, hangs_in_words(cpu)));
-            } else if gives_no_sign(session, self.partition.shared().doorbells(core), now) {
+            } else if gives_no_sign(session, self.partition.shared().doorbells(cpu_index), now) {
                 stranded.push((id, does_not_answer(cpu)));
             }
         }
         stranded
     }
 
-    /// Tells everybody who waits for a session that its core hangs, and ends what Linux has of it.
+    /// Tells everybody who waits for a session that its CPU hangs, and ends what Linux has of it.
     fn strand(&mut self, id: SessionId, text: &str, ports: &mut Ports<'_>) -> Result<(), Collapse> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         session.awaited = None;
@@ -129,7 +129,7 @@ fn is_waited_for(session: &Session) -> bool {
     session.client.is_some() || waited_for
 }
 
-/// Whether the sign of life that a session's core owes did not come in time.
+/// Whether the sign of life that a session's CPU owes did not come in time.
 fn gives_no_sign(session: &mut Session, doorbells: u64, now: Instant) -> bool {
     let Some(awaited) = &session.awaited else { return false };
     let (answered, over) = (doorbells != awaited.doorbells, awaited.limit <= now);
@@ -139,7 +139,7 @@ fn gives_no_sign(session: &mut Session, doorbells: u64, now: Instant) -> bool {
     over && !answered
 }
 
-/// That a core hangs, and what to do.
+/// That a CPU hangs, and what to do.
 fn hangs_in_words(cpu: u32) -> String {
     let limit = ANSWER_LIMIT.as_secs();
     format!(

@@ -1,4 +1,4 @@
-//! The AnT kernel image: an ELF file, checked before any core is taken.
+//! The AnT kernel image: an ELF file, checked before any CPU is taken.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use ant_abi::control::{
     REQUEST_INJECT, REQUEST_KILL, REQUEST_LIST, REQUEST_MOVE, REQUEST_PRIORITY, REQUEST_PROGRAM,
     REQUEST_REPLACE, REQUEST_RESTART, REQUEST_SERVERS, REQUEST_SPAWN, Reply, Request, SPAWN_BYTES,
 };
-use ant_abi::syscall::ANY_CORE;
+use ant_abi::syscall::ANY_CPU;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use zerocopy::{FromBytes, IntoBytes};
@@ -102,12 +102,12 @@ impl InitChannel {
     pub fn spawn(
         &mut self,
         session: SessionId,
-        core: Option<u32>,
+        cpu_index: Option<u32>,
         path_len: u32,
         words: &[u8],
     ) -> Result<(), Errno> {
-        let core = core.unwrap_or(ANY_CORE);
-        self.ask(Want::Spawn(session), REQUEST_SPAWN, core, path_len, words)
+        let cpu_index = cpu_index.unwrap_or(ANY_CPU);
+        self.ask(Want::Spawn(session), REQUEST_SPAWN, cpu_index, path_len, words)
     }
 
     /// Asks for the end of a process.
@@ -166,7 +166,7 @@ impl InitChannel {
                 (REQUEST_INJECT, *how, *target, call.as_bytes().to_vec())
             }
             Order::Priority { pid, priority } => (REQUEST_PRIORITY, *pid, *priority, vec![]),
-            Order::Move { pid, core, .. } => (REQUEST_MOVE, *pid, *core, vec![]),
+            Order::Move { pid, cpu_index, .. } => (REQUEST_MOVE, *pid, *cpu_index, vec![]),
             Order::Restart { server } => (REQUEST_RESTART, 0, 0, server.clone().into_bytes()),
             Order::Replace { server } => (REQUEST_REPLACE, 0, 0, server.clone().into_bytes()),
         };
@@ -285,7 +285,7 @@ pub fn spawn_words(program: &[u8], args: &[&[u8]]) -> Result<(u32, Vec<u8>), Str
 pub fn refusal(result: i32) -> String {
     match Error::from_return(i64::from(result)) {
         Some(Error::NoMemory) => "AnT has no memory or no place for another process".into(),
-        Some(Error::NoDevice) => "AnT has no such core".into(),
+        Some(Error::NoDevice) => "AnT has no such CPU".into(),
         Some(Error::NoProcess) => "AnT has no such process: `antctl ps` lists them".into(),
         Some(Error::NotPermitted) => "AnT does not allow that".into(),
         Some(Error::TooLong) => "program and arguments are too long".into(),
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!((request.kind, request.a, request.b), (REQUEST_SPAWN, 1, 3));
         assert_eq!(rest, b"/a\0");
         let ticket = request.ticket;
-        let reply = Reply { ticket, result: 0, pid: 9, core: 1, lca: 0x1000 };
+        let reply = Reply { ticket, result: 0, pid: 9, cpu: 1, lca: 0x1000 };
         for _ in 0..2 {
             socket::send(&init, reply.as_bytes(), &[]).unwrap();
         }
@@ -347,7 +347,7 @@ mod tests {
         for _ in 0..2 {
             let packet = socket::receive(&init).unwrap().unwrap();
             let (request, _) = Request::read_from_prefix(&packet.bytes).unwrap();
-            let reply = Reply { ticket: request.ticket, result: 0, pid: 9, core: 1, lca: 1 };
+            let reply = Reply { ticket: request.ticket, result: 0, pid: 9, cpu: 1, lca: 1 };
             socket::send(&init, reply.as_bytes(), &[]).unwrap();
         }
         let answer = channel.answer().unwrap();

@@ -7,10 +7,10 @@
 //!   memory; [`program`], what shall replace a server.
 //! * [`daemon`]: the loop. `clients`: who is connected. `operations`: what each request does;
 //!   `orders`: those that AnT's `init` carries out.
-//! * `running`: a partition with all that lives with it: `partition` (cores, image), `devices` (what
+//! * `running`: a partition with all that lives with it: `partition` (CPUs, image), `devices` (what
 //!   Linux can spare), `table`
 //!   (raddr → proxy, pure logic), `proxies` (their processes), `sessions` (who ran what), `init`
-//!   (the control channel), `hang` (cores that give no sign of life), `survey` (what AnT
+//!   (the control channel), `hang` (CPUs that give no sign of life), `survey` (what AnT
 //!   consists of).
 //! * `proxy`: what runs in a proxy process; `channel`: how parent and proxy talk.
 //! * `log_book`: AnT's kernel log, kept.

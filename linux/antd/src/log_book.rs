@@ -1,19 +1,19 @@
-//! AnT's kernel log, kept: drained from the cores' rings, merged, the last lines of it.
+//! AnT's kernel log, kept: drained from the CPUs' rings, merged, the last lines of it.
 //!
 //! It outlives the partition: why AnT ended is in it.
 
 use std::collections::VecDeque;
 
 use ant_abi::log::{LEVEL_ERROR, LEVEL_WARN};
-use ant_core::log_ring::{LogItem, LogReader};
 use ant_dev::SharedArea;
+use ant_logic::log_ring::{LogItem, LogReader};
 
 use crate::channel::printable;
 use crate::protocol::{Level, LogLine};
 
 /// Lines that are kept.
 pub const LINES_MAX: usize = 10_000;
-/// Items taken from one core at a time: one that writes without end must not hold the daemon up.
+/// Items taken from one CPU at a time: one that writes without end must not hold the daemon up.
 const ITEMS_MAX: usize = 512;
 /// Longest message.
 const MESSAGE_MAX: usize = 1024;
@@ -27,7 +27,7 @@ struct Partial {
 }
 
 #[derive(Debug)]
-struct Core {
+struct Cpu {
     cpu: u32,
     reader: LogReader,
     partial: Option<Partial>,
@@ -39,16 +39,16 @@ pub struct LogBook {
     lines: VecDeque<LogLine>,
     /// Lines ever written.
     total: u64,
-    cores: Vec<Core>,
+    cpus: Vec<Cpu>,
     tsc_start: u64,
     tsc_khz: u32,
 }
 
 impl LogBook {
-    /// A partition begins: its cores, the time-stamp counter now, and its frequency.
+    /// A partition begins: its CPUs, the time-stamp counter now, and its frequency.
     pub fn begin(&mut self, cpus: &[u32], tsc_start: u64, tsc_khz: u32) {
-        let core = |&cpu| Core { cpu, reader: LogReader::new(), partial: None };
-        self.cores = cpus.iter().map(core).collect();
+        let cpu_index = |&cpu| Cpu { cpu, reader: LogReader::new(), partial: None };
+        self.cpus = cpus.iter().map(cpu_index).collect();
         self.tsc_start = tsc_start;
         self.tsc_khz = tsc_khz.max(1);
     }
@@ -56,8 +56,8 @@ impl LogBook {
     /// Takes what is new.
     pub fn drain(&mut self, shared: &SharedArea) {
         let mut fresh = Vec::new();
-        for index in 0..self.cores.len() {
-            self.drain_core(shared, index, &mut fresh);
+        for index in 0..self.cpus.len() {
+            self.drain_cpu(shared, index, &mut fresh);
         }
         fresh.sort_by_key(|&(tsc, _)| tsc);
         for (_, line) in fresh {
@@ -65,21 +65,21 @@ impl LogBook {
         }
     }
 
-    fn drain_core(&mut self, shared: &SharedArea, index: usize, fresh: &mut Vec<(u64, LogLine)>) {
+    fn drain_cpu(&mut self, shared: &SharedArea, index: usize, fresh: &mut Vec<(u64, LogLine)>) {
         for _ in 0..ITEMS_MAX {
-            let core = &mut self.cores[index];
-            match shared.read_log(index as u32, &mut core.reader) {
+            let cpu_index = &mut self.cpus[index];
+            match shared.read_log(index as u32, &mut cpu_index.reader) {
                 None => break,
                 Some(LogItem::Lost(records)) => {
                     let text = format!("({records} records lost)");
                     let tsc = fresh.last().map_or(self.tsc_start, |&(tsc, _)| tsc);
                     let lost = Partial { tsc, level: LEVEL_WARN, bytes: text.into_bytes() };
-                    let before = core.partial.replace(lost);
+                    let before = cpu_index.partial.replace(lost);
                     self.finish(index, before, fresh);
                 }
                 Some(LogItem::Record(record)) => {
                     let text = &record.text[..usize::from(record.len)];
-                    match &mut core.partial {
+                    match &mut cpu_index.partial {
                         Some(partial) if record.continues != 0 => {
                             let room = MESSAGE_MAX.saturating_sub(partial.bytes.len());
                             partial.bytes.extend(&text[..text.len().min(room)]);
@@ -87,7 +87,7 @@ impl LogBook {
                         _ => {
                             let (tsc, level) = (record.tsc, record.level);
                             let next = Partial { tsc, level, bytes: text.to_vec() };
-                            let before = core.partial.replace(next);
+                            let before = cpu_index.partial.replace(next);
                             self.finish(index, before, fresh);
                         }
                     }
@@ -96,7 +96,7 @@ impl LogBook {
         }
         // A record that goes on is written right after its beginning: what is not there now will
         // hardly come.
-        let last = self.cores[index].partial.take();
+        let last = self.cpus[index].partial.take();
         self.finish(index, last, fresh);
     }
 
@@ -112,7 +112,7 @@ impl LogBook {
             tsc,
             LogLine {
                 seconds: since as f64 / (f64::from(self.tsc_khz) * 1000.0),
-                cpu: self.cores[index].cpu,
+                cpu: self.cpus[index].cpu,
                 level,
                 text: printable(&bytes),
             },
@@ -139,7 +139,7 @@ impl LogBook {
         self.lines.iter().skip(from.saturating_sub(first) as usize)
     }
 
-    /// The last grave line of a core, from number `from` on.
+    /// The last grave line of a CPU, from number `from` on.
     #[must_use]
     pub fn last_error(&self, from: u64) -> Option<&LogLine> {
         self.since(from).filter(|line| line.level == Level::Error).last()
@@ -150,9 +150,9 @@ impl LogBook {
 mod tests {
     use super::*;
     use ant_abi::log::{LEVEL_INFO, LOG_TEXT};
-    use ant_core::log_ring::LogWriter;
     use ant_dev::loopback::{Loopback, TSC_KHZ};
     use ant_dev::{Device, PartitionRequest};
+    use ant_logic::log_ring::LogWriter;
 
     const MEMORY: u64 = 16 << 20;
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_all_cores_are_merged_by_time() {
+    fn lines_of_all_cpus_are_merged_by_time() {
         let (mut book, shared, ant) = book();
         let (mut a, mut b) = (LogWriter::new(), LogWriter::new());
         ant.log(0, &mut a, 1_000_000_000, LEVEL_INFO, "first");

@@ -40,7 +40,7 @@ pub enum Order {
     Inject {
         /// One of `INJECT_*`.
         how: u32,
-        /// Index of the core, or AnT's number of the process.
+        /// Index of the CPU, or AnT's number of the process.
         target: u32,
         /// Of a process: at which of its next system calls.
         call: u32,
@@ -52,12 +52,12 @@ pub enum Order {
         /// The new one.
         priority: u32,
     },
-    /// Move a process to another core.
+    /// Move a process to another CPU.
     Move {
         /// AnT's number.
         pid: u32,
-        /// Index of the core.
-        core: u32,
+        /// Index of the CPU.
+        cpu_index: u32,
         /// Linux's number of it.
         cpu: u32,
     },
@@ -186,8 +186,8 @@ impl Running {
         if result != 0 {
             return ports.send(Some(client), &Reply::Failed(order.refusal(result)));
         }
-        if let Order::Move { pid, core, .. } = *order {
-            self.moved(pid, core);
+        if let Order::Move { pid, cpu_index, .. } = *order {
+            self.moved(pid, cpu_index);
         }
         ports.send(Some(client), &Reply::Done(order.done()));
     }
@@ -200,7 +200,7 @@ impl Running {
                     CpuFailure::Hang => INJECT_HANG,
                     CpuFailure::BadRaddr => INJECT_BAD_RADDR,
                 };
-                Ok(Order::Inject { how, target: self.core_of(cpu)?, call: 0 })
+                Ok(Order::Inject { how, target: self.cpu_of(cpu)?, call: 0 })
             }
             Injection::Process { failure, pid, call } => {
                 let how = match failure {
@@ -217,9 +217,9 @@ impl Running {
     fn moved(&mut self, pid: u32, to: u32) {
         let session = self.sessions.of_pid(pid).and_then(|id| self.sessions.get_mut(id));
         if let Some(session) = session
-            && let Stage::Exists { core, .. } = &mut session.stage
+            && let Stage::Exists { cpu_index, .. } = &mut session.stage
         {
-            *core = to;
+            *cpu_index = to;
         }
     }
 }
@@ -269,8 +269,9 @@ impl Daemon {
     /// Moves a process to another CPU.
     pub(crate) fn move_process(&mut self, client: ClientId, peer: &Peer, pid: u32, cpu: u32) {
         let Some((running, _)) = self.running_or_fail(client) else { return };
-        let allowed = running.allowed(peer, pid).and_then(|_| running.core_of(cpu));
-        let asked = allowed.and_then(|core| running.order(client, Order::Move { pid, core, cpu }));
+        let allowed = running.allowed(peer, pid).and_then(|_| running.cpu_of(cpu));
+        let asked = allowed
+            .and_then(|cpu_index| running.order(client, Order::Move { pid, cpu_index, cpu }));
         self.fail_if(client, asked.err());
     }
 

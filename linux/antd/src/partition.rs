@@ -1,4 +1,4 @@
-//! A partition from the taking of its cores to their return.
+//! A partition from the taking of its CPUs to their return.
 //!
 //! What is set up last is undone first; the module does most of it when the control file closes.
 
@@ -9,7 +9,7 @@ use ant_abi::boot::{BOOT_ALLOW_INJECT, BOOT_IDLE_POLL};
 use ant_abi::store::StoreEntry;
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_dev::{
-    ControlFile, CoreState, CreateError, Device, OpenError, OperationError, PartitionRequest,
+    ControlFile, CpuState, CreateError, Device, OpenError, OperationError, PartitionRequest,
     SharedArea,
 };
 use thiserror::Error;
@@ -20,7 +20,7 @@ use crate::log_book::LogBook;
 use crate::protocol::{Boot, Layout};
 use crate::sys;
 
-/// How long a core may take from its start to `CORE_READY`.
+/// How long a CPU may take from its start to `CPU_READY`.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How often that is looked at.
 const READY_STEP: Duration = Duration::from_millis(1);
@@ -40,13 +40,13 @@ pub enum BootError {
          build, then `rmmod ant` and `modprobe ant`"
     )]
     Module(u32),
-    /// No cores, or no memory.
+    /// No CPUs, or no memory.
     #[error(transparent)]
     Create(#[from] CreateError),
     /// A step failed.
     #[error("{0}; the CPUs are Linux's again")]
     Operation(#[from] OperationError),
-    /// A core did not come up.
+    /// A CPU did not come up.
     #[error("CPU {cpu} did not come up: {what}; the CPUs are Linux's again, `antctl log` has more")]
     NotReady {
         /// Linux's number.
@@ -59,7 +59,7 @@ pub enum BootError {
     NoInit,
 }
 
-/// A partition whose cores run.
+/// A partition whose CPUs run.
 pub struct Partition {
     // Before the file: the mapping must be gone when the partition ends.
     shared: SharedArea,
@@ -74,14 +74,14 @@ pub struct Partition {
     pub allow_inject: bool,
     /// Its devices, and what it did not get.
     pub lent: Lent,
-    /// When its first core was started.
+    /// When its first CPU was started.
     pub since: Instant,
     /// The time-stamp counter then.
     pub tsc_start: u64,
 }
 
 impl Partition {
-    /// Takes cores, memory and devices, loads the image, starts the cores one by one. `root` is
+    /// Takes CPUs, memory and devices, loads the image, starts the CPUs one by one. `root` is
     /// where `/sys` and `/proc` are.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Partition {
         // AnT looks once, when it starts.
         let lent = devices::lend(root, request.device, &*control);
         let (since, tsc_start) = (Instant::now(), sys::time_stamp());
-        // The module fills the boot block when the first core starts.
+        // The module fills the boot block when the first CPU starts.
         control.start(0, image.entry)?;
         let partition = Self {
             shared: control.shared()?,
@@ -144,28 +144,28 @@ impl Partition {
     /// Waits for the m-kernel, then starts the others.
     fn bring_up(&self, entry: u64) -> Result<(), BootError> {
         self.wait_ready(0)?;
-        for core in 1..self.cpus.len() as u32 {
-            self.control.start(core, entry)?;
-            self.wait_ready(core)?;
+        for cpu_index in 1..self.cpus.len() as u32 {
+            self.control.start(cpu_index, entry)?;
+            self.wait_ready(cpu_index)?;
         }
         if self.init_lca().0 == 0 { Err(BootError::NoInit) } else { Ok(()) }
     }
 
-    fn wait_ready(&self, core: u32) -> Result<(), BootError> {
+    fn wait_ready(&self, cpu_index: u32) -> Result<(), BootError> {
         let limit = Instant::now() + READY_LIMIT;
-        let cpu = self.cpus[core as usize];
+        let cpu = self.cpus[cpu_index as usize];
         loop {
-            // Before the look at all cores, which then sees a panic that this one is the effect of.
-            let state = self.shared.state(core);
+            // Before the look at all CPUs, which then sees a panic that this one is the effect of.
+            let state = self.shared.state(cpu_index);
             let what = match (state, self.panicked()) {
-                (CoreState::Ready, _) => return Ok(()),
+                (CpuState::Ready, _) => return Ok(()),
                 (_, Some(panicked)) if panicked == cpu => "its kernel panicked".into(),
                 (_, Some(panicked)) => format!("the kernel on CPU {panicked} panicked"),
-                (CoreState::Off | CoreState::Starting, None) if Instant::now() < limit => {
+                (CpuState::Off | CpuState::Starting, None) if Instant::now() < limit => {
                     std::thread::sleep(READY_STEP);
                     continue;
                 }
-                (CoreState::Off | CoreState::Starting, None) => {
+                (CpuState::Off | CpuState::Starting, None) => {
                     format!("not ready after {} s", READY_LIMIT.as_secs())
                 }
                 (state, None) => format!("its state is {state:?}"),
@@ -177,11 +177,10 @@ impl Partition {
     /// Linux's number of a CPU whose kernel panicked.
     #[must_use]
     pub fn panicked(&self) -> Option<u32> {
-        let cores = 0..self.cpus.len();
-        cores
-            .into_iter()
-            .find(|&core| self.shared.state(core as u32) == CoreState::Panicked)
-            .map(|core| self.cpus[core])
+        let cpus = 0..self.cpus.len();
+        cpus.into_iter()
+            .find(|&cpu_index| self.shared.state(cpu_index as u32) == CpuState::Panicked)
+            .map(|cpu_index| self.cpus[cpu_index])
     }
 
     /// The LCA of `init`.
@@ -202,16 +201,16 @@ impl Partition {
         &*self.control
     }
 
-    /// Index of the core that Linux calls `cpu`.
+    /// Index of the CPU that Linux calls `cpu`.
     #[must_use]
-    pub fn core_of(&self, cpu: u32) -> Option<u32> {
-        self.cpus.iter().position(|&own| own == cpu).map(|core| core as u32)
+    pub fn cpu_index_of(&self, cpu: u32) -> Option<u32> {
+        self.cpus.iter().position(|&own| own == cpu).map(|cpu_index| cpu_index as u32)
     }
 
-    /// Linux's number of a core; of one that AnT made up, the m-kernel's.
+    /// Linux's number of a CPU; of one that AnT made up, the m-kernel's.
     #[must_use]
-    pub fn cpu_of(&self, core: u32) -> u32 {
-        self.cpus.get(core as usize).copied().unwrap_or(self.cpus[0])
+    pub fn cpu_of(&self, cpu_index: u32) -> u32 {
+        self.cpus.get(cpu_index as usize).copied().unwrap_or(self.cpus[0])
     }
 
     /// What it consists of.

@@ -15,7 +15,7 @@ mod connection;
 mod shown;
 
 pub use connection::Connection;
-pub use shown::{CoreStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status};
+pub use shown::{CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status};
 
 /// Revision of these messages.
 pub const PROTOCOL: u32 = 2;
@@ -33,7 +33,7 @@ pub const IMAGE: &str = "/usr/lib/ant/ant-kernel";
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// Take cores and memory and start AnT. Root only.
+    /// Take CPUs and memory and start AnT. Root only.
     Boot(Boot),
     /// Run a program. Comes with four descriptors: what becomes 0, 1 and 2, and the directory.
     Run(Run),
@@ -85,7 +85,7 @@ pub enum Request {
         /// Linux's number of the CPU.
         cpu: u32,
     },
-    /// Stop AnT; cores and memory go back to Linux. Root only.
+    /// Stop AnT; CPUs and memory go back to Linux. Root only.
     Stop,
     /// Make AnT fail. Root only, and only if it was booted to allow that.
     Inject(Injection),
@@ -104,7 +104,7 @@ pub struct Boot {
     pub prefork: u32,
     /// Whether AnT may be made to fail.
     pub allow_inject: bool,
-    /// Whether cores without work look for some all the time.
+    /// Whether CPUs without work look for some all the time.
     pub poll: bool,
     /// Which device it shall have.
     pub device: DeviceChoice,
@@ -158,9 +158,9 @@ pub enum Injection {
 pub enum CpuFailure {
     /// The kernel panics.
     Panic,
-    /// The core spins with interrupts off.
+    /// The CPU spins with interrupts off.
     Hang,
-    /// The core asks Linux for a page that is not AnT's.
+    /// The CPU asks Linux for a page that is not AnT's.
     BadRaddr,
 }
 

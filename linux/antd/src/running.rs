@@ -5,7 +5,7 @@
 //! [`Running::end_session`] and others); out go proxies, releases and replies.
 //!
 //! Deliberately absent: how a decision about an LCA is made (`table`), what clients may do
-//! (`operations`, `orders`), which cores hang (`hang`), what AnT consists of (`survey`).
+//! (`operations`, `orders`), which CPUs hang (`hang`), what AnT consists of (`survey`).
 
 mod programs;
 mod requests;
@@ -40,7 +40,7 @@ use crate::table::{Leaving, OnLeaving, OnRequest, ProxyId, SessionId, Table};
 
 /// Most requests that can wait: one of each process.
 const REQUESTS_MAX: usize = ant_abi::MAX_PROCESSES;
-/// Longest wait between two looks at the cores and their logs.
+/// Longest wait between two looks at the CPUs and their logs.
 const TICK: Duration = Duration::from_secs(1);
 /// The same while somebody waits for an answer.
 const TICK_AWAITING: Duration = Duration::from_millis(100);
@@ -144,13 +144,13 @@ impl Running {
         if events.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP) {
             return Err(Collapse("the module has stopped the partition".into()));
         }
-        self.check_cores()
+        self.check_cpus()
     }
 
     /// # Errors
     ///
-    /// A core has panicked.
-    pub fn check_cores(&self) -> Result<(), Collapse> {
+    /// A CPU has panicked.
+    pub fn check_cpus(&self) -> Result<(), Collapse> {
         match self.partition.panicked() {
             None => Ok(()),
             Some(cpu) => Err(Collapse(format!("AnT's kernel on CPU {cpu} panicked"))),
@@ -185,7 +185,7 @@ impl Running {
     ///
     /// AnT cannot go on.
     pub fn tick(&mut self, now: Instant, ports: &mut Ports<'_>) -> Result<(), Collapse> {
-        self.check_cores()?;
+        self.check_cpus()?;
         self.retry_releases(now);
         self.proxies.refill(ports.poller);
         for want in self.init.expired(now) {
@@ -200,7 +200,7 @@ impl Running {
         for id in late {
             self.give_up(id, ports);
         }
-        self.watch_cores(now, ports)
+        self.watch_cpus(now, ports)
     }
 
     /// Tells everybody who waits for the end of a session that AnT does not answer. The session
@@ -266,8 +266,8 @@ impl Running {
 
     fn no_answer_of(&self, id: SessionId) -> String {
         match self.sessions.get(id).map(|session| session.stage) {
-            Some(Stage::Exists { core, .. }) if self.init_gone.is_none() => {
-                does_not_answer(self.partition.cpu_of(core))
+            Some(Stage::Exists { cpu_index, .. }) if self.init_gone.is_none() => {
+                does_not_answer(self.partition.cpu_of(cpu_index))
             }
             _ => self.no_answer(),
         }
@@ -314,7 +314,7 @@ impl Running {
     }
 }
 
-/// That a core does not answer, and what to do.
+/// That a CPU does not answer, and what to do.
 pub(crate) fn does_not_answer(cpu: u32) -> String {
     format!("AnT does not answer (CPU {cpu}); `antctl stop` brings the CPUs back")
 }

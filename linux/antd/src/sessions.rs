@@ -27,8 +27,8 @@ pub enum Stage {
     Exists {
         /// AnT's number.
         pid: u32,
-        /// Index of its core.
-        core: u32,
+        /// Index of its CPU.
+        cpu_index: u32,
         /// Its LCA.
         lca: StoreEntry,
     },
@@ -47,7 +47,7 @@ pub struct Ending {
     pub waiters: Vec<ClientId>,
 }
 
-/// A core was rung when it got a process. Until it has counted that, nobody knows whether it runs.
+/// A CPU was rung when it got a process. Until it has counted that, nobody knows whether it runs.
 #[derive(Debug)]
 pub struct Awaited {
     /// Its doorbells before.
@@ -71,7 +71,7 @@ pub struct Session {
     pub stage: Stage,
     /// Whether it shall end.
     pub ending: Option<Ending>,
-    /// The sign of life that its core owes.
+    /// The sign of life that its CPU owes.
     pub awaited: Option<Awaited>,
 }
 

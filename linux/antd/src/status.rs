@@ -1,56 +1,56 @@
-//! How things are: processes, cores, and whether a core answers.
+//! How things are: processes, CPUs, and whether a CPU answers.
 
 use std::time::{Duration, Instant};
 
 use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS, ServerInfo};
-use ant_abi::core_block::CoreControl;
+use ant_abi::cpu_block::CpuControl;
 use ant_abi::syscall::{
     PROCESS_PROGRAM, PROCESS_SERVER, ProcessInfo, STATE_ASKING, STATE_CALLING, STATE_CREATED,
     STATE_ENDING, STATE_IN_CALL, STATE_LOADING, STATE_READY, STATE_RECEIVING, STATE_RUNNING,
     STATE_SLEEPING,
 };
-use ant_dev::{CoreState, Role};
+use ant_dev::{CpuState, Role};
 
 use crate::channel::printable;
 use crate::clients::ClientId;
 use crate::partition::pages;
-use crate::protocol::{CoreStatus, PartitionStatus, Process, Server};
+use crate::protocol::{CpuStatus, PartitionStatus, Process, Server};
 use crate::running::Running;
 use crate::survey::name_of;
 use crate::sys;
 
 /// Longest command line that is shown.
 const COMMAND_MAX: usize = 200;
-/// How long a core may take to count a doorbell.
+/// How long a CPU may take to count a doorbell.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Cores were kicked, to see whether they answer.
+/// CPUs were kicked, to see whether they answer.
 #[derive(Debug)]
 pub struct Probe {
     /// Who wants to know. Each gets one status.
     pub clients: Vec<ClientId>,
     limit: Instant,
-    /// Doorbells of each core before the kick.
+    /// Doorbells of each CPU before the kick.
     before: Vec<u64>,
 }
 
 impl Probe {
-    /// How often the cores are looked at.
+    /// How often the CPUs are looked at.
     pub const STEP: Duration = Duration::from_millis(2);
 }
 
 impl Running {
-    /// Begins to find out whether the cores answer; [`Running::probe_result`] has it then.
+    /// Begins to find out whether the CPUs answer; [`Running::probe_result`] has it then.
     pub fn probe(&mut self, client: ClientId) {
         if let Some(probe) = &mut self.probe {
             probe.clients.push(client);
             return;
         }
         let shared = self.partition.shared();
-        let cores = 0..self.partition.cpus.len() as u32;
-        let before = cores.clone().map(|core| shared.doorbells(core)).collect();
-        for core in cores {
-            if let Err(error) = self.partition.control().kick(core) {
+        let cpus = 0..self.partition.cpus.len() as u32;
+        let before = cpus.clone().map(|cpu_index| shared.doorbells(cpu_index)).collect();
+        for cpu_index in cpus {
+            if let Err(error) = self.partition.control().kick(cpu_index) {
                 tracing::warn!("{error}");
             }
         }
@@ -58,10 +58,10 @@ impl Running {
         self.probe = Some(Probe { clients: vec![client], limit, before });
     }
 
-    /// Whether a core has taken a doorbell since the kick; `None` if it runs no kernel that could.
-    fn answers(&self, core: u32, before: u64) -> Option<bool> {
+    /// Whether a CPU has taken a doorbell since the kick; `None` if it runs no kernel that could.
+    fn answers(&self, cpu_index: u32, before: u64) -> Option<bool> {
         let shared = self.partition.shared();
-        (shared.state(core) == CoreState::Ready).then(|| shared.doorbells(core) != before)
+        (shared.state(cpu_index) == CpuState::Ready).then(|| shared.doorbells(cpu_index) != before)
     }
 
     /// Who wants to know how things are, and how they are, if that is clear by now.
@@ -71,7 +71,7 @@ impl Running {
             .before
             .iter()
             .enumerate()
-            .map(|(core, &before)| self.answers(core as u32, before))
+            .map(|(cpu_index, &before)| self.answers(cpu_index as u32, before))
             .collect();
         if now < probe.limit && answers.contains(&Some(false)) {
             return None;
@@ -84,9 +84,9 @@ impl Running {
         let partition = &self.partition;
         let shared = partition.shared();
         let m_kernel = shared.control(0);
-        let core = |core: usize| {
-            let control = shared.control(core as u32);
-            self.core_status(core, &control, answers[core] == Some(true))
+        let cpu_index = |cpu_index: usize| {
+            let control = shared.control(cpu_index as u32);
+            self.cpu_status(cpu_index, &control, answers[cpu_index] == Some(true))
         };
         PartitionStatus {
             number: partition.control().number(),
@@ -103,11 +103,11 @@ impl Running {
             allow_inject: partition.allow_inject,
             devices: partition.lent.devices.clone(),
             control: self.init_gone.as_ref().map(|_| self.no_answer()),
-            cores: (0..partition.cpus.len()).map(core).collect(),
+            cpus: (0..partition.cpus.len()).map(cpu_index).collect(),
         }
     }
 
-    fn core_status(&self, core: usize, control: &CoreControl, answers: bool) -> CoreStatus {
+    fn cpu_status(&self, cpu_index: usize, control: &CpuControl, answers: bool) -> CpuStatus {
         let now = sys::time_stamp();
         let lived = now.saturating_sub(self.partition.tsc_start).max(1);
         let halted = match control.idle_since {
@@ -115,24 +115,24 @@ impl Running {
             since => now.saturating_sub(since),
         };
         let idle = control.idle_cycles.saturating_add(halted);
-        let state = match CoreState::from(control.state) {
-            CoreState::Off => "off".into(),
-            CoreState::Starting => "starting".into(),
-            CoreState::Ready => "ready".into(),
-            CoreState::Panicked => "panicked".into(),
-            CoreState::Halted => "halted".into(),
-            CoreState::Nonsense(number) => format!("{number}?"),
+        let state = match CpuState::from(control.state) {
+            CpuState::Off => "off".into(),
+            CpuState::Starting => "starting".into(),
+            CpuState::Ready => "ready".into(),
+            CpuState::Panicked => "panicked".into(),
+            CpuState::Halted => "halted".into(),
+            CpuState::Nonsense(number) => format!("{number}?"),
         };
         let role = match Role::from(control.role) {
             Role::MKernel => "m-kernel",
             Role::PKernel => "p-kernel",
         };
-        CoreStatus {
-            cpu: self.partition.cpus[core],
+        CpuStatus {
+            cpu: self.partition.cpus[cpu_index],
             role: role.into(),
             state,
             answers,
-            hangs: self.watch.hangs(core as u32),
+            hangs: self.watch.hangs(cpu_index as u32),
             running_pid: Some(control.running_pid).filter(|&pid| pid != 0),
             processes: control.processes,
             calls: control.calls_sent,
@@ -172,7 +172,7 @@ fn process(running: &Running, info: &ProcessInfo, server: Option<&ServerInfo>) -
     };
     Process {
         pid: info.pid,
-        cpu: running.partition.cpu_of(info.core),
+        cpu: running.partition.cpu_of(info.cpu),
         kind: kind_name(info.kind),
         state: state_name(info.state),
         priority: info.priority,
@@ -217,7 +217,7 @@ pub fn server_list(
 ) -> Vec<Server> {
     let cpu = |pid| {
         let info = infos.iter().find(|info| info.pid == pid)?;
-        Some(running.partition.cpu_of(info.core))
+        Some(running.partition.cpu_of(info.cpu))
     };
     servers.iter().map(|info| server(info, cpu(info.pid))).collect()
 }

@@ -9,15 +9,15 @@ use std::collections::HashSet;
 use std::thread;
 use std::time::Duration;
 
-/// Two cores are AnT's, two Linux's.
+/// Two CPUs are AnT's, two Linux's.
 const HALF: &str = "--cpus 2-3 --memory 64M";
 const PREFORKED: &str = "--cpus 1-3 --memory 64M --prefork 3";
 
 pub fn group() -> Group {
     Group::new("calls")
-        .test("a_thousand_from_each_of_three_cores", a_thousand_from_each_of_three_cores)
-        .test("without_continuation_from_three_cores", without_continuation_from_three_cores)
-        .test("many_programs_on_one_core", many_programs_on_one_core)
+        .test("a_thousand_from_each_of_three_cores", a_thousand_from_each_of_three_cpus)
+        .test("without_continuation_from_three_cores", without_continuation_from_three_cpus)
+        .test("many_programs_on_one_core", many_programs_on_one_cpu)
         .test("steps_happen_in_order", steps_happen_in_order)
         .test("misuse_is_answered", misuse_is_answered)
         .test("proxys_own_files_are_out_of_reach", proxys_own_files_are_out_of_reach)
@@ -42,15 +42,16 @@ fn on_each(guest: &TestGuest, cpus: &[u32], words: &str) -> Result<Vec<Output>> 
     Ok(outputs)
 }
 
-/// How many calls each core has sent, and how many are with Linux now.
+/// How many calls each CPU has sent, and how many are with Linux now.
 fn calls(guest: &TestGuest) -> Result<(Vec<u64>, u64)> {
     let status = ant::status(guest)?;
-    let cores = status["partition"]["cores"].as_array().context("no cores")?;
-    let sent = cores.iter().map(|core| ant::number(core, "/calls")).collect::<Result<_>>()?;
+    let cpus = status["partition"]["cpus"].as_array().context("no CPUs")?;
+    let sent =
+        cpus.iter().map(|cpu_index| ant::number(cpu_index, "/calls")).collect::<Result<_>>()?;
     Ok((sent, ant::sum(&status, "calls")? - ant::sum(&status, "returned")?))
 }
 
-fn a_thousand_from_each_of_three_cores(guest: &TestGuest) -> Result<()> {
+fn a_thousand_from_each_of_three_cpus(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)?;
     let (before, _) = calls(guest)?;
     // Each program checks that every answer comes from its own proxy.
@@ -69,13 +70,13 @@ fn a_thousand_from_each_of_three_cores(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn without_continuation_from_three_cores(guest: &TestGuest) -> Result<()> {
+fn without_continuation_from_three_cpus(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)?;
     on_each(guest, &[1, 2, 3], "getpid --once 30")?;
     ant::await_idle(guest)
 }
 
-fn many_programs_on_one_core(guest: &TestGuest) -> Result<()> {
+fn many_programs_on_one_cpu(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)?;
     let outputs = on_each(guest, &[3; 8], "getpid 100")?;
     let pids: HashSet<&str> = outputs.iter().map(|output| output.stdout.as_str()).collect();
@@ -137,7 +138,7 @@ fn results_cannot_be_forged(guest: &TestGuest) -> Result<()> {
     let status = ant::status(guest)?;
     let number = ant::number(&status["partition"], "/number")?;
     let output = guest.run(&format!("antctl run --cpu 2 -- misuse return {number}"))?;
-    // No call of another core's is under way through this LCA; there is no fourth core.
+    // No call of another CPU's is under way through this LCA; there is no fourth CPU.
     let said = "return: Ok(0), Ok(-2)\nreturn: Ok(0), Ok(-2)\nreturn: Ok(0), Ok(-22)\n";
     ensure!(output.status == 0 && output.stdout == said, "{output:?}");
     ant::works_on(guest, &[1, 2, 3])
@@ -155,7 +156,7 @@ fn who_is_killed_has_ended(guest: &TestGuest) -> Result<()> {
     ant::await_idle(guest)
 }
 
-/// Programs that keep the m-kernel busy, from both other cores: it has time for all else.
+/// Programs that keep the m-kernel busy, from both other CPUs: it has time for all else.
 fn memory_is_asked_for_without_end(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)?;
     let generations = |guest| -> Result<Vec<u32>> {
@@ -192,7 +193,7 @@ fn log_shows_what_happened(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl run --cpu 2 -- crash divide", 136, "divide error")?;
     let log = guest.succeed("antctl log")?;
     for text in [
-        " runs: 3 cores, 64 MiB; the m-kernel is on CPU 1",
+        " runs: 3 CPUs, 64 MiB; the m-kernel is on CPU 1",
         " starts on CPU 2",
         "CPU 2: process ",
         ": divide error at 0x",
@@ -242,9 +243,10 @@ fn preforked_proxies_serve(guest: &TestGuest) -> Result<()> {
     await_idle_proxies(guest, 3)
 }
 
-/// How often Linux took the doorbell of AnT's core `core` on CPUs 0 and 1.
-fn doorbells(guest: &TestGuest, core: u32) -> Result<[u64; 2]> {
-    let line = guest.succeed(&format!("grep 'AnT .*ant[0-9]*-core{core}$' /proc/interrupts"))?;
+/// How often Linux took the doorbell of AnT's CPU `cpu` on CPUs 0 and 1.
+fn doorbells(guest: &TestGuest, cpu_index: u32) -> Result<[u64; 2]> {
+    let line =
+        guest.succeed(&format!("grep 'AnT .*ant[0-9]*-cpu{cpu_index}$' /proc/interrupts"))?;
     let mut words = line.split_whitespace().skip(1).map(str::parse);
     let mut next = || words.next().context("too short").and_then(|word| Ok(word?));
     Ok([next()?, next()?])
@@ -273,10 +275,10 @@ fn affinity_moves_meanwhile(guest: &TestGuest) -> Result<()> {
     on_each(guest, &[2, 3], "getpid 1000")?;
     guest.succeed("touch /tmp/enough")?;
     expect(&mover.wait(LIMIT)?, 0, "")?;
-    for (core, before) in (0..).zip(before) {
-        let after = doorbells(guest, core)?;
+    for (cpu_index, before) in (0..).zip(before) {
+        let after = doorbells(guest, cpu_index)?;
         let taken = [after[0] - before[0], after[1] - before[1]];
-        ensure!(taken.iter().all(|&taken| taken > 20), "core {core}: {taken:?} on CPUs 0, 1");
+        ensure!(taken.iter().all(|&taken| taken > 20), "CPU {cpu_index}: {taken:?} on CPUs 0, 1");
     }
     ant::await_idle(guest)
 }

@@ -31,7 +31,7 @@ pub fn group() -> Group {
         .test("input_reaches_whoever_serves", input_reaches_whoever_serves)
         .test("too_much_input_is_cut", too_much_input_is_cut)
         .test("a_line_that_is_stuck", a_line_that_is_stuck)
-        .test("input_reaches_a_core_that_polls", input_reaches_a_core_that_polls)
+        .test("input_reaches_a_core_that_polls", input_reaches_a_cpu_that_polls)
         .test("interrupts_reach_who_is_granted_them", interrupts_reach_who_is_granted_them)
         .test("device_memory_reaches_who_is_granted_it", device_memory_reaches_who_is_granted_it)
         .test("device_memory_takes_tables", device_memory_takes_tables)
@@ -133,7 +133,7 @@ fn a_line_that_is_stuck(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn input_reaches_a_core_that_polls(guest: &TestGuest) -> Result<()> {
+fn input_reaches_a_cpu_that_polls(guest: &TestGuest) -> Result<()> {
     ant::up(guest, &format!("{} --poll", ant::USUAL))?;
     let mut line = LINE.open()?;
     for text in ["to one who looks", "and looks again"] {
@@ -146,7 +146,7 @@ fn input_reaches_a_core_that_polls(guest: &TestGuest) -> Result<()> {
 fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let mut line = LINE.open()?;
-    // Not one who has no grant, on the same core or another.
+    // Not one who has no grant, on the same CPU or another.
     for cpu in [1, 3] {
         let server = ant::start(guest, &format!("--cpu {cpu} -- victim serve victim"));
         ant::await_process(guest, "victim serve", "receiving")?;

@@ -85,7 +85,7 @@ fn up(guest: &TestGuest) -> Result<()> {
     devices::await_rest(guest)
 }
 
-/// Has the server on a core, from where its memory will be, and not about to fail.
+/// Has the server on a CPU, from where its memory will be, and not about to fail.
 fn settle(guest: &TestGuest, subject: &Subject, cpu: u32) -> Result<Server> {
     let process = ant::process_of(guest, subject.name)?;
     if process.cpu != cpu {

@@ -152,7 +152,7 @@ fn inject_needs_permission(guest: &TestGuest) -> Result<()> {
     ant::works_on(guest, &[1, 2, 3])
 }
 
-/// One program that computes, one that is in a call, one that makes calls: on a core each.
+/// One program that computes, one that is in a call, one that makes calls: on a CPU each.
 fn three_programs(guest: &TestGuest) -> Result<Vec<Background<'_>>> {
     up(guest)?;
     guest.succeed("rm -f /tmp/gate && mkfifo /tmp/gate")?;
@@ -309,8 +309,11 @@ fn hang(guest: &TestGuest, cpu: u32) -> Result<()> {
     answers(guest, "antctl status", 0, &text)?;
     ensure!(start.elapsed() < Duration::from_secs(8), "said late: {:?}", start.elapsed());
     let status = ant::status(guest)?;
-    let cores = status["partition"]["cores"].as_array().context("no cores")?;
-    ensure!(cores.iter().all(|core| core["answers"] == (core["cpu"] != cpu)), "{status}");
+    let cpus = status["partition"]["cpus"].as_array().context("no CPUs")?;
+    ensure!(
+        cpus.iter().all(|cpu_index| cpu_index["answers"] == (cpu_index["cpu"] != cpu)),
+        "{status}"
+    );
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 pub fn group() -> Group {
     Group::new("figures")
         .machine(counting)
-        .test("a_call_on_one_core", a_call_on_one_core)
-        .test("a_call_between_cores_that_poll", a_call_between_cores_that_poll)
+        .test("a_call_on_one_core", a_call_on_one_cpu)
+        .test("a_call_between_cores_that_poll", a_call_between_cpus_that_poll)
 }
 
 fn counting(machine: &mut Machine) {
@@ -19,12 +19,12 @@ fn counting(machine: &mut Machine) {
     machine.timing = Timing::Icount;
 }
 
-fn a_call_on_one_core(guest: &TestGuest) -> Result<()> {
+fn a_call_on_one_cpu(guest: &TestGuest) -> Result<()> {
     ant::up(guest, "--cpus 1-2 --memory 64M")?;
     call_costs_at_most(guest, 2, 600)
 }
 
-fn a_call_between_cores_that_poll(guest: &TestGuest) -> Result<()> {
+fn a_call_between_cpus_that_poll(guest: &TestGuest) -> Result<()> {
     ant::down(guest)?;
     ant::up(guest, "--cpus 1-2 --memory 64M --poll")?;
     call_costs_at_most(guest, 1, 1200)?;

@@ -138,7 +138,7 @@ const CALLS: [(&str, &str, i32, &str, &str); 7] = [
 
 fn what_becomes_of_a_call(guest: &TestGuest) -> Result<()> {
     up(guest)?;
-    // On one core and across two.
+    // On one CPU and across two.
     for cpu in [2, 3] {
         for (serves, calls, status, server_says, client_says) in CALLS {
             let (server, client) = meet(guest, serves, cpu, calls)?;
@@ -374,8 +374,8 @@ fn a_move_does_not_prolong_waiting(guest: &TestGuest) -> Result<()> {
     expect(&waits.wait(SOON)?, 0, "wait: Err(TimedOut)\n")
 }
 
-/// A program that is to go to another core, and cannot as long as it is in a call to Linux; others of
-/// its core go on.
+/// A program that is to go to another CPU, and cannot as long as it is in a call to Linux; others of
+/// its CPU go on.
 fn one_that_cannot_go_yet_goes_later(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 1)?;

@@ -1,7 +1,7 @@
 //! A server ends, whatever it is at: what its clients are told, and that it comes back whole.
 //!
 //! Each test is a row: what the server is at, and in which ways it is ended there. Each way is gone
-//! twice: with the client beside the server and on another core, once on a p-kernel's core and once on
+//! twice: with the client beside the server and on another CPU, once on a p-kernel's CPU and once on
 //! the m-kernel's. The server is `victim`, which is not watched here: only the test ends it.
 //!
 //! | the server                        | kill | restart | fault | exit |
@@ -21,7 +21,7 @@
 //! | has put requests aside            |  x   |    x    |   x   |  x   |
 //! | has messages and bits unread      |  x   |    x    |   x   |  x   |
 //! | asks the m-kernel for pages       |  x   |    x    |       |      |
-//! | is about to go to another core    |  x   |    x    |   x   |  x   |
+//! | is about to go to another CPU    |  x   |    x    |   x   |  x   |
 //!
 //! Where a process waits or computes without end, it cannot fault. Below the table are one that is moved
 //! and killed, and those that are starting or being replaced. `name` and `serial` themselves end in

@@ -1,4 +1,4 @@
-//! Cores and memory leave Linux and come back.
+//! CPUs and memory leave Linux and come back.
 
 use crate::ant::{self, answers, expect};
 use crate::group::Group;
@@ -30,12 +30,12 @@ pub fn group() -> Group {
         .test("boot_twice", boot_twice)
         .test("linux_cannot_take_a_cpu_back", linux_cannot_take_a_cpu_back)
         .test("module_stays_while_it_is_needed", module_stays_while_it_is_needed)
-        .test("one_core", one_core)
-        .test("cores_in_another_order", cores_in_another_order)
+        .test("one_core", one_cpu)
+        .test("cores_in_another_order", cpus_in_another_order)
         .test("com2_is_lent_and_comes_back", com2_is_lent_and_comes_back)
         .test("com2_in_use_stays_linuxs", com2_in_use_stays_linuxs)
         .test("linux_goes_on_with_its_cpus", linux_goes_on_with_its_cpus)
-        .test("cores_that_poll", cores_that_poll)
+        .test("cores_that_poll", cpus_that_poll)
         .test("fragmented_memory", fragmented_memory)
         .test("twenty_times", twenty_times)
 }
@@ -200,7 +200,7 @@ fn module_stays_while_it_is_needed(guest: &TestGuest) -> Result<()> {
     guest.succeed("rmmod ant && modprobe ant").map(drop)
 }
 
-fn one_core(guest: &TestGuest) -> Result<()> {
+fn one_cpu(guest: &TestGuest) -> Result<()> {
     ant::up(guest, "--cpus 2 --memory 16M")?;
     ensure!(guest.succeed("cat /sys/devices/system/cpu/online")? == "0-1,3\n");
     ant::works_on(guest, &[2])?;
@@ -212,14 +212,14 @@ fn one_core(guest: &TestGuest) -> Result<()> {
     ant::down(guest)
 }
 
-fn cores_in_another_order(guest: &TestGuest) -> Result<()> {
+fn cpus_in_another_order(guest: &TestGuest) -> Result<()> {
     ant::down(guest)?;
     let command = "antctl boot --cpus 3,1 --memory 32M";
     answers(guest, command, 0, "AnT runs: m-kernel on CPU 3, p-kernel on CPU 1; 32 MiB")?;
     let status = ant::status(guest)?;
-    let core = |index: usize| &status["partition"]["cores"][index];
-    ensure!(core(0)["cpu"] == 3 && core(0)["role"] == "m-kernel", "{status}");
-    ensure!(core(1)["cpu"] == 1 && core(1)["role"] == "p-kernel", "{status}");
+    let cpu_index = |index: usize| &status["partition"]["cpus"][index];
+    ensure!(cpu_index(0)["cpu"] == 3 && cpu_index(0)["role"] == "m-kernel", "{status}");
+    ensure!(cpu_index(1)["cpu"] == 1 && cpu_index(1)["role"] == "p-kernel", "{status}");
     ant::works_on(guest, &[1, 3])?;
     answers(guest, "antctl run --cpu 2 -- getpid", 125, "it has CPUs 3, 1")?;
     answers(guest, "antctl run --cpu 1 -- crash read", 139, "on CPU 1")?;
@@ -284,10 +284,10 @@ fn free_memory(guest: &TestGuest) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
 }
 
-fn cores_that_poll(guest: &TestGuest) -> Result<()> {
+fn cpus_that_poll(guest: &TestGuest) -> Result<()> {
     ant::up(guest, "--cpus 1-3 --memory 64M --poll")?;
     ant::works_on(guest, &[1, 2, 3])?;
-    // Messages and pages over all cores, to Linux's files.
+    // Messages and pages over all CPUs, to Linux's files.
     let drain = ant::start(guest, "--cpu 3 -- drain out /tmp/polled");
     let upcase = ant::start(guest, "--cpu 2 -- upcase middle out");
     let fed = guest.run(&format!("antctl run --cpu 1 -- feed middle {GPL}"))?;
@@ -295,7 +295,7 @@ fn cores_that_poll(guest: &TestGuest) -> Result<()> {
     expect(&upcase.wait(LIMIT)?, 0, "upcase: 35149 bytes\n")?;
     expect(&drain.wait(LIMIT)?, 0, "drain: 35149 bytes\n")?;
     guest.succeed(&format!("tr a-z A-Z < {GPL} | cmp - /tmp/polled"))?;
-    // Nobody has to be rung by another core, and Linux need not ring a core without work.
+    // Nobody has to be rung by another CPU, and Linux need not ring a CPU without work.
     let server = ant::start(guest, "--cpu 3 -- victim serve victim");
     ant::await_process(guest, "victim serve", "receiving")?;
     let calls = guest.run("antctl run --cpu 2 -- victim loop call 1000")?;

@@ -32,8 +32,8 @@ pub fn group() -> Group {
         .test("ps_counts_memory", ps_counts_memory)
         .test("programs_are_placed", programs_are_placed)
         .test("runs_on_the_named_cpu", runs_on_the_named_cpu)
-        .test("three_at_once_on_three_cores", three_at_once_on_three_cores)
-        .test("two_share_a_core", two_share_a_core)
+        .test("three_at_once_on_three_cores", three_at_once_on_three_cpus)
+        .test("two_share_a_core", two_share_a_cpu)
         .test("alone_without_timer_interrupts", alone_without_timer_interrupts)
         .test("shared_directory", shared_directory)
         .test("signals_end_it", signals_end_it)
@@ -305,7 +305,7 @@ fn ps_counts_memory(guest: &TestGuest) -> Result<()> {
     ant::await_idle(guest)
 }
 
-/// Without `--cpu`, a program goes where the fewest processes are: not to the m-kernel's core, where
+/// Without `--cpu`, a program goes where the fewest processes are: not to the m-kernel's CPU, where
 /// the servers are.
 fn programs_are_placed(guest: &TestGuest) -> Result<()> {
     up(guest)?;
@@ -323,7 +323,7 @@ fn programs_are_placed(guest: &TestGuest) -> Result<()> {
     ensure!(cpus(guest)? == [2, 2, 3, 3], "{:?}", ant::processes(guest)?);
     drop(programs);
     ant::await_idle(guest)?;
-    // Whoever chose a core counts there.
+    // Whoever chose a CPU counts there.
     let _chose = [1, 2, 3].map(|_| ant::start(guest, "--cpu 2 -- wc"));
     ant::await_processes(guest, 3, "wc", "in call")?;
     let _placed = ant::start(guest, "-- wc");
@@ -342,7 +342,7 @@ fn runs_on_the_named_cpu(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl run --cpu one -- getpid", 2, "--cpu")
 }
 
-fn three_at_once_on_three_cores(guest: &TestGuest) -> Result<()> {
+fn three_at_once_on_three_cpus(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     guest.succeed("cd /tmp && rm -f gate* result* && mkfifo gate1 gate2 gate3")?;
     let programs: Vec<_> = (1..=3)
@@ -370,7 +370,7 @@ fn three_at_once_on_three_cores(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn two_share_a_core(guest: &TestGuest) -> Result<()> {
+fn two_share_a_cpu(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let spins = [1, 2].map(|_| ant::start(guest, "--cpu 2 -- spin"));
     ant::await_processes(guest, 1, "spin", "ready")?;
@@ -385,7 +385,7 @@ fn two_share_a_core(guest: &TestGuest) -> Result<()> {
 fn alone_without_timer_interrupts(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     ant::await_idle(guest)?;
-    // Of this core: the m-kernel's has a timer for init, which watches servers.
+    // Of this CPU: the m-kernel's has a timer for init, which watches servers.
     let timer = || ant::of_cpu(&ant::status(guest)?, 3, "timer");
     let before = timer()?;
     answers(guest, "antctl run --cpu 3 -- spin 1", 0, "")?;

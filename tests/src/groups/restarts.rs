@@ -53,7 +53,7 @@ fn an_order_is_done_when_it_serves(guest: &TestGuest) -> Result<()> {
         }
     }
     answers(guest, "antctl run -- names", 0, "serial\n")?;
-    // It cannot be ready before a program with a higher priority has left its core.
+    // It cannot be ready before a program with a higher priority has left its CPU.
     to_lowest_priority(guest)?;
     let computes = ant::start(guest, "--cpu 2 -- spin 1");
     ant::await_process(guest, "spin", "running")?;
@@ -85,7 +85,7 @@ fn the_last_restart_has_a_time(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-/// It never gets its core: a program with a higher priority computes there.
+/// It never gets its CPU: a program with a higher priority computes there.
 fn one_that_is_not_ready_in_time(guest: &TestGuest) -> Result<()> {
     servers::victim(guest)?;
     to_lowest_priority(guest)?;

@@ -174,7 +174,7 @@ impl<'a> Bystanders<'a> {
         Ok(Self { computes, calls })
     }
 
-    /// They go on, and so do Linux and the other cores.
+    /// They go on, and so do Linux and the other CPUs.
     fn go_on(self, guest: &TestGuest) -> Result<()> {
         let calls =
             |guest| -> Result<u64> { ant::number(&ant::status(guest)?, "/partition/wakes") };
@@ -542,7 +542,7 @@ fn restarted_while_clients_call(guest: &TestGuest) -> Result<()> {
 }
 
 fn replaced_while_clients_call(guest: &TestGuest) -> Result<()> {
-    // On its core, and across cores.
+    // On its CPU, and across CPUs.
     for (cpu, how, restarts) in [(1, "call", 1), (1, "ask", 0), (2, "call", 1), (2, "ask", 0)] {
         let generation = victim(guest)? + 1;
         restart(guest)?;

@@ -30,7 +30,7 @@ pub fn process_exit(status: i32) -> ! {
     }
 }
 
-/// Lets other processes of the core run.
+/// Lets other processes of the CPU run.
 pub fn process_yield() {
     // SAFETY: passes no address.
     unsafe { syscall(PROCESS_YIELD, [0; 3]) };

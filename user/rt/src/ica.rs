@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
 use ant_abi::ipc::{ICA_ALLOC, ICA_FREE, Span, Transfer};
-use ant_core::state::Words;
+use ant_logic::state::Words;
 
 use crate::ant::check;
 use crate::raw;

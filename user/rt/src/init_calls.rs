@@ -51,9 +51,9 @@ pub fn process_priority(pid: u32, priority: u32) -> Result<(), Error> {
     call(PROCESS_PRIORITY, [u64::from(pid), u64::from(priority), 0]).map(drop)
 }
 
-/// Moves a process to a core.
-pub fn process_move(pid: u32, core: u32) -> Result<(), Error> {
-    call(PROCESS_MOVE, [u64::from(pid), u64::from(core), 0]).map(drop)
+/// Moves a process to a CPU.
+pub fn process_move(pid: u32, cpu: u32) -> Result<(), Error> {
+    call(PROCESS_MOVE, [u64::from(pid), u64::from(cpu), 0]).map(drop)
 }
 
 /// The processes from id `from_pid` on, as many as `out` holds.
@@ -102,7 +102,7 @@ pub fn device_grant(pid: u32, grant: &DeviceGrant) -> Result<(), Error> {
     check(unsafe { syscall(DEVICE_GRANT, [u64::from(pid), &raw const *grant as u64, 0]) }).map(drop)
 }
 
-/// Fails on purpose: a core, or a process at system call number `calls` from now on.
+/// Fails on purpose: a CPU, or a process at system call number `calls` from now on.
 pub fn fault_inject(kind: u32, target: u32, calls: u32) -> Result<(), Error> {
     call(FAULT_INJECT, [kind, target, calls].map(u64::from)).map(drop)
 }

@@ -183,7 +183,7 @@ pub fn ask(
 ///
 /// It comes once or not at all. In the queue, it goes to the successor of a server that is replaced, and
 /// is lost with a server that ends otherwise, of which nobody tells the sender. `Again`: nobody receives
-/// there now, because a server is about to be restarted, or its core takes no messages for the moment.
+/// there now, because a server is about to be restarted, or its CPU takes no messages for the moment.
 /// `PeerRestarted`: the server is another one than the handle knew, and did not get the message; the
 /// handle works again. `QueueFull`, `PeerGone`: it did not go either. Pages to hand over that are still
 /// in the message after an error did not go.

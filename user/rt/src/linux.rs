@@ -1,6 +1,6 @@
 //! Linux's system calls, carried to Linux by `linux_call`.
 //!
-//! [`call`] takes any that the table of `ant-core` knows; the rest are what programs ask for most.
+//! [`call`] takes any that the table of `ant-logic` knows; the rest are what programs ask for most.
 //! [`asynchronous`] has calls that the program does not wait for.
 
 pub mod asynchronous;
@@ -13,8 +13,8 @@ use ant_abi::lca::{
     CFLAG_CONTINUE, CFLAG_TRACE, Lca, STEP_AP_CALLS, STEP_AP_RESUMES, STEPS, Stamp,
 };
 use ant_abi::syscall::CALL_UNKNOWN;
-use ant_core::calls::nr;
-use ant_core::lca::encode;
+use ant_logic::calls::nr;
+use ant_logic::lca::encode;
 use zerocopy::FromZeros;
 
 use crate::raw::{self, OwnMemory};
@@ -103,7 +103,7 @@ pub unsafe fn call(number: u64, args: [u64; 6], cflag: u32) -> Result<u64> {
     raw::with_lca(|lca| {
         stamp(&mut lca.stamps[STEP_AP_RESUMES], cflag);
         plan.finish(lca.retval, lca, &mut OwnMemory)?;
-        ant_core::lca::result(lca.retval).map_err(Errno)
+        ant_logic::lca::result(lca.retval).map_err(Errno)
     })
 }
 
@@ -134,10 +134,10 @@ unsafe fn continued<const N: usize>(number: u64, args: [u64; N]) -> Result<u64> 
 
 /// Any system call that takes no address; the kernel of AnT logs it if it cannot be carried.
 pub fn call_of_values(number: u64, args: [u64; 6]) -> Result<u64> {
-    let takes_addresses = |call: &ant_core::calls::Call| {
-        call.args.iter().any(|place| !matches!(place, ant_core::calls::Place::Value))
+    let takes_addresses = |call: &ant_logic::calls::Call| {
+        call.args.iter().any(|place| !matches!(place, ant_logic::calls::Place::Value))
     };
-    if ant_core::calls::find(number).is_some_and(takes_addresses) {
+    if ant_logic::calls::find(number).is_some_and(takes_addresses) {
         return Err(Error::Fault.into());
     }
     // SAFETY: no argument is an address.

@@ -9,7 +9,7 @@ use ant_abi::PAGE_SIZE;
 use ant_abi::ipc::{IPC_WORDS, Span};
 use ant_abi::layout::ICA_START;
 use ant_abi::lca::Lca;
-use ant_core::lca::Memory;
+use ant_logic::lca::Memory;
 
 /// Issues an AnT system call.
 ///

@@ -117,7 +117,7 @@ fn shall_retire() -> Result<bool, Error> {
     reply.result().map(|answer| answer == 1)
 }
 
-/// Asks until `init`'s core takes messages: a server does not end because others send so many.
+/// Asks until `init`'s CPU takes messages: a server does not end because others send so many.
 fn ask_init(message: &mut Message<'_>) -> Result<Reply, Error> {
     loop {
         match ipc::call(Handle::INIT, message, Timeout::FOREVER, OnRestart::Fail) {

@@ -4,7 +4,7 @@ use ant_abi::Error;
 
 use crate::ant;
 
-/// Cycles since the machine started, the same as on Linux's cores; `SystemInfo::tsc_khz` is its
+/// Cycles since the machine started, the same as on Linux's CPUs; `SystemInfo::tsc_khz` is its
 /// rate.
 #[inline]
 pub fn cycles() -> u64 {

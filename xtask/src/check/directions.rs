@@ -8,16 +8,16 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// A room (a directory of the tree) and the rooms that its packages may depend on. The first
-/// that a package lies in counts. What every core runs (`kernel/p`) cannot name what only the
+/// that a package lies in counts. What every CPU runs (`kernel/p`) cannot name what only the
 /// m-kernel has.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("abi", &[]),
-    ("core", &["abi"]),
-    ("kernel/p", &["abi", "core"]),
-    ("kernel/m", &["abi", "core", "kernel/p"]),
+    ("logic", &["abi"]),
+    ("kernel/p", &["abi", "logic"]),
+    ("kernel/m", &["abi", "logic", "kernel/p"]),
     ("kernel", &["kernel/m", "kernel/p"]),
-    ("user", &["abi", "core", "user"]),
-    ("linux", &["abi", "core", "linux"]),
+    ("user", &["abi", "logic", "user"]),
+    ("linux", &["abi", "logic", "linux"]),
     ("xtask", &["vm"]),
     ("tests", &["vm", "abi"]),
     ("vm", &["vm"]),

@@ -59,9 +59,9 @@ impl LcaPage {
     }
 
     /// Sets where the result goes back to.
-    pub fn set_cid(&mut self, core: usize) {
+    pub fn set_cid(&mut self, cpu: usize) {
         // SAFETY: inside the page.
-        unsafe { (&raw mut (*self.pointer()).cid).write_volatile(core as u32) }
+        unsafe { (&raw mut (*self.pointer()).cid).write_volatile(cpu as u32) }
     }
 
     /// What the proxy has stored as the result.
@@ -80,9 +80,9 @@ impl LcaPage {
     }
 
     /// Stamps a step of the call, if it is traced. `cpu` is Linux's number.
-    pub fn stamp(&mut self, step: usize, cpu: u32, pid: u32) {
+    pub fn stamp(&mut self, step: usize, linux_cpu: u32, pid: u32) {
         if self.cflag() & CFLAG_TRACE != 0 {
-            let stamp = Stamp { tsc: clock::now(), cpu, pid };
+            let stamp = Stamp { tsc: clock::now(), cpu: linux_cpu, pid };
             // SAFETY: inside the page; `step` is one of `STEP_*`.
             unsafe { (&raw mut (*self.pointer()).stamps[step]).write_volatile(stamp) }
         }

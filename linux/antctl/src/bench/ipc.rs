@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn figures_are_found_by_their_whole_name() {
-        let text = "core.client 1\nhand_over.256.min 9\nhand_over.1.min 1\nhand_over.1.median 2\n\
+        let text = "cpu.client 1\nhand_over.256.min 9\nhand_over.1.min 1\nhand_over.1.median 2\n\
                     hand_over.1.p99 3\n";
         assert_eq!(figures(text, "hand_over.1").unwrap(), [1, 2, 3]);
         assert!(figures(text, "hand_over").is_err());

@@ -1,4 +1,4 @@
-//! What is shown of AnT: processes, servers, cores, the log.
+//! What is shown of AnT: processes, servers, CPUs, the log.
 
 use std::path::PathBuf;
 
@@ -106,8 +106,8 @@ pub struct PartitionStatus {
     pub devices: Vec<Device>,
     /// What is wrong with the control channel, if something is.
     pub control: Option<String>,
-    /// The cores, the m-kernel's first.
-    pub cores: Vec<CoreStatus>,
+    /// The CPUs, the m-kernel's first.
+    pub cpus: Vec<CpuStatus>,
 }
 
 /// A device that AnT has.
@@ -123,9 +123,9 @@ pub struct Device {
     pub line: u32,
 }
 
-/// How a core is.
+/// How a CPU is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CoreStatus {
+pub struct CpuStatus {
     /// Linux's number of the CPU.
     pub cpu: u32,
     /// `m-kernel` or `p-kernel`.

@@ -7,9 +7,9 @@ use ant_abi::lca::{
     ARGS, CFLAG_CONTINUE, CFLAG_TRACE, LCA_HEADER, Lca, STEP_PROXY_DONE, STEP_PROXY_EXECUTES,
     STEP_PROXY_WAKES, Stamp,
 };
-use ant_core::calls::is_local;
-use ant_core::lca::{Argument, Decoded, Request, decode};
 use ant_dev::LcaPage;
+use ant_logic::calls::is_local;
+use ant_logic::lca::{Argument, Decoded, Request, decode};
 use nix::sched::sched_getcpu;
 use nix::unistd::getpid;
 
@@ -22,8 +22,8 @@ use crate::sys;
 pub enum Served {
     /// A call was executed or refused; its result is in the LCA.
     Call {
-        /// Index of the core that it goes back to.
-        core: u32,
+        /// Index of the CPU that it goes back to.
+        cpu_index: u32,
         /// Whether the proxy stays.
         continues: bool,
     },
@@ -43,7 +43,7 @@ pub fn serve(page: &LcaPage, own: Reserved, woken: u64) -> Served {
         Ok(Decoded::Call(request)) => {
             page.set_retval(perform(page, &request, own, woken));
             let continues = request.flags & CFLAG_CONTINUE != 0;
-            Served::Call { core: request.cid, continues }
+            Served::Call { cpu_index: request.cid, continues }
         }
         Err(error) => {
             page.set_retval(error.to_error().to_return());
@@ -55,7 +55,7 @@ pub fn serve(page: &LcaPage, own: Reserved, woken: u64) -> Served {
 /// Where a call that makes no sense goes back to. If its flags do, they hold.
 fn malformed(head: &[u8; LCA_HEADER]) -> Served {
     let continues = word(head, offset_of!(Lca, cflag)) & CFLAG_CONTINUE != 0;
-    Served::Call { core: word(head, offset_of!(Lca, cid)), continues }
+    Served::Call { cpu_index: word(head, offset_of!(Lca, cid)), continues }
 }
 
 fn word(head: &[u8; LCA_HEADER], at: usize) -> u32 {
@@ -102,7 +102,7 @@ fn rebuild(page: &LcaPage, argument: Argument) -> u64 {
 /// Sets the pointers inside the buffer. What was there before, to be put back: AnT must not see
 /// addresses of this process.
 fn relocate(page: &LcaPage, request: &Request) -> Vec<(usize, u64)> {
-    let set = |pointer: &ant_core::lca::Pointer| {
+    let set = |pointer: &ant_logic::lca::Pointer| {
         let address = page.buffer_address(pointer.target);
         (pointer.at, page.replace_buffer_word(pointer.at, address))
     };

@@ -89,12 +89,12 @@ fn serve(channel: &ProxyEnd, binder: &dyn Binder, parent: Pid) -> Result<(), Str
                 channel.tell(&notice);
                 return Ok(());
             }
-            Served::Call { core, continues: false } => {
+            Served::Call { cpu_index, continues: false } => {
                 channel.tell(&Notice::OneShot);
-                return file.ret(core).map_err(|error| error.to_string());
+                return file.ret(cpu_index).map_err(|error| error.to_string());
             }
-            Served::Call { core, continues: true } => {
-                file.ret(core).map_err(|error| error.to_string())?;
+            Served::Call { cpu_index, continues: true } => {
+                file.ret(cpu_index).map_err(|error| error.to_string())?;
             }
         }
         if !channel.wait() {

@@ -20,15 +20,15 @@ impl Running {
             return Ok(());
         }
         let lca = StoreEntry(reply.lca);
-        session.stage = Stage::Exists { pid: reply.pid, core: reply.core, lca };
-        let doorbells = self.partition.shared().doorbells(reply.core);
+        session.stage = Stage::Exists { pid: reply.pid, cpu_index: reply.cpu, lca };
+        let doorbells = self.partition.shared().doorbells(reply.cpu);
         session.awaited = Some(Awaited { doorbells, limit: Instant::now() + ANSWER_LIMIT });
-        if let Err(error) = self.partition.control().kick(reply.core) {
+        if let Err(error) = self.partition.control().kick(reply.cpu) {
             tracing::warn!("{error}");
         }
         let (client, unwanted) = (session.client, session.ending.is_some());
         self.table.admit(lca, id);
-        let cpu = self.partition.cpu_of(reply.core);
+        let cpu = self.partition.cpu_of(reply.cpu);
         ports.send(client, &Reply::Started { pid: reply.pid, cpu });
         if unwanted { self.ask_to_kill(id, ports) } else { Ok(()) }
     }
@@ -81,7 +81,7 @@ impl Running {
         descriptors: [OwnedFd; 4],
     ) -> Result<(), String> {
         use std::os::unix::ffi::OsStrExt;
-        let core = run.cpu.map(|cpu| self.core_of(cpu)).transpose()?;
+        let cpu_index = run.cpu.map(|cpu| self.cpu_of(cpu)).transpose()?;
         let program = run.program.as_bytes();
         let args: Vec<&[u8]> = run.args.iter().map(|arg| arg.as_bytes()).collect();
         let (path_len, words) = init::spawn_words(program, &args)?;
@@ -107,19 +107,19 @@ impl Running {
             ending: None,
             awaited: None,
         });
-        self.init.spawn(id, core, path_len, &words).map_err(|errno| {
+        self.init.spawn(id, cpu_index, path_len, &words).map_err(|errno| {
             self.sessions.remove(id);
             self.not_asked(errno)
         })
     }
 
-    /// Index of the core that people call `cpu`.
+    /// Index of the CPU that people call `cpu`.
     ///
     /// # Errors
     ///
     /// It is not AnT's; in words.
-    pub fn core_of(&self, cpu: u32) -> Result<u32, String> {
-        self.partition.core_of(cpu).ok_or_else(|| {
+    pub fn cpu_of(&self, cpu: u32) -> Result<u32, String> {
+        self.partition.cpu_index_of(cpu).ok_or_else(|| {
             let own = crate::cpu_list::cpus_in_words(&self.partition.cpus);
             format!("CPU {cpu} is not AnT's: it has {own}")
         })

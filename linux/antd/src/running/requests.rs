@@ -8,7 +8,7 @@ const UNRELEASED_MAX: usize = 2 * REQUESTS_MAX;
 const RELEASE_STEP: Duration = Duration::from_millis(2);
 
 /// An LCA that Linux had a reference to (I/O of its last proxy that is not over), or whose release
-/// found core 0's return store full.
+/// found CPU 0's return store full.
 #[derive(Debug)]
 pub(super) struct Unreleased {
     lca: StoreEntry,
@@ -93,7 +93,7 @@ impl Running {
         }
     }
 
-    /// Tells AnT that Linux is through with an LCA, at once or as soon as possible. Core 0, the
+    /// Tells AnT that Linux is through with an LCA, at once or as soon as possible. CPU 0, the
     /// m-kernel, hands it on: it knows where the process is.
     fn release(&mut self, lca: StoreEntry, why: Release) {
         if self.unreleased.iter().any(|one| one.lca == lca) {

@@ -34,9 +34,9 @@ fn processes_are_listed() {
     assert_eq!((asked.head.kind, asked.head.a), (REQUEST_LIST, 0));
     let mut name = [0; NAME_LEN];
     name[..4].copy_from_slice(b"init");
-    let info = |pid, core| ProcessInfo {
+    let info = |pid, cpu_index| ProcessInfo {
         pid,
-        core,
+        cpu: cpu_index,
         state: STATE_RUNNING,
         pages: 3,
         priority: 2,
@@ -96,7 +96,7 @@ fn servers_are_listed() {
     let asked = world.init_asked();
     assert_eq!(asked.head.kind, REQUEST_LIST);
     let mut info = ProcessInfo::new_zeroed();
-    (info.pid, info.core, info.kind) = (40, 1, 1);
+    (info.pid, info.cpu, info.kind) = (40, 1, 1);
     let reply = InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() };
     world.init_answers(reply, info.as_bytes());
     world.init_names_servers(&[server("serial", 40), server("idle", 0)]);

@@ -1,4 +1,4 @@
-//! AnT, played by a test: its cores, its `init`, its processes; and the daemon that it meets.
+//! AnT, played by a test: its CPUs, its `init`, its processes; and the daemon that it meets.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ant_abi::control::{Reply as InitReply, Request as InitRequest};
-use ant_abi::core_block::{CORE_READY, ROLE_M_KERNEL, ROLE_P_KERNEL};
+use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::lca::{ARG_BUFFER, Arg, CFLAG_CONTINUE, LCA_BUFFER, Lca, SYSCALL_END};
 use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 use ant_abi::{PAGE_SIZE, REVISION};
-use ant_core::calls::nr;
-use ant_core::lca::Builder;
 use ant_dev::loopback::{Ant, Loopback};
+use ant_logic::calls::nr;
+use ant_logic::lca::Builder;
 use antd::daemon::Daemon;
 use antd::protocol::{Boot, Connection, DeviceChoice, MessageError, Reply, Request, Run};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -45,7 +45,7 @@ pub struct World {
     /// A directory for the test's files; the socket is there, too.
     pub dir: PathBuf,
     pub init_lca: StoreEntry,
-    /// Returns that have come and nobody has asked for yet, by core.
+    /// Returns that have come and nobody has asked for yet, by CPU.
     seen: Vec<VecDeque<StoreEntry>>,
     next: u64,
 }
@@ -54,7 +54,7 @@ pub struct World {
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
     pub pid: u32,
-    pub core: u32,
+    pub cpu_index: u32,
     pub lca: StoreEntry,
 }
 
@@ -135,13 +135,13 @@ impl World {
         client
     }
 
-    /// Comes up as the daemon starts core after core.
-    pub fn come_up(&mut self, cores: u32) {
-        for core in 0..cores {
-            wait_for("a start", || self.ant.started(core).map(|_| ()));
+    /// Comes up as the daemon starts CPU after CPU.
+    pub fn come_up(&mut self, cpus: u32) {
+        for cpu_index in 0..cpus {
+            wait_for("a start", || self.ant.started(cpu_index).map(|_| ()));
             self.ant.set_init_lca(self.init_lca);
-            let role = if core == 0 { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
-            self.ant.set_state(core, CORE_READY, role);
+            let role = if cpu_index == 0 { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
+            self.ant.set_state(cpu_index, CPU_READY, role);
         }
         self.init_reads();
     }
@@ -167,7 +167,7 @@ impl World {
     }
 
     pub fn init(&self) -> Process {
-        Process { pid: INIT_PID, core: 0, lca: self.init_lca }
+        Process { pid: INIT_PID, cpu_index: 0, lca: self.init_lca }
     }
 
     /// What `init` is asked.
@@ -190,17 +190,20 @@ impl World {
         self.init_reads();
     }
 
-    /// `init` makes the process that it is asked for, on core `core`.
-    pub fn init_spawns(&mut self, core: u32) -> (Process, Asked) {
+    /// `init` makes the process that it is asked for, on CPU `cpu`.
+    pub fn init_spawns(&mut self, cpu_index: u32) -> (Process, Asked) {
         let asked = self.init_asked();
         self.next += 1;
-        let process =
-            Process { pid: INIT_PID + self.next as u32, core, lca: self.ant.lca(self.next, 7) };
+        let process = Process {
+            pid: INIT_PID + self.next as u32,
+            cpu_index,
+            lca: self.ant.lca(self.next, 7),
+        };
         let reply = InitReply {
             ticket: asked.head.ticket,
             result: 0,
             pid: process.pid,
-            core,
+            cpu: cpu_index,
             lca: process.lca.0,
         };
         self.init_answers(reply, &[]);
@@ -228,7 +231,7 @@ impl World {
         let mut builder = Builder::new(&mut page, number);
         arguments(&mut builder);
         builder.finish();
-        page.cid = process.core;
+        page.cid = process.cpu_index;
         page.cflag = flags;
         self.send(process, &page);
     }
@@ -236,12 +239,12 @@ impl World {
     /// Sends what is in `page`.
     pub fn send(&mut self, process: Process, page: &Lca) {
         self.ant.write_lca(process.lca, page);
-        self.ant.request(process.core, process.lca);
+        self.ant.request(process.cpu_index, process.lca);
     }
 
     /// Waits for the result of a call.
     pub fn result(&mut self, process: Process) -> Lca {
-        self.comes(process.core, process.lca);
+        self.comes(process.cpu_index, process.lca);
         self.ant.read_lca(process.lca)
     }
 
@@ -279,7 +282,7 @@ impl World {
         });
     }
 
-    /// Waits until Linux releases a process's LCA: to core 0, wherever the process is.
+    /// Waits until Linux releases a process's LCA: to CPU 0, wherever the process is.
     pub fn released(&mut self, process: Process) {
         self.comes(0, process.lca.with_kind(KIND_RELEASED));
     }
@@ -289,31 +292,34 @@ impl World {
         self.comes(0, process.lca.with_kind(KIND_DIED));
     }
 
-    /// Whether Linux has given anything of a process's back: a result to its core, or a release.
+    /// Whether Linux has given anything of a process's back: a result to its CPU, or a release.
     pub fn has_come(&mut self, process: Process) -> bool {
-        [0, process.core].into_iter().any(|core| {
-            self.take(core);
-            let mut seen = self.seen[core as usize].iter();
+        [0, process.cpu_index].into_iter().any(|cpu_index| {
+            self.take(cpu_index);
+            let mut seen = self.seen[cpu_index as usize].iter();
             seen.any(|entry| entry.raddr() == process.lca.raddr())
         })
     }
 
-    fn take(&mut self, core: u32) {
-        while let Some(entry) = self.ant.returned(core) {
-            self.seen[core as usize].push_back(entry);
+    fn take(&mut self, cpu_index: u32) {
+        while let Some(entry) = self.ant.returned(cpu_index) {
+            self.seen[cpu_index as usize].push_back(entry);
         }
     }
 
-    fn comes(&mut self, core: u32, entry: StoreEntry) {
+    fn comes(&mut self, cpu_index: u32, entry: StoreEntry) {
         let limit = Instant::now() + LIMIT;
         loop {
-            self.take(core);
-            let seen = &mut self.seen[core as usize];
+            self.take(cpu_index);
+            let seen = &mut self.seen[cpu_index as usize];
             if let Some(index) = seen.iter().position(|&one| one == entry) {
                 seen.remove(index);
                 return;
             }
-            assert!(Instant::now() < limit, "{entry:x?} does not come to core {core}: {seen:x?}");
+            assert!(
+                Instant::now() < limit,
+                "{entry:x?} does not come to CPU {cpu_index}: {seen:x?}"
+            );
             std::thread::sleep(Duration::from_micros(200));
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ant_abi::boot::BOOT_COM2;
 use ant_abi::control::{REQUEST_KILL, REQUEST_SPAWN, Reply as InitReply};
-use ant_abi::core_block::{CORE_PANICKED, ROLE_P_KERNEL};
+use ant_abi::cpu_block::{CPU_PANICKED, ROLE_P_KERNEL};
 use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::lca::{
     CFLAG_CONTINUE, CFLAG_TRACE, END_EXITED, END_FAULTED, END_KILLED, END_LOAD_FAILED, Lca,
@@ -17,8 +17,8 @@ use ant_abi::lca::{
 use ant_abi::log::LEVEL_ERROR;
 use ant_abi::store::STORE_ENTRIES;
 use ant_abi::{Error, REVISION};
-use ant_core::calls::nr;
-use ant_core::log_ring::LogWriter;
+use ant_logic::calls::nr;
+use ant_logic::log_ring::LogWriter;
 use antd::protocol::{Boot, DeviceChoice, MessageError, Outcome, Reply, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
@@ -32,7 +32,7 @@ use crate::player::{
 scenarios!(
     boot_twice_and_stop,
     boot_is_refused_with_the_reason,
-    a_core_that_panics_while_booting,
+    a_cpu_that_panics_while_booting,
     ant_gets_com2_and_gives_it_back,
     com2_that_linux_needs_stays_linuxs,
     calls_of_one_process_share_a_proxy,
@@ -55,8 +55,8 @@ scenarios!(
     kill_by_number,
     a_foreign_request_ends_whoever_waits,
     a_refused_spawn_is_explained,
-    status_finds_a_core_that_hangs,
-    a_core_that_hangs_ends_its_programs_only,
+    status_finds_a_cpu_that_hangs,
+    a_cpu_that_hangs_ends_its_programs_only,
     an_init_that_does_not_answer,
     a_panic_ends_everything_and_is_remembered,
     stop_with_calls_under_way,
@@ -93,15 +93,17 @@ pub fn done(reply: Reply) -> String {
 
 fn status(world: &World) -> antd::protocol::Status {
     let client = world.client();
-    let kicks: Vec<u64> = (0..2).map(|core| world.ant.kicks(core)).collect();
+    let kicks: Vec<u64> = (0..2).map(|cpu_index| world.ant.kicks(cpu_index)).collect();
     client.send(&Request::Status);
     wait_for("a kick", || {
         (0..2)
-            .all(|core| world.ant.kicks(core) > kicks[core as usize] || client.has_reply())
+            .all(|cpu_index| {
+                world.ant.kicks(cpu_index) > kicks[cpu_index as usize] || client.has_reply()
+            })
             .then_some(())
     });
-    for core in 0..2 {
-        world.ant.count_doorbell(core);
+    for cpu_index in 0..2 {
+        world.ant.count_doorbell(cpu_index);
     }
     match client.reply() {
         Reply::Status(status) => *status,
@@ -145,12 +147,12 @@ fn boot_is_refused_with_the_reason() {
     assert_eq!(world.ant.stops(), 0);
 }
 
-fn a_core_that_panics_while_booting() {
+fn a_cpu_that_panics_while_booting() {
     let world = World::new("bootpanic");
     let client = world.boot_request(&world.boot(0));
     wait_for("a start", || world.ant.started(0));
     world.ant.log(0, &mut LogWriter::new(), 1, LEVEL_ERROR, "no memory for the kernel");
-    world.ant.set_state(0, CORE_PANICKED, 0);
+    world.ant.set_state(0, CPU_PANICKED, 0);
     let text = client.refusal();
     assert!(text.contains("CPU 1 did not come up: its kernel panicked"), "{text}");
     assert!(text.contains("no memory for the kernel"), "{text}");
@@ -225,7 +227,7 @@ fn calls_of_one_process_share_a_proxy() {
     assert_eq!(mode, 0o640, "with the caller's umask");
     let partition = status(&world).partition.unwrap();
     assert_eq!((partition.forks, partition.proxies, partition.programs), (2, 2, 1));
-    assert!(partition.cores.iter().all(|core| core.answers));
+    assert!(partition.cpus.iter().all(|cpu_index| cpu_index.answers));
     world.end(process, END_EXITED, 3, "");
     world.released(process);
     assert_eq!(client.reply(), Reply::Over(Outcome::Exited { status: 3 }));
@@ -267,8 +269,8 @@ fn an_lca_that_linux_still_uses_is_released_later() {
 fn a_release_that_finds_no_place_comes_later() {
     let (mut world, _other_client, other, _) = running("full");
     let (client, process) = world.run(null().as_fd());
-    // Core 0 takes nothing, and gets a result for each place of its return store.
-    let other = Process { core: 0, ..other };
+    // CPU 0 takes nothing, and gets a result for each place of its return store.
+    let other = Process { cpu_index: 0, ..other };
     for _ in 0..STORE_ENTRIES {
         world.submit(other, nr::GETPID, CFLAG_CONTINUE, no_arguments);
         wait_for("a result", || (world.ant.read_lca(other.lca).retval != 0).then_some(()));
@@ -356,7 +358,7 @@ fn a_malformed_lca_is_refused_and_the_proxy_lives() {
     ];
     for argument in wrong {
         let mut page = Lca::new_zeroed();
-        page.cid = process.core;
+        page.cid = process.cpu_index;
         page.cflag = CFLAG_CONTINUE;
         page.syscallno = nr::WRITE;
         page.args[1] = argument;
@@ -366,7 +368,7 @@ fn a_malformed_lca_is_refused_and_the_proxy_lives() {
         assert_eq!(retval, expected.to_return(), "{argument:?}");
     }
     let mut page = Lca::new_zeroed();
-    page.cid = process.core;
+    page.cid = process.cpu_index;
     page.cflag = CFLAG_CONTINUE;
     page.relocation_count = 17;
     world.send(process, &page);
@@ -415,8 +417,8 @@ fn the_end_of_a_process_reaches_its_client() {
 fn a_program_that_cannot_be_loaded() {
     let mut world = World::booted("load", 0);
     let (client, process) = world.run(null().as_fd());
-    // It is loaded on the m-kernel's core, whatever core it will run on.
-    let loading = Process { core: 0, ..process };
+    // It is loaded on the m-kernel's CPU, whatever CPU it will run on.
+    let loading = Process { cpu_index: 0, ..process };
     let page = world.call(loading, nr::OPENAT, CFLAG_CONTINUE, |builder| {
         builder.value(libc::AT_FDCWD as u64).input(b"/no/such\0").unwrap();
         builder.value(0).value(0);
@@ -514,8 +516,9 @@ fn ctrl_c_before_the_process_exists() {
     client.send(&Request::End { signal: 2 });
     std::thread::sleep(Duration::from_millis(30));
     let lca = world.ant.lca(9, 1);
-    let process = Process { pid: 30, core: 1, lca };
-    let reply = InitReply { ticket: asked.head.ticket, result: 0, pid: 30, core: 1, lca: lca.0 };
+    let process = Process { pid: 30, cpu_index: 1, lca };
+    let reply =
+        InitReply { ticket: asked.head.ticket, result: 0, pid: 30, cpu: 1, lca: lca.0 };
     world.init_answers(reply, &[]);
     let asked = world.init_asked();
     assert_eq!((asked.head.kind, asked.head.a), (REQUEST_KILL, 30));
@@ -551,7 +554,7 @@ fn kill_by_number() {
 
 fn a_foreign_request_ends_whoever_waits() {
     let (mut world, _client, process, proxy) = running("foreign");
-    let foreign = Process { pid: 99, core: 1, lca: world.ant.lca(77, 3) };
+    let foreign = Process { pid: 99, cpu_index: 1, lca: world.ant.lca(77, 3) };
     world.submit(foreign, nr::GETPID, CFLAG_CONTINUE, no_arguments);
     // An old generation of a page that is in use.
     let late = Process { lca: world.ant.lca(1, 6), ..process };
@@ -573,7 +576,7 @@ fn a_refused_spawn_is_explained() {
     assert_eq!(status(&world).partition.unwrap().programs, 0);
 }
 
-fn status_finds_a_core_that_hangs() {
+fn status_finds_a_cpu_that_hangs() {
     let world = World::booted("hang", 0);
     let client = world.client();
     let start = Instant::now();
@@ -582,21 +585,21 @@ fn status_finds_a_core_that_hangs() {
     world.ant.count_doorbell(0);
     let Reply::Status(status) = client.reply() else { panic!() };
     let answers: Vec<bool> =
-        status.partition.unwrap().cores.iter().map(|core| core.answers).collect();
+        status.partition.unwrap().cpus.iter().map(|cpu_index| cpu_index.answers).collect();
     assert_eq!(answers, [true, false]);
     assert!(start.elapsed() < Duration::from_secs(3));
     assert!(done(world.ask(&Request::Stop)).contains("again"));
 }
 
-fn a_core_that_hangs_ends_its_programs_only() {
+fn a_cpu_that_hangs_ends_its_programs_only() {
     let (mut world, client, process, proxy) = running("stuck");
     let healthy = world.client();
     healthy.run(&world.dir, null().as_fd());
     let (other, _) = world.init_spawns(0);
     assert!(matches!(healthy.reply(), Reply::Started { cpu: 1, .. }));
     let other_proxy = world.proxy_of(other);
-    (0..2).for_each(|core| world.ant.count_doorbell(core));
-    // Core 0 is in its kernel, too, but not for long at a time.
+    (0..2).for_each(|cpu_index| world.ant.count_doorbell(cpu_index));
+    // CPU 0 is in its kernel, too, but not for long at a time.
     world.ant.set_passages(1, 77);
     let start = Instant::now();
     let mut passages = 1;
@@ -614,7 +617,10 @@ fn a_core_that_hangs_ends_its_programs_only() {
     assert_eq!(world.proxy_of(other), other_proxy);
     assert!(!healthy.has_reply());
     let partition = status(&world).partition.unwrap();
-    assert_eq!(partition.cores.iter().map(|core| core.hangs).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(
+        partition.cpus.iter().map(|cpu_index| cpu_index.hangs).collect::<Vec<_>>(),
+        [false, true]
+    );
     assert_eq!(partition.programs, 1);
     // Who comes there now is told soon.
     let late = world.client();
@@ -662,7 +668,7 @@ fn a_panic_ends_everything_and_is_remembered() {
     waiting.send(&Request::Ps);
     let mut writer = LogWriter::new();
     world.ant.log(1, &mut writer, 5, LEVEL_ERROR, "kernel panic: out of tea");
-    world.ant.set_state(1, CORE_PANICKED, ROLE_P_KERNEL);
+    world.ant.set_state(1, CPU_PANICKED, ROLE_P_KERNEL);
     world.ant.ring();
     let Reply::Over(Outcome::Lost { text }) = client.reply() else { panic!() };
     assert!(text.contains("on CPU 2 panicked") && text.contains("out of tea"), "{text}");

@@ -40,7 +40,7 @@ fn the_more_important_is_served_first(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 3)?;
     let caller = occupy(guest)?;
-    // On the server's core, and on others.
+    // On the server's CPU, and on others.
     let low = at_the_gate(guest, 3, &[1, 2, 3], 1)?;
     let high = at_the_gate(guest, 2, &[2, 3], 6)?;
     low.iter().for_each(|client| client.input("\n"));
@@ -101,7 +101,7 @@ fn a_server_is_as_important_as_its_caller(guest: &TestGuest) -> Result<()> {
     end(guest, server)
 }
 
-/// Through a server on another core to one beside the program that computes.
+/// Through a server on another CPU to one beside the program that computes.
 fn and_so_is_whom_it_calls(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 1)?;
@@ -144,7 +144,7 @@ fn a_flood_from_above_ends(guest: &TestGuest) -> Result<()> {
     end(guest, server)
 }
 
-/// Messages and bits that nobody wants, to a server of AnT's own, from every core.
+/// Messages and bits that nobody wants, to a server of AnT's own, from every CPU.
 fn a_flood_of_messages_drowns_no_server(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let before = ant::servers(guest)?;
@@ -199,7 +199,7 @@ fn a_flood_drowns_nobody(guest: &TestGuest) -> Result<()> {
 
 fn priorities_can_be_changed(guest: &TestGuest) -> Result<()> {
     up(guest)?;
-    // Two on one core: the one that is worth more has it alone.
+    // Two on one CPU: the one that is worth more has it alone.
     let first = ant::start(guest, "--cpu 3 -- spin");
     let pid = ant::await_process(guest, "spin", "running")?.pid;
     for priority in [7, 3] {

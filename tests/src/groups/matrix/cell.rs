@@ -24,7 +24,7 @@ pub struct Row {
     pub ends: &'static [End],
 }
 
-/// Another server, a program, on the client's core.
+/// Another server, a program, on the client's CPU.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Helper {
     /// There is none.
@@ -106,7 +106,7 @@ pub fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background
     Ok(client)
 }
 
-/// Waits until process `pid` is in this state. Of who runs on the m-kernel's core one sees that it
+/// Waits until process `pid` is in this state. Of who runs on the m-kernel's CPU one sees that it
 /// would run: to see it, `init` does.
 pub fn await_state(guest: &TestGuest, pid: u32, state: &str) -> Result<()> {
     let deadline = Instant::now() + SOON;
@@ -160,7 +160,7 @@ impl Row {
     ) -> Result<()> {
         let guest = cell.guest;
         let helper = Helpers::start(cell, self.helper)?;
-        // Two who know the server of now. Whoever shares its core does not run while it computes.
+        // Two who know the server of now. Whoever shares its CPU does not run while it computes.
         let others_cpu = if matches!(self.at, "running" | "") { 3 } else { cell.client_cpu };
         let late = met(guest, others_cpu, "call count")?;
         let patient = met(guest, others_cpu, "ask count")?;
@@ -216,7 +216,7 @@ pub fn says(client: Background<'_>, said: &str) -> Result<()> {
 }
 
 impl<'a> Cell<'a> {
-    /// Has the server on a core, at rest, and nobody else there.
+    /// Has the server on a CPU, at rest, and nobody else there.
     pub fn begin(guest: &'a TestGuest, server_cpu: u32, client_cpu: u32) -> Result<Self> {
         let mut process = ant::process_of(guest, "probe")?;
         if process.cpu != server_cpu {

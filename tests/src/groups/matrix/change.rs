@@ -23,7 +23,7 @@ pub fn add_to(group: Group) -> Group {
         .test("is_to_replace_and_is_killed", is_to_replace_and_is_killed)
 }
 
-/// Server and client beside each other and apart, on a p-kernel's core and the m-kernel's.
+/// Server and client beside each other and apart, on a p-kernel's CPU and the m-kernel's.
 const PLACES: [(u32, u32); 4] = [(2, 2), (2, 3), (1, 1), (1, 2)];
 
 /// Has the server there, from a program that has come as its replacements will: `init` has its memory.

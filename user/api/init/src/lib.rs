@@ -4,7 +4,7 @@
 //! it come the server's state pages, shared, if the manifest gives it some.
 //!
 //! **Kept over a restart and over a replacement**: the state pages, as the last store has left them
-//! (`ant_core::state`), and the handles that were kept when the reply to `Keep` came. The next program
+//! (`ant_logic::state`), and the handles that were kept when the reply to `Keep` came. The next program
 //! gets both even if it is another one, so it checks what it finds. If the server was given up and is
 //! restarted by hand, they are new and none. `init` itself does not end.
 //!

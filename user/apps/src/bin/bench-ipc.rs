@@ -1,5 +1,5 @@
 //! `bench-ipc COUNT`: times COUNT messages of each kind to a second process, `bench-ipc serve`, in
-//! cycles of the time-stamp counter; prints `name value` lines. On which core each of the two runs is
+//! cycles of the time-stamp counter; prints `name value` lines. On which CPU each of the two runs is
 //! up to who starts them.
 #![no_std]
 #![no_main]
@@ -22,8 +22,8 @@ const WAIT_MS: u64 = 5_000;
 
 /// Request: reply at once, with the pages that have come.
 const ECHO: u64 = 0;
-/// Request: on which core the server runs.
-const CORE: u64 = 1;
+/// Request: on which CPU the server runs.
+const CPU: u64 = 1;
 /// Request: end.
 const END: u64 = 2;
 
@@ -47,7 +47,7 @@ fn main(args: Args) -> i32 {
 
 fn serve() -> Result<(), Error> {
     ant_api_name::register(Name::new(NAME)?, ipc::open_endpoint()?)?;
-    let core = ant::system_info()?.core;
+    let cpu = ant::system_info()?.cpu;
     let mut received = ipc::receive(Timeout::FOREVER)?;
     loop {
         let Received::Call(request) = &mut received else {
@@ -55,7 +55,7 @@ fn serve() -> Result<(), Error> {
             continue;
         };
         let kind = request.words[0];
-        let mut message = Message::result(Ok(u64::from(core)));
+        let mut message = Message::result(Ok(u64::from(cpu)));
         message.pages = request.take_pages().map(Pages::hand_over);
         let token = request.take_token();
         if kind == END {
@@ -69,9 +69,9 @@ fn measure(count: usize) -> Result<(), Error> {
     let server = ant_api_name::wait_for(Name::new(NAME)?, WAIT_MS)?;
     let mut samples = [0; MAX];
     let samples = &mut samples[..count];
-    let server_core = call(server, &mut request(CORE))?.result()?;
-    println!("core.client {}", ant::system_info()?.core);
-    println!("core.server {server_core}");
+    let server_cpu = call(server, &mut request(CPU))?.result()?;
+    println!("cpu.client {}", ant::system_info()?.cpu);
+    println!("cpu.server {server_cpu}");
     time(samples, || call(server, &mut request(ECHO)).map(drop))?;
     report("call", samples);
     for (name, pages) in [("hand_over.1", 1), ("hand_over.256", 256)] {

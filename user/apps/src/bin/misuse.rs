@@ -9,7 +9,7 @@ use ant_abi::ipc::ICA_QUOTA_PROGRAM;
 use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, CFLAG_CONTINUE, LCA_BUFFER, Relocation};
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::ProcessCreate;
-use ant_core::calls::nr;
+use ant_logic::calls::nr;
 use ant_rt::ica::Pages;
 use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
 use zerocopy::{Immutable, IntoBytes};
@@ -85,7 +85,7 @@ fn unknown() -> bool {
 
 /// What only `init` may do.
 fn privileged() -> bool {
-    let mut request = ProcessCreate { core: 0, path_len: 2, pid: 0, placed: 0, lca: 0 };
+    let mut request = ProcessCreate { cpu: 0, path_len: 2, pid: 0, placed: 0, lca: 0 };
     let results: [Result<(), Error>; 4] = [
         init_calls::process_create(&mut request, b"x\0x\0"),
         init_calls::process_start(1),
@@ -126,14 +126,14 @@ fn flood_with_pages() -> bool {
 }
 
 /// Gets a proxy's file of the device for its own LCA, and returns its call, which is under way, to
-/// other cores than its own. Root only: others do not get such a file.
+/// other CPUs than its own. Root only: others do not get such a file.
 fn forged_return(partition: u32) -> bool {
     const O_RDWR: i32 = 2;
     let (Ok(grant), Ok(info)) = (ant::lca_get(), ant::system_info()) else { return false };
     let lca = StoreEntry::call(grant.raddr, info.pid as u16).0;
     let Ok(fd) = linux::open(c"/dev/ant", O_RDWR, 0) else { return println!("return: no device") };
     let bound = ioctl(fd, &BIND, &ProxyBind { partition, reserved: 0, lca });
-    let others = (0..info.cores + 1).filter(|&core| core != info.core);
+    let others = (0..info.cpus + 1).filter(|&cpu| cpu != info.cpu);
     { others }.all(|cid| {
         let returned = ioctl(fd, &RET, &CallRet { lca, cid, reserved: 0 });
         println!("return: {bound:?}, {returned:?}")

@@ -1,4 +1,4 @@
-//! `spin [SECONDS]`: keeps its core busy without a single system call, for ever unless told.
+//! `spin [SECONDS]`: keeps its CPU busy without a single system call, for ever unless told.
 #![no_std]
 #![no_main]
 

@@ -4,8 +4,8 @@
 //! [`Call::finish`] has taken the result. Meanwhile every other call of Linux is `Busy`.
 
 use ant_abi::lca::{CFLAG_CONTINUE, Lca};
-use ant_core::calls::nr;
-use ant_core::lca::Builder;
+use ant_logic::calls::nr;
+use ant_logic::lca::Builder;
 
 use super::{Errno, Error, Result};
 use crate::raw;
@@ -67,7 +67,7 @@ impl Call {
     pub fn finish(self, out: &mut [u8]) -> Result<usize> {
         raw::set_lca_away(false);
         raw::with_lca(|lca| {
-            let count = ant_core::lca::count(lca.retval, self.len).map_err(Errno)?;
+            let count = ant_logic::lca::count(lca.retval, self.len).map_err(Errno)?;
             if let Some(offset) = self.read_at {
                 let read = out.get_mut(..count).ok_or(Errno::PROTO)?;
                 read.copy_from_slice(&lca.buffer[offset..offset + count]);

@@ -19,7 +19,7 @@ struct Server {
     name: String,
     program: String,
     priority: u32,
-    core: u32,
+    cpu: u32,
     #[serde(default)]
     state_pages: u32,
     #[serde(default = "ica_pages_usual")]
@@ -115,7 +115,7 @@ impl Server {
 
     /// One entry of the table.
     fn line(&self, program: PathBuf) -> Result<String, String> {
-        let Self { name, priority, core, state_pages, ica_pages, restart, .. } = self;
+        let Self { name, priority, cpu, state_pages, ica_pages, restart, .. } = self;
         let Restart { tries, within_ms, delay_ms } = restart;
         let watch = self.watch.as_ref().map(|Watch { every_ms, answer_ms }| {
             format!("Watch {{ every_us: {every_ms} * 1000, answer_us: {answer_ms} * 1000 }}")
@@ -125,7 +125,7 @@ impl Server {
         writeln!(
             line,
             "    Spec {{ name: {name:?}, program: include_bytes!({program:?}), \
-             priority: {priority}, core: {core}, state_pages: {state_pages}, \
+             priority: {priority}, cpu: {cpu}, state_pages: {state_pages}, \
              ica_pages: {ica_pages}, restart: policy({tries}, {within_ms}, {delay_ms}), watch: {watch}, \
              devices: &[{}] }}.checked(),",
             self.devices()

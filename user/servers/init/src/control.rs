@@ -52,10 +52,10 @@ enum Then {
     Start {
         pid: u32,
     },
-    /// Fail on purpose: a core that panics or hangs answers nothing.
+    /// Fail on purpose: a CPU that panics or hangs answers nothing.
     Inject {
         kind: u32,
-        core: u32,
+        cpu: u32,
     },
 }
 
@@ -201,9 +201,9 @@ impl Then {
                     log!("init: a new process could not be started");
                 }
             }
-            Self::Inject { kind, core } => {
-                if let Err(error) = init_calls::fault_inject(kind, core, 0) {
-                    log!("init: core {core} of the partition does not fail on purpose: {error:?}");
+            Self::Inject { kind, cpu } => {
+                if let Err(error) = init_calls::fault_inject(kind, cpu, 0) {
+                    log!("init: CPU {cpu} of the partition does not fail on purpose: {error:?}");
                 }
             }
         }
@@ -217,7 +217,7 @@ fn spawn(
     answer: &mut Answer,
 ) -> Result<(), Error> {
     let mut create = ProcessCreate::new_zeroed();
-    create.core = request.a;
+    create.cpu = request.a;
     create.path_len = request.b;
     init_calls::process_create(&mut create, strings)?;
     let badge = BADGE_PROGRAM | u64::from(create.pid);
@@ -226,7 +226,7 @@ fn spawn(
         return Err(error);
     }
     answer.reply.pid = create.pid;
-    answer.reply.core = create.placed;
+    answer.reply.cpu = create.placed;
     answer.reply.lca = create.lca;
     answer.then = Then::Start { pid: create.pid };
     Ok(())
@@ -241,7 +241,7 @@ fn list_processes(from: u32, answer: &mut Answer) -> Result<(), Error> {
 fn inject(request: &Request, rest: &[u8], answer: &mut Answer) -> Result<(), Error> {
     let (kind, target) = (request.a, request.b);
     if kind <= INJECT_BAD_RADDR {
-        answer.then = Then::Inject { kind, core: target };
+        answer.then = Then::Inject { kind, cpu: target };
         return Ok(());
     }
     let calls = u32::read_from_bytes(rest).map_err(|_| Error::Protocol)?;
@@ -266,7 +266,7 @@ fn set_priority(request: &Request, servers: &mut Servers) -> Result<(), Error> {
 fn move_process(request: &Request, servers: &mut Servers) -> Result<(), Error> {
     servers.check_settled(request.a)?;
     init_calls::process_move(request.a, request.b)?;
-    servers.set_core(request.a, request.b);
+    servers.set_cpu(request.a, request.b);
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use ant_abi::ipc::{self, DeviceGrant};
 use ant_abi::layout::ICA_PAGES;
 use ant_abi::syscall::NAME_LEN;
-use ant_core::restart::{Policy, TRIES_MAX};
-use ant_core::server::Watch;
+use ant_logic::restart::{Policy, TRIES_MAX};
+use ant_logic::server::Watch;
 
 /// What the manifest says of one server.
 pub struct Spec {
@@ -14,8 +14,8 @@ pub struct Spec {
     pub program: &'static [u8],
     /// Its priority.
     pub priority: u32,
-    /// Index of the core that it shall run on.
-    pub core: u32,
+    /// Index of the CPU that it shall run on.
+    pub cpu: u32,
     /// ICA pages that outlive it.
     pub state_pages: u32,
     /// ICA pages that it may take at a time, and that are kept for it.

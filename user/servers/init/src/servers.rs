@@ -8,7 +8,7 @@ use ant_abi::Error;
 use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ProcessEnd;
 use ant_api_init::Request as ToInit;
-use ant_core::server::Doomed;
+use ant_logic::server::Doomed;
 use ant_rt::ipc::{self, Handle, Message, Request};
 use ant_rt::{ant, init_calls, log};
 use arrayvec::ArrayVec;
@@ -24,19 +24,19 @@ pub use machine::SIGKILL;
 pub struct Servers {
     list: ArrayVec<Server, { manifest::COUNT }>,
     init: Handle,
-    cores: u32,
+    cpus: u32,
     doomed: Doomed,
 }
 
 impl Servers {
     /// All of them, about to start. `init` is `init`'s endpoint.
     pub fn new(init: Handle) -> Result<Self, Error> {
-        let cores = ant::system_info()?.cores;
+        let cpus = ant::system_info()?.cpus;
         let mut list = ArrayVec::new();
         for (index, spec) in manifest::SERVERS.iter().enumerate() {
             list.push(Server::new(index, spec)?);
         }
-        Ok(Self { list, init, cores, doomed: Doomed::new() })
+        Ok(Self { list, init, cpus, doomed: Doomed::new() })
     }
 
     /// The name service's endpoint.
@@ -147,10 +147,10 @@ impl Servers {
         }
     }
 
-    /// Has a server stay on a core when it is started again, if this process is one.
-    pub fn set_core(&mut self, pid: u32, core: u32) {
+    /// Has a server stay on a CPU when it is started again, if this process is one.
+    pub fn set_cpu(&mut self, pid: u32, cpu: u32) {
         if let Some(server) = with_pid(&mut self.list, pid) {
-            server.set_core(core);
+            server.set_cpu(cpu);
         }
     }
 
@@ -164,8 +164,8 @@ impl Servers {
     }
 
     fn parts(&mut self, now: u64) -> (&mut [Server], Around<'_>) {
-        let (init, name, cores) = (self.init, self.name_service(), self.cores);
-        (&mut self.list, Around { now, init, name, cores, doomed: &mut self.doomed })
+        let (init, name, cpus) = (self.init, self.name_service(), self.cpus);
+        (&mut self.list, Around { now, init, name, cpus, doomed: &mut self.doomed })
     }
 }
 

@@ -3,8 +3,8 @@
 use ant_abi::Error;
 use ant_abi::ipc::BADGE_PROGRAM;
 use ant_api_init::KEPT_MAX;
-use ant_core::names::{self, NAMES};
-use ant_core::state::Words;
+use ant_logic::names::{self, NAMES};
+use ant_logic::state::Words;
 use ant_rt::ica::SharedPages;
 use ant_rt::ipc::{self, Handle};
 use ant_rt::server;

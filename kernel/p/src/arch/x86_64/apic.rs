@@ -2,13 +2,13 @@
 
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 
-use ant_abi::core_block::{ROUTE_APIC_SHIFT, ROUTE_NONE};
+use ant_abi::cpu_block::{ROUTE_APIC_SHIFT, ROUTE_NONE};
 use ant_abi::layout::DOORBELL_VECTOR;
 use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
 
 use super::paging::{self, APIC_VIRT};
 use super::trap::{SPURIOUS_VECTOR, TIMER_VECTOR};
-use super::{clock, percore};
+use super::{clock, percpu};
 use crate::shared;
 
 /// Registers, as offsets of the xAPIC page; MSR = 0x800 + offset / 16.
@@ -33,7 +33,7 @@ const CALIBRATION_US: u64 = 1000;
 /// How often.
 const CALIBRATIONS: usize = 5;
 
-/// Whether the APICs are in x2APIC mode; the same on every core. Written by each core's `init`.
+/// Whether the APICs are in x2APIC mode; the same on every CPU. Written by each CPU's `init`.
 static X2APIC: AtomicBool = AtomicBool::new(false);
 
 fn x2apic() -> bool {
@@ -42,7 +42,7 @@ fn x2apic() -> bool {
 
 fn write(register: u32, value: u32) {
     if x2apic() {
-        // SAFETY: an architectural register of this core's own APIC.
+        // SAFETY: an architectural register of this CPU's own APIC.
         unsafe { Msr::new(0x800 + register / 16).write(u64::from(value)) }
     } else {
         // SAFETY: the APIC's page is mapped uncached at this address.
@@ -72,7 +72,7 @@ fn note_mode() -> bool {
     x2apic
 }
 
-/// Switches this core's APIC on; INIT has left it off, with every local vector masked.
+/// Switches this CPU's APIC on; INIT has left it off, with every local vector masked.
 pub fn init() {
     note_mode();
     write(TASK_PRIORITY, 0);
@@ -86,13 +86,13 @@ pub fn end_of_interrupt() {
     write(EOI, 0);
 }
 
-/// Rings Linux for core `core`, which is the caller's. Does nothing while there is no route.
-pub fn ring_linux(core: usize) {
+/// Rings Linux for CPU `cpu`, which is the caller's. Does nothing while there is no route.
+pub fn ring_linux(cpu: usize) {
     // What was put into the request store must be visible before the route is read. Pairs with the
     // module, which publishes a new route, then looks into the store: one of the two sees the other.
     fence(Ordering::SeqCst);
-    let route = shared::control(core).route().load(Ordering::Acquire);
-    // Linux is trusted not to route us into a core of its choice that cannot take it, but a vector
+    let route = shared::control(cpu).route().load(Ordering::Acquire);
+    // Linux is trusted not to route us into a CPU of its choice that cannot take it, but a vector
     // below 32 would be an exception.
     if route == ROUTE_NONE || (route as u8) < 32 {
         return;
@@ -100,24 +100,24 @@ pub fn ring_linux(core: usize) {
     send((route >> ROUTE_APIC_SHIFT) as u32, ICR_ASSERT | u32::from(route as u8));
 }
 
-/// Rings the doorbell of another core of the partition.
-pub fn ring_core(core: usize) {
-    send(shared::boot().cores[core].apic_id, ICR_ASSERT | DOORBELL_VECTOR as u32);
+/// Rings the doorbell of another CPU of the partition.
+pub fn ring_cpu(cpu: usize) {
+    send(shared::boot().cpus[cpu].apic_id, ICR_ASSERT | DOORBELL_VECTOR as u32);
 }
 
-/// Sends an NMI to another core of the partition.
-pub fn send_nmi(core: usize) {
-    send(shared::boot().cores[core].apic_id, ICR_ASSERT | ICR_NMI);
+/// Sends an NMI to another CPU of the partition.
+pub fn send_nmi(cpu: usize) {
+    send(shared::boot().cpus[cpu].apic_id, ICR_ASSERT | ICR_NMI);
 }
 
-/// Sends an interrupt to the core with a physical APIC id. What was stored in shared memory before
+/// Sends an interrupt to the CPU with a physical APIC id. What was stored in shared memory before
 /// is visible to whoever takes it.
 fn send(apic_id: u32, command: u32) {
     fence(Ordering::SeqCst);
     if x2apic() {
         // A write to an x2APIC register is not ordered behind earlier stores by itself, nor by the
         // fence above alone (SDM vol. 3, 11.12.3).
-        // SAFETY: `lfence` has no other effect; the register is this core's own APIC's.
+        // SAFETY: `lfence` has no other effect; the register is this CPU's own APIC's.
         unsafe {
             core::arch::x86_64::_mm_lfence();
             Msr::new(0x800 + ICR_LOW / 16).write(u64::from(apic_id) << 32 | u64::from(command));
@@ -141,7 +141,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Measures the timer of this core; takes a few milliseconds. A machine that is emulated, or that
+    /// Measures the timer of this CPU; takes a few milliseconds. A machine that is emulated, or that
     /// firmware takes away for a while, may stand still within a measurement: the shortest counts.
     pub fn calibrate() -> Self {
         let measured = (0..CALIBRATIONS).map(|_| Self::measure());
@@ -176,10 +176,10 @@ impl Timer {
     }
 }
 
-/// Whether the core at hand is the one that Linux says it is; a mistake here would send interrupts
-/// to cores of others.
+/// Whether the CPU at hand is the one that Linux says it is; a mistake here would send interrupts
+/// to CPUs of others.
 pub fn id_matches() -> bool {
     const ID: u32 = 0x20;
     let id = if x2apic() { read(ID) } else { read(ID) >> 24 };
-    id == shared::boot().cores[percore::index()].apic_id
+    id == shared::boot().cpus[percpu::index()].apic_id
 }

@@ -2,7 +2,7 @@
 
 use crate::shared;
 
-/// Cycles since the machine started; the same on every core, and what Linux's `rdtsc` gives.
+/// Cycles since the machine started; the same on every CPU, and what Linux's `rdtsc` gives.
 #[inline]
 pub fn now() -> u64 {
     // SAFETY: `rdtsc` has no effect but its result.

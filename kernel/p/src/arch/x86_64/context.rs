@@ -7,7 +7,7 @@ use ant_abi::ipc::IPC_WORDS;
 use ant_abi::layout::PROCESS_END;
 use x86_64::registers::rflags::RFlags;
 
-use super::percore::OwnArea;
+use super::percpu::OwnArea;
 use super::segments;
 use super::trap::{pop_registers, pop_registers_and_return};
 
@@ -151,8 +151,8 @@ impl Context {
     #[inline]
     pub fn run(&mut self, area: &mut OwnArea) {
         area.set_context(self);
-        // SAFETY: the context belongs to this core now, its selectors are ring 3's, its page
-        // tables are loaded (caller: `core`), and traps come back through `trap`, which changes
+        // SAFETY: the context belongs to this CPU now, its selectors are ring 3's, its page
+        // tables are loaded (caller: `cpu`), and traps come back through `trap`, which changes
         // every register but `rsp`; the two that cannot be declared as changed are saved here.
         unsafe {
             asm!(

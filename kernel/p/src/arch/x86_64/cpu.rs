@@ -22,7 +22,7 @@ const IA32_SYSENTER: [u32; 3] = [0x174, 0x175, 0x176];
 /// Caching of a mapping: uncached, for device registers.
 pub const UNCACHED: PageTableFlags = PageTableFlags::NO_CACHE.union(PageTableFlags::WRITE_THROUGH);
 
-/// Brings this core from the trampoline's state to the kernel's: protection bits, `syscall`, PAT.
+/// Brings this CPU from the trampoline's state to the kernel's: protection bits, `syscall`, PAT.
 pub fn init() {
     // SAFETY: the kernel's text is mapped read-only and executable, its data writable; no process
     // has run yet. AnT has no floating point in ring 3 yet: EM turns it into a fault, so no state
@@ -130,7 +130,7 @@ pub enum PortWidth {
     Long,
 }
 
-/// Stops this core for good.
+/// Stops this CPU for good.
 pub fn halt_for_ever() -> ! {
     loop {
         instructions::interrupts::disable();

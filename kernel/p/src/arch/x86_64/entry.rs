@@ -1,10 +1,10 @@
-//! The first instructions on a core: a stack, then Rust.
+//! The first instructions on a CPU: a stack, then Rust.
 
 use core::arch::naked_asm;
 
 use ant_abi::boot::{IMAGE_MAGIC, ImageHeader};
 
-use super::percore::{AREA_ENDS, AREA_SIZE, FIRST_AREA};
+use super::percpu::{AREA_ENDS, AREA_SIZE, FIRST_AREA};
 
 /// First bytes of the image: what `antd` checks before it loads it.
 #[used]
@@ -15,7 +15,7 @@ static HEADER: ImageHeader = ImageHeader {
     size: size_of::<ImageHeader>() as u32,
 };
 
-/// Entered from the module's trampoline in 64-bit mode, interrupts off, `rsi` = index of the core.
+/// Entered from the module's trampoline in 64-bit mode, interrupts off, `rsi` = index of the CPU.
 /// Runs on the module's page tables, which map the image and nothing else of AnT's; so a p-kernel
 /// first changes to the m-kernel's, where its stack is mapped.
 #[unsafe(naked)]
@@ -47,11 +47,11 @@ unsafe extern "C" fn ant_start() -> ! {
 
 unsafe extern "Rust" {
     /// The kernel's, which knows both roles.
-    safe fn ant_kernel_start(core: usize) -> !;
+    safe fn ant_kernel_start(cpu: usize) -> !;
 }
 
-extern "C" fn start(core: usize) -> ! {
-    super::percore::init(core);
+extern "C" fn start(cpu: usize) -> ! {
+    super::percpu::init(cpu);
     super::cpu::init();
-    ant_kernel_start(core)
+    ant_kernel_start(cpu)
 }

@@ -6,6 +6,6 @@ pub mod context;
 pub mod cpu;
 mod entry;
 pub mod paging;
-pub mod percore;
+pub mod percpu;
 pub mod segments;
 pub mod trap;

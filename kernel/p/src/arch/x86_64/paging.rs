@@ -12,7 +12,7 @@ use ant_abi::layout::{
     DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE,
     SHARED_OFFSET,
 };
-use ant_core::ica;
+use ant_logic::ica;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{
     MapToError, MappedPageTable, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
@@ -36,7 +36,7 @@ const APIC_PHYS: u64 = 0xfee0_0000;
 /// First entry of the top table that is the kernel's.
 const KERNEL_HALF: usize = 256;
 
-/// Real address of the kernel's top table. Written by the m-kernel before any other core starts.
+/// Real address of the kernel's top table. Written by the m-kernel before any other CPU starts.
 pub(super) static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
 
 /// Where a real address of the partition is mapped.
@@ -149,7 +149,7 @@ pub fn load_kernel() {
 
 fn load(root: u64) {
     // SAFETY: every root is a page, and has the kernel's half; the page tables of a process are only
-    // freed by `AddressSpace::free`, when no core has them loaded.
+    // freed by `AddressSpace::free`, when no CPU has them loaded.
     unsafe {
         let root = PhysFrame::from_start_address_unchecked(PhysAddr::new_unsafe(root));
         Cr3::write(root, Cr3Flags::empty());
@@ -366,12 +366,12 @@ impl AddressSpace {
         })
     }
 
-    /// Loads these tables on this core.
+    /// Loads these tables on this CPU.
     pub fn load(&self) {
         load(self.root);
     }
 
-    /// Gives back every table, and every page of the process region. No core has the tables
+    /// Gives back every table, and every page of the process region. No CPU has the tables
     /// loaded.
     pub fn free(self, pages: &mut impl Pages) {
         free_table(self.root, 4, KERNEL_HALF, true, pages);
@@ -384,7 +384,7 @@ pub fn clear(phys: u64) {
     unsafe { direct(phys).write_bytes(0, ant_abi::PAGE_SIZE) }
 }
 
-/// Forgets what this core remembers of `count` ICA pages from `first` on.
+/// Forgets what this CPU remembers of `count` ICA pages from `first` on.
 pub fn flush_ica(first: u32, count: u32) {
     if count > FLUSH_ONE_BY_ONE {
         x86_64::instructions::tlb::flush_all();

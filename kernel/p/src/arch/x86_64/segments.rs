@@ -1,4 +1,4 @@
-//! GDT and TSS of one core.
+//! GDT and TSS of one CPU.
 
 use core::mem::offset_of;
 
@@ -9,7 +9,7 @@ use x86_64::instructions::tables::load_tss;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::tss::TaskStateSegment;
 
-use super::percore;
+use super::percpu;
 
 /// Selectors; the order is the one `sysret` and `STAR` prescribe (SDM vol. 3, 5.8.8).
 pub const KERNEL_CODE: SegmentSelector = SegmentSelector::new(1, PrivilegeLevel::Ring0);
@@ -27,7 +27,7 @@ pub const IST_DOUBLE_FAULT: u16 = 1;
 /// Interrupt stack of the machine check.
 pub const IST_MACHINE_CHECK: u16 = 2;
 
-/// The tables of one core.
+/// The tables of one CPU.
 pub(super) struct Segments {
     gdt: GlobalDescriptorTable,
     tss: TaskStateSegment,
@@ -50,10 +50,10 @@ impl Segments {
     }
 }
 
-/// Loads this core's tables.
+/// Loads this CPU's tables.
 pub fn init() {
-    let area = percore::area();
-    // SAFETY: this core's own area, which lives for ever; nothing else refers to it yet. The
+    let area = percpu::area();
+    // SAFETY: this CPU's own area, which lives for ever; nothing else refers to it yet. The
     // selectors loaded are those just put into the table.
     unsafe {
         let segments: &'static mut Segments = &mut (*area).segments;

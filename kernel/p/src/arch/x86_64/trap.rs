@@ -1,7 +1,7 @@
 //! Traps: all 256 vectors, and `syscall`.
 //!
 //! From ring 3 every trap ends the `Context::run` that is under way. In the kernel, interrupts come
-//! only while the core sleeps, and are counted; an exception there is a bug of the kernel.
+//! only while the CPU sleeps, and are counted; an exception there is a bug of the kernel.
 
 use core::arch::{global_asm, naked_asm};
 use core::cell::UnsafeCell;
@@ -11,7 +11,7 @@ use x86_64::VirtAddr;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::context::{self, Context, VECTOR_SYSCALL};
-use super::{apic, percore, segments};
+use super::{apic, percpu, segments};
 use crate::panic::halt_if_panicked;
 use crate::shared;
 
@@ -171,8 +171,8 @@ unsafe extern "C" fn syscall_entry() {
         push_registers!(),
         "mov rsp, [rsp - {kernel_rsp}]",
         "ret",
-        scratch = const percore::SCRATCH,
-        trap_stack = const percore::TRAP_STACK,
+        scratch = const percpu::SCRATCH,
+        trap_stack = const percpu::TRAP_STACK,
         top = const size_of::<Context>(),
         kept_end = const context::KEPT_END,
         vector = const context::VECTOR,
@@ -206,10 +206,10 @@ extern "C" fn kernel_trap(frame: &KernelFrame) {
     }
 }
 
-/// Counts and acknowledges an interrupt. What it is about lies in shared memory, where the core
+/// Counts and acknowledges an interrupt. What it is about lies in shared memory, where the CPU
 /// looks after every interrupt.
 pub fn interrupt(vector: u64) {
-    let control = shared::control(percore::index());
+    let control = shared::control(percpu::index());
     if vector == u64::from(SPURIOUS_VECTOR) {
         shared::count(control.stray_interrupts());
         return;
@@ -264,10 +264,10 @@ pub fn name(vector: u64) -> &'static str {
     }
 }
 
-/// The vector table, the same for every core. Filled by the m-kernel before another core runs.
+/// The vector table, the same for every CPU. Filled by the m-kernel before another CPU runs.
 struct VectorTable(UnsafeCell<InterruptDescriptorTable>);
 
-// SAFETY: written once, by `fill`, while one core runs; only read after that.
+// SAFETY: written once, by `fill`, while one CPU runs; only read after that.
 unsafe impl Sync for VectorTable {}
 
 static VECTORS: VectorTable = VectorTable(UnsafeCell::new(InterruptDescriptorTable::new()));
@@ -277,7 +277,7 @@ pub fn fill() {
     // SAFETY: the m-kernel runs alone.
     let idt = unsafe { &mut *VECTORS.0.get() };
     // SAFETY: every stub saves and restores all registers and ends in `iretq` or in `leave`; the
-    // interrupt stacks exist on every core.
+    // interrupt stacks exist on every CPU.
     unsafe {
         let stub = |vector: u64| VirtAddr::from_ptr(&raw const TRAP_STUBS) + vector * STUB_SIZE;
         idt.divide_error.set_handler_addr(stub(0));
@@ -309,7 +309,7 @@ pub fn fill() {
     }
 }
 
-/// Loads the vector table on this core.
+/// Loads the vector table on this CPU.
 pub fn init() {
     // SAFETY: filled before (see `fill`), never changed after, lives for ever.
     unsafe { (*VECTORS.0.get()).load_unsafe() }

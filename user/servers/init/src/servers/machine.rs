@@ -3,7 +3,7 @@
 use ant_abi::Error;
 use ant_abi::ipc::{GRANT_MEMORY, ProcessEnd, REQUEST_ALIVE, ServerCreate};
 use ant_api_init::Welcome;
-use ant_core::server::{Doomed, Note, Outside};
+use ant_logic::server::{Doomed, Note, Outside};
 use ant_rt::ica::SharedPages;
 use ant_rt::ipc::{self, Handle, Message, Token};
 use ant_rt::{init_calls, log, time};
@@ -23,8 +23,8 @@ pub struct Around<'a> {
     pub init: Handle,
     /// The name service's endpoint.
     pub name: Handle,
-    /// Cores of the partition.
-    pub cores: u32,
+    /// CPUs of the partition.
+    pub cpus: u32,
     /// Processes that are to end.
     pub doomed: &'a mut Doomed,
 }
@@ -44,7 +44,7 @@ impl<'a, 'b> Machine<'a, 'b> {
     }
 
     /// Gives a process that does not run yet the handles that every process of this server has, and its
-    /// device memory: later, its page tables may be another core's.
+    /// device memory: later, its page tables may be another CPU's.
     fn equip(&self, pid: u32) -> Result<(), Error> {
         let badge = self.own.index as u64;
         // The name service may have a new endpoint.
@@ -76,9 +76,9 @@ impl<'a, 'b> Machine<'a, 'b> {
 
 impl Outside<Program, Token> for Machine<'_, '_> {
     fn create(&mut self, program: &Program) -> Result<u32, Error> {
-        let Own { spec, core, priority, .. } = *self.own;
+        let Own { spec, cpu, priority, .. } = *self.own;
         let mut request = ServerCreate::new_zeroed();
-        request.core = core.min(self.around.cores - 1);
+        request.cpu = cpu.min(self.around.cpus - 1);
         request.priority = priority;
         request.ica_pages = spec.ica_pages;
         request.name[..spec.name.len()].copy_from_slice(spec.name.as_bytes());

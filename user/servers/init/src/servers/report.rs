@@ -6,7 +6,7 @@ use ant_abi::Error;
 use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ProcessEnd;
 use ant_abi::lca::{END_EXITED, END_FAULTED, END_KILLED};
-use ant_core::server::{Cause, Note};
+use ant_logic::server::{Cause, Note};
 use ant_rt::log;
 use zerocopy::FromZeros;
 

@@ -1,9 +1,9 @@
-//! One OS server: its life is `ant_core::server`'s, what it consists of is here.
+//! One OS server: its life is `ant_logic::server`'s, what it consists of is here.
 
 use ant_abi::Error;
 use ant_abi::ipc::ProcessEnd;
 use ant_api_init::KEPT_MAX;
-use ant_core::server::Life;
+use ant_logic::server::Life;
 use ant_rt::ica::{Pages, SharedPages};
 use ant_rt::ipc::{self, Handle, Token};
 use ant_rt::{init_calls, time};
@@ -29,7 +29,7 @@ pub struct Own {
     pub(super) tried_pages: Option<SharedPages>,
     pub(super) kept: [Option<Handle>; KEPT_MAX as usize],
     pub(super) priority: u32,
-    pub(super) core: u32,
+    pub(super) cpu: u32,
     pub(super) last_end: ArrayString<56>,
     /// When its last process was asked for, in cycles of the time-stamp counter.
     pub(super) began: u64,
@@ -48,7 +48,7 @@ impl Server {
             tried_pages: None,
             kept: [None; KEPT_MAX as usize],
             priority: spec.priority,
-            core: spec.core,
+            cpu: spec.cpu,
             last_end: ArrayString::new(),
             began: 0,
             start_ticks: 0,
@@ -145,9 +145,9 @@ impl Server {
         self.own.priority = priority;
     }
 
-    /// Its core from now on.
-    pub fn set_core(&mut self, core: u32) {
-        self.own.core = core;
+    /// Its CPU from now on.
+    pub fn set_cpu(&mut self, cpu: u32) {
+        self.own.cpu = cpu;
     }
 }
 

@@ -1,0 +1,118 @@
+//! What the processor itself needs to find on each CPU: segments, stacks, the `syscall` scratch.
+
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ant_abi::MAX_CPUS;
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::{GsBase, KernelGsBase};
+
+use super::context::Context;
+use super::segments::Segments;
+
+const STACK_SIZE: usize = 32 << 10;
+const IST_SIZE: usize = 4 << 10;
+
+/// One CPU's area. The stack comes last: its top is the end of the area.
+#[repr(C, align(4096))]
+pub struct Area {
+    /// Where `syscall` keeps the user's stack pointer for a moment, `gs:[0]`.
+    pub(super) scratch: u64,
+    /// Index of the CPU.
+    index: u64,
+    /// GDT and TSS.
+    pub(super) segments: Segments,
+    /// Stacks of NMI, double fault and machine check, which may come at any moment.
+    pub(super) ist: [[u8; IST_SIZE]; 3],
+    /// The kernel stack.
+    stack: [u8; STACK_SIZE],
+}
+
+/// Bytes of an area; a multiple of a page.
+pub const AREA_SIZE: usize = size_of::<Area>();
+
+/// End of the context of the process that runs: a trap from ring 3 and `syscall` save there.
+pub(super) const TRAP_STACK: usize = offset_of!(Area, segments) + Segments::TRAP_STACK;
+pub(super) const SCRATCH: usize = offset_of!(Area, scratch);
+
+#[repr(transparent)]
+pub(super) struct FirstArea(UnsafeCell<Area>);
+
+// SAFETY: only CPU 0 uses it, as every CPU uses its own area.
+unsafe impl Sync for FirstArea {}
+
+/// The m-kernel's area; it runs before there is a memory manager.
+pub(super) static FIRST_AREA: FirstArea = FirstArea(UnsafeCell::new(Area {
+    scratch: 0,
+    index: 0,
+    segments: Segments::new(),
+    ist: [[0; IST_SIZE]; 3],
+    stack: [0; STACK_SIZE],
+}));
+
+/// End of each p-kernel's area, for `entry`; 0 until the m-kernel has made it. Written by the
+/// m-kernel before it is ready; a p-kernel is started after that.
+pub(super) static AREA_ENDS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+
+/// Makes the area of p-kernel `cpu` out of zeroed memory.
+///
+/// # Safety
+/// `memory` is mapped, zeroed, aligned to a page, `AREA_SIZE` long, and nobody else's for ever.
+pub unsafe fn prepare(cpu: usize, memory: *mut u8) {
+    let area = memory.cast::<Area>();
+    // SAFETY: the caller's promise; all-zero bytes are a valid `Area`.
+    unsafe {
+        (*area).index = cpu as u64;
+        (*area).segments = Segments::new();
+    }
+    AREA_ENDS[cpu].store(memory as u64 + AREA_SIZE as u64, Ordering::Release);
+}
+
+/// The area of the CPU that runs this.
+pub(super) fn area() -> *mut Area {
+    let area = KernelGsBase::read();
+    // An NMI may come while `syscall` has the two bases swapped; the user's is always 0.
+    if area.is_null() { GsBase::read().as_mut_ptr() } else { area.as_mut_ptr() }
+}
+
+/// Index of the CPU that runs this.
+pub fn index() -> usize {
+    let area = area();
+    if area.is_null() {
+        // Before `init` only the m-kernel's first lines can be here.
+        return 0;
+    }
+    // SAFETY: `init` set the register to this CPU's area.
+    unsafe { (*area).index as usize }
+}
+
+/// Tells the CPU which area is its own. In the kernel it is found through `KernelGsBase`; the
+/// plain base is the user's, and `syscall` swaps the two for a few instructions.
+pub(super) fn init(cpu: usize) {
+    let area = match cpu {
+        0 => FIRST_AREA.0.get() as u64,
+        _ => AREA_ENDS[cpu].load(Ordering::Acquire) - AREA_SIZE as u64,
+    };
+    KernelGsBase::write(VirtAddr::new(area));
+    GsBase::write(VirtAddr::zero());
+}
+
+/// The area of the CPU that has this, to be found without asking the processor each time.
+pub struct OwnArea(*mut Area);
+
+impl OwnArea {
+    /// The area of the CPU that runs this, after `init`; it stays there.
+    pub fn of_this_cpu() -> Self {
+        Self(area())
+    }
+
+    /// Makes `context` the one that traps from ring 3 are saved to.
+    #[inline]
+    pub(super) fn set_context(&mut self, context: *mut Context) {
+        let top = context as u64 + size_of::<Context>() as u64;
+        // SAFETY: this CPU's own area, and no reference to this field exists elsewhere; the end of
+        // a context is an address.
+        unsafe { (*self.0).segments.set_trap_stack(VirtAddr::new_unsafe(top)) }
+    }
+}

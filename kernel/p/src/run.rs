@@ -1,0 +1,351 @@
+//! One CPU: the loop from one event to the next.
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::boot::BOOT_IDLE_POLL;
+use ant_abi::ipc::Span;
+use ant_abi::lca::{END_FAULTED, END_KILLED};
+use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
+use ant_abi::{Error, store};
+use ant_logic::ipc::{Packet, Station};
+use ant_logic::ring::Store;
+use arrayvec::ArrayVec;
+
+use crate::arch::apic::{self, Timer};
+use crate::arch::context::VECTOR_SYSCALL;
+use crate::arch::{clock, cpu, trap};
+use crate::direct::{self, Next};
+use crate::locals::Locals;
+use crate::mailbox::{self, Incoming, Message};
+use crate::process::{self, Ending, Owned, Waiting};
+use crate::{end, endpoints, fuse, linux, log, moving, shared, syscalls};
+
+/// What differs between m-kernel and p-kernel.
+pub trait Role: Sized {
+    /// Looks for work that came from outside the CPU, but for messages and returns.
+    fn look(&mut self, cpu: &mut Cpu);
+    /// Takes a message that only one of the two understands.
+    fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message);
+    /// Serves a system call that not every CPU can.
+    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]);
+    /// Linux has let go of an LCA whose process is not this CPU's.
+    fn released_elsewhere(&mut self, cpu: &mut Cpu, lca: store::StoreEntry);
+    /// A call that the loader of process `slot` made has returned.
+    fn loading_returned(&mut self, cpu: &mut Cpu, slot: u8);
+    /// Takes ICA pages back that the process in `slot` gives back, and has unmapped.
+    fn freed(&mut self, slot: u8, pid: u32, span: Span);
+    /// Takes the memory of a process back that is over.
+    fn reap(&mut self, cpu: &mut Cpu, process: Owned);
+}
+
+/// The state of one CPU. Only that CPU has it.
+pub struct Cpu {
+    /// IPC.
+    pub station: &'static mut Station,
+    /// Its processes.
+    pub local: Locals,
+    /// Messages about processes that are about to come, and who sent them.
+    early: ArrayVec<(usize, Message), EARLY>,
+    /// Rings to this CPU.
+    pub(crate) incoming: Incoming,
+    /// What Linux returns to this CPU.
+    pub(crate) returns: &'static Store,
+    /// It looks for work by itself when it has none.
+    pub(crate) polls: bool,
+    /// Something may have come from outside: an interrupt came, or this CPU was idle, and more than
+    /// what [`Cpu::await_packet`] has taken can have come.
+    pub(crate) stirred: bool,
+}
+
+/// Messages that can come before the process that they are about.
+const EARLY: usize = 16;
+
+/// How long a CPU takes messages before it lets a process run, if more keep coming, in microseconds.
+/// The process has as long until it takes more: whatever others send, it has half of the CPU.
+const TURN_US: u64 = 100;
+
+impl Cpu {
+    /// A CPU without processes. `station` is its own, and empty.
+    pub fn new(index: usize, timer: Timer, station: &'static mut Station) -> Self {
+        Self {
+            station,
+            local: Locals::new(index, timer),
+            early: ArrayVec::new(),
+            incoming: mailbox::incoming(index),
+            returns: shared::returns(index),
+            polls: shared::boot().flags & BOOT_IDLE_POLL != 0,
+            stirred: true,
+        }
+    }
+
+    /// Index within the partition.
+    pub fn index(&self) -> usize {
+        self.local.index()
+    }
+
+    /// Makes a process this CPU's. Callers may have come before it.
+    pub fn adopt(&mut self, mut process: Owned) {
+        let (slot, endpoint) = (process.slot(), process.endpoint);
+        self.station.enter(slot, process.base, endpoint);
+        process.priority = self.station.priority(slot);
+        self.local.insert(process);
+        if let Some(endpoint) = endpoint {
+            self.station.rebound(endpoint, &mut self.local);
+        }
+    }
+
+    /// Works for ever.
+    pub fn run(&mut self, role: &mut impl Role) -> ! {
+        loop {
+            if self.stirred && self.local.relief_is_over() {
+                self.stirred = false;
+                self.look_around(role);
+            }
+            self.expire();
+            self.bury(role);
+            if !self.local.movers.is_empty() {
+                moving::go(self);
+            }
+            match self.local.queue.pick(clock::now()) {
+                Some(slot) => {
+                    self.local.set_timer();
+                    self.run_process(slot, role);
+                }
+                None => {
+                    self.local.end_relief();
+                    self.idle();
+                }
+            }
+        }
+    }
+
+    /// Hands over who is over, as far as the m-kernel takes messages.
+    fn bury(&mut self, role: &mut impl Role) {
+        while !self.local.over.is_empty() && mailbox::has_room(self.index(), 0) {
+            let Some(slot) = self.local.over.pop() else { return };
+            let process = self.local.remove(slot);
+            role.reap(self, process);
+        }
+    }
+
+    /// Takes what has come from other CPUs and from Linux.
+    fn look_around(&mut self, role: &mut impl Role) {
+        let start = clock::now();
+        role.look(self);
+        let has_all = self.take_messages(role);
+        // Some came before the process that they are about, from another CPU than it.
+        for (from, message) in core::mem::take(&mut self.early) {
+            self.obey(from, message, role);
+        }
+        linux::call::take_returns(self, role);
+        if !has_all {
+            self.local.begin_relief(clock::now().saturating_sub(start));
+            self.stirred = true;
+        }
+    }
+
+    /// Takes messages, from the other CPUs in turns. Whether it has taken all.
+    fn take_messages(&mut self, role: &mut impl Role) -> bool {
+        let until = clock::now().saturating_add(clock::cycles(TURN_US));
+        while mailbox::waiting(self.incoming).is_some() {
+            for (from, ring) in self.incoming.iter().enumerate() {
+                if let Some(message) = mailbox::receive(ring) {
+                    self.obey(from, message, role);
+                }
+            }
+            if clock::now() >= until {
+                return mailbox::waiting(self.incoming).is_none();
+            }
+        }
+        true
+    }
+
+    /// Does what another CPU asks for.
+    pub fn obey(&mut self, from: usize, message: Message, role: &mut impl Role) {
+        if let Some(pid) = message.about()
+            && self.local.find_pid(pid).is_none()
+        {
+            return self.pass_on(from, pid, message);
+        }
+        match message {
+            Message::Ipc(packet) => {
+                if let Packet::Poke { endpoint } = packet {
+                    endpoints::bits(endpoint).end_poke();
+                }
+                self.station.take(from as u8, packet, &mut self.local);
+            }
+            Message::Adopt(process) => self.adopt(process),
+            Message::Kill { pid, signal } => self.about(pid, |cpu, slot| cpu.kill(slot, signal)),
+            // A return that Linux put here before must be seen first.
+            Message::Released { pid } => {
+                linux::call::take_returns(self, role);
+                self.about(pid, linux::call::released);
+            }
+            Message::ProxyDied { pid } => {
+                linux::call::take_returns(self, role);
+                self.about(pid, linux::call::proxy_died);
+            }
+            Message::Inject(kind) => self.inject(kind),
+            Message::Fuse { pid, fuse } => self.about(pid, |cpu, slot| fuse.light(cpu, slot)),
+            Message::Rebound { endpoint } => self.rebound(endpoint),
+            Message::Priority { pid, priority } => self.set_priority(pid, priority),
+            Message::Move { pid, cpu } => moving::give(self, pid, cpu),
+            Message::Grant { pid, grant } => {
+                if let Some(slot) = self.local.find_pid(pid)
+                    && let Some(process) = self.local.process(slot)
+                {
+                    let endpoint = process.endpoint;
+                    if let Err(error) = process.grants.add(&grant, endpoint) {
+                        log::warning!("process {pid} gets no device: {error:?}");
+                    }
+                }
+            }
+            Message::Answer { slot, result } => syscalls::answered(self, slot, result),
+            other => role.message(self, from, other),
+        }
+    }
+
+    /// Does what a message says to the process with this id, if it is still there.
+    fn about(&mut self, pid: u32, act: impl FnOnce(&mut Self, u8)) {
+        if let Some(slot) = self.local.find_pid(pid) {
+            act(self, slot);
+        }
+    }
+
+    /// Sends a message after a process that has left this CPU, or keeps it for one that is about to
+    /// come. One about a process that is over is nobody's.
+    fn pass_on(&mut self, from: usize, pid: u32, message: Message) {
+        let sent = match process::home_of(pid) {
+            None => true,
+            Some(home) if home == self.index() => self.early.try_push((from, message)).is_ok(),
+            Some(home) => mailbox::send(self.index(), home, message).is_ok(),
+        };
+        if !sent {
+            log::error!("a message about process {pid} is lost");
+        }
+    }
+
+    /// Ends a process as a signal would.
+    pub fn kill(&mut self, slot: u8, signal: u8) {
+        let text = format_args!("killed by signal {signal}");
+        end::end(self, slot, Ending::new(END_KILLED, u64::from(signal), text));
+    }
+
+    /// An endpoint has another receiver, or none.
+    pub fn rebound(&mut self, endpoint: u8) {
+        if let ant_logic::ipc::Target::Bound { cpu, server } = endpoints::state(endpoint).target()
+            && usize::from(cpu) == self.index()
+            && let Some(process) = self.local.process(server)
+        {
+            process.endpoint = Some(endpoint);
+            process.grants.notify_at(endpoint);
+            self.station.bind(server, endpoint);
+        }
+        self.station.rebound(endpoint, &mut self.local);
+        endpoints::bits(endpoint).look();
+        self.station.notify(endpoint, &mut self.local);
+    }
+
+    /// Tells whoever receives at an endpoint that notification bits were raised there.
+    pub fn notify(&mut self, endpoint: u8) {
+        self.station.notify(endpoint, &mut self.local);
+    }
+
+    /// Gives a process of this CPU another priority.
+    pub fn set_priority(&mut self, pid: u32, priority: u8) {
+        let Some(slot) = self.local.find_pid(pid) else { return };
+        if let Some(process) = self.local.process(slot) {
+            process.base = priority;
+            process.public().priority.store(u32::from(priority), Ordering::Relaxed);
+        }
+        self.station.set_base(slot, priority, &mut self.local);
+    }
+
+    /// Runs a process, and those that it and they pass the CPU to directly, until something comes
+    /// that the loop has to look at.
+    fn run_process(&mut self, mut slot: u8, role: &mut impl Role) {
+        let vector = loop {
+            let vector = self.local.run(slot);
+            match direct::serve(self, slot, vector) {
+                Next::Process(next) => slot = next,
+                Next::Packet => {
+                    self.local.runs_no_process();
+                    match self.await_packet(role) {
+                        Some(next) => slot = next,
+                        None => return,
+                    }
+                }
+                Next::Unserved => break vector,
+            }
+        };
+        self.local.runs_no_process();
+        match vector {
+            VECTOR_SYSCALL => fuse::serve(self, slot, role),
+            vector if vector >= 32 => {
+                if let Some(process) = self.local.process(slot) {
+                    process.set_state(STATE_READY);
+                }
+                self.stirred = true;
+                trap::interrupt(vector);
+                if vector == u64::from(trap::TIMER_VECTOR) {
+                    self.local.timer_fired();
+                }
+            }
+            vector => self.fault(slot, vector),
+        }
+    }
+
+    /// Ends the waiting of everyone whose time is over.
+    fn expire(&mut self) {
+        if self.local.deadlines.next().is_none() {
+            return;
+        }
+        let now = clock::now();
+        while let Some(slot) = self.local.deadlines.take_due(now) {
+            let Some(process) = self.local.process(slot) else { continue };
+            match process.waiting {
+                Waiting::Receive => {
+                    self.station.stop_receiving(slot);
+                    self.local.wake_with(slot, Error::TimedOut.to_return());
+                }
+                Waiting::Reply => self.station.time_out(slot, &mut self.local),
+                Waiting::Time => self.local.wake_with(slot, 0),
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends a process that has run into an exception.
+    fn fault(&mut self, slot: u8, vector: u64) {
+        shared::count(shared::control(self.index()).faults());
+        let linux_cpu = shared::linux_cpu(self.index());
+        let Some(process) = self.local.process(slot) else { return };
+        let (rip, name) = (process.context.rip, trap::name(vector));
+        let end = |args| Ending::new(END_FAULTED, u64::from(linux::signal_of(vector)), args);
+        let ending = if vector == trap::PAGE_FAULT {
+            let access = trap::access_name(process.context.error);
+            let address = trap::fault_address();
+            end(format_args!("{name} ({access} {address:#x}) at {rip:#x} on CPU {linux_cpu}"))
+        } else {
+            end(format_args!("{name} at {rip:#x} on CPU {linux_cpu}"))
+        };
+        log::warning!("process {}: {}", process.pid, ending.text);
+        end::end(self, slot, ending);
+    }
+
+    fn inject(&mut self, kind: u32) {
+        let linux_cpu = shared::linux_cpu(self.index());
+        log::warning!("failing on purpose on CPU {linux_cpu}");
+        match kind {
+            INJECT_HANG => cpu::hang(),
+            INJECT_BAD_RADDR => {
+                // Linux's own first page, and an address that is not a page of anyone.
+                for raddr in [0, store::ENTRY_ADDRESS_MASK] {
+                    let _ = shared::requests(self.index()).push(raddr);
+                }
+                apic::ring_linux(self.index());
+            }
+            _ => panic!("asked for"),
+        }
+    }
+}

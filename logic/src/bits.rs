@@ -1,0 +1,119 @@
+//! Notification bits: any CPU raises them, the CPU of whoever receives takes them.
+//!
+//! Who raises a bit where none was tells the receiver's CPU, by a packet; who raises one beside others
+//! need not. A receiver can take bits that it has not been told of, so that the next one raised is a
+//! first one again, and its packet one more: to keep that from filling a ring, no second packet is sent
+//! while one is on its way ([`Bits::begin_poke`]). The danger is a bit that is raised while its receiver
+//! takes the packet, so that nobody tells of it and nobody looks. Both sides change the same word, so
+//! one of them comes second: the sender then sends, or the receiver then sees the bit.
+//!
+//! The same danger is there when another process becomes the receiver: who raises a bit looks then
+//! whom to tell, and the new receiver's CPU looks then for bits ([`Bits::look`]).
+//!
+//! Deliberately absent: the packet, and who receives.
+
+use crate::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// The bits of one place where a process receives.
+///
+/// Memory that is all zeros is one where none was raised.
+#[derive(Debug)]
+pub struct Bits {
+    /// Raised, and not taken. Changed by anyone.
+    raised: AtomicU64,
+    /// 1 while a packet that tells of them is on its way. Set by who sends it, taken back by the CPU
+    /// that it has come to, before that looks at `raised`; each change is ordered before and after what
+    /// the other side did.
+    poked: AtomicU32,
+}
+
+impl Bits {
+    /// None raised.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { raised: AtomicU64::new(0), poked: AtomicU32::new(0) }
+    }
+
+    /// None raised.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self { raised: AtomicU64::new(0), poked: AtomicU32::new(0) }
+    }
+
+    /// Raises bits. Whether none was raised before: then the receiver must hear of it, which the caller
+    /// looks for afterwards. Otherwise it will, from who raised the first one.
+    pub fn raise(&self, bits: u64) -> bool {
+        let first = self.raised.fetch_or(bits, Ordering::AcqRel) == 0;
+        // Pairs with the fence in `look`: the caller sees the new receiver, or that sees the bits.
+        fence(Ordering::SeqCst);
+        first
+    }
+
+    /// Another process has become the receiver: its CPU sees, from here on, what was raised by who has
+    /// not seen that.
+    pub fn look(&self) {
+        fence(Ordering::SeqCst);
+    }
+
+    /// A packet is about to be sent that tells of the bits. Whether it must be: none is on its way.
+    pub fn begin_poke(&self) -> bool {
+        // AcqRel: who takes the packet sees, from `end_poke` on, what was raised before this.
+        self.poked.swap(1, Ordering::AcqRel) == 0
+    }
+
+    /// The packet has come, or is lost; who raises bits from now on sends another. The caller looks at
+    /// the bits afterwards.
+    pub fn end_poke(&self) {
+        // A change, no store: it sees all that was before the last `begin_poke`, also of those that
+        // have not sent a packet.
+        self.poked.swap(0, Ordering::AcqRel);
+    }
+
+    /// Whether bits wait. The receiver's CPU only.
+    #[inline]
+    #[must_use]
+    pub fn any(&self) -> bool {
+        // Relaxed: of what was raised just now, a packet tells.
+        self.raised.load(Ordering::Relaxed) != 0
+    }
+
+    /// Takes the bits. The receiver's CPU only.
+    pub fn take(&self) -> u64 {
+        if self.any() { self.raised.swap(0, Ordering::AcqRel) } else { 0 }
+    }
+
+    /// Forgets them: the place is another's from now on.
+    pub fn clear(&self) {
+        self.raised.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Default for Bits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bit_is_told_of() {
+        let bits = Bits::new();
+        assert!(bits.raise(1) && !bits.raise(6));
+        assert!(bits.any());
+        assert_eq!((bits.take(), bits.take()), (7, 0));
+        assert!(bits.raise(1));
+    }
+
+    #[test]
+    fn one_packet_is_on_its_way() {
+        let bits = Bits::new();
+        assert!(bits.begin_poke() && !bits.begin_poke());
+        bits.end_poke();
+        assert!(bits.begin_poke());
+    }
+}

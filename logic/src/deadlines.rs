@@ -1,0 +1,146 @@
+//! What times out when: at most one deadline for each process of a CPU.
+//!
+//! A heap that knows where each process is, so that a wait that ends before its time (nearly all
+//! do) takes its deadline along without a search.
+//!
+//! Deliberately absent: clocks, timers, what to do about it. Time is a number in whatever unit the
+//! caller has.
+
+use ant_abi::MAX_PROCESSES;
+
+/// Stands for: is not in the heap.
+const NOWHERE: u8 = u8::MAX;
+
+const _: () = assert!(MAX_PROCESSES <= NOWHERE as usize);
+
+/// Deadlines of processes, by slot.
+#[derive(Debug)]
+pub struct Deadlines {
+    len: usize,
+    /// The first `len` are the slots that have a deadline, and the first of them is the earliest: the
+    /// one at place `n` is before those at `2 * n + 1` and `2 * n + 2`.
+    heap: [u8; MAX_PROCESSES],
+    /// Where each slot is in the heap; `NOWHERE` if it has no deadline.
+    places: [u8; MAX_PROCESSES],
+    /// Means something for those in the heap.
+    whens: [u64; MAX_PROCESSES],
+}
+
+impl Deadlines {
+    /// None.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            len: 0,
+            heap: [0; MAX_PROCESSES],
+            places: [NOWHERE; MAX_PROCESSES],
+            whens: [0; MAX_PROCESSES],
+        }
+    }
+
+    /// From now on the deadline of `slot` is `when`, whatever it was.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is not below `MAX_PROCESSES`.
+    pub fn set(&mut self, slot: u8, when: u64) {
+        assert!(usize::from(slot) < MAX_PROCESSES, "no process has slot {slot}");
+        self.whens[usize::from(slot)] = when;
+        let mut place = usize::from(self.places[usize::from(slot)]);
+        if place == usize::from(NOWHERE) {
+            place = self.len;
+            self.len += 1;
+            self.put(place, slot);
+        }
+        self.restore(place);
+    }
+
+    /// Whether `slot` has a deadline.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, slot: u8) -> bool {
+        self.places.get(usize::from(slot)).is_some_and(|&place| place != NOWHERE)
+    }
+
+    /// `slot` has no deadline any more. The one that it had.
+    pub fn clear(&mut self, slot: u8) -> Option<u64> {
+        let place = self.places.get(usize::from(slot)).copied().unwrap_or(NOWHERE);
+        if place == NOWHERE {
+            return None;
+        }
+        self.remove(usize::from(place));
+        Some(self.whens[usize::from(slot)])
+    }
+
+    /// The earliest deadline.
+    #[must_use]
+    pub fn next(&self) -> Option<u64> {
+        (self.len > 0).then(|| self.key(0).0)
+    }
+
+    /// Takes out a slot whose deadline is not after `now`: the earliest, and of several at the same
+    /// time the lowest slot. To be called until there is none.
+    pub fn take_due(&mut self, now: u64) -> Option<u8> {
+        if self.next()? > now {
+            return None;
+        }
+        let slot = self.heap[0];
+        self.remove(0);
+        Some(slot)
+    }
+
+    /// Takes out what is at `place`; the last one fills the gap.
+    fn remove(&mut self, place: usize) {
+        self.places[usize::from(self.heap[place])] = NOWHERE;
+        self.len -= 1;
+        if place < self.len {
+            self.put(place, self.heap[self.len]);
+            self.restore(place);
+        }
+    }
+
+    /// Moves what is at `place`, which alone may be wrong there, to where it belongs.
+    fn restore(&mut self, mut place: usize) {
+        while place > 0 && self.key(place) < self.key((place - 1) / 2) {
+            self.swap(place, (place - 1) / 2);
+            place = (place - 1) / 2;
+        }
+        while let Some(child) = self.earlier_child(place) {
+            if self.key(place) < self.key(child) {
+                break;
+            }
+            self.swap(place, child);
+            place = child;
+        }
+    }
+
+    fn earlier_child(&self, place: usize) -> Option<usize> {
+        (2 * place + 1..self.len.min(2 * place + 3)).min_by_key(|&child| self.key(child))
+    }
+
+    /// What the heap is ordered by: no two are alike.
+    fn key(&self, place: usize) -> (u64, u8) {
+        let slot = self.heap[place];
+        (self.whens[usize::from(slot)], slot)
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        let (at_a, at_b) = (self.heap[a], self.heap[b]);
+        self.put(a, at_b);
+        self.put(b, at_a);
+    }
+
+    fn put(&mut self, place: usize, slot: u8) {
+        self.heap[place] = slot;
+        self.places[usize::from(slot)] = place as u8;
+    }
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,449 @@
+//! Who has the pages of the ICA (paper 2.1.2).
+//!
+//! Every page of the ICA is at the same address in every process, and this table says to whom it
+//! belongs. All CPUs share it without a lock: an entry is changed only by the CPU whose turn it
+//! is, and that follows from the entry's state:
+//!
+//! | state | means | whose turn |
+//! |---|---|---|
+//! | free | nobody has the number | the m-kernel: `alloc` |
+//! | reserved | somebody has the number, there is no frame (yet, or any more) | the m-kernel: `set_frame`, `forget` |
+//! | owned | one process has it | the owner's CPU: `begin_transfer`, `release` |
+//! | lent | its owner has lent it with a message | the owner's CPU: `end_loan` |
+//! | in transit | it was handed over, and the message was not received yet | who has the message: `complete_hand_over`, `undo_transfer`, `discard`; the giver's CPU: `orphan` |
+//! | shared | so many have it, and none more than the others | each of their CPUs: `begin_share`, `release`, `leave_share` |
+//!
+//! A message that shares pages counts as one that has them, until its receiver takes its place. To
+//! whom pages are lent is not written down: the message knows. Neither is who shares: [`Holder`] looks
+//! into the page tables of the one that asks.
+//!
+//! Whoever gets a frame back from here is the only one who does, and nobody has it any more.
+//!
+//! How many pages one may have is `Quotas`' business.
+//!
+//! What processes do with pages, table and page tables together, is [`Holder`]'s. Deliberately absent:
+//! what is in the pages, messages, the frames themselves.
+
+mod entry;
+mod holder;
+mod quota;
+
+use core::ops::Range;
+
+use ant_abi::ipc::{Span, Transfer};
+use ant_abi::layout::ICA_PAGES;
+use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES};
+
+pub use entry::{Access, State};
+pub use holder::{Holder, Sender, Space, With};
+pub use quota::{Limit, Quotas};
+
+use crate::atomic::{AtomicU32, AtomicU64, Ordering};
+use entry::Entry;
+
+/// How many can share one page, messages included. `begin_share` looks first and counts afterwards;
+/// the field has room for what all CPUs together count too many.
+pub const SHARERS_MAX: u16 = 4000;
+
+const _: () = assert!(SHARERS_MAX as usize + MAX_CPUS <= entry::SHARERS_FIELD_MAX as usize);
+// A page is shared by processes and by messages that wait.
+const _: () = assert!(
+    MAX_PROCESSES * 2 + ant_abi::ipc::ENDPOINTS * ant_abi::ipc::SENDS_MAX < SHARERS_MAX as usize
+);
+
+/// The pages of one ICA, by number.
+///
+/// Memory that is all zeros is a table whose pages are all free.
+#[derive(Debug)]
+#[repr(C)]
+pub struct IcaTable<const PAGES: usize = { ICA_PAGES as usize }> {
+    /// See the table above for who writes which. Every change is `AcqRel`: what the one before did
+    /// to the page has happened when the next one has it.
+    entries: [AtomicU64; PAGES],
+    /// Where `alloc` looks first: behind what it found last. Only the m-kernel touches it.
+    next: AtomicU32,
+}
+
+impl<const PAGES: usize> IcaTable<PAGES> {
+    /// All pages are free.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entries: [const { AtomicU64::new(0) }; PAGES], next: AtomicU32::new(0) }
+    }
+
+    /// All pages are free.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new() -> Self {
+        let entries = core::array::from_fn(|_| AtomicU64::new(0));
+        Self { entries, next: AtomicU32::new(0) }
+    }
+
+    /// Reserves `count` free pages next to each other; the number of the first. `None` if there are
+    /// none, or if `count` is 0. Only the m-kernel calls this.
+    pub fn alloc(&self, count: u32) -> Option<u32> {
+        self.alloc_in(0..PAGES as u32, count)
+    }
+
+    /// As [`IcaTable::alloc`], of some of the pages.
+    pub fn alloc_in(&self, pages: Range<u32>, count: u32) -> Option<u32> {
+        let next = self.next.load(Ordering::Relaxed).clamp(pages.start, pages.end);
+        let count = count as usize;
+        let find = |from, end| self.find_free(from as usize..end as usize, count);
+        let first = find(next, pages.end).or_else(|| find(pages.start, pages.end))?;
+        for entry in &self.entries[first..first + count] {
+            entry.store(Entry::new(State::Reserved, 0).0, Ordering::Release);
+        }
+        self.next.store((first + count) as u32, Ordering::Relaxed);
+        Some(first as u32)
+    }
+
+    /// Gives the reserved `page` the frame at physical address `phys` and an owner. Only the
+    /// m-kernel calls this, before it tells the owner's CPU.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if that is not the address of a page or no slot; `Fault` if the page is not
+    /// reserved.
+    pub fn set_frame(&self, page: u32, phys: u64, owner: u8) -> Result<(), Error> {
+        if !entry::is_frame(phys) {
+            return Err(Error::Invalid);
+        }
+        check_slot(owner)?;
+        let entry = self.entry(page)?;
+        if Entry(entry.load(Ordering::Acquire)).state() != State::Reserved {
+            return Err(Error::Fault);
+        }
+        entry.store(Entry::new(State::Owned { owner }, phys).0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes a reserved page free: its number can be given to somebody else. Only the m-kernel calls
+    /// this, when no address space has the page any more.
+    ///
+    /// # Errors
+    ///
+    /// `Fault` if the page is not reserved.
+    pub fn forget(&self, page: u32) -> Result<(), Error> {
+        self.change_one(page, from(State::Reserved, State::Free)).map(drop)
+    }
+
+    /// Lets the pages of `span` go with a message of `owner`: handed over, they are in transit;
+    /// lent, they are lent; shared, both the owner and the message have them. Only the owner's CPU
+    /// calls this.
+    ///
+    /// For sharing, see also [`IcaTable::begin_share`], which takes pages that are shared already.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the span says nothing; `Fault` if `owner` does not own all of it, or has lent
+    /// or shared any of it. Nothing is changed then.
+    pub fn begin_transfer(&self, owner: u8, span: Span) -> Result<(), Error> {
+        let to = match span.transfer().ok_or(Error::Invalid)? {
+            Transfer::HandOver => State::InTransit { giver: Some(owner) },
+            Transfer::LendRead => State::Lent { owner, access: Access::Read },
+            Transfer::LendWrite => State::Lent { owner, access: Access::Write },
+            Transfer::Share => State::Shared { sharers: 2 },
+        };
+        self.change(span, from(State::Owned { owner }, to))
+    }
+
+    /// Lets the pages of `span` go with a message of `owner` which shares them. Each is either owned
+    /// by it, or shared already, and **then the caller has made sure that `owner` is one of those
+    /// who share it** (it is mapped there): the table cannot know. Only the owner's CPU calls this.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the span is not one to share; `Fault` as for [`IcaTable::begin_transfer`];
+    /// `Busy` if `SHARERS_MAX` share a page. Nothing is changed then.
+    pub fn begin_share(&self, owner: u8, span: Span) -> Result<(), Error> {
+        if span.transfer() != Some(Transfer::Share) {
+            return Err(Error::Invalid);
+        }
+        let full = |entry: &AtomicU64| match Entry(entry.load(Ordering::Acquire)).state() {
+            State::Shared { sharers } => sharers >= SHARERS_MAX,
+            _ => false,
+        };
+        if self.entries(span)?.iter().any(full) {
+            return Err(Error::Busy);
+        }
+        self.change(span, |entry| match entry.state() {
+            State::Owned { owner: is } if is == owner => {
+                Some(entry.become_state(State::Shared { sharers: 2 }))
+            }
+            State::Shared { sharers } => {
+                Some(entry.become_state(State::Shared { sharers: sharers + 1 }))
+            }
+            _ => None,
+        })
+    }
+
+    /// Makes the process with slot `to` the owner of pages that were handed over. Only who has the
+    /// message calls this: the receiver's CPU.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the span is not one to hand over, or `to` no slot; `Fault` if any page is not in
+    /// transit. Nothing is changed then.
+    pub fn complete_hand_over(&self, span: Span, to: u8) -> Result<(), Error> {
+        check_slot(to)?;
+        if span.transfer() != Some(Transfer::HandOver) {
+            return Err(Error::Invalid);
+        }
+        let owned = Entry::new(State::Owned { owner: to }, 0);
+        self.change(span, |entry| entry.is_in_transit().then(|| entry.become_like(owned)))
+    }
+
+    /// Gives `giver` back what it let go with a message that was not received: what was handed over
+    /// or lent is its own again. Only the giver's CPU calls this, which has taken the message back.
+    ///
+    /// Shared pages do not come back: the message lets go of each by [`IcaTable::release`]. Nor do
+    /// orphans: see [`IcaTable::discard`].
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the span is one to share, or says nothing; `Fault` if any page was not let go by
+    /// `giver` in this way. Nothing is changed then.
+    pub fn undo_transfer(&self, giver: u8, span: Span) -> Result<(), Error> {
+        match span.transfer() {
+            Some(Transfer::HandOver) => {
+                let in_transit = State::InTransit { giver: Some(giver) };
+                self.change(span, from(in_transit, State::Owned { owner: giver }))
+            }
+            _ => self.end_loan(giver, span),
+        }
+    }
+
+    /// Ends the loan of the pages of `span` to whomever it was: they are the owner's alone. Only the
+    /// owner's CPU calls this, when the borrower does not have them mapped any more.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the span is not one to lend; `Fault` if any page is not lent by `owner` in this
+    /// way. Nothing is changed then.
+    pub fn end_loan(&self, owner: u8, span: Span) -> Result<(), Error> {
+        let access = match span.transfer() {
+            Some(Transfer::LendRead) => Access::Read,
+            Some(Transfer::LendWrite) => Access::Write,
+            _ => return Err(Error::Invalid),
+        };
+        self.change(span, from(State::Lent { owner, access }, State::Owned { owner }))
+    }
+
+    /// Lets go of a page, for its owner `by` or for one of those (processes and messages) who share
+    /// it; that `by` shares it, the caller has made sure of. Only the CPU of `by` calls this, when
+    /// `by` does not have the page mapped any more.
+    ///
+    /// Returns the physical address of the frame if nobody has the page any more. The page is
+    /// reserved then: its number is taken until the m-kernel says [`IcaTable::forget`].
+    ///
+    /// # Errors
+    ///
+    /// `Fault` if the page is neither owned by `by` nor shared; also if it is lent.
+    pub fn release(&self, page: u32, by: u8) -> Result<Option<u64>, Error> {
+        self.change_one(page, |entry| match entry.state() {
+            State::Owned { owner } if owner == by => Some(entry.become_state(State::Reserved)),
+            State::Shared { sharers: 1 } => Some(entry.become_state(State::Reserved)),
+            State::Shared { sharers } => {
+                Some(entry.become_state(State::Shared { sharers: sharers - 1 }))
+            }
+            _ => None,
+        })
+    }
+
+    /// Lets go of a shared page for `by`, one of those who share it, of which the caller has made sure.
+    /// If it is the last, it owns the page then. Only the CPU of `by` calls this, when `by` does not
+    /// have the page mapped any more.
+    ///
+    /// # Errors
+    ///
+    /// `Fault` if the page is not shared.
+    pub fn leave_share(&self, page: u32, by: u8) -> Result<(), Error> {
+        let leave = |entry: Entry| match entry.state() {
+            State::Shared { sharers: 1 } => Some(entry.become_state(State::Owned { owner: by })),
+            State::Shared { sharers } => {
+                Some(entry.become_state(State::Shared { sharers: sharers - 1 }))
+            }
+            _ => None,
+        };
+        self.change_one(page, leave).map(drop)
+    }
+
+    /// Takes a page in transit away from its giver `giver`, which ends: nobody who gets its slot
+    /// later is given the page back. Only the giver's CPU calls this; the message goes on.
+    ///
+    /// # Errors
+    ///
+    /// `Fault` if the page is not in transit from `giver`: also if it has just been received.
+    pub fn orphan(&self, page: u32, giver: u8) -> Result<(), Error> {
+        let given = State::InTransit { giver: Some(giver) };
+        self.change_one(page, from(given, State::InTransit { giver: None })).map(drop)
+    }
+
+    /// Lets go of a page in transit whose message nobody receives and which nobody gets back (its
+    /// giver has ended). Only who has the message calls this.
+    ///
+    /// Returns the physical address of the frame; the page is reserved then, as after
+    /// [`IcaTable::release`].
+    ///
+    /// # Errors
+    ///
+    /// `Fault` if the page is not in transit.
+    pub fn discard(&self, page: u32) -> Result<u64, Error> {
+        let frame = self.change_one(page, |entry| {
+            entry.is_in_transit().then(|| entry.become_state(State::Reserved))
+        })?;
+        Ok(frame.expect("a page in transit has a frame"))
+    }
+
+    /// Physical address of the frame of a page; `None` if it has none.
+    ///
+    /// It stays so as long as the one for whom the caller asks has the page.
+    #[inline]
+    #[must_use]
+    pub fn frame(&self, page: u32) -> Option<u64> {
+        self.load(page)?.frame()
+    }
+
+    /// Whether process `slot`, in which `frame` is mapped as this page, can give the page on: it is
+    /// the owner, or one of those who share the page.
+    #[inline]
+    #[must_use]
+    pub fn can_give(&self, page: u32, slot: u8, frame: u64) -> bool {
+        self.load(page).is_some_and(|entry| {
+            let owned = Entry::new(State::Owned { owner: slot }, 0);
+            let has = entry.is_like(owned) || entry.is_shared();
+            has && entry.frame() == Some(frame)
+        })
+    }
+
+    /// What becomes of a page; `None` if there is no such page.
+    ///
+    /// It stays so unless it is another CPU's turn.
+    #[must_use]
+    pub fn state(&self, page: u32) -> Option<State> {
+        Some(self.load(page)?.state())
+    }
+
+    /// The pages that `slot` owns, has lent, or has handed over by messages that were not received
+    /// yet: all that must be seen to when it ends, but for what it shares.
+    pub fn pages_of(&self, slot: u8) -> impl Iterator<Item = (u32, State)> {
+        let of_slot = move |page| self.load(page).filter(|entry| entry.names(slot));
+        let pages = (0..PAGES as u32).filter_map(move |page| Some((page, of_slot(page)?.state())));
+        pages.filter(move |(_, state)| match *state {
+            State::Owned { owner } | State::Lent { owner, .. } => owner == slot,
+            State::InTransit { giver } => giver == Some(slot),
+            _ => false,
+        })
+    }
+
+    /// Whether a page is shared.
+    #[inline]
+    #[must_use]
+    pub fn is_shared(&self, page: u32) -> bool {
+        self.load(page).is_some_and(Entry::is_shared)
+    }
+
+    fn entry(&self, page: u32) -> Result<&AtomicU64, Error> {
+        self.entries.get(page as usize).ok_or(Error::Fault)
+    }
+
+    fn load(&self, page: u32) -> Option<Entry> {
+        Some(Entry(self.entries.get(page as usize)?.load(Ordering::Acquire)))
+    }
+
+    fn entries(&self, span: Span) -> Result<&[AtomicU64], Error> {
+        if span.count() == 0 {
+            return Err(Error::Invalid);
+        }
+        // Neither number has more than 24 bits.
+        let first = span.first() as usize;
+        self.entries.get(first..first + span.count() as usize).ok_or(Error::Fault)
+    }
+
+    /// Changes all pages of a span, or none: looks at all of them first. `Fault` if `change` does not
+    /// fit any.
+    ///
+    /// # Panics
+    ///
+    /// If another CPU changes a page meanwhile whose turn it is not.
+    #[inline]
+    fn change(&self, span: Span, change: impl Fn(Entry) -> Option<Entry>) -> Result<(), Error> {
+        let entries = self.entries(span)?;
+        let fits = |entry: &AtomicU64| change(Entry(entry.load(Ordering::Acquire))).is_some();
+        if !entries.iter().all(fits) {
+            return Err(Error::Fault);
+        }
+        for entry in entries {
+            update(entry, &change).expect("a page is changed only by the CPU whose turn it is");
+        }
+        Ok(())
+    }
+
+    /// Changes one page; its frame, if it has none any more.
+    fn change_one(
+        &self,
+        page: u32,
+        change: impl Fn(Entry) -> Option<Entry>,
+    ) -> Result<Option<u64>, Error> {
+        let (before, after) = update(self.entry(page)?, change).ok_or(Error::Fault)?;
+        Ok(before.frame().filter(|_| after.frame().is_none()))
+    }
+
+    /// First of `count` free pages next to each other among `pages`.
+    fn find_free(&self, pages: Range<usize>, count: usize) -> Option<usize> {
+        let mut first = pages.start;
+        for (page, entry) in pages.clone().zip(self.entries.get(pages)?) {
+            if Entry(entry.load(Ordering::Acquire)).state() != State::Free {
+                first = page + 1;
+            } else if page + 1 - first == count {
+                return Some(first);
+            }
+        }
+        None
+    }
+}
+
+impl<const PAGES: usize> Default for IcaTable<PAGES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Changes one entry; what it was, and is. `None`: the change does not fit it.
+///
+/// It tries again when another CPU was faster: one that lets go of the same shared page, or whose
+/// giver ends.
+#[inline]
+fn update(entry: &AtomicU64, change: impl Fn(Entry) -> Option<Entry>) -> Option<(Entry, Entry)> {
+    let mut before = Entry(entry.load(Ordering::Acquire));
+    loop {
+        let after = change(before)?;
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        match entry.compare_exchange(before.0, after.0, success, failure) {
+            Ok(_) => return Some((before, after)),
+            Err(other) => before = Entry(other),
+        }
+    }
+}
+
+/// The change from one state, which nobody shares, to another; both have a frame, or neither.
+#[inline]
+fn from(from: State, to: State) -> impl Fn(Entry) -> Option<Entry> {
+    let (from, to) = (Entry::new(from, 0), Entry::new(to, 0));
+    move |entry| entry.is_like(from).then(|| entry.become_like(to))
+}
+
+/// The pages of a span.
+#[must_use]
+pub fn pages(span: Span) -> Range<u32> {
+    span.first()..span.first() + span.count()
+}
+
+fn check_slot(slot: u8) -> Result<(), Error> {
+    if usize::from(slot) < MAX_PROCESSES { Ok(()) } else { Err(Error::Invalid) }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

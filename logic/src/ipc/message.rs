@@ -1,0 +1,253 @@
+//! What goes from process to process and from CPU to CPU.
+
+use ant_abi::ipc::{IPC_WORDS, Span};
+
+/// What a process sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Message {
+    /// Words, in registers.
+    pub words: [u64; IPC_WORDS],
+    /// ICA pages.
+    pub span: Span,
+    /// A reference to an endpoint that goes along, in the form that [`super::Outside`]'s owner
+    /// gives it, in 56 bits; 0 for none.
+    pub handle: u64,
+}
+
+impl Message {
+    /// A message of words only.
+    #[must_use]
+    pub const fn of(words: [u64; IPC_WORDS]) -> Self {
+        Self { words, span: Span::NONE, handle: 0 }
+    }
+}
+
+/// Names one call for its reply: the client's slot and CPU, and the number of the call there.
+/// Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token(pub u64);
+
+impl Token {
+    pub(super) const fn new(client: u8, cpu: u8, sequence: u32) -> Self {
+        Self((sequence as u64) << 16 | (cpu as u64) << 8 | client as u64)
+    }
+
+    /// Slot of the client.
+    #[must_use]
+    pub const fn client(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// Index of the client's CPU.
+    #[must_use]
+    pub const fn cpu(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    #[cfg(test)]
+    pub(super) const fn sequence(self) -> u32 {
+        (self.0 >> 16) as u32
+    }
+}
+
+/// A message on its way to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Request {
+    /// Slot of the server.
+    pub server: u8,
+    /// Endpoint that it was found through.
+    pub endpoint: u8,
+    /// The endpoint's generation then.
+    pub generation: u32,
+    /// Badge of the handle.
+    pub badge: u32,
+    /// The sender's priority.
+    pub priority: u8,
+    /// What it sends.
+    pub message: Message,
+}
+
+/// What CPUs tell each other. As it goes through a ring, it is [`Parts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packet {
+    /// A request for a process of the receiving CPU, whose sender waits for the reply.
+    Call {
+        /// Slot of the client; the sending CPU is its.
+        client: u8,
+        /// Number of the call on the sending CPU.
+        sequence: u32,
+        /// The request.
+        request: Request,
+    },
+    /// The reply to a call.
+    Reply {
+        /// Slot of the client, which is the receiving CPU's.
+        client: u8,
+        /// Number of the call.
+        sequence: u32,
+        /// The reply.
+        message: Message,
+    },
+    /// The server ended while it had the request.
+    Failed {
+        /// Slot of the client.
+        client: u8,
+        /// Number of the call.
+        sequence: u32,
+    },
+    /// The server did not receive the request: it ended, or no longer serves the endpoint.
+    Bounced {
+        /// Slot of the client.
+        client: u8,
+        /// Number of the call.
+        sequence: u32,
+    },
+    /// The client takes its call back.
+    Cancel {
+        /// Slot of the client.
+        client: u8,
+        /// Number of the call.
+        sequence: u32,
+    },
+    /// Nothing is left of the call that was taken back.
+    Cancelled {
+        /// Slot of the client.
+        client: u8,
+        /// Number of the call.
+        sequence: u32,
+    },
+    /// The client's priority has risen.
+    Boost {
+        /// Slot of the client.
+        client: u8,
+        /// Number of the call.
+        sequence: u32,
+        /// The priority.
+        priority: u8,
+    },
+    /// A message that nobody waits for.
+    Send(Request),
+    /// Notification bits wait at an endpoint of the receiving CPU's.
+    Poke {
+        /// The endpoint.
+        endpoint: u8,
+    },
+}
+
+const CALL: u64 = 1;
+const REPLY: u64 = 2;
+const FAILED: u64 = 3;
+const BOUNCED: u64 = 4;
+const CANCEL: u64 = 5;
+const CANCELLED: u64 = 6;
+const BOOST: u64 = 7;
+const SEND: u64 = 8;
+const POKE: u64 = 9;
+
+/// Kinds below this are [`Packet`]s; a ring may carry others beside them.
+pub(super) const KINDS: u64 = 16;
+
+/// Bits of `Message::handle` that a packet carries.
+const HANDLE_BITS: u32 = 56;
+
+/// The parts of a packet, of which most kinds leave some out: words that hold kind, client, server,
+/// endpoint, badge; sequence, generation; the words; the span; the handle, and the priority above it.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    /// [`Parts::CALL`], [`Parts::REPLY`], or another.
+    pub kind: u64,
+    /// Slot of the client.
+    pub client: u8,
+    /// Number of the call.
+    pub sequence: u32,
+    /// The request, or reply.
+    pub request: Request,
+}
+
+impl Parts {
+    /// Kind of a [`Packet::Call`].
+    pub const CALL: u64 = CALL;
+    /// Kind of a [`Packet::Reply`].
+    pub const REPLY: u64 = REPLY;
+
+    /// What came out of a ring, whatever it is.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(words: &[u64; 8]) -> Self {
+        let [first, second, a, b, c, d, span, last] = *words;
+        let handle = last & ((1 << HANDLE_BITS) - 1);
+        let request = Request {
+            server: (first >> 16) as u8,
+            endpoint: (first >> 24) as u8,
+            generation: second as u32,
+            badge: (first >> 32) as u32,
+            priority: (last >> HANDLE_BITS) as u8,
+            message: Message { words: [a, b, c, d], span: Span(span), handle },
+        };
+        Self {
+            kind: first & 0xff,
+            client: (first >> 8) as u8,
+            sequence: (second >> 32) as u32,
+            request,
+        }
+    }
+}
+
+#[inline(always)]
+fn words(kind: u64, client: u8, sequence: u32, request: &Request) -> [u64; 8] {
+    let Request { server, endpoint, generation, badge, priority, message } = *request;
+    let first = kind
+        | u64::from(client) << 8
+        | u64::from(server) << 16
+        | u64::from(endpoint) << 24
+        | u64::from(badge) << 32;
+    let second = u64::from(sequence) << 32 | u64::from(generation);
+    let [a, b, c, d] = message.words;
+    let last = message.handle | u64::from(priority) << HANDLE_BITS;
+    [first, second, a, b, c, d, message.span.0, last]
+}
+
+impl Packet {
+    /// As it goes through a ring. The low byte of the first word is below 16.
+    #[inline(always)]
+    #[must_use]
+    pub fn encode(&self) -> [u64; 8] {
+        let empty = Request::default();
+        let about = |kind, client, sequence| words(kind, client, sequence, &empty);
+        match *self {
+            Packet::Call { client, sequence, request } => words(CALL, client, sequence, &request),
+            Packet::Reply { client, sequence, message } => {
+                words(REPLY, client, sequence, &Request { message, ..empty })
+            }
+            Packet::Failed { client, sequence } => about(FAILED, client, sequence),
+            Packet::Bounced { client, sequence } => about(BOUNCED, client, sequence),
+            Packet::Cancel { client, sequence } => about(CANCEL, client, sequence),
+            Packet::Cancelled { client, sequence } => about(CANCELLED, client, sequence),
+            Packet::Boost { client, sequence, priority } => {
+                words(BOOST, client, sequence, &Request { priority, ..empty })
+            }
+            Packet::Send(request) => words(SEND, 0, 0, &request),
+            Packet::Poke { endpoint } => words(POKE, 0, 0, &Request { endpoint, ..empty }),
+        }
+    }
+
+    /// What came out of a ring; `None`: it is not one of these.
+    #[must_use]
+    pub fn decode(words: &[u64; 8]) -> Option<Self> {
+        let Parts { kind, client, sequence, request } = Parts::of(words);
+        Some(match kind {
+            CALL => Packet::Call { client, sequence, request },
+            REPLY => Packet::Reply { client, sequence, message: request.message },
+            FAILED => Packet::Failed { client, sequence },
+            BOUNCED => Packet::Bounced { client, sequence },
+            CANCEL => Packet::Cancel { client, sequence },
+            CANCELLED => Packet::Cancelled { client, sequence },
+            BOOST => Packet::Boost { client, sequence, priority: request.priority },
+            SEND => Packet::Send(request),
+            POKE => Packet::Poke { endpoint: request.endpoint },
+            _ => return None,
+        })
+    }
+}
+
+const _: () = assert!(POKE < KINDS);

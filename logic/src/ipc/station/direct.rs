@@ -1,0 +1,172 @@
+//! A call and its reply in the usual case, in a few steps. They leave what [`Station::call`],
+//! [`Station::reply`], [`Station::receive`] and [`Station::take`] leave, or nothing has happened.
+//!
+//! The messages have no handle. To a process of this CPU they do not come through here: who asks
+//! gives them to it, as [`Outside::received`] and [`Outside::ended`] would. It ends loans, too, as
+//! [`Outside::loan_ends`] would, before anyone hears of a reply: [`Station::pages_of`] says which.
+
+use super::*;
+
+impl Station {
+    /// A client calls `server`, a process of this CPU that receives at the endpoint, in the
+    /// generation that `options` names, with the pages of `span`. The token with which the server has
+    /// received the request; `None`: it does not wait for one, or has to be raised.
+    #[inline(always)]
+    pub fn call_directly(
+        &mut self,
+        client: u8,
+        options: CallOptions,
+        server: u8,
+        span: Span,
+    ) -> Option<Token> {
+        let priority = self.locals.get(usize::from(client))?.effective;
+        self.would_receive(server, priority)?;
+        let cpu = self.cpu;
+        let (sequence, priority) = self.set_out(client, options, cpu);
+        let CallOptions { endpoint, badge, .. } = options;
+        let caller = Caller { cpu, sequence, server, badge, priority, queued: false };
+        Some(self.receive_directly(client, endpoint, caller, span))
+    }
+
+    /// Whether a process of this CPU waits for a message.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_receiving(&self, server: u8) -> bool {
+        self.locals.get(usize::from(server)).is_some_and(|local| local.receiving)
+    }
+
+    /// A client calls a process of another CPU that receives at the endpoint, in the generation
+    /// that `options` names. What goes to that CPU.
+    #[inline(always)]
+    pub fn call_across(
+        &mut self,
+        client: u8,
+        options: CallOptions,
+        (cpu, server): (u8, u8),
+        message: Message,
+    ) -> Packet {
+        let CallOptions { endpoint, generation, badge, .. } = options;
+        let (sequence, priority) = self.set_out(client, options, cpu);
+        self.messages[usize::from(client)] = message;
+        let request = Request { server, endpoint, generation, badge, priority, message };
+        Packet::Call { client, sequence, request }
+    }
+
+    /// A request comes from CPU `from` for a process of this CPU, which receives at the endpoint,
+    /// in the generation that the request names. The token with which the server has received it;
+    /// `None`: it does not wait for one, or has to be raised.
+    #[inline(always)]
+    pub fn take_call_directly(
+        &mut self,
+        from: u8,
+        client: u8,
+        sequence: u32,
+        request: &Request,
+    ) -> Option<Token> {
+        self.would_receive(request.server, request.priority)?;
+        if usize::from(client) >= MAX_PROCESSES {
+            return None;
+        }
+        let caller = Caller::new(from, sequence, request);
+        Some(self.receive_directly(client, request.endpoint, caller, request.message.span))
+    }
+
+    /// The pages that came with the call that a server has received with this token, if the call is
+    /// to be replied to; of no meaning otherwise.
+    #[inline(always)]
+    #[must_use]
+    pub fn pages_of(&self, token: Token) -> Span {
+        self.messages.get(usize::from(token.client())).map_or(Span::NONE, |message| message.span)
+    }
+
+    /// A server replies to a client of this CPU, and waits for the next message. `has_bits`:
+    /// whether notification bits wait at an endpoint. The client, whose call is over; `None`: nobody
+    /// waits for that reply, something is there to receive, or the server's priority falls.
+    #[inline(always)]
+    pub fn reply_directly(
+        &mut self,
+        server: u8,
+        token: Token,
+        has_bits: impl FnOnce(u8) -> bool,
+    ) -> Option<u8> {
+        let client = token.client();
+        let caller = self.caller(server, token)?;
+        let Client::Sent { sequence, .. } = self.locals[usize::from(client)].client else {
+            return None;
+        };
+        if (caller.cpu, caller.sequence) != (self.cpu, sequence) {
+            return None;
+        }
+        self.wait_directly(client, caller, has_bits)?;
+        self.locals[usize::from(client)].client = Client::Idle;
+        Some(client)
+    }
+
+    /// A server replies to a client of another CPU, and waits for the next message. What goes to
+    /// that CPU, and to which; `None` as for [`Station::reply_directly`].
+    #[inline(always)]
+    pub fn reply_across(
+        &mut self,
+        server: u8,
+        token: Token,
+        message: Message,
+        has_bits: impl FnOnce(u8) -> bool,
+    ) -> Option<(u8, Packet)> {
+        let client = token.client();
+        let caller = self.caller(server, token).filter(|caller| caller.cpu != self.cpu)?;
+        self.wait_directly(client, caller, has_bits)?;
+        Some((caller.cpu, Packet::Reply { client, sequence: caller.sequence, message }))
+    }
+
+    /// The reply to a call has come to its client. Whether the client waits for it, and does not
+    /// any more.
+    #[inline(always)]
+    pub fn take_reply_directly(&mut self, client: u8, sequence: u32) -> bool {
+        let Some(Local { client, .. }) = self.locals.get_mut(usize::from(client)) else {
+            return false;
+        };
+        let waits = matches!(*client, Client::Sent { sequence: its, .. } if its == sequence);
+        if waits {
+            *client = Client::Idle;
+        }
+        waits
+    }
+
+    /// Whether `server` waits for a message, and runs with this priority at least.
+    #[inline(always)]
+    fn would_receive(&self, server: u8, priority: u8) -> Option<()> {
+        let Local { receiving, effective, .. } = *self.locals.get(usize::from(server))?;
+        (receiving && priority <= effective).then_some(())
+    }
+
+    /// The server receives the call for which it has waited.
+    #[inline(always)]
+    fn receive_directly(&mut self, client: u8, endpoint: u8, caller: Caller, span: Span) -> Token {
+        self.enlist(client, endpoint, caller);
+        self.messages[usize::from(client)].span = span;
+        Token::new(client, caller.cpu, caller.sequence)
+    }
+
+    /// The server of a call has replied, and waits.
+    #[inline(always)]
+    fn wait_directly(
+        &mut self,
+        client: u8,
+        caller: Caller,
+        has_bits: impl FnOnce(u8) -> bool,
+    ) -> Option<()> {
+        let local = self.locals.get_mut(usize::from(caller.server))?;
+        let falls = local.effective > local.base && caller.priority == local.effective;
+        let gets_more = local.retired
+            || self.queue.first(caller.server).is_some()
+            || local.endpoint.is_some_and(has_bits);
+        if falls || gets_more {
+            return None;
+        }
+        local.callers.remove(caller.priority);
+        local.receiving = true;
+        local.notified = false;
+        self.callers[usize::from(client)] = None;
+        Some(())
+    }
+}

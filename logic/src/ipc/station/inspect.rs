@@ -1,0 +1,111 @@
+//! What tests may see of a station.
+
+use std::vec::Vec;
+
+use super::*;
+
+/// A call at its server's CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ipc) struct Held {
+    pub(in crate::ipc) client: u8,
+    pub(in crate::ipc) cpu: u8,
+    pub(in crate::ipc) sequence: u32,
+    pub(in crate::ipc) server: u8,
+    pub(in crate::ipc) priority: u8,
+    pub(in crate::ipc) queued: bool,
+}
+
+impl Station {
+    /// Calls to servers of this CPU.
+    pub(in crate::ipc) fn held(&self) -> Vec<Held> {
+        let with_client = (0..).zip(&self.callers);
+        with_client
+            .filter_map(|(client, caller)| {
+                let Caller { cpu, sequence, server, priority, queued, .. } = (*caller)?;
+                Some(Held { client, cpu, sequence, server, priority, queued })
+            })
+            .collect()
+    }
+
+    /// CPU and number of a process's call, if it is at a CPU.
+    pub(in crate::ipc) fn sent(&self, client: u8) -> Option<(u8, u32)> {
+        match self.locals[usize::from(client)].client {
+            Client::Sent { sequence, cpu, .. } => Some((cpu, sequence)),
+            _ => None,
+        }
+    }
+
+    /// Whether a process is idle as a client.
+    pub(in crate::ipc) fn is_idle(&self, client: u8) -> bool {
+        matches!(self.locals[usize::from(client)].client, Client::Idle)
+    }
+
+    /// Whether a process waits for a message.
+    pub(in crate::ipc) fn receives(&self, server: u8) -> bool {
+        self.locals[usize::from(server)].receiving
+    }
+
+    /// Whether anything is left of a process.
+    pub(in crate::ipc) fn mentions(&self, slot: u8) -> bool {
+        let local = &self.locals[usize::from(slot)];
+        let is_nobody = matches!(local.client, Client::Idle)
+            && !local.receiving
+            && !local.retired
+            && local.endpoint.is_none()
+            && (local.base, local.effective) == (0, 0);
+        !is_nobody
+            || self.queue.first(slot).is_some()
+            || self.held().iter().any(|held| held.client == slot || held.server == slot)
+    }
+
+    /// Whether its parts agree.
+    pub(in crate::ipc) fn check(&self) {
+        let held = self.held();
+        for call in &held {
+            let is_local = call.cpu == self.cpu;
+            let sent = self.sent(call.client);
+            assert!(!is_local || sent == Some((self.cpu, call.sequence)), "{call:?}, {sent:?}");
+            let own = self.locals[usize::from(call.client)].effective;
+            assert!(!is_local || call.priority >= own, "{call:?} hides {own}");
+        }
+        for slot in 0..MAX_PROCESSES as u8 {
+            self.check_process(slot, &held);
+        }
+    }
+
+    fn check_process(&self, slot: u8, held: &[Held]) {
+        let local = &self.locals[usize::from(slot)];
+        let callers = held.iter().filter(|held| held.server == slot);
+        let mut priorities = Priorities::NONE;
+        callers.clone().for_each(|held| priorities.add(held.priority));
+        assert_eq!(local.callers, priorities, "callers of {slot}");
+        let highest = callers.map(|held| held.priority).max().unwrap_or(0).max(local.base);
+        assert_eq!(local.effective, highest, "priority of {slot}");
+        if let Some((cpu, sequence)) = self.sent(slot)
+            && cpu == self.cpu
+        {
+            let is_it = |held: &&Held| (held.client, held.sequence) == (slot, sequence);
+            assert!(held.iter().any(|held| is_it(&held)), "call of {slot} is nowhere");
+        }
+        self.check_queue(slot, held);
+    }
+
+    fn check_queue(&self, server: u8, held: &[Held]) {
+        let mut waiting = Vec::new();
+        let mut last = u8::MAX;
+        let mut next = self.queue.first(server);
+        while let Some(item) = next {
+            assert!(self.queue.priority(item) <= last, "order at {server}");
+            last = self.queue.priority(item);
+            if let Item::Call(client) = item {
+                waiting.push((client, last));
+            }
+            next = self.queue.after(item);
+        }
+        assert!(!self.receives(server) || last == u8::MAX, "{server} waits beside its queue");
+        waiting.sort_unstable();
+        let queued = held.iter().filter(|held| held.queued && held.server == server);
+        let queued: Vec<_> = queued.map(|held| (held.client, held.priority)).collect();
+        assert_eq!(waiting, queued, "queue of {server}");
+    }
+}

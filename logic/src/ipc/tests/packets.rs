@@ -1,0 +1,63 @@
+//! Packets through a ring.
+
+use proptest::prelude::*;
+
+use crate::ipc::message::KINDS;
+use crate::ipc::{Message, Packet, Request, Token};
+use ant_abi::ipc::Span;
+
+fn message() -> impl Strategy<Value = Message> {
+    (any::<[u64; 4]>(), any::<u64>(), 0..1_u64 << 56).prop_map(|(words, span, handle)| Message {
+        words,
+        span: Span(span),
+        handle,
+    })
+}
+
+/// Client, server, endpoint, priority.
+type Bytes = (u8, u8, u8, u8);
+
+fn packet() -> impl Strategy<Value = Packet> {
+    (0..9_u8, any::<Bytes>(), any::<(u32, u32, u32)>(), message()).prop_map(
+        |(kind, bytes, numbers, message)| {
+            let (client, server, endpoint, priority) = bytes;
+            let (sequence, generation, badge) = numbers;
+            let request = Request { server, endpoint, generation, badge, priority, message };
+            match kind {
+                0 => Packet::Call { client, sequence, request },
+                1 => Packet::Reply { client, sequence, message },
+                2 => Packet::Failed { client, sequence },
+                3 => Packet::Bounced { client, sequence },
+                4 => Packet::Cancel { client, sequence },
+                5 => Packet::Cancelled { client, sequence },
+                6 => Packet::Boost { client, sequence, priority },
+                7 => Packet::Send(request),
+                _ => Packet::Poke { endpoint },
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn packets_come_out_as_they_went_in(packet in packet()) {
+        let words = packet.encode();
+        prop_assert!(words[0] & 0xff < KINDS);
+        prop_assert_eq!(Packet::decode(&words), Some(packet));
+    }
+
+    #[test]
+    fn other_kinds_are_no_packets(mut words in any::<[u64; 8]>(), kind in 10..256_u64) {
+        for kind in [0, kind] {
+            words[0] = words[0] & !0xff | kind;
+            prop_assert_eq!(Packet::decode(&words), None);
+        }
+    }
+
+    #[test]
+    fn tokens_keep_their_parts(client in any::<u8>(), cpu in any::<u8>(), sequence in 1..=u32::MAX) {
+        let token = Token::new(client, cpu, sequence);
+        prop_assert_ne!(token.0, 0);
+        prop_assert_eq!((token.client(), token.cpu(), token.sequence()), (client, cpu, sequence));
+    }
+}

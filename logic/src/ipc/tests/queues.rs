@@ -1,0 +1,165 @@
+//! The lists of a CPU against plain vectors.
+
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use crate::ipc::Message;
+use crate::ipc::queue::{Item, Queue, SENDS, Sent};
+
+fn sent(number: u64) -> Sent {
+    Sent { endpoint: 3, generation: 1, badge: 4, message: Message::of([number, 0, 0, 0]) }
+}
+
+fn contents(queue: &Queue, server: u8) -> Vec<(Item, u8)> {
+    let items = std::iter::successors(queue.first(server), |&item| queue.after(item));
+    items.map(|item| (item, queue.priority(item))).collect()
+}
+
+#[test]
+fn higher_first_then_earlier() {
+    let mut queue = Queue::new();
+    for (client, priority) in [(5, 2), (1, 2), (127, 7), (0, 0), (9, 7)] {
+        queue.add_call(127, client, priority);
+    }
+    let order: Vec<_> = contents(&queue, 127).into_iter().map(|(item, _)| item).collect();
+    assert_eq!(order, [127, 9, 5, 1, 0].map(Item::Call));
+    assert_eq!(queue.first(126), None);
+}
+
+#[test]
+fn sends_have_all_their_places_and_no_more() {
+    let mut queue = Queue::new();
+    let room = SENDS as u64 - 1;
+    for round in 0..3 {
+        for number in 0..room {
+            assert!(queue.add_send(number as u8 % 3, 2, sent(round + number)).is_ok());
+        }
+        assert_eq!(queue.add_send(0, 2, sent(9)).unwrap_err().message, sent(9).message);
+        for number in 0..room {
+            let server = number as u8 % 3;
+            let Some(Item::Send(place)) = queue.first(server) else { panic!("not there") };
+            assert_eq!(
+                queue.take_send(server, place).unwrap().message,
+                sent(round + number).message
+            );
+        }
+        assert!((0..3).all(|server| queue.first(server).is_none()));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Call {
+        server: u8,
+        client: u8,
+        priority: u8,
+    },
+    Send {
+        server: u8,
+        priority: u8,
+    },
+    /// Takes one out of the list, from wherever it is.
+    Remove {
+        server: u8,
+        which: prop::sample::Index,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // Few servers, so that their lists grow; the first and the last.
+    let server = || prop_oneof![Just(0_u8), Just(1), Just(127)];
+    prop_oneof![
+        3 => (server(), 0..128_u8, 0..8_u8)
+            .prop_map(|(server, client, priority)| Step::Call { server, client, priority }),
+        3 => (server(), 0..8_u8).prop_map(|(server, priority)| Step::Send { server, priority }),
+        4 => (server(), any::<prop::sample::Index>())
+            .prop_map(|(server, which)| Step::Remove { server, which }),
+    ]
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Call(u8),
+    Send(u64),
+}
+
+/// The plain version: one list of servers, priorities and entries in the order of arrival.
+#[derive(Default)]
+struct Model {
+    entries: Vec<(u8, u8, Entry)>,
+    sends: u64,
+}
+
+impl Model {
+    fn of(&self, server: u8) -> Vec<(u8, Entry)> {
+        let its = self.entries.iter().filter(|entry| entry.0 == server);
+        let mut list: Vec<_> = its.map(|&(_, priority, entry)| (priority, entry)).collect();
+        list.sort_by_key(|&(priority, _)| std::cmp::Reverse(priority));
+        list
+    }
+
+    fn apply(&mut self, step: &Step, queue: &mut Queue) {
+        match *step {
+            Step::Call { server, client, priority } => {
+                let is_there = |entry: &(u8, u8, Entry)| entry.2 == Entry::Call(client);
+                if !self.entries.iter().any(is_there) {
+                    queue.add_call(server, client, priority);
+                    self.entries.push((server, priority, Entry::Call(client)));
+                }
+            }
+            Step::Send { server, priority } => {
+                self.sends += 1;
+                queue.add_send(server, priority, sent(self.sends)).unwrap();
+                self.entries.push((server, priority, Entry::Send(self.sends)));
+            }
+            Step::Remove { server, ref which } => self.remove(server, which, queue),
+        }
+    }
+
+    fn remove(&mut self, server: u8, which: &prop::sample::Index, queue: &mut Queue) {
+        let there = contents(queue, server);
+        if there.is_empty() {
+            return;
+        }
+        let entry = match which.get(&there).0 {
+            Item::Call(client) => {
+                queue.remove_call(server, client);
+                Entry::Call(client)
+            }
+            Item::Send(place) => {
+                Entry::Send(queue.take_send(server, place).unwrap().message.words[0])
+            }
+        };
+        assert_eq!(entry, self.of(server)[which.index(there.len())].1);
+        self.entries.retain(|&(_, _, its)| its != entry);
+    }
+
+    fn check(&self, queue: &Queue) {
+        for server in [0, 1, 127] {
+            let model = self.of(server);
+            let there = contents(queue, server);
+            assert_eq!(there.len(), model.len());
+            for (&(item, priority), &(its, entry)) in there.iter().zip(&model) {
+                assert_eq!(priority, its);
+                match (item, entry) {
+                    (Item::Call(client), Entry::Call(its)) => assert_eq!(client, its),
+                    (Item::Send(_), Entry::Send(_)) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn lists_are_as_in_the_model(steps in prop::collection::vec(step(), 0..120)) {
+        let mut queue = Queue::new();
+        let mut model = Model::default();
+        for step in &steps {
+            model.apply(step, &mut queue);
+            model.check(&queue);
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Stations, and what is between them: steps that processes take, and packets on their way.
+
+mod check;
+mod direct;
+mod machine;
+
+use std::vec::Vec;
+
+use ant_abi::ipc::{NOTIFY_RETIRE, Span, Transfer};
+
+use crate::ipc::{
+    Bounds, CallOptions, Ending, Gone, Message, NotWaiting, Packet, Received, Station, Target,
+    Token,
+};
+pub(super) use machine::Doing;
+use machine::{CallRecord, Item, Machine, Process, SendRecord, Side};
+
+/// Endpoints of a world.
+pub(super) const ENDPOINTS: u8 = 4;
+
+/// How a process calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    pub(super) endpoint: u8,
+    pub(super) across_restarts: bool,
+    pub(super) transfer: Option<Transfer>,
+}
+
+impl Ask {
+    pub(super) const fn at(endpoint: u8) -> Self {
+        Self { endpoint, across_restarts: false, transfer: None }
+    }
+
+    pub(super) const fn across(self) -> Self {
+        Self { across_restarts: true, ..self }
+    }
+
+    pub(super) const fn with(self, transfer: Transfer) -> Self {
+        Self { transfer: Some(transfer), ..self }
+    }
+}
+
+pub(super) struct World {
+    stations: Vec<Station>,
+    pub(super) machine: Machine,
+    next: u64,
+    /// Calls and replies go directly where they can.
+    pub(super) goes_directly: bool,
+    /// How many have.
+    pub(super) went_directly: usize,
+}
+
+/// The reply to a call.
+fn reply_message(id: u64) -> Message {
+    Message { handle: id, ..Message::of([id, 0xfeed, 0, 0]) }
+}
+
+impl World {
+    pub(super) fn new(cpus: u8) -> Self {
+        let stations = (0..cpus).map(Station::new).collect();
+        let machine = Machine::new(cpus);
+        Self { stations, machine, next: 0, goes_directly: false, went_directly: 0 }
+    }
+
+    fn on<R>(&mut self, cpu: u8, act: impl FnOnce(&mut Station, &mut Side<'_>) -> R) -> R {
+        let mut side = Side { cpu, machine: &mut self.machine };
+        let result = act(&mut self.stations[usize::from(cpu)], &mut side);
+        self.check(cpu);
+        result
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn process(&mut self, slot: u8) -> &mut Process {
+        self.machine.processes.get_mut(&slot).expect("a process")
+    }
+
+    fn cpu(&self, slot: u8) -> u8 {
+        self.machine.processes[&slot].cpu
+    }
+
+    pub(super) fn doing(&self, slot: u8) -> Option<Doing> {
+        self.machine.processes.get(&slot).map(|process| process.doing)
+    }
+
+    /// What a process runs with.
+    pub(super) fn effective(&self, slot: u8) -> u8 {
+        self.machine.processes[&slot].effective
+    }
+
+    // Processes and endpoints.
+
+    pub(super) fn spawn(&mut self, slot: u8, cpu: u8, priority: u8) {
+        let process = Process::new(cpu, priority, &self.machine.endpoints);
+        assert!(self.machine.processes.insert(slot, process).is_none());
+        self.on(cpu, |station, _| station.enter(slot, priority, None));
+    }
+
+    /// Makes a process that receives at an endpoint where nobody does.
+    pub(super) fn serve(&mut self, slot: u8, cpu: u8, priority: u8, endpoint: u8) {
+        self.spawn(slot, cpu, priority);
+        assert_eq!(self.machine.endpoints[usize::from(endpoint)].target, Target::Unbound);
+        self.assign(cpu, endpoint, Some(slot));
+        self.drain();
+    }
+
+    /// Endpoint at which a process is to receive.
+    pub(super) fn bound(&self, slot: u8) -> Option<u8> {
+        let is_it = |target| matches!(target, Target::Bound { server, .. } if server == slot);
+        (0..ENDPOINTS).find(|&at| is_it(self.machine.endpoints[usize::from(at)].target))
+    }
+
+    /// Whether a process can be bound to an endpoint.
+    pub(super) fn is_free(&self, slot: u8) -> bool {
+        let process = &self.machine.processes[&slot];
+        let moves = matches!(process.doing, Doing::Moves | Doing::Leaves);
+        let told = self.stations.iter().all(|station| station.endpoint(slot).is_none());
+        !moves && self.bound(slot).is_none() && told
+    }
+
+    /// From now on `slot` receives at `endpoint`; CPU `by` says so.
+    pub(super) fn assign(&mut self, by: u8, endpoint: u8, slot: Option<u8>) {
+        let target = match slot {
+            Some(server) => Target::Bound { cpu: self.cpu(server), server },
+            None => Target::Unbound,
+        };
+        let state = &mut self.machine.endpoints[usize::from(endpoint)];
+        state.turn(target);
+        let generation = state.generation;
+        if let Some(slot) = slot {
+            self.process(slot).generation = generation;
+        }
+        self.tell_all(by, endpoint);
+    }
+
+    pub(super) fn close(&mut self, by: u8, endpoint: u8) {
+        self.machine.endpoints[usize::from(endpoint)].turn(Target::Closed);
+        self.tell_all(by, endpoint);
+    }
+
+    /// The number of an endpoint that is closed is another's from now on, to which all have handles.
+    pub(super) fn open_again(&mut self, endpoint: u8) {
+        let state = &mut self.machine.endpoints[usize::from(endpoint)];
+        state.begin_again();
+        let generation = state.generation;
+        for process in self.machine.processes.values_mut() {
+            process.known[usize::from(endpoint)] = generation;
+        }
+    }
+
+    fn tell(&mut self, by: u8, cpu: u8, item: Item) {
+        if by == cpu {
+            self.arrive(by, cpu, item);
+        } else {
+            self.machine.rings[usize::from(by)][usize::from(cpu)].push_back(item);
+        }
+    }
+
+    fn tell_all(&mut self, by: u8, endpoint: u8) {
+        for cpu in 0..self.stations.len() as u8 {
+            self.tell(by, cpu, Item::Rebound(endpoint));
+        }
+    }
+
+    /// A process ends: nobody is bound to its endpoint any more, then it leaves.
+    pub(super) fn end(&mut self, slot: u8) {
+        if let Some(endpoint) = self.bound(slot) {
+            self.machine.endpoints[usize::from(endpoint)].turn(Target::Unbound);
+        }
+        self.machine.over(slot);
+        let cpu = self.cpu(slot);
+        let gone = self.on(cpu, |station, side| {
+            let gone = station.leave(slot, side);
+            if gone == Gone::Now {
+                side.machine.remove(slot);
+            }
+            gone
+        });
+        assert_eq!(gone == Gone::Now, self.doing(slot).is_none());
+    }
+
+    pub(super) fn set_base(&mut self, slot: u8, priority: u8) {
+        self.process(slot).base = priority;
+        let cpu = self.cpu(slot);
+        self.on(cpu, |station, side| station.set_base(slot, priority, side));
+    }
+
+    pub(super) fn is_quiet(&self, slot: u8) -> bool {
+        self.stations[usize::from(self.cpu(slot))].is_quiet(slot)
+    }
+
+    /// Moves a process that is quiet to another CPU, which it reaches with the packets.
+    pub(super) fn depart(&mut self, slot: u8, to: u8) {
+        assert!(self.is_quiet(slot));
+        let cpu = self.cpu(slot);
+        let station = &mut self.stations[usize::from(cpu)];
+        station.stop_receiving(slot);
+        let endpoint = self.bound(slot).or(self.stations[usize::from(cpu)].endpoint(slot));
+        if let Some(endpoint) = self.bound(slot) {
+            let target = Target::Bound { cpu: to, server: slot };
+            self.machine.endpoints[usize::from(endpoint)].target = target;
+        }
+        let process = self.process(slot);
+        process.doing = Doing::Moves;
+        process.cpu = to;
+        self.on(cpu, |station, side| station.move_away(slot, side));
+        self.tell(cpu, to, Item::Enter { slot, endpoint });
+    }
+
+    // What processes do.
+
+    pub(super) fn call(&mut self, client: u8, ask: Ask) -> u64 {
+        let id = self.number();
+        let Ask { endpoint, across_restarts, transfer } = ask;
+        let process = self.process(client);
+        assert_eq!(process.doing, Doing::Runs);
+        process.doing = Doing::Calls(id);
+        let generation = process.known[usize::from(endpoint)];
+        let badge = id as u32 ^ 0x5a5a_0000;
+        let options = CallOptions { endpoint, generation, across_restarts, badge };
+        self.machine.calls.insert(id, CallRecord::new(client, options, transfer));
+        let span = transfer.map_or(Span::NONE, |transfer| Span::new(id as u32, 1, transfer));
+        let message = Message { words: [id, 1, 2, !id], span, handle: id << 1 };
+        if !self.call_directly(client, options, message) {
+            let cpu = self.cpu(client);
+            self.on(cpu, |station, side| station.call(client, options, message, side));
+        }
+        id
+    }
+
+    /// Receives; what comes, also later, is then with [`World::got`].
+    pub(super) fn receive(&mut self, server: u8) -> Option<Received> {
+        let process = self.process(server);
+        assert_eq!(process.doing, Doing::Runs);
+        process.doing = Doing::Receives;
+        let cpu = self.cpu(server);
+        self.on(cpu, |station, side| {
+            if let Some(received) = station.receive(server, side) {
+                side.machine.take_in(server, received);
+            }
+        });
+        self.got(server)
+    }
+
+    /// The next thing that a process has received.
+    pub(super) fn got(&mut self, server: u8) -> Option<Received> {
+        self.process(server).got.pop_front()
+    }
+
+    /// Receives a call, which is there.
+    pub(super) fn receive_call(&mut self, server: u8) -> u64 {
+        let Some(Received::Call { message, .. }) = self.receive(server) else {
+            panic!("no call for {server}")
+        };
+        message.words[0]
+    }
+
+    pub(super) fn stop_receiving(&mut self, server: u8) {
+        self.process(server).doing = Doing::Runs;
+        let cpu = self.cpu(server);
+        assert!(self.on(cpu, |station, _| station.stop_receiving(server)));
+    }
+
+    /// Replies to a call that the process has received, and receives.
+    pub(super) fn reply_receive(&mut self, server: u8, id: u64) {
+        if !self.reply_directly(server, id) {
+            // What became of it, the world knows.
+            let _ = self.reply(server, id);
+            self.receive(server);
+        }
+    }
+
+    /// Replies to a call that the process has received.
+    pub(super) fn reply(&mut self, server: u8, id: u64) -> Result<(), NotWaiting> {
+        let token = self.token(server, id);
+        let result = self.reply_to(server, token, id);
+        let call = &self.machine.calls[&id];
+        let waits = !call.timed_out && !call.client_over && call.ending.is_none();
+        assert!(result.is_ok() || !waits, "the reply to {id} is refused");
+        result
+    }
+
+    pub(super) fn token(&self, server: u8, id: u64) -> Token {
+        let tokens = &self.machine.processes[&server].tokens;
+        tokens.iter().find(|&&(_, its)| its == id).expect("a token").0
+    }
+
+    /// Replies to call `id` with any token.
+    pub(super) fn reply_to(&mut self, server: u8, token: Token, id: u64) -> Result<(), NotWaiting> {
+        let cpu = self.cpu(server);
+        let message = reply_message(id);
+        self.machine.replying = Some((id, server));
+        let result = self.on(cpu, |station, side| {
+            let result = station.reply(server, token, message, side);
+            side.machine.replied(id, server, result.is_ok());
+            result
+        });
+        self.machine.replying = None;
+        result
+    }
+
+    pub(super) fn send(&mut self, sender: u8, ask: Ask) -> Result<u64, Bounds> {
+        let id = self.number();
+        let Ask { endpoint, across_restarts, .. } = ask;
+        let process = self.process(sender);
+        let generation = process.known[usize::from(endpoint)];
+        let (cpu, priority) = (process.cpu, process.effective);
+        let badge = id as u32 ^ 0x3333_0000;
+        let options = CallOptions { endpoint, generation, across_restarts, badge };
+        self.machine.endpoints[usize::from(endpoint)].waits += 1;
+        self.machine.sends.insert(id, SendRecord::new(options));
+        let message = Message::of([id, 3, 4, !id]);
+        let result = self.on(cpu, |station, side| station.send(priority, options, message, side));
+        if let Err(bounds) = result {
+            self.machine.unsent(id);
+            self.check_bounds(options, bounds);
+            if let Bounds::Restarted { generation } = bounds {
+                self.process(sender).known[usize::from(endpoint)] = generation;
+            }
+        }
+        result.map(|()| id)
+    }
+
+    pub(super) fn notify(&mut self, cpu: u8, endpoint: u8, bits: u64) {
+        let waiting = &mut self.machine.endpoints[usize::from(endpoint)].bits;
+        let is_first = *waiting == 0;
+        *waiting |= bits;
+        // Else who has raised the first one tells.
+        if is_first {
+            self.on(cpu, |station, side| station.notify(endpoint, side));
+        }
+    }
+
+    pub(super) fn time_out(&mut self, client: u8) {
+        if let Doing::Calls(id) = self.process(client).doing {
+            self.machine.calls.get_mut(&id).expect("a call").timed_out = true;
+        }
+        let cpu = self.cpu(client);
+        self.on(cpu, |station, side| station.time_out(client, side));
+    }
+
+    /// How a call has ended.
+    pub(super) fn ending(&self, id: u64) -> Option<Ending> {
+        self.machine.calls[&id].ending
+    }
+
+    pub(super) fn is_replied(&self, id: u64) -> bool {
+        matches!(self.ending(id), Some(Ending::Reply(message)) if message.words[0] == id)
+    }
+
+    // What is on its way.
+
+    /// Delivers the next thing on its way from CPU to CPU.
+    pub(super) fn deliver(&mut self, from: u8, to: u8) -> bool {
+        let ring = &mut self.machine.rings[usize::from(from)][usize::from(to)];
+        let Some(item) = ring.pop_front() else { return false };
+        self.arrive(from, to, item);
+        true
+    }
+
+    /// Delivers all that is on its way, and what comes of it.
+    pub(super) fn drain(&mut self) {
+        let cpus = self.stations.len() as u8;
+        for _ in 0..10_000 {
+            let mut pairs = (0..cpus * cpus).map(|pair| (pair / cpus, pair % cpus));
+            if !pairs.any(|(from, to)| self.deliver(from, to)) {
+                return self.check_drained();
+            }
+        }
+        panic!("packets without end");
+    }
+
+    fn arrive(&mut self, from: u8, cpu: u8, item: Item) {
+        match item {
+            Item::Packet(words) => {
+                if !self.take_directly(from, cpu, &words) {
+                    let packet = Packet::decode(&words).expect("a packet");
+                    self.on(cpu, |station, side| station.take(from, packet, side));
+                }
+            }
+            Item::Rebound(endpoint) => self.rebound(cpu, endpoint),
+            Item::Enter { slot, endpoint } => self.enter(cpu, slot, endpoint),
+        }
+    }
+
+    fn rebound(&mut self, cpu: u8, endpoint: u8) {
+        let target = self.machine.endpoints[usize::from(endpoint)].target;
+        let is_here = |cpu, slot| self.cpu(slot) == cpu && self.doing(slot) != Some(Doing::Moves);
+        let bound = match target {
+            Target::Bound { cpu: there, server } => {
+                (there == cpu && is_here(cpu, server)).then_some(server)
+            }
+            _ => None,
+        };
+        self.on(cpu, |station, side| {
+            if let Some(server) = bound {
+                station.bind(server, endpoint);
+            }
+            station.rebound(endpoint, side);
+            // Bits may wait there.
+            station.notify(endpoint, side);
+        });
+    }
+
+    fn enter(&mut self, cpu: u8, slot: u8, endpoint: Option<u8>) {
+        let process = self.process(slot);
+        process.doing = Doing::Runs;
+        let base = process.base;
+        self.on(cpu, |station, side| {
+            station.enter(slot, base, endpoint);
+            let process = side.machine.processes.get_mut(&slot).expect("a process");
+            process.effective = station.priority(slot);
+            // Another may receive there by now.
+            if let Some(endpoint) = endpoint {
+                station.rebound(endpoint, side);
+            }
+        });
+    }
+}

@@ -1,0 +1,127 @@
+//! What holds after each step, and when nothing is on its way.
+
+use super::machine::Fate;
+use super::*;
+
+impl World {
+    /// After a step of CPU `cpu`.
+    pub(super) fn check(&mut self, cpu: u8) {
+        let station = &self.stations[usize::from(cpu)];
+        station.check();
+        assert_eq!(self.machine.taken, 0, "bits are lost");
+        for (&slot, process) in &self.machine.processes {
+            let is_here = process.cpu == cpu && process.doing != Doing::Moves;
+            if is_here && process.doing != Doing::Leaves {
+                assert_eq!(process.effective, station.priority(slot), "priority of {slot}");
+                let calls = matches!(process.doing, Doing::Calls(_));
+                assert_eq!(station.is_idle(slot), !calls);
+                assert_eq!(station.receives(slot), process.doing == Doing::Receives);
+            }
+        }
+        for slot in std::mem::take(&mut self.machine.went) {
+            assert!(self.stations.iter().all(|station| !station.mentions(slot)), "{slot} is left");
+        }
+        for (at, endpoint) in (0..).zip(&self.machine.endpoints) {
+            let open = |sent: &&SendRecord| sent.endpoint == at && sent.fate == Fate::Open;
+            assert_eq!(endpoint.waits, self.machine.sends.values().filter(open).count());
+        }
+    }
+
+    /// Why a message was not sent.
+    pub(super) fn check_bounds(&self, options: CallOptions, bounds: Bounds) {
+        let endpoint = &self.machine.endpoints[usize::from(options.endpoint)];
+        let is_stale = options.generation != endpoint.generation && !options.across_restarts;
+        let expected = match endpoint.target {
+            Target::Closed => Bounds::Closed,
+            _ if is_stale => Bounds::Restarted { generation: endpoint.generation },
+            _ => Bounds::Unbound,
+        };
+        assert_eq!(bounds, expected);
+    }
+
+    /// When nothing is on its way.
+    pub(super) fn check_drained(&self) {
+        for (&slot, process) in &self.machine.processes {
+            assert!(!matches!(process.doing, Doing::Leaves | Doing::Moves), "{slot} waits");
+            self.check_process(slot, process);
+        }
+        for (cpu, station) in (0..).zip(&self.stations) {
+            for held in station.held() {
+                let sent = self.stations[usize::from(held.cpu)].sent(held.client);
+                assert_eq!(sent, Some((cpu, held.sequence)), "{held:?}");
+                assert_eq!(self.machine.processes[&held.server].cpu, cpu);
+            }
+        }
+        for endpoint in &self.machine.endpoints {
+            assert!(endpoint.waits == 0 || matches!(endpoint.target, Target::Bound { .. }));
+        }
+        self.check_records();
+    }
+
+    fn check_process(&self, slot: u8, process: &Process) {
+        let station = &self.stations[usize::from(process.cpu)];
+        let Doing::Calls(id) = process.doing else {
+            let bits =
+                station.endpoint(slot).map(|at| self.machine.endpoints[usize::from(at)].bits);
+            assert!(process.doing != Doing::Receives || bits.unwrap_or(0) == 0, "{slot} sleeps");
+            return;
+        };
+        let call = &self.machine.calls[&id];
+        let endpoint = &self.machine.endpoints[usize::from(call.options.endpoint)];
+        let Some((cpu, sequence)) = station.sent(slot) else {
+            assert_eq!(endpoint.target, Target::Unbound, "{slot} waits for nothing");
+            return;
+        };
+        let held = self.stations[usize::from(cpu)].held();
+        let is_it =
+            |held: &&crate::ipc::station::Held| (held.client, held.cpu) == (slot, process.cpu);
+        let held = held.iter().find(is_it).expect("a call at its server");
+        assert_eq!(held.sequence, sequence);
+        assert!(held.priority >= process.effective, "{slot} is worth more");
+        assert_eq!(held.queued, call.server.is_none());
+        let server = held.server;
+        assert!(!held.queued || endpoint.target == Target::Bound { cpu, server }, "{held:?}");
+        assert!(held.queued || call.server == Some(server));
+        assert!(self.machine.processes[&server].effective >= process.effective);
+    }
+
+    fn check_records(&self) {
+        for (id, call) in &self.machine.calls {
+            let client = self.machine.processes.get(&call.client);
+            let waits = client.is_some_and(|client| client.doing == Doing::Calls(*id));
+            assert_eq!(waits, call.ending.is_none() && !call.client_over, "call {id}");
+            assert_eq!(call.reply_dropped, call.replied && call.ending.is_none(), "call {id}");
+            assert!(waits || call.is_back(), "call {id}");
+        }
+    }
+
+    /// Closes all, ends all servers' work, and sees that nobody waits.
+    pub(in super::super) fn finish(&mut self) {
+        self.drain();
+        for endpoint in 0..ENDPOINTS {
+            self.close(0, endpoint);
+        }
+        self.drain();
+        let slots: Vec<u8> = self.machine.processes.keys().copied().collect();
+        let busy = |world: &World, slot| !world.machine.processes[&slot].tokens.is_empty();
+        for slot in slots.iter().copied().filter(|&slot| busy(self, slot)).collect::<Vec<_>>() {
+            self.end(slot);
+        }
+        self.drain();
+        for (&slot, process) in &self.machine.processes {
+            assert!(!matches!(process.doing, Doing::Calls(_)), "{slot} waits forever");
+            assert_eq!(process.effective, process.base, "{slot} keeps a priority");
+        }
+        self.end_all();
+    }
+
+    fn end_all(&mut self) {
+        let slots: Vec<u8> = self.machine.processes.keys().copied().collect();
+        for slot in slots {
+            self.end(slot);
+        }
+        self.drain();
+        assert!(self.machine.processes.is_empty());
+        assert!(self.machine.sends.values().all(|sent| sent.fate != Fate::Open));
+    }
+}

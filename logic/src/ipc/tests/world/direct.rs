@@ -1,0 +1,111 @@
+//! Calls and replies that go directly, and what the machine does then.
+
+use super::*;
+use crate::ipc::{Outside, Parts, Request};
+
+impl World {
+    /// Calls directly, if the world is one that does and the station can.
+    pub(super) fn call_directly(
+        &mut self,
+        client: u8,
+        options: CallOptions,
+        message: Message,
+    ) -> bool {
+        let at = &self.machine.endpoints[usize::from(options.endpoint)];
+        let Target::Bound { cpu: there, server } = at.target else { return false };
+        if !self.goes_directly || at.generation != options.generation {
+            return false;
+        }
+        let cpu = self.cpu(client);
+        let station = &mut self.stations[usize::from(cpu)];
+        let mut side = Side { cpu, machine: &mut self.machine };
+        if there == cpu {
+            let token = station.call_directly(client, options, server, message.span);
+            let Some(token) = token else { return false };
+            let received = Received::Call { token, badge: options.badge, message };
+            side.received(server, received);
+        } else {
+            side.post(there, station.call_across(client, options, (there, server), message));
+        }
+        self.has_gone_directly(cpu);
+        true
+    }
+
+    /// Replies directly and receives, if the world is one that does and the station can.
+    pub(super) fn reply_directly(&mut self, server: u8, id: u64) -> bool {
+        if !self.goes_directly {
+            return false;
+        }
+        let (cpu, token) = (self.cpu(server), self.token(server, id));
+        let station = &mut self.stations[usize::from(cpu)];
+        let endpoints = &self.machine.endpoints;
+        let has_bits = |at| endpoints[usize::from(at)].bits != 0;
+        let message = reply_message(id);
+        let span = station.pages_of(token);
+        if token.cpu() == cpu {
+            let client = station.reply_directly(server, token, has_bits);
+            let Some(client) = client else { return false };
+            let mut side = Side { cpu, machine: &mut self.machine };
+            side.replies(id, server, span);
+            side.ended(client, Ending::Reply(message));
+        } else {
+            let replied = station.reply_across(server, token, message, has_bits);
+            let Some((there, packet)) = replied else { return false };
+            let mut side = Side { cpu, machine: &mut self.machine };
+            side.replies(id, server, span);
+            side.post(there, packet);
+        }
+        self.machine.replied(id, server, true);
+        self.machine.replying = None;
+        self.process(server).doing = Doing::Receives;
+        self.has_gone_directly(cpu);
+        true
+    }
+
+    /// Takes a packet directly, if the world is one that does and the station can.
+    pub(super) fn take_directly(&mut self, from: u8, cpu: u8, words: &[u64; 8]) -> bool {
+        let Parts { kind, client, sequence, request } = Parts::of(words);
+        let Request { server, endpoint, generation, badge, message, .. } = request;
+        if !self.goes_directly {
+            return false;
+        }
+        let station = &mut self.stations[usize::from(cpu)];
+        let mut side = Side { cpu, machine: &mut self.machine };
+        match kind {
+            Parts::CALL => {
+                if side.target(endpoint) != (Target::Bound { cpu, server }, generation) {
+                    return false;
+                }
+                let token = station.take_call_directly(from, client, sequence, &request);
+                let Some(token) = token else { return false };
+                side.received(server, Received::Call { token, badge, message });
+            }
+            Parts::REPLY if station.take_reply_directly(client, sequence) => {
+                side.ended(client, Ending::Reply(message));
+            }
+            _ => return false,
+        }
+        self.has_gone_directly(cpu);
+        true
+    }
+
+    fn has_gone_directly(&mut self, cpu: u8) {
+        self.went_directly += 1;
+        self.check(cpu);
+    }
+
+    /// Whether the stations of another world are in the same state.
+    pub(in super::super) fn is_like(&self, other: &World) -> bool {
+        self.stations == other.stations
+    }
+}
+
+impl Side<'_> {
+    /// A server replies directly to the call with which these pages came.
+    fn replies(&mut self, id: u64, server: u8, span: Span) {
+        self.machine.replying = Some((id, server));
+        if span.lends() {
+            self.loan_ends(server, span, false);
+        }
+    }
+}
