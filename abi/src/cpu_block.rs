@@ -45,12 +45,12 @@ abi_struct! {
         /// Returns taken. Written by AnT.
         pub calls_returned: u64,
         /// Returns that no process of the CPU waits for. Written by AnT.
-        pub stray_returns: u64,
+        pub unexpected_returns: u64,
         /// Doorbells taken, from Linux or from another AnT CPU. Written by AnT; a doorbell that
         /// does not raise it within a second means a CPU with interrupts off.
         pub doorbells: u64,
         /// Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT.
-        pub stray_interrupts: u64,
+        pub unexpected_interrupts: u64,
         /// Timer interrupts taken. Written by AnT.
         pub timer_interrupts: u64,
         /// Changes from one process to another. Written by AnT.
@@ -79,7 +79,7 @@ abi_struct! {
         /// Odd while the kernel runs on this CPU, even while a process runs or the CPU sleeps;
         /// raised at each change. A CPU whose number is odd and stays the same hangs. Written by
         /// AnT.
-        pub passages: u64,
+        pub kernel_entries: u64,
         /// Zero; rounds the page up.
         pub reserved: [u64; 492],
     }

@@ -111,9 +111,9 @@ pub const PROCESS_PRIORITY: u64 = 0x1035;
 pub const PROCESS_MOVE: u64 = 0x1036;
 /// `init` only: grants the device of the `DeviceGrant` at `rsi` to process `rdi`.
 pub const DEVICE_GRANT: u64 = 0x1037;
-/// `init` only: fills the `ProcessEnd` at `rdi`: the next server that has ended and was not yet
-/// told of. `Again`: none. Notification bit `NOTIFY_ENDED` says when to ask.
-pub const PROCESS_ENDED: u64 = 0x1038;
+/// `init` only: fills the `ExitNotice` at `rdi`: the next server that has ended and was not yet
+/// told of. `Again`: none. Notification bit `NOTIFY_EXITED` says when to ask.
+pub const EXIT_NOTICE_TAKE: u64 = 0x1038;
 
 /// No limit of time.
 pub const FOREVER: u64 = u64::MAX;
@@ -132,7 +132,7 @@ pub const RECEIVED_SEND: u64 = 2;
 /// Notification bit of the kernel: a call by `LINUX_CALL_ASYNC` has returned.
 pub const NOTIFY_LINUX: u64 = 1 << 63;
 /// Notification bit of the kernel, for `init`: a server has ended.
-pub const NOTIFY_ENDED: u64 = 1 << 62;
+pub const NOTIFY_EXITED: u64 = 1 << 62;
 /// Notification bits that processes may raise; the others are the kernel's.
 pub const NOTIFY_USER: u64 = (1 << 48) - 1;
 
@@ -228,8 +228,8 @@ pub const GRANT_MEMORY: u32 = 1;
 /// `DeviceGrant::kind`: interrupt line `start`; each interrupt raises notification bit `len`.
 pub const GRANT_INTERRUPT: u32 = 2;
 
-/// `ProcessEnd::kind`s are `ant_abi::lca::END_*`.
-pub const END_TEXT: usize = 104;
+/// `ExitNotice::kind`s are `ant_abi::lca::EXIT_*`.
+pub const EXIT_TEXT: usize = 104;
 
 abi_struct! {
     /// One operation of an `IPC_BATCH`.
@@ -275,14 +275,14 @@ abi_struct! {
     }
 
     /// How a server ended.
-    pub struct ProcessEnd {
+    pub struct ExitNotice {
         /// Its id.
         pub pid: u32,
-        /// One of `ant_abi::lca::END_*`.
+        /// One of `ant_abi::lca::EXIT_*`.
         pub kind: u32,
         /// The number that goes with it.
         pub number: u64,
         /// For people, padded with NULs.
-        pub text: [u8; END_TEXT],
+        pub text: [u8; EXIT_TEXT],
     }
 }

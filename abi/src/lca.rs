@@ -31,18 +31,18 @@ pub const ARG_BUFFER: u8 = 1;
 pub const ARG_LOAN: u8 = 2;
 
 /// `Lca::syscallno` of the notice that ends an AP process. Not a system call: the proxy reports it
-/// to its parent and exits. Arguments: 0 = one of `END_*` (value), 1 = the number that goes with it
+/// to its parent and exits. Arguments: 0 = one of `EXIT_*` (value), 1 = the number that goes with it
 /// (value), 2 = text for people (buffer, UTF-8).
-pub const SYSCALL_END: u64 = u64::MAX;
+pub const SYSCALL_EXIT: u64 = u64::MAX;
 
 /// The process exited; the number is its exit status.
-pub const END_EXITED: u64 = 0;
+pub const EXIT_EXITED: u64 = 0;
 /// The process was ended by a fault; the number is the Linux signal that stands for it.
-pub const END_FAULTED: u64 = 1;
+pub const EXIT_FAULTED: u64 = 1;
 /// The process was killed; the number is the signal.
-pub const END_KILLED: u64 = 2;
+pub const EXIT_KILLED: u64 = 2;
 /// The program could not be loaded; the number is an error number.
-pub const END_LOAD_FAILED: u64 = 3;
+pub const EXIT_LOAD_FAILED: u64 = 3;
 
 abi_struct! {
     /// One argument.

@@ -1,7 +1,7 @@
 //! AnT's kernel log: one lock-free ring of fixed-size records for each CPU.
 //!
 //! Producer: the CPU. Reader: Linux, at any time, without a lock; it notices what it missed by
-//! the sequence numbers. The algorithm is in `ant-logic::log_ring`.
+//! the sequence numbers. The algorithm is in `ant-logic::rings::log`.
 
 /// Records of one CPU's ring; a power of two.
 pub const LOG_RECORDS: usize = 128;

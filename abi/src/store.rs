@@ -1,7 +1,7 @@
 //! The LCA address stores (paper 4.2, Fig. 6): rings that carry real addresses of LCAs.
 //!
 //! One pair per AnT CPU. *Request*: producer the AnT CPU, consumer Linux. *Return*: producer
-//! Linux (serialised by the module), consumer the AnT CPU. The algorithm is in `ant-logic::ring`;
+//! Linux (serialised by the module), consumer the AnT CPU. The algorithm is in `ant-logic::rings::address`;
 //! this is its memory.
 
 /// Entries of one store; a power of two. Every process has at most one request and two return

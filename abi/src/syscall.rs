@@ -18,7 +18,7 @@ pub const LCA_GET: u64 = 0x1004;
 /// Fills the `SystemInfo` at `rdi`.
 pub const SYSTEM_INFO: u64 = 0x1005;
 /// Says that Linux system call `rdi` cannot be carried: logged once per number, `-ENOSYS`.
-pub const CALL_UNKNOWN: u64 = 0x1006;
+pub const REPORT_ENOSYS: u64 = 0x1006;
 
 /// `init` only: makes a process from the `ProcessCreate` at `rdi` with the `rdx` bytes at `rsi`
 /// (path, which is argument 0, then the other arguments, each ended by NUL); it does not run yet. Returns 0 and fills the out
@@ -69,13 +69,13 @@ pub const STATE_RUNNING: u32 = 3;
 /// `ProcessInfo::state`: waits for Linux.
 pub const STATE_IN_CALL: u32 = 4;
 /// `ProcessInfo::state`: over; others have yet to let go of its pages.
-pub const STATE_ENDING: u32 = 5;
+pub const STATE_EXITING: u32 = 5;
 /// `ProcessInfo::state`: waits for a message.
 pub const STATE_RECEIVING: u32 = 6;
 /// `ProcessInfo::state`: waits for a reply.
 pub const STATE_CALLING: u32 = 7;
 /// `ProcessInfo::state`: waits for the m-kernel.
-pub const STATE_ASKING: u32 = 8;
+pub const STATE_IN_M_CALL: u32 = 8;
 /// `ProcessInfo::state`: sleeps.
 pub const STATE_SLEEPING: u32 = 9;
 

@@ -164,14 +164,14 @@ struct ant_cpu_control {
 	/* Returns taken. Written by AnT. */
 	__u64 calls_returned;
 	/* Returns that no process of the CPU waits for. Written by AnT. */
-	__u64 stray_returns;
+	__u64 unexpected_returns;
 	/*
 	 * Doorbells taken, from Linux or from another AnT CPU. Written by AnT; a doorbell that
 	 * does not raise it within a second means a CPU with interrupts off.
 	 */
 	__u64 doorbells;
 	/* Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT. */
-	__u64 stray_interrupts;
+	__u64 unexpected_interrupts;
 	/* Timer interrupts taken. Written by AnT. */
 	__u64 timer_interrupts;
 	/* Changes from one process to another. Written by AnT. */
@@ -208,7 +208,7 @@ struct ant_cpu_control {
 	 * raised at each change. A CPU whose number is odd and stays the same hangs. Written by
 	 * AnT.
 	 */
-	__u64 passages;
+	__u64 kernel_entries;
 	/* Zero; rounds the page up. */
 	__u64 reserved[492];
 };

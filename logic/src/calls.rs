@@ -1,7 +1,7 @@
 //! The one table of Linux system calls that AnT carries to Linux: where their arguments point.
 //!
 //! Only AnT's side needs it ([`crate::lca::encode`]); a proxy executes a request without knowing
-//! any system call, except which ones it refuses ([`is_local`]). Numbers and sizes are those of
+//! any system call, except which ones it refuses ([`must_not_delegate`]). Numbers and sizes are those of
 //! the x86-64 system call interface, not of a C library. To carry one more call, add its line.
 //!
 //! Deliberately absent: what a call does.
@@ -9,7 +9,7 @@
 mod local;
 mod table;
 
-pub use local::{LOCAL, closes, is_local};
+pub use local::{NOT_DELEGATED, closes, must_not_delegate};
 pub use table::{CALLS, nr};
 
 /// A Linux system call that can be carried.
@@ -20,12 +20,12 @@ pub struct Call {
     /// Its number.
     pub nr: u64,
     /// Its arguments; those beyond are zero.
-    pub args: &'static [Place],
+    pub args: &'static [ArgKind],
 }
 
 /// Where an argument points. A pointer may always be NULL: what that means is Linux's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ArgKind {
     /// Nowhere.
     Value,
     /// To bytes that end with the first NUL; read by the call.
@@ -44,7 +44,7 @@ pub enum Place {
         /// Which argument.
         by: usize,
         /// Its values that can be carried, and what they make of this one.
-        cases: &'static [(u64, Place)],
+        cases: &'static [(u64, ArgKind)],
     },
 }
 
@@ -56,9 +56,9 @@ pub struct Data {
     /// How long it is.
     pub size: Size,
     /// How much of it the call has written.
-    pub filled: Filled,
+    pub filled: OutExtent,
     /// What to do if it is longer than what an LCA can carry.
-    pub excess: Excess,
+    pub excess: Overflow,
 }
 
 /// Who reads and who writes data.
@@ -91,7 +91,7 @@ pub enum Size {
     },
     /// As many bytes as the 32-bit number that an argument points to says; the call changes that
     /// number (`socklen_t *`).
-    Told {
+    IndirectLen {
         /// Which argument.
         arg: usize,
     },
@@ -99,7 +99,7 @@ pub enum Size {
 
 /// How much of its data a call has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filled {
+pub enum OutExtent {
     /// All if it succeeded, otherwise nothing.
     OnSuccess,
     /// As many elements as it returned.
@@ -110,13 +110,13 @@ pub enum Filled {
 
 /// What to do with data that is longer than what an LCA can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
+pub enum Overflow {
     /// The call is refused.
     Refuse,
     /// The call is made with less: a short count is legal.
     Shorten,
     /// The call is made with less room. If that turns out too small, it has failed.
-    Squeeze,
+    TruncateOrFail,
 }
 
 /// The call with this number, if it can be carried.
@@ -129,7 +129,7 @@ pub fn find(nr: u64) -> Option<&'static Call> {
 /// The name of a call that can be carried or that proxies refuse, for logs and messages.
 #[must_use]
 pub fn name(nr: u64) -> Option<&'static str> {
-    let local = || LOCAL.iter().find(|&&(local, _)| local == nr).map(|&(_, name)| name);
+    let local = || NOT_DELEGATED.iter().find(|&&(local, _)| local == nr).map(|&(_, name)| name);
     find(nr).map(|call| call.name).or_else(local)
 }
 

@@ -11,7 +11,7 @@
 //! | owned | one process has it | the owner's CPU: `begin_transfer`, `release` |
 //! | lent | its owner has lent it with a message | the owner's CPU: `end_loan` |
 //! | in transit | it was handed over, and the message was not received yet | who has the message: `complete_hand_over`, `undo_transfer`, `discard`; the giver's CPU: `orphan` |
-//! | shared | so many have it, and none more than the others | each of their CPUs: `begin_share`, `release`, `leave_share` |
+//! | shared | so many have it, and none more than the others | each of their CPUs: `begin_share`, `release`, `release_share` |
 //!
 //! A message that shares pages counts as one that has them, until its receiver takes its place. To
 //! whom pages are lent is not written down: the message knows. Neither is who shares: [`Holder`] looks
@@ -259,7 +259,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// # Errors
     ///
     /// `Fault` if the page is not shared.
-    pub fn leave_share(&self, page: u32, by: u8) -> Result<(), Error> {
+    pub fn release_share(&self, page: u32, by: u8) -> Result<(), Error> {
         let leave = |entry: Entry| match entry.state() {
             State::Shared { sharers: 1 } => Some(entry.become_state(State::Owned { owner: by })),
             State::Shared { sharers } => {

@@ -8,7 +8,7 @@
 //! Neighbours: [`state`](crate::state), which says what a kill leaves. Deliberately absent: devices,
 //! messages, waiting.
 
-use crate::state::Words;
+use crate::state::PersistentWords;
 
 /// Bytes that are kept; more are lost, as on any line.
 pub const INPUT_MAX: usize = 256;
@@ -28,7 +28,7 @@ const BYTES: usize = 5;
 const PLACES: usize = INPUT_MAX + TAKEN_MAX;
 const MARK_VALUE: u64 = u64::from_le_bytes(*b"input 1\0");
 
-/// Words that an [`Input`] needs.
+/// Words that an [`ReplayBuffer`] needs.
 pub const WORDS: usize = BYTES + PLACES;
 
 /// What was read, in one word, so that a reading happens as a whole or not at all.
@@ -54,9 +54,9 @@ impl Taken {
 }
 
 /// Bytes in the order in which they have come.
-pub struct Input<W: Words>(W);
+pub struct ReplayBuffer<W: PersistentWords>(W);
 
-impl<W: Words> Input<W> {
+impl<W: PersistentWords> ReplayBuffer<W> {
     /// What the predecessor has left; nothing, if that was no input. There are [`WORDS`] words.
     pub fn restore(words: W) -> Self {
         let input = Self(words);

@@ -1,9 +1,8 @@
 //! Logic of AnT/Linux that needs no hardware: it runs, and is tested, on any machine.
 //!
-//! * [`ring`]: the address store, which carries entries between the two kernels.
-//! * [`log_ring`]: the kernel log of a CPU, written by AnT and read by Linux.
-//! * [`attention`]: whether a CPU needs a doorbell, or looks into its rings by itself.
-//! * [`bits`]: notification bits, raised by any CPU and taken by the receiver's.
+//! * [`rings`]: rings in shared memory: address store, packets between CPUs, kernel log.
+//! * [`doorbell`]: suppression of doorbells to a CPU that polls its rings.
+//! * [`notification`]: notification bits, raised by any CPU and taken by the receiver's.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a CPU times out when.
 //! * [`ica`]: who has the pages that processes hand to each other.
@@ -11,7 +10,6 @@
 //! * [`ipc`]: calls, replies and messages between processes, as one CPU sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
 //! * [`names`]: which name stands for which handle, kept when the name service ends.
-//! * [`packets`]: what one AnT CPU tells another.
 //! * [`pages`]: which pages of a partition are free.
 //! * [`restart`]: whether a server that has ended is started again.
 //! * [`sched`]: the run queue of one CPU: fixed priorities, round robin.
@@ -29,20 +27,18 @@
 extern crate std;
 
 mod atomic;
-pub mod attention;
-pub mod bits;
 pub mod calls;
 pub mod deadlines;
+pub mod doorbell;
 pub mod ica;
 pub mod input;
 pub mod ipc;
 pub mod lca;
-pub mod log_ring;
 pub mod names;
-pub mod packets;
+pub mod notification;
 pub mod pages;
 pub mod restart;
-pub mod ring;
+pub mod rings;
 pub mod sched;
 pub mod server;
 pub mod state;

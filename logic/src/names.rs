@@ -13,7 +13,7 @@
 
 use ant_abi::Error;
 
-use crate::state::Words;
+use crate::state::PersistentWords;
 
 /// Names that there can be.
 pub const NAMES: usize = 16;
@@ -30,8 +30,8 @@ const USED: u64 = 1 << 63;
 /// A name: three words.
 pub type Name = [u64; 3];
 
-/// What is done outside of the table. [`Words`] are the state pages.
-pub trait Outside: Words {
+/// What is done outside of the table. [`PersistentWords`] are the state pages.
+pub trait NameHost: PersistentWords {
     /// A handle of the service's.
     type Handle: Copy;
 
@@ -63,32 +63,32 @@ struct Entry<H> {
 }
 
 /// All names.
-pub struct Names<O: Outside> {
-    outside: O,
+pub struct Names<O: NameHost> {
+    host: O,
     entries: [Option<Entry<O::Handle>>; NAMES],
 }
 
-impl<O: Outside> Names<O> {
+impl<O: NameHost> Names<O> {
     /// What the predecessor has left, if it is names, for another program may have had the pages: `kept`
     /// are the handles that `init` has kept, and their slots.
     pub fn restore(
-        outside: O,
+        host: O,
         kept: impl IntoIterator<Item = (usize, O::Handle)>,
         is_name: impl Fn(Name) -> bool,
     ) -> Self {
-        let mut names = Self { outside, entries: [None; NAMES] };
+        let mut names = Self { host, entries: [None; NAMES] };
         for (slot, handle) in kept {
             match names.stored(slot).filter(|(name, _)| is_name(*name)) {
                 Some((name, owner)) => names.entries[slot] = Some(Entry { name, owner, handle }),
                 None => {
-                    names.outside.forget(slot);
-                    names.outside.close(handle);
+                    names.host.forget(slot);
+                    names.host.close(handle);
                 }
             }
         }
         // A slot without an entry has no name: a handle that is kept there later must not get one.
         for slot in (0..NAMES).filter(|&slot| names.entries[slot].is_none()) {
-            names.outside.store(slot * SLOT, 0);
+            names.host.store(slot * SLOT, 0);
         }
         names
     }
@@ -98,11 +98,11 @@ impl<O: Outside> Names<O> {
     /// is about to be replaced.
     pub fn register(&mut self, name: Name, owner: u64, handle: O::Handle) -> Result<(), Error> {
         let slot = self.slot_for(name, owner);
-        let kept = slot.and_then(|slot| self.outside.keep(slot, handle).map(|()| slot));
-        let slot = kept.inspect_err(|_| self.outside.close(handle))?;
+        let kept = slot.and_then(|slot| self.host.keep(slot, handle).map(|()| slot));
+        let slot = kept.inspect_err(|_| self.host.close(handle))?;
         match self.entries[slot].replace(Entry { name, owner, handle }) {
             // The state pages have the name already, and its owner.
-            Some(old) => self.outside.close(old.handle),
+            Some(old) => self.host.close(old.handle),
             None => self.store_name(slot, name, owner),
         }
         Ok(())
@@ -111,12 +111,12 @@ impl<O: Outside> Names<O> {
     /// What a name stands for.
     pub fn lookup(&mut self, name: Name) -> Option<O::Handle> {
         let entry = self.entries[self.find(name)?]?;
-        (!self.outside.is_dead(entry.handle)).then_some(entry.handle)
+        (!self.host.is_dead(entry.handle)).then_some(entry.handle)
     }
 
     /// Name number `index` of the living.
     pub fn name(&self, index: usize) -> Option<Name> {
-        let living = |entry: &&Entry<O::Handle>| !self.outside.is_dead(entry.handle);
+        let living = |entry: &&Entry<O::Handle>| !self.host.is_dead(entry.handle);
         self.entries.iter().flatten().filter(living).nth(index).map(|entry| entry.name)
     }
 
@@ -152,11 +152,11 @@ impl<O: Outside> Names<O> {
     /// Whether a slot's name can be this owner's, which it is not.
     fn can_take(&self, slot: usize, owner: u64) -> bool {
         self.entries[slot].is_none_or(|entry| {
-            let ranks = [self.outside.is_server(owner), self.outside.is_server(entry.owner)];
+            let ranks = [self.host.is_server(owner), self.host.is_server(entry.owner)];
             match ranks {
                 [true, false] => true,
                 [false, true] => false,
-                _ => self.outside.is_dead(entry.handle),
+                _ => self.host.is_dead(entry.handle),
             }
         })
     }
@@ -165,8 +165,8 @@ impl<O: Outside> Names<O> {
     fn remove_dead(&mut self, owner: u64) {
         for slot in 0..NAMES {
             let Some(entry) = self.entries[slot] else { continue };
-            let is_kept = self.outside.is_server(entry.owner) && entry.owner != owner;
-            if !is_kept && self.outside.is_dead(entry.handle) {
+            let is_kept = self.host.is_server(entry.owner) && entry.owner != owner;
+            if !is_kept && self.host.is_dead(entry.handle) {
                 self.remove(slot);
             }
         }
@@ -174,23 +174,23 @@ impl<O: Outside> Names<O> {
 
     fn remove(&mut self, slot: usize) {
         let Some(entry) = self.entries[slot].take() else { return };
-        self.outside.store(slot * SLOT, 0);
-        self.outside.forget(slot);
-        self.outside.close(entry.handle);
+        self.host.store(slot * SLOT, 0);
+        self.host.forget(slot);
+        self.host.close(entry.handle);
     }
 
     /// The name in a slot of the state pages, and its owner.
     fn stored(&self, slot: usize) -> Option<(Name, u64)> {
-        let word = |index| self.outside.load(slot * SLOT + index);
+        let word = |index| self.host.load(slot * SLOT + index);
         (word(0) & USED != 0).then(|| ([1, 2, 3].map(word), word(0) & !USED))
     }
 
     /// Puts a name into a slot that has none.
     fn store_name(&self, slot: usize, name: Name, owner: u64) {
         for (index, word) in (1..).zip(name) {
-            self.outside.store(slot * SLOT + index, word);
+            self.host.store(slot * SLOT + index, word);
         }
-        self.outside.store(slot * SLOT, owner | USED);
+        self.host.store(slot * SLOT, owner | USED);
     }
 }
 

@@ -15,7 +15,7 @@ mod line;
 
 use ant_abi::MAX_PROCESSES;
 
-use line::Lines;
+use line::ReadyLists;
 
 /// Which process runs next.
 #[derive(Debug)]
@@ -25,9 +25,9 @@ pub struct RunQueue {
     /// When the slice of `current` is over. Stays when `current` leaves, for `switch_to`.
     slice_end: u64,
     /// Runnable, in the order in which they get the CPU. Never holds `current`, nobody twice.
-    waiting: Lines,
+    waiting: ReadyLists,
     /// How long each in `waiting` may run when it gets the CPU.
-    turns: [Turn; MAX_PROCESSES],
+    turns: [Quantum; MAX_PROCESSES],
 }
 
 /// Who has the CPU.
@@ -39,7 +39,7 @@ struct Running {
 
 /// How long one that waits may run when it gets the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum Quantum {
     /// A slice.
     Whole,
     /// What was left when the CPU was taken from it.
@@ -56,8 +56,8 @@ impl RunQueue {
             slice,
             current: None,
             slice_end: 0,
-            waiting: Lines::new(),
-            turns: [Turn::Whole; MAX_PROCESSES],
+            waiting: ReadyLists::new(),
+            turns: [Quantum::Whole; MAX_PROCESSES],
         }
     }
 
@@ -128,9 +128,9 @@ impl RunQueue {
         self.current = self.waiting.pop().map(|(id, priority)| Running { id, priority });
         let id = self.current()?;
         self.slice_end = match self.turns[usize::from(id)] {
-            Turn::Whole => now.saturating_add(self.slice),
-            Turn::Rest(rest) => now.saturating_add(rest),
-            Turn::Until(end) => end,
+            Quantum::Whole => now.saturating_add(self.slice),
+            Quantum::Rest(rest) => now.saturating_add(rest),
+            Quantum::Until(end) => end,
         };
         Some(id)
     }
@@ -158,7 +158,7 @@ impl RunQueue {
             return false;
         }
         if let Some(former) = self.current.replace(Running { id, priority }) {
-            self.push_front(former.id, former.priority, Turn::Until(self.slice_end));
+            self.push_front(former.id, former.priority, Quantum::Until(self.slice_end));
         }
         true
     }
@@ -240,7 +240,7 @@ impl RunQueue {
     fn put_back(&mut self, current: Running, now: u64) {
         match self.slice_end.checked_sub(now) {
             None | Some(0) => self.push_back(current.id, current.priority),
-            Some(rest) => self.push_front(current.id, current.priority, Turn::Rest(rest)),
+            Some(rest) => self.push_front(current.id, current.priority, Quantum::Rest(rest)),
         }
     }
 
@@ -250,11 +250,11 @@ impl RunQueue {
     }
 
     fn push_back(&mut self, id: u8, priority: u8) {
-        self.turns[usize::from(id)] = Turn::Whole;
+        self.turns[usize::from(id)] = Quantum::Whole;
         self.waiting.push_back(id, priority);
     }
 
-    fn push_front(&mut self, id: u8, priority: u8, turn: Turn) {
+    fn push_front(&mut self, id: u8, priority: u8, turn: Quantum) {
         self.turns[usize::from(id)] = turn;
         self.waiting.push_front(id, priority);
     }

@@ -5,7 +5,7 @@
 //! whether it is started again in [`crate::restart`].
 //!
 //! Deliberately absent: system calls, texts, clocks. Time is in microseconds and comes in as an
-//! argument; whatever the machine is to do goes through [`Outside`].
+//! argument; whatever the machine is to do goes through [`ServerHost`].
 
 mod doomed;
 mod replace;
@@ -28,7 +28,7 @@ pub const START_US: u64 = 2_000_000;
 pub const ANSWER_US: u64 = 3 * START_US;
 
 /// The machine around a [`Life`]. `P` is a program, `T` a process that waits for its turn.
-pub trait Outside<P, T> {
+pub trait ServerHost<P, T> {
     /// Makes a process of a program, which does not run yet; its number.
     fn create(&mut self, program: &P) -> Result<u32, Error>;
     /// Lets a new process run.
@@ -178,79 +178,79 @@ impl<P, T> Life<P, T> {
     }
 
     /// Does what is due.
-    pub fn advance(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
+    pub fn advance(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
         match &mut self.state {
             State::Starting { until, .. } if *until <= now => {
-                self.end(outside, Cause::NotReady, now);
+                self.end(host, Cause::NotReady, now);
             }
             State::TakesOver { old, until, .. } if *until <= now => {
                 *until = u64::MAX;
-                outside.kill(*old);
+                host.kill(*old);
             }
             // Nobody else is about to serve.
-            State::Waits { at } if *at <= now && self.trial.is_none() => self.start(outside, now),
+            State::Waits { at } if *at <= now && self.trial.is_none() => self.start(host, now),
             _ => {}
         }
-        if !self.watch.advance(now, || outside.ask()) {
-            self.end(outside, Cause::NoAnswer, now);
+        if !self.watch.advance(now, || host.ask()) {
+            self.end(host, Cause::NoAnswer, now);
         }
         if self.trial_deadline() <= now {
-            self.fail_trial(outside, Error::TimedOut);
+            self.fail_trial(host, Error::TimedOut);
         }
         if self.order_deadline() <= now {
-            self.lose_successor(outside, Error::TimedOut);
+            self.lose_successor(host, Error::TimedOut);
             self.settle(Err(Error::TimedOut));
         }
     }
 
     /// It has shown that it lives: it serves.
-    pub fn show_life(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
+    pub fn show_life(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
         match &self.state {
             State::Serves { .. } => self.watch.lives(now),
-            State::Starting { welcomed: true, .. } => self.serve(outside, now),
+            State::Starting { welcomed: true, .. } => self.serve(host, now),
             _ => {}
         }
     }
 
     /// One of its processes is ready, and waits for its turn.
-    pub fn ready(&mut self, outside: &mut impl Outside<P, T>, pid: u32, turn: T, now: u64) {
+    pub fn ready(&mut self, host: &mut impl ServerHost<P, T>, pid: u32, turn: T, now: u64) {
         if self.is_trial(pid) {
-            return self.trial_ready(outside, pid, turn, now);
+            return self.trial_ready(host, pid, turn, now);
         }
         match &mut self.state {
             State::Starting { pid: starting, welcomed, .. } if *starting == pid => {
                 *welcomed = true;
-                outside.welcome(turn, self.generation);
+                host.welcome(turn, self.generation);
             }
-            _ => outside.refuse(turn),
+            _ => host.refuse(turn),
         }
     }
 
     /// One of its processes has ended.
-    pub fn ended(&mut self, outside: &mut impl Outside<P, T>, pid: u32, now: u64) {
+    pub fn ended(&mut self, host: &mut impl ServerHost<P, T>, pid: u32, now: u64) {
         let (cause, next) = match &self.state {
-            &State::TakesOver { old, .. } if old == pid => return self.take_over(outside, now),
+            &State::TakesOver { old, .. } if old == pid => return self.take_over(host, now),
             &State::TakesOver { pid: new, .. } if new == pid => {
-                outside.note(Note::Ended(Cause::Successor));
-                return self.lose_successor(outside, Error::PeerGone);
+                host.note(Note::Ended(Cause::Successor));
+                return self.lose_successor(host, Error::PeerGone);
             }
-            _ if self.is_trial(pid) => return self.fail_trial(outside, Error::PeerGone),
+            _ if self.is_trial(pid) => return self.fail_trial(host, Error::PeerGone),
             &State::Ends { cause, next, .. } => (cause, next),
             state => (Cause::Itself, state.next_after(Cause::Itself)),
         };
-        self.fail_trial(outside, Error::PeerRestarted);
+        self.fail_trial(host, Error::PeerRestarted);
         self.down_since.get_or_insert(now);
         if cause != Cause::Successor {
-            outside.note(Note::Ended(cause));
+            host.note(Note::Ended(cause));
         }
         if cause != Cause::Ordered {
             let late = cause == Cause::NotReady;
             self.settle(Err(if late { Error::TimedOut } else { Error::PeerGone }));
         }
         match next {
-            Next::Judge => self.judge(outside, now),
+            Next::Judge => self.judge(host, now),
             Next::Again => self.wait_until(now),
-            Next::GivenUp => self.give_up(outside),
+            Next::GivenUp => self.give_up(host),
         }
     }
 
@@ -262,7 +262,7 @@ impl<P, T> Life<P, T> {
     /// Nothing has changed, and there will be no answer. `Busy`: another order is not done yet.
     pub fn restart(
         &mut self,
-        outside: &mut impl Outside<P, T>,
+        host: &mut impl ServerHost<P, T>,
         ticket: u32,
         now: u64,
     ) -> Result<(), Error> {
@@ -270,15 +270,15 @@ impl<P, T> Life<P, T> {
             return Err(Error::Busy);
         }
         if matches!(self.state, State::GivenUp) {
-            outside.open()?;
-            outside.forget().inspect_err(|_| outside.close())?;
+            host.open()?;
+            host.forget().inspect_err(|_| host.close())?;
             self.history = History::new();
         }
         self.begin(ticket, now);
         self.down_since.get_or_insert(now);
         match self.pid() {
-            Some(_) => self.end(outside, Cause::Ordered, now),
-            None => self.start(outside, now),
+            Some(_) => self.end(host, Cause::Ordered, now),
+            None => self.start(host, now),
         }
         Ok(())
     }
@@ -347,44 +347,44 @@ impl<P, T> Life<P, T> {
         self.restart_us
     }
 
-    fn start(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
-        match self.try_start(outside) {
+    fn start(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
+        match self.try_start(host) {
             Ok(pid) => {
                 let until = now + START_US;
                 self.state = State::Starting { pid, until, welcomed: false, change: None };
             }
             Err(error) => {
-                outside.note(Note::NotStarted(error));
+                host.note(Note::NotStarted(error));
                 self.settle(Err(error));
                 match error {
                     // It will not have its device later either.
-                    Error::NoDevice => self.give_up(outside),
-                    _ => self.judge(outside, now),
+                    Error::NoDevice => self.give_up(host),
+                    _ => self.judge(host, now),
                 }
             }
         }
     }
 
-    fn try_start(&mut self, outside: &mut impl Outside<P, T>) -> Result<u32, Error> {
-        let pid = outside.create(&self.program)?;
+    fn try_start(&mut self, host: &mut impl ServerHost<P, T>) -> Result<u32, Error> {
+        let pid = host.create(&self.program)?;
         // Bound first, because its interrupts are raised where it receives.
-        let bound = self.bind(outside, pid);
-        let started = bound.and_then(|()| outside.grant(pid)).and_then(|()| outside.run(pid));
-        started.inspect_err(|_| outside.kill(pid)).map(|()| pid)
+        let bound = self.bind(host, pid);
+        let started = bound.and_then(|()| host.grant(pid)).and_then(|()| host.run(pid));
+        started.inspect_err(|_| host.kill(pid)).map(|()| pid)
     }
 
-    fn bind(&mut self, outside: &mut impl Outside<P, T>, pid: u32) -> Result<(), Error> {
-        self.generation = outside.bind(pid)?;
+    fn bind(&mut self, host: &mut impl ServerHost<P, T>, pid: u32) -> Result<(), Error> {
+        self.generation = host.bind(pid)?;
         Ok(())
     }
 
     /// Its process serves; what that brings with it is the server's from now on.
-    fn serve(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
+    fn serve(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
         let Some(pid) = self.pid() else { return };
         let before = core::mem::replace(&mut self.state, State::Serves { pid });
         if let State::Starting { change: Some(Change { program, was_given_up }), .. } = before {
             self.program = program;
-            outside.adopt();
+            host.adopt();
             if was_given_up {
                 self.history = History::new();
             }
@@ -397,19 +397,19 @@ impl<P, T> Life<P, T> {
     }
 
     /// Has its process end; [`Life::ended`] follows.
-    fn end(&mut self, outside: &mut impl Outside<P, T>, cause: Cause, now: u64) {
+    fn end(&mut self, host: &mut impl ServerHost<P, T>, cause: Cause, now: u64) {
         let Some(pid) = self.pid() else { return };
         self.watch.stop();
         self.down_since.get_or_insert(now);
         self.state = State::Ends { pid, cause, next: self.state.next_after(cause) };
-        outside.kill(pid);
+        host.kill(pid);
     }
 
     /// What its policy says to an end that nobody wanted.
-    fn judge(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
+    fn judge(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
         match self.history.ended(self.policy, now) {
             Verdict::Again { at } => self.wait_until(at),
-            Verdict::GiveUp => self.give_up(outside),
+            Verdict::GiveUp => self.give_up(host),
         }
     }
 
@@ -418,12 +418,12 @@ impl<P, T> Life<P, T> {
         self.state = State::Waits { at };
     }
 
-    fn give_up(&mut self, outside: &mut impl Outside<P, T>) {
+    fn give_up(&mut self, host: &mut impl ServerHost<P, T>) {
         self.watch.stop();
         self.down_since = None;
         self.state = State::GivenUp;
-        outside.note(Note::GivenUp);
-        outside.close();
+        host.note(Note::GivenUp);
+        host.close();
     }
 
     fn begin(&mut self, ticket: u32, now: u64) {

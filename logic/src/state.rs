@@ -10,7 +10,7 @@
 //! Deliberately absent: the pages themselves, and who keeps them.
 
 /// The words of a server's state pages; zero in the beginning.
-pub trait Words {
+pub trait PersistentWords {
     /// What was stored last.
     fn load(&self, index: usize) -> u64;
 

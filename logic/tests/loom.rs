@@ -4,12 +4,12 @@
 #![cfg(loom)]
 
 use ant_abi::ipc::{Span, Transfer};
-use ant_logic::attention::Attention;
-use ant_logic::bits::Bits;
+use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ica::{IcaTable, State};
-use ant_logic::log_ring::{Log, LogItem, LogReader, LogWriter, RECORDS};
-use ant_logic::packets::{self, Packet, PacketRing};
-use ant_logic::ring::{CAPACITY, Store};
+use ant_logic::notification::Notification;
+use ant_logic::rings::address::{AddressRing, CAPACITY};
+use ant_logic::rings::log::{Log, LogItem, LogReader, LogWriter, RECORDS};
+use ant_logic::rings::packet::{self, Packet, PacketRing};
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -22,14 +22,14 @@ fn check(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
 }
 
 /// Puts an entry in, letting others run while the store is full.
-fn push(store: &Store, entry: u64) {
+fn push(store: &AddressRing, entry: u64) {
     while store.push(entry).is_err() {
         thread::yield_now();
     }
 }
 
 /// Takes `count` entries out, letting others run while the store is empty.
-fn pop(store: &Store, count: usize) -> Vec<u64> {
+fn pop(store: &AddressRing, count: usize) -> Vec<u64> {
     let mut entries = Vec::new();
     while entries.len() < count {
         match store.pop() {
@@ -44,7 +44,7 @@ fn pop(store: &Store, count: usize) -> Vec<u64> {
 #[test]
 fn one_producer() {
     check(3, || {
-        let store = Arc::new(Store::new());
+        let store = Arc::new(AddressRing::new());
         // All places but one are taken.
         for entry in 1..CAPACITY as u64 {
             store.push(entry).unwrap();
@@ -66,7 +66,7 @@ fn one_producer() {
 #[test]
 fn room_means_that_the_consumer_is_done() {
     check(3, || {
-        let store = Arc::new(Store::new());
+        let store = Arc::new(AddressRing::new());
         for entry in 0..CAPACITY as u64 {
             store.push(entry).unwrap();
         }
@@ -93,7 +93,7 @@ fn room_means_that_the_consumer_is_done() {
 #[test]
 fn several_producers_behind_a_lock() {
     check(2, || {
-        let store = Arc::new(Store::new());
+        let store = Arc::new(AddressRing::new());
         let lock = Arc::new(Mutex::new(()));
         let producers = [10, 20].map(|name| {
             let (store, lock) = (Arc::clone(&store), Arc::clone(&lock));
@@ -121,7 +121,7 @@ fn several_producers_behind_a_lock() {
 #[test]
 fn two_stores_with_one_consumer() {
     check(2, || {
-        let stores = [10, 20].map(|name| (name, Arc::new(Store::new())));
+        let stores = [10, 20].map(|name| (name, Arc::new(AddressRing::new())));
         let producers = stores.clone().map(|(name, store)| {
             thread::spawn(move || [name, name + 1].iter().for_each(|&entry| push(&store, entry)))
         });
@@ -308,7 +308,7 @@ fn packets_keep_room_in_reserve() {
 #[test]
 fn attention_loses_no_packet() {
     check(4, || {
-        let shared = Arc::new((PacketRing::new(), Attention::new()));
+        let shared = Arc::new((PacketRing::new(), DoorbellSuppression::new()));
         shared.1.start_polling();
         let sender = {
             let shared = Arc::clone(&shared);
@@ -340,7 +340,7 @@ fn attention_loses_no_packet() {
 #[test]
 fn attention_loses_no_packet_when_polling_comes_and_goes() {
     check(3, || {
-        let shared = Arc::new((PacketRing::new(), Attention::new()));
+        let shared = Arc::new((PacketRing::new(), DoorbellSuppression::new()));
         let sender = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
@@ -442,17 +442,17 @@ fn ica_page_is_received_though_its_giver_ends() {
 }
 
 /// Raises a bit, and sends a packet if one is due.
-fn raise(bits: &Bits, bit: u64, packets: &Mutex<u32>) {
-    if bits.raise(bit) && bits.begin_poke() {
+fn raise(bits: &Notification, bit: u64, packets: &Mutex<u32>) {
+    if bits.raise(bit) && bits.begin_wakeup() {
         *packets.lock().unwrap() += 1;
     }
 }
 
 /// Takes the bits as the CPU does that packets come to.
-fn take_packets(bits: &Bits, packets: &Mutex<u32>) -> u64 {
+fn take_packets(bits: &Notification, packets: &Mutex<u32>) -> u64 {
     let mut taken = 0;
     while core::mem::take(&mut *packets.lock().unwrap()) > 0 {
-        bits.end_poke();
+        bits.end_wakeup();
         taken |= bits.take();
     }
     taken
@@ -462,7 +462,7 @@ fn take_packets(bits: &Bits, packets: &Mutex<u32>) -> u64 {
 #[test]
 fn no_bit_is_forgotten() {
     check(3, || {
-        let bits = Arc::new(Bits::new());
+        let bits = Arc::new(Notification::new());
         let packets = Arc::new(Mutex::new(0));
         let senders = [[1, 4], [2, 8]].map(|raised| {
             let (bits, packets) = (Arc::clone(&bits), Arc::clone(&packets));
@@ -482,7 +482,7 @@ fn no_bit_is_forgotten() {
 #[test]
 fn a_new_receiver_hears_of_what_was_raised() {
     check(3, || {
-        let bits = Arc::new(Bits::new());
+        let bits = Arc::new(Notification::new());
         let receiver = Arc::new(AtomicU32::new(0));
         let raises = {
             let (bits, receiver) = (Arc::clone(&bits), Arc::clone(&receiver));

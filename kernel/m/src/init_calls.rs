@@ -5,20 +5,20 @@ use core::sync::atomic::{Ordering, fence};
 use ant_abi::Error;
 use ant_abi::boot::BOOT_ALLOW_INJECT;
 use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, HANDLE_GRANT,
-    PRIORITIES, PROCESS_ENDED, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
+    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, EXIT_NOTICE_TAKE,
+    HANDLE_GRANT, PRIORITIES, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
 };
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{
     FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
-    ProcessCreate, ProcessInfo, STATE_CREATED, STATE_ENDING,
+    ProcessCreate, ProcessInfo, STATE_CREATED, STATE_EXITING,
 };
 use ant_logic::ipc::Target;
-use ant_p::fuse::Fuse;
+use ant_p::fault_injection::FaultPoint;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::{Public, Waiting};
+use ant_p::process::{BlockReason, Public};
 use ant_p::{Cpu, devices, endpoints, log, process, shared, user_memory};
 
 use super::MKernel;
@@ -37,7 +37,7 @@ pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 
         PROCESS_LIST => list(cpu, slot, args),
         PROCESS_PRIORITY => priority(m, cpu, args[0], args[1]).map(|()| 0),
         PROCESS_MOVE => move_process(m, cpu, args[0], args[1]).map(|()| 0),
-        PROCESS_ENDED => ended(m, cpu, slot, args[0]).map(|()| 0),
+        EXIT_NOTICE_TAKE => ended(m, cpu, slot, args[0]).map(|()| 0),
         SERVER_CREATE => create_server(m, cpu, slot, args),
         ENDPOINT_CREATE => create_endpoint(m, cpu, slot),
         ENDPOINT_BIND => bind(m, cpu, slot, args[0], args[1]),
@@ -95,7 +95,7 @@ fn create_server(
         }
         Error::from_return(-(failure.errno as i64)).unwrap_or(Error::NotExecutable)
     })?;
-    server.fuse = m.next_fuse.take();
+    server.fault_point = m.next_fault_point.take();
     let pid = server.pid;
     cpu.adopt(server);
     Ok(i64::from(pid))
@@ -133,7 +133,7 @@ fn tell(m: &mut MKernel, cpu: &mut Cpu, pid: u64, message: Message) -> Result<()
     if !is_here && !mailbox::has_room(cpu.index(), home) {
         return Err(Error::Again);
     }
-    cpu.obey(cpu.index(), message, m);
+    cpu.handle_message(cpu.index(), message, m);
     Ok(())
 }
 
@@ -152,7 +152,7 @@ fn move_process(m: &mut MKernel, cpu: &mut Cpu, pid: u64, to: u64) -> Result<(),
             // Its calls are the m-kernel's.
             return Err(Error::NotPermitted);
         }
-        if process.waiting == Waiting::Start {
+        if process.blocked_on == BlockReason::NotStarted {
             process.set_home(usize::from(to));
             return Ok(());
         }
@@ -161,14 +161,19 @@ fn move_process(m: &mut MKernel, cpu: &mut Cpu, pid: u64, to: u64) -> Result<(),
 }
 
 fn ended(m: &mut MKernel, cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
-    let end = m.endings.take().ok_or(Error::Again)?;
+    let end = m.exit_queue.take().ok_or(Error::Again)?;
     user_memory::write_value(&cpu.local.caller(slot)?.space, to, &end)
 }
 
 fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: u8) -> Result<i64, Error> {
     m.closed.drain(..).for_each(endpoints::free);
     let endpoint = endpoints::create(Target::Unbound, true).ok_or(Error::NoMemory)?;
-    let handle = Handle { endpoint, began: endpoints::began(endpoint), generation: 0, badge: 0 };
+    let handle = Handle {
+        endpoint,
+        first_generation: endpoints::first_generation(endpoint),
+        generation: 0,
+        badge: 0,
+    };
     let number = cpu.local.caller(slot)?.handles.add(handle);
     number.map(|number| number as i64).ok_or_else(|| {
         endpoints::free(endpoint);
@@ -184,14 +189,14 @@ fn bind(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, pid: u64) -> Resu
         pid => bind_process(cpu, handle.endpoint, pid),
     };
     if generation.is_ok() {
-        m.tell_rebound(cpu, handle.endpoint);
+        m.announce_receiver(cpu, handle.endpoint);
     }
     generation.map(i64::from)
 }
 
 fn bind_process(cpu: &mut Cpu, endpoint: u8, pid: u64) -> Result<u32, Error> {
     let process = find(pid)?;
-    let ends = || process.state.load(Ordering::Relaxed) == STATE_ENDING;
+    let ends = || process.state.load(Ordering::Relaxed) == STATE_EXITING;
     if ends() {
         return Err(Error::NoProcess);
     }
@@ -220,7 +225,7 @@ fn close(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Er
     let handle = cpu.local.caller(slot)?.handles.get(number)?;
     handle.state()?;
     let _ = endpoints::bind(handle.endpoint, Target::Closed);
-    m.tell_rebound(cpu, handle.endpoint);
+    m.announce_receiver(cpu, handle.endpoint);
     // Without room, the number is not used again.
     let _ = m.closed.try_push(handle.endpoint);
     Ok(())
@@ -283,7 +288,7 @@ fn inject(m: &mut MKernel, cpu: &mut Cpu, [kind, target, calls]: [u64; 3]) -> Re
         return Err(Error::NotPermitted);
     }
     if kind > u64::from(INJECT_BAD_RADDR) {
-        return light_fuse(m, cpu, target, Fuse::new(kind, calls)?);
+        return light_fuse(m, cpu, target, FaultPoint::new(kind, calls)?);
     }
     let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
     if target >= shared::cpu_count() {
@@ -291,17 +296,22 @@ fn inject(m: &mut MKernel, cpu: &mut Cpu, [kind, target, calls]: [u64; 3]) -> Re
     }
     let message = Message::Inject(kind as u32);
     if target == cpu.index() {
-        cpu.obey(target, message, m);
+        cpu.handle_message(target, message, m);
         return Ok(());
     }
     mailbox::send(cpu.index(), target, message).map_err(|_| Error::Again)
 }
 
 /// Has a process, or the server that is made next, fail later.
-fn light_fuse(m: &mut MKernel, cpu: &mut Cpu, pid: u64, fuse: Fuse) -> Result<(), Error> {
+fn light_fuse(
+    m: &mut MKernel,
+    cpu: &mut Cpu,
+    pid: u64,
+    fault_point: FaultPoint,
+) -> Result<(), Error> {
     if pid == 0 {
-        m.next_fuse = Some(fuse);
+        m.next_fault_point = Some(fault_point);
         return Ok(());
     }
-    tell(m, cpu, pid, Message::Fuse { pid: pid as u32, fuse })
+    tell(m, cpu, pid, Message::FaultPoint { pid: pid as u32, fault_point })
 }

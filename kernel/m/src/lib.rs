@@ -8,11 +8,11 @@
 //! - `init_calls`: what `init` may do; `asked`: what processes of any CPU ask for.
 #![no_std]
 
-mod asked;
-mod endings;
+mod exit_queue;
 mod ica;
 mod init_calls;
 mod loader;
+mod m_call;
 mod memory;
 mod processes;
 mod program;
@@ -20,18 +20,18 @@ mod program;
 use core::sync::atomic::Ordering;
 
 use ant_abi::Error;
-use ant_abi::ipc::{ENDPOINTS, NOTIFY_ENDED, Span};
-use ant_abi::lca::END_LOAD_FAILED;
+use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
+use ant_abi::lca::EXIT_LOAD_FAILED;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::PROCESS_SERVER;
 use ant_p::arch::{paging, percpu, trap};
-use ant_p::fuse::Fuse;
+use ant_p::fault_injection::FaultPoint;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::{self, Ending, Owned, Waiting};
-use ant_p::{Cpu, Role, devices, end, ipc, log, moving, shared, station, syscalls};
+use ant_p::process::{self, BlockReason, ExitReason, Owned};
+use ant_p::{Cpu, Role, devices, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
 use arrayvec::ArrayVec;
-use endings::Endings;
+use exit_queue::ExitQueue;
 use loader::Progress;
 use memory::MemoryManager;
 use processes::Processes;
@@ -55,10 +55,11 @@ pub fn start() -> ! {
     place_cpus(&mut memory);
     ica::reserve_lcas();
     let processes = Processes::new(&mut memory);
-    let endings = Endings::new();
+    let exit_queue = ExitQueue::new();
     let closed = ArrayVec::new();
-    let mut m_kernel = MKernel { memory, processes, endings, init: 0, closed, next_fuse: None };
-    let mut cpu = Cpu::new(0, timer, station::of(0));
+    let mut m_kernel =
+        MKernel { memory, processes, exit_queue, init: 0, closed, next_fault_point: None };
+    let mut cpu = Cpu::new(0, timer, ipc_cpu::of(0));
     m_kernel.start_init(&mut cpu);
     log::info!(
         "AnT {} runs: {} CPUs, {} MiB; the m-kernel is on CPU {}",
@@ -73,14 +74,14 @@ pub fn start() -> ! {
 /// Gives every CPU what it needs before it starts.
 fn place_cpus(memory: &mut MemoryManager) {
     for cpu in 0..shared::cpu_count() {
-        let rings = memory.alloc_for_ever(mailbox::bytes());
+        let rings = memory.alloc_static(mailbox::bytes());
         // SAFETY: here and below: fresh, zeroed pages in the direct map, given away for ever.
         unsafe { mailbox::place(cpu, rings) };
-        let place = memory.alloc_for_ever(station::SIZE);
+        let place = memory.alloc_static(ipc_cpu::SIZE);
         // SAFETY: as above.
-        unsafe { station::place(cpu, place) };
+        unsafe { ipc_cpu::place(cpu, place) };
         if cpu > 0 {
-            let area = memory.alloc_for_ever(percpu::AREA_SIZE);
+            let area = memory.alloc_static(percpu::AREA_SIZE);
             // SAFETY: as above.
             unsafe { percpu::prepare(cpu, area) };
         }
@@ -92,13 +93,13 @@ struct MKernel {
     memory: MemoryManager,
     processes: Processes,
     /// Servers that have ended, for `init`.
-    endings: Endings,
+    exit_queue: ExitQueue,
     /// Slot of `init`.
     init: u8,
     /// Endpoints that `init` has closed and whose numbers are not free yet.
     closed: ArrayVec<u8, ENDPOINTS>,
     /// How the server that is made next is to fail on purpose.
-    next_fuse: Option<Fuse>,
+    next_fault_point: Option<FaultPoint>,
 }
 
 impl MKernel {
@@ -107,7 +108,7 @@ impl MKernel {
             Ok(init) => init,
             Err(failure) => panic!("init: {}", failure.text),
         };
-        init.waiting = Waiting::No;
+        init.blocked_on = BlockReason::Runnable;
         let lca = init.lca_entry().map_or(0, |entry| entry.0);
         shared::control(0).init_lca().store(lca, Ordering::Release);
         self.init = init.slot();
@@ -124,20 +125,20 @@ impl MKernel {
         if home == index {
             return cpu.local.wake(slot);
         }
-        process.waiting = Waiting::No;
-        moving::hand_over(cpu, slot, home);
+        process.blocked_on = BlockReason::Runnable;
+        migrate::migrate_now(cpu, slot, home);
         if cpu.local.process(slot).is_some() {
             // Its CPU has long stopped taking messages.
             let text = format_args!("CPU {linux_cpu} does not answer AnT");
-            end::end(cpu, slot, Ending::new(END_LOAD_FAILED, Error::TimedOut as u64, text));
+            exit::exit(cpu, slot, ExitReason::new(EXIT_LOAD_FAILED, Error::TimedOut as u64, text));
         }
     }
 
     /// Tells every CPU that an endpoint has another receiver, or none.
-    fn tell_rebound(&mut self, cpu: &mut Cpu, endpoint: u8) {
-        cpu.rebound(endpoint);
+    fn announce_receiver(&mut self, cpu: &mut Cpu, endpoint: u8) {
+        cpu.receiver_changed(endpoint);
         for other in 1..shared::cpu_count() {
-            if mailbox::send(0, other, Message::Rebound { endpoint }).is_err() {
+            if mailbox::send(0, other, Message::ReceiverChanged { endpoint }).is_err() {
                 log::error!("CPU {} takes no messages", shared::linux_cpu(other));
             }
         }
@@ -153,7 +154,7 @@ impl Role for MKernel {
 
     fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message) {
         match message {
-            Message::Ask { slot, number, args } => self.asked(from, slot, number, args),
+            Message::MCall { slot, number, args } => self.m_call(from, slot, number, args),
             Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
             Message::Dropped(span) => ica::free_dropped(span, &mut self.memory),
             Message::Reap(process) => self.reap(cpu, process),
@@ -162,14 +163,14 @@ impl Role for MKernel {
     }
 
     fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
-        if syscalls::is_asked(number) {
+        if syscalls::is_m_call(number) {
             let result = self.grant(0, slot, number, args);
-            let result = syscalls::take_answer(cpu, slot, number, args[0], result);
+            let result = syscalls::take_m_reply(cpu, slot, number, args[0], result);
             return syscalls::set_result(cpu, slot, result);
         }
         let is_init = cpu.local.process(slot).is_some_and(|process| process.is_init);
         let served = is_init.then(|| init_calls::serve(self, cpu, slot, number, args)).flatten();
-        let result = served.unwrap_or(syscalls::refusal(number).to_return());
+        let result = served.unwrap_or(syscalls::unknown_or_forbidden(number).to_return());
         syscalls::set_result(cpu, slot, result);
     }
 
@@ -187,7 +188,7 @@ impl Role for MKernel {
             KIND_DIED => Message::ProxyDied { pid },
             _ => Message::Released { pid },
         };
-        cpu.obey(0, message, self);
+        cpu.handle_message(0, message, self);
     }
 
     fn loading_returned(&mut self, cpu: &mut Cpu, slot: u8) {
@@ -197,7 +198,7 @@ impl Role for MKernel {
             Progress::Done => self.place(cpu, slot),
             Progress::Failed(failure) => {
                 let text = format_args!("{}", failure.text);
-                end::end(cpu, slot, Ending::new(END_LOAD_FAILED, failure.errno, text));
+                exit::exit(cpu, slot, ExitReason::new(EXIT_LOAD_FAILED, failure.errno, text));
             }
         }
         self.memory.publish();
@@ -213,8 +214,8 @@ impl Role for MKernel {
 
     fn reap(&mut self, cpu: &mut Cpu, process: Owned) {
         if process.public().kind.load(Ordering::Relaxed) == PROCESS_SERVER {
-            self.endings.add(&process);
-            ipc::notify_own(cpu, self.init, NOTIFY_ENDED);
+            self.exit_queue.add(&process);
+            ipc::notify_own(cpu, self.init, NOTIFY_EXITED);
         }
         self.processes.destroy(process, &mut self.memory);
     }

@@ -12,7 +12,7 @@ use arrayvec::ArrayVec;
 use core::ops::Range;
 
 use ant_p::arch::context::Context;
-use ant_p::arch::paging::{Access, AddressSpace, MapError, Pages, direct};
+use ant_p::arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
 use ant_p::linux::lca::LcaPage;
 use ant_p::process::Process;
 use ant_p::user_memory::{self, fill};
@@ -51,13 +51,13 @@ impl Strings {
             return Err(Error::TooLong);
         }
         // SAFETY: the page is the caller's to give, and LCA_BUFFER is less than a page.
-        unsafe { direct(phys).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        unsafe { phys_to_virt(phys).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(Self { phys, path_len, len: bytes.len() })
     }
 
     fn bytes(&self) -> &[u8] {
         // SAFETY: written by `new`, nobody else's.
-        unsafe { core::slice::from_raw_parts(direct(self.phys), self.len) }
+        unsafe { core::slice::from_raw_parts(phys_to_virt(self.phys), self.len) }
     }
 
     fn path(&self) -> &[u8] {

@@ -7,7 +7,7 @@ use ant_abi::boot::Extent;
 use ant_abi::layout::IMAGE_SPAN;
 use ant_logic::pages::PageAllocator;
 
-use ant_p::arch::paging::{Pages, direct};
+use ant_p::arch::paging::{Pages, phys_to_virt};
 use ant_p::shared;
 
 /// All pages of the partition but the image's.
@@ -24,7 +24,8 @@ impl MemoryManager {
         let storage = place_storage(extents, image, bytes);
         // SAFETY: partition memory that nobody else uses: it is reserved below. The module zeroed
         // it.
-        let bitmap = unsafe { core::slice::from_raw_parts_mut(direct(storage).cast(), words) };
+        let bitmap =
+            unsafe { core::slice::from_raw_parts_mut(phys_to_virt(storage).cast(), words) };
         let mut pages = PageAllocator::new(extents, bitmap);
         pages.reserve(image.start, image.len);
         pages.reserve(storage, bytes);
@@ -34,11 +35,11 @@ impl MemoryManager {
     }
 
     /// Zeroed, contiguous memory that is never given back.
-    pub fn alloc_for_ever(&mut self, bytes: usize) -> *mut u8 {
+    pub fn alloc_static(&mut self, bytes: usize) -> *mut u8 {
         let count = bytes.div_ceil(PAGE_SIZE);
         let phys = self.pages.alloc_contiguous(count).expect("a fresh partition has memory");
         zero(phys, count);
-        direct(phys)
+        phys_to_virt(phys)
     }
 
     /// A page with whatever is in it.
@@ -95,7 +96,7 @@ impl Pages for ForPrograms<'_> {
 
 fn zero(phys: u64, count: usize) {
     // SAFETY: free pages of the partition, in the direct map.
-    unsafe { direct(phys).write_bytes(0, count * PAGE_SIZE) }
+    unsafe { phys_to_virt(phys).write_bytes(0, count * PAGE_SIZE) }
 }
 
 /// Room for the allocator's own book-keeping: behind the image, or in another extent.

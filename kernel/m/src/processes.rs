@@ -12,7 +12,7 @@ use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::devices::Grants;
 use ant_p::handles::Handles;
 use ant_p::linux::lca::LcaPage;
-use ant_p::process::{self, Asked, Calling, LcaState, Owned, Process, Waiting};
+use ant_p::process::{self, BlockReason, Calling, LcaState, MCall, Owned, Process};
 use ant_p::{endpoints, shared};
 
 use crate::ica;
@@ -41,7 +41,7 @@ struct Plan {
 impl Processes {
     /// Nobody yet.
     pub fn new(memory: &mut MemoryManager) -> Self {
-        let place = memory.alloc_for_ever(size_of::<[Option<Loader>; MAX_PROCESSES]>());
+        let place = memory.alloc_static(size_of::<[Option<Loader>; MAX_PROCESSES]>());
         let loaders = place.cast::<[Option<Loader>; MAX_PROCESSES]>();
         for slot in 0..MAX_PROCESSES {
             // SAFETY: fresh pages, large enough, given away for ever.
@@ -165,11 +165,11 @@ impl Processes {
             lca,
             lca_state: LcaState::Idle,
             linux_notifies: false,
-            waiting: Waiting::Start,
-            ending: None,
-            ipc_over: false,
-            linux_over: false,
-            goes_to: None,
+            blocked_on: BlockReason::NotStarted,
+            exit: None,
+            ipc_released: false,
+            linux_released: false,
+            migrate_to: None,
             base: plan.priority,
             priority: plan.priority,
             is_init: false,
@@ -177,11 +177,11 @@ impl Processes {
             endpoint: None,
             owns_endpoint: false,
             calling: Calling::default(),
-            asked: Asked::default(),
+            m_call: MCall::default(),
             used_ica: false,
             scratch,
             grants: Grants::default(),
-            fuse: None,
+            fault_point: None,
         };
         ica::begin(slot, plan.ica);
         let owned = Owned::create(slot, process, plan.kind, plan.home);

@@ -6,8 +6,8 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::ipc::{ENDPOINTS, SENDS_MAX, SERVER_ENDPOINTS};
-use ant_logic::bits::Bits;
-use ant_logic::ipc::{STATION_SENDS, Target};
+use ant_logic::ipc::{SENDS_PER_CPU, Target};
+use ant_logic::notification::Notification;
 
 const FREE: u64 = 0;
 const UNBOUND: u64 = 1;
@@ -56,9 +56,9 @@ impl State {
 struct Endpoint {
     state: AtomicU64,
     /// Its first generation, by which it is told from others of its number.
-    began: AtomicU32,
+    first_generation: AtomicU32,
     /// Notification bits that nobody has received.
-    bits: Bits,
+    bits: Notification,
     /// Messages sent that nobody has received.
     sends: AtomicU32,
 }
@@ -66,8 +66,8 @@ struct Endpoint {
 static TABLE: [Endpoint; ENDPOINTS] = [const {
     Endpoint {
         state: AtomicU64::new(0),
-        began: AtomicU32::new(0),
-        bits: Bits::new(),
+        first_generation: AtomicU32::new(0),
+        bits: Notification::new(),
         sends: AtomicU32::new(0),
     }
 }; ENDPOINTS];
@@ -93,8 +93,8 @@ pub fn target(number: u8) -> (Target, u32) {
 /// The first generation of the endpoint that has this number. Who wants [`state`], too, asks for that
 /// first.
 #[inline]
-pub fn began(number: u8) -> u32 {
-    endpoint(number).began.load(Ordering::Acquire)
+pub fn first_generation(number: u8) -> u32 {
+    endpoint(number).first_generation.load(Ordering::Acquire)
 }
 
 /// CPU and slot of who receives at an endpoint now, if that is in this generation still.
@@ -122,7 +122,7 @@ pub fn create(target: Target, of_server: bool) -> Option<u8> {
     let endpoint = &TABLE[number];
     let generation = state(number as u8).generation().wrapping_add(1).max(1);
     endpoint.bits.clear();
-    endpoint.began.store(generation, Ordering::Release);
+    endpoint.first_generation.store(generation, Ordering::Release);
     endpoint.state.store(State::new(target, generation).0, Ordering::Release);
     Some(number as u8)
 }
@@ -180,7 +180,7 @@ pub fn free(number: u8) {
 
 /// The notification bits of an endpoint.
 #[inline]
-pub fn bits(number: u8) -> &'static Bits {
+pub fn bits(number: u8) -> &'static Notification {
     &endpoint(number).bits
 }
 
@@ -194,7 +194,7 @@ struct Pool {
 }
 
 const PROGRAM_SENDS: usize = 40;
-static SERVERS_POOL: Pool = Pool::new(STATION_SENDS - PROGRAM_SENDS, 32);
+static SERVERS_POOL: Pool = Pool::new(SENDS_PER_CPU - PROGRAM_SENDS, 32);
 static PROGRAMS_POOL: Pool = Pool::new(PROGRAM_SENDS, 0);
 
 impl Pool {
@@ -221,7 +221,7 @@ pub fn reserve_send(number: u8, of_init: bool) -> bool {
 }
 
 /// A message that had its room waits no more.
-pub fn send_left(number: u8) {
+pub fn send_dequeued(number: u8) {
     one_less(&endpoint(number).sends);
     one_less(&Pool::of(number).waiting);
 }

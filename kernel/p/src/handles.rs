@@ -16,7 +16,7 @@ pub struct Handle {
     /// The endpoint.
     pub endpoint: u8,
     /// Which endpoint of that number: its first generation.
-    pub began: u32,
+    pub first_generation: u32,
     /// The endpoint's generation when the process last heard of it; 0: never.
     pub generation: u32,
     /// What the receiver sees.
@@ -26,25 +26,33 @@ pub struct Handle {
 impl Handle {
     /// As it goes with a message: 56 bits, not 0.
     pub fn encode(self) -> u64 {
-        let Self { endpoint, began, badge, .. } = self;
-        u64::from(badge) << 24 | u64::from(began as u16) << 8 | u64::from(endpoint) | IS_HANDLE
+        let Self { endpoint, first_generation, badge, .. } = self;
+        u64::from(badge) << 24
+            | u64::from(first_generation as u16) << 8
+            | u64::from(endpoint)
+            | IS_HANDLE
     }
 
     /// The handle that came with a message, if there was one.
     pub fn decode(word: u64) -> Option<Self> {
         let endpoint = (word & !IS_HANDLE) as u8;
-        let now = endpoints::began(endpoint);
+        let now = endpoints::first_generation(endpoint);
         // The last that ended so: the number has not had 65,536 generations while the word was under
         // way.
         let ago = (now as u16).wrapping_sub((word >> 8) as u16);
-        let began = now.wrapping_sub(ago.into());
-        (word != 0).then_some(Self { endpoint, began, generation: 0, badge: (word >> 24) as u32 })
+        let first_generation = now.wrapping_sub(ago.into());
+        (word != 0).then_some(Self {
+            endpoint,
+            first_generation,
+            generation: 0,
+            badge: (word >> 24) as u32,
+        })
     }
 
     /// The endpoint now; `PeerGone` if it is closed.
     pub fn state(self) -> Result<State, Error> {
         let state = endpoints::state(self.endpoint);
-        let is_it = endpoints::began(self.endpoint) == self.began;
+        let is_it = endpoints::first_generation(self.endpoint) == self.first_generation;
         (is_it && state.is_open()).then_some(state).ok_or(Error::PeerGone)
     }
 }

@@ -60,11 +60,11 @@ impl Space for AddressSpace {
 }
 
 /// Lets pages go with a message of process `slot`.
-pub fn send_off(local: &mut Locals, slot: u8, span: Span, sender: Sender) -> Result<(), Error> {
+pub fn transfer_out(local: &mut Locals, slot: u8, span: Span, sender: Sender) -> Result<(), Error> {
     if span.is_none() {
         return Ok(());
     }
-    holder(local, slot)?.send_off(span, sender)
+    holder(local, slot)?.transfer_out(span, sender)
 }
 
 /// Gives process `slot` the pages that came with a message; what has come.
@@ -74,18 +74,18 @@ pub fn arrive(local: &mut Locals, slot: u8, span: Span, with: With) -> Span {
 
 /// A message of process `slot` is over, or was not sent: what of its pages is still, or again, the
 /// process's.
-pub fn take_back(local: &mut Locals, slot: u8, span: Span) -> Span {
+pub fn reclaim(local: &mut Locals, slot: u8, span: Span) -> Span {
     if span.is_none() {
         return Span::NONE;
     }
-    holder(local, slot).map_or(Span::NONE, |mut holder| holder.take_back(span))
+    holder(local, slot).map_or(Span::NONE, |mut holder| holder.reclaim(span))
 }
 
 /// Takes pages out of process `slot`, which it had been lent; `revoked`: it has not given them back.
 pub fn return_loan(local: &mut Locals, slot: u8, span: Span, revoked: bool) {
     let Ok(mut holder) = holder(local, slot) else { return };
     let scratch = holder.space.process.scratch;
-    if revoked && holder.space.process.ending.is_none() {
+    if revoked && holder.space.process.exit.is_none() {
         holder.revoke_loan(span, scratch);
     } else {
         holder.end_loan(span);
@@ -105,7 +105,7 @@ pub fn give_up(local: &mut Locals, slot: u8, span: Span) {
     if span.transfer() == Some(Transfer::HandOver)
         && mailbox::has_room(local.index(), 0)
         && let Ok(mut holder) = holder(local, slot)
-        && holder.let_go(span).is_ok()
+        && holder.release(span).is_ok()
     {
         let pid = holder.space.process.pid;
         let _ = mailbox::send(local.index(), 0, Message::Freed { slot, pid, span });

@@ -7,14 +7,14 @@ use ant_abi::syscall::STATE_READY;
 use crate::arch::{clock, cpu};
 use crate::mailbox;
 use crate::run::{Cpu, Role};
-use crate::{direct, shared};
+use crate::{fastpath, shared};
 
 impl Cpu {
     /// Sleeps, or polls, until something has come.
     pub(crate) fn idle(&mut self) {
         self.local.set_timer();
         self.rest();
-        self.stirred = true;
+        self.poll_needed = true;
     }
 
     /// As [`Cpu::idle`], for who waits for a packet: takes the first that comes. Who runs then, past
@@ -24,12 +24,12 @@ impl Cpu {
         if !self.local.queue.is_empty() {
             return None;
         }
-        self.local.end_relief();
-        self.stirred = true;
+        self.local.end_deferral();
+        self.poll_needed = true;
         let from = self.rest()?;
         let next = self.take_packet(from, role)?;
-        self.stirred = self.has_work();
-        if self.stirred {
+        self.poll_needed = self.has_work();
+        if self.poll_needed {
             self.local.process(next)?.set_state(STATE_READY);
             return None;
         }
@@ -40,11 +40,11 @@ impl Cpu {
     #[inline]
     fn take_packet(&mut self, from: usize, role: &mut impl Role) -> Option<u8> {
         match mailbox::receive_unless(&self.incoming[from], |words| {
-            direct::take(self, from, words)
+            fastpath::take(self, from, words)
         })? {
             Ok(next) => Some(next),
             Err(message) => {
-                self.obey(from, message, role);
+                self.handle_message(from, message, role);
                 None
             }
         }
@@ -70,9 +70,9 @@ impl Cpu {
         let fired = control.timer_interrupts().load(Ordering::Relaxed);
         let start = clock::now();
         control.idle_since().store(start, Ordering::Relaxed);
-        shared::count(control.passages());
+        shared::count(control.kernel_entries());
         let from = if self.polls { self.poll(fired) } else { self.sleep() };
-        shared::count(control.passages());
+        shared::count(control.kernel_entries());
         control.idle_since().store(0, Ordering::Relaxed);
         shared::add(control.idle_cycles(), clock::now().wrapping_sub(start));
         if control.timer_interrupts().load(Ordering::Relaxed) != fired {

@@ -1,4 +1,4 @@
-//! The system calls of IPC: from registers to the [`Station`](ant_logic::ipc::Station) and back.
+//! The system calls of IPC: from registers to the [`IpcCpu`](ant_logic::ipc::Station) and back.
 
 use ant_abi::Error;
 use ant_abi::ipc::{
@@ -8,15 +8,15 @@ use ant_abi::ipc::{
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::{
-    Bounds, CallOptions, Ending, Message, Outside, Packet, Received, Target, Token,
+    CallOptions, CallOutcome, IpcHost, Message, Packet, Received, SendError, Target, Token,
 };
-use ant_logic::packets::PACKET_WORDS;
+use ant_logic::rings::packet::PACKET_WORDS;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::mailbox;
-use crate::process::{Calling, Owned, Waiting};
+use crate::process::{BlockReason, Calling, Owned};
 use crate::run::Cpu;
 use crate::{endpoints, ica, log, shared, user_memory};
 
@@ -54,12 +54,12 @@ pub fn call(cpu: &mut Cpu, slot: u8, [number, timeout, flags]: [u64; 3]) -> Resu
         return Err(Error::Invalid);
     }
     let options = options(cpu, slot, handle, number, flags)?;
-    ica::send_off(&mut cpu.local, slot, message.span, Sender::Waits)?;
+    ica::transfer_out(&mut cpu.local, slot, message.span, Sender::Waits)?;
     let process = cpu.local.caller(slot)?;
     process.calling = Calling { handle: number, span: message.span };
-    cpu.local.block(slot, Waiting::Reply, STATE_CALLING);
+    cpu.local.block(slot, BlockReason::Reply, STATE_CALLING);
     cpu.local.limit(slot, timeout);
-    cpu.station.call(slot, options, message, &mut cpu.local);
+    cpu.ipc.call(slot, options, message, &mut cpu.local);
     Ok(())
 }
 
@@ -89,15 +89,15 @@ fn options(
 
 /// Serves `IPC_RECEIVE`.
 pub fn receive(cpu: &mut Cpu, slot: u8, timeout: u64) -> Result<(), Error> {
-    if let Some(received) = cpu.station.receive(slot, &mut cpu.local) {
+    if let Some(received) = cpu.ipc.receive(slot, &mut cpu.local) {
         deliver(&mut cpu.local, slot, received);
         return Ok(());
     }
     if timeout == 0 {
-        cpu.station.stop_receiving(slot);
+        cpu.ipc.stop_receiving(slot);
         return Err(Error::TimedOut);
     }
-    cpu.local.block(slot, Waiting::Receive, STATE_RECEIVING);
+    cpu.local.block(slot, BlockReason::Receive, STATE_RECEIVING);
     cpu.local.limit(slot, timeout);
     Ok(())
 }
@@ -110,14 +110,14 @@ pub fn reply(cpu: &mut Cpu, slot: u8, token: u64) -> Result<(), Error> {
 }
 
 fn reply_with(cpu: &mut Cpu, slot: u8, token: u64, message: Message) -> Result<(), Error> {
-    ica::send_off(&mut cpu.local, slot, message.span, Sender::GoesOn)?;
-    match cpu.station.reply(slot, Token(token), message, &mut cpu.local) {
+    ica::transfer_out(&mut cpu.local, slot, message.span, Sender::GoesOn)?;
+    match cpu.ipc.reply(slot, Token(token), message, &mut cpu.local) {
         Ok(()) => {
             ica::TABLE.detach(slot, message.span);
             Ok(())
         }
         Err(_) => {
-            ica::take_back(&mut cpu.local, slot, message.span);
+            ica::reclaim(&mut cpu.local, slot, message.span);
             Err(Error::NotWaiting)
         }
     }
@@ -160,25 +160,26 @@ fn send_message(cpu: &mut Cpu, slot: u8, number: u64, message: Message) -> Resul
     if !endpoints::reserve_send(handle.endpoint, of_init) {
         return Err(Error::QueueFull);
     }
-    let sent = ica::send_off(&mut cpu.local, slot, message.span, Sender::GoesOn).and_then(|()| {
-        let sent = cpu.station.send(priority, options, message, &mut cpu.local);
-        sent.map_err(|bounds| {
-            ica::take_back(&mut cpu.local, slot, message.span);
-            refused(cpu, slot, number, bounds)
-        })
-    });
+    let sent =
+        ica::transfer_out(&mut cpu.local, slot, message.span, Sender::GoesOn).and_then(|()| {
+            let sent = cpu.ipc.send(priority, options, message, &mut cpu.local);
+            sent.map_err(|send_error| {
+                ica::reclaim(&mut cpu.local, slot, message.span);
+                refused(cpu, slot, number, send_error)
+            })
+        });
     match sent {
         Ok(()) => ica::TABLE.detach(slot, message.span),
-        Err(_) => endpoints::send_left(handle.endpoint),
+        Err(_) => endpoints::send_dequeued(handle.endpoint),
     }
     sent
 }
 
-fn refused(cpu: &mut Cpu, slot: u8, number: u64, bounds: Bounds) -> Error {
-    match bounds {
-        Bounds::Closed => Error::PeerGone,
-        Bounds::Unbound => Error::Again,
-        Bounds::Restarted { generation } => {
+fn refused(cpu: &mut Cpu, slot: u8, number: u64, send_error: SendError) -> Error {
+    match send_error {
+        SendError::Closed => Error::PeerGone,
+        SendError::Unbound => Error::Again,
+        SendError::Restarted { generation } => {
             if let Some(process) = cpu.local.process(slot) {
                 process.handles.set_generation(number, generation);
                 process.context.set_generation(generation);
@@ -200,7 +201,7 @@ pub fn notify(cpu: &mut Cpu, slot: u8, number: u64, bits: u64) -> Result<(), Err
         return Ok(());
     }
     if endpoints::bits(handle.endpoint).raise(bits) {
-        cpu.station.notify(handle.endpoint, &mut cpu.local);
+        cpu.ipc.notify(handle.endpoint, &mut cpu.local);
     }
     Ok(())
 }
@@ -237,8 +238,13 @@ pub fn take_endpoint(cpu: &mut Cpu, slot: u8, endpoint: u8) -> i64 {
     let Some(process) = cpu.local.process(slot) else { return Error::NoProcess.to_return() };
     process.endpoint = Some(endpoint);
     process.owns_endpoint = true;
-    cpu.station.bind(slot, endpoint);
-    let handle = Handle { endpoint, began: endpoints::began(endpoint), generation: 0, badge: 0 };
+    cpu.ipc.bind(slot, endpoint);
+    let handle = Handle {
+        endpoint,
+        first_generation: endpoints::first_generation(endpoint),
+        generation: 0,
+        badge: 0,
+    };
     process.handles.add(handle).expect("it had room when it asked") as i64
 }
 
@@ -247,7 +253,7 @@ pub fn notify_own(cpu: &mut Cpu, slot: u8, bits: u64) {
     let endpoint = cpu.local.process(slot).and_then(|process| process.endpoint);
     if let Some(endpoint) = endpoint {
         endpoints::bits(endpoint).raise(bits);
-        cpu.station.notify(endpoint, &mut cpu.local);
+        cpu.ipc.notify(endpoint, &mut cpu.local);
     }
 }
 
@@ -289,52 +295,52 @@ pub(crate) fn post(from: usize, to: u8, packet: &Packet) {
 #[cold]
 fn lost(cpu: u8, words: &[u64; PACKET_WORDS]) {
     let Some(packet) = Packet::decode(words) else { return };
-    if let Packet::Poke { endpoint } = packet {
-        endpoints::bits(endpoint).end_poke();
+    if let Packet::Wakeup { endpoint } = packet {
+        endpoints::bits(endpoint).end_wakeup();
     }
     let linux_cpu = shared::linux_cpu(usize::from(cpu));
     log::error!("CPU {linux_cpu} takes no messages: {packet:?} is lost");
 }
 
-impl Outside for Locals {
+impl IpcHost for Locals {
     fn target(&self, endpoint: u8) -> (Target, u32) {
         endpoints::target(endpoint)
     }
 
-    fn began(&self, endpoint: u8) -> u32 {
-        endpoints::began(endpoint)
+    fn first_generation(&self, endpoint: u8) -> u32 {
+        endpoints::first_generation(endpoint)
     }
 
     fn post(&mut self, cpu: u8, packet: Packet) {
-        if let Packet::Poke { endpoint } = packet
-            && !endpoints::bits(endpoint).begin_poke()
+        if let Packet::Wakeup { endpoint } = packet
+            && !endpoints::bits(endpoint).begin_wakeup()
         {
             return;
         }
         post(self.index(), cpu, &packet);
     }
 
-    fn ended(&mut self, client: u8, ending: Ending) {
+    fn ended(&mut self, client: u8, outcome: CallOutcome) {
         let Some(process) = self.process(client) else { return };
         let Calling { handle, span } = core::mem::take(&mut process.calling);
-        let kept = ica::take_back(self, client, span);
+        let kept = ica::reclaim(self, client, span);
         let Some(process) = self.process(client) else { return };
-        let result = match ending {
-            Ending::Reply(message) => {
+        let result = match outcome {
+            CallOutcome::Reply(message) => {
                 deliver_message(self, client, &message, With::Other);
                 0
             }
-            Ending::Restarted { generation } => {
+            CallOutcome::Restarted { generation } => {
                 process.handles.set_generation(handle, generation);
                 process.context.set_generation(generation);
                 process.context.set_span(kept.0);
                 Error::PeerRestarted.to_return()
             }
-            Ending::Closed => {
+            CallOutcome::Closed => {
                 process.context.set_span(kept.0);
                 Error::PeerGone.to_return()
             }
-            Ending::TimedOut => {
+            CallOutcome::TimedOut => {
                 process.context.set_span(kept.0);
                 Error::TimedOut.to_return()
             }
@@ -358,8 +364,8 @@ impl Outside for Locals {
         endpoints::bits(endpoint).take()
     }
 
-    fn send_left(&mut self, endpoint: u8) {
-        endpoints::send_left(endpoint);
+    fn send_dequeued(&mut self, endpoint: u8) {
+        endpoints::send_dequeued(endpoint);
     }
 
     fn dropped(&mut self, message: &Message) {
@@ -372,8 +378,8 @@ impl Outside for Locals {
 
     fn gone(&mut self, slot: u8) {
         if let Some(process) = self.process(slot) {
-            process.ipc_over = true;
-            self.note_if_over(slot);
+            process.ipc_released = true;
+            self.note_if_reapable(slot);
         }
     }
 }

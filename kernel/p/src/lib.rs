@@ -16,24 +16,24 @@
 
 pub mod arch;
 pub mod devices;
-mod direct;
-pub mod end;
 pub mod endpoints;
-pub mod fuse;
+pub mod exit;
+mod fastpath;
+pub mod fault_injection;
 pub mod handles;
 pub mod ica;
 mod idle;
 pub mod ipc;
+pub mod ipc_cpu;
 pub mod linux;
 mod locals;
 pub mod log;
 pub mod mailbox;
-pub mod moving;
+pub mod migrate;
 mod panic;
 pub mod process;
 mod run;
 pub mod shared;
-pub mod station;
 pub mod syscalls;
 pub mod user_memory;
 
@@ -84,7 +84,7 @@ pub fn start(index: usize) -> ! {
     init_traps();
     announce(index);
     let timer = init_apic();
-    work(Cpu::new(index, timer, station::of(index)), PKernel { index })
+    work(Cpu::new(index, timer, ipc_cpu::of(index)), PKernel { index })
 }
 
 /// The role of every CPU but the first: it hands on what it has no means for.
@@ -108,7 +108,7 @@ impl Role for PKernel {
     }
 
     fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
-        syscalls::ask(cpu, slot, number, args);
+        syscalls::m_call_send(cpu, slot, number, args);
     }
 
     fn released_elsewhere(&mut self, _cpu: &mut Cpu, lca: StoreEntry) {

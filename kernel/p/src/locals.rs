@@ -13,18 +13,18 @@ use crate::arch::apic::Timer;
 use crate::arch::percpu::OwnArea;
 use crate::arch::{clock, paging};
 use crate::mailbox;
-use crate::process::{Owned, Waiting};
+use crate::process::{BlockReason, Owned};
 use crate::shared::{self, Control};
 
 /// Time slice when more than one process of a priority wants the CPU, in microseconds.
 const SLICE_US: u64 = 10_000;
 /// Time until who is over is handed to the m-kernel again, in microseconds.
-const RETRY_US: u64 = 1_000;
+const REAP_RETRY_US: u64 = 1_000;
 
 /// No process's slot.
-const NOBODY: u8 = u8::MAX;
+const NO_SLOT: u8 = u8::MAX;
 
-const _: () = assert!(MAX_PROCESSES <= NOBODY as usize);
+const _: () = assert!(MAX_PROCESSES <= NO_SLOT as usize);
 
 /// The processes of one CPU.
 pub struct Locals {
@@ -34,41 +34,41 @@ pub struct Locals {
     /// The processes that are this CPU's, by slot.
     mine: [Option<Owned>; MAX_PROCESSES],
     /// Slots of `mine` that are filled, in no order.
-    filled: ArrayVec<u8, MAX_PROCESSES>,
+    occupied: ArrayVec<u8, MAX_PROCESSES>,
     pub(crate) queue: RunQueue,
     pub(crate) deadlines: Deadlines,
     timer: Timer,
     /// What the timer was last asked for.
     deadline: Option<u64>,
     /// Until then the CPU takes no messages, and nobody rings it for them.
-    relief: Option<u64>,
-    /// Whose page tables are loaded; [`NOBODY`] for the kernel's.
+    messages_deferred_until: Option<u64>,
+    /// Whose page tables are loaded; [`NO_SLOT`] for the kernel's.
     loaded: u8,
     /// Processes that are over; nobody but the memory manager has to do with them any more.
-    pub(crate) over: ArrayVec<u8, MAX_PROCESSES>,
+    pub(crate) zombies: ArrayVec<u8, MAX_PROCESSES>,
     /// Processes that are to go to another CPU as soon as they can.
-    pub(crate) movers: ArrayVec<u8, MAX_PROCESSES>,
+    pub(crate) migrating: ArrayVec<u8, MAX_PROCESSES>,
 }
 
 impl Locals {
     /// A CPU without processes, whose kernel runs.
     pub fn new(index: usize, timer: Timer) -> Self {
         let control = shared::control(index);
-        control.passages().store(1, Ordering::Relaxed);
+        control.kernel_entries().store(1, Ordering::Relaxed);
         Self {
             index,
             control,
             area: OwnArea::of_this_cpu(),
             mine: [const { None }; MAX_PROCESSES],
-            filled: ArrayVec::new(),
+            occupied: ArrayVec::new(),
             queue: RunQueue::new(clock::cycles(SLICE_US)),
             deadlines: Deadlines::new(),
             timer,
             deadline: None,
-            relief: None,
-            loaded: NOBODY,
-            over: ArrayVec::new(),
-            movers: ArrayVec::new(),
+            messages_deferred_until: None,
+            loaded: NO_SLOT,
+            zombies: ArrayVec::new(),
+            migrating: ArrayVec::new(),
         }
     }
 
@@ -85,14 +85,18 @@ impl Locals {
 
     /// A process of this CPU whose waiting has no limit of time, and who runs.
     #[inline]
-    pub(crate) fn one_untimed(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
+    pub(crate) fn one_without_deadline(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
         let process = self.mine.get_mut(usize::from(slot))?.as_mut()?;
         (!self.deadlines.has(slot)).then_some((process, &mut self.queue))
     }
 
     /// Two processes of this CPU, the second's waiting without limit of time, and who runs.
     #[inline]
-    pub(crate) fn two_untimed(&mut self, a: u8, b: u8) -> Option<([&mut Owned; 2], &mut RunQueue)> {
+    pub(crate) fn two_without_deadline(
+        &mut self,
+        a: u8,
+        b: u8,
+    ) -> Option<([&mut Owned; 2], &mut RunQueue)> {
         let pair = self.mine.get_disjoint_mut([usize::from(a), usize::from(b)]).ok()?;
         let [first, second] = pair;
         let pair = [first.as_mut()?, second.as_mut()?];
@@ -116,23 +120,23 @@ impl Locals {
     }
 
     fn find(&self, is_it: impl Fn(&Owned) -> bool) -> Option<u8> {
-        let slots = self.filled.iter().copied();
+        let slots = self.occupied.iter().copied();
         { slots }.find(|&slot| self.mine[usize::from(slot)].as_ref().is_some_and(&is_it))
     }
 
     /// Makes a process this CPU's.
     pub(crate) fn insert(&mut self, process: Owned) {
         let slot = process.slot();
-        if process.waiting != Waiting::Start {
+        if process.blocked_on != BlockReason::NotStarted {
             // One that was not started counts where it will run.
             process.set_home(self.index);
         }
-        if process.waiting == Waiting::No {
+        if process.blocked_on == BlockReason::Runnable {
             process.set_state(STATE_READY);
             self.queue.add(slot, process.priority);
         }
         self.mine[usize::from(slot)] = Some(process);
-        self.filled.push(slot);
+        self.occupied.push(slot);
         self.publish_count();
     }
 
@@ -142,32 +146,32 @@ impl Locals {
         self.deadlines.clear(slot);
         if self.loaded == slot {
             paging::load_kernel();
-            self.loaded = NOBODY;
+            self.loaded = NO_SLOT;
         }
         let process = self.mine[usize::from(slot)].take();
-        self.filled.retain(|filled| *filled != slot);
-        self.movers.retain(|mover| *mover != slot);
+        self.occupied.retain(|occupied| *occupied != slot);
+        self.migrating.retain(|mover| *mover != slot);
         self.publish_count();
         process.expect("only a process of this CPU is given up")
     }
 
     /// A process wants to another CPU.
-    pub(crate) fn note_mover(&mut self, slot: u8) {
-        if !self.movers.contains(&slot) {
-            self.movers.push(slot);
+    pub(crate) fn note_migrating(&mut self, slot: u8) {
+        if !self.migrating.contains(&slot) {
+            self.migrating.push(slot);
         }
     }
 
     fn publish_count(&self) {
-        let count = self.filled.len() as u32;
+        let count = self.occupied.len() as u32;
         self.control.processes().store(count, Ordering::Relaxed);
     }
 
     /// Takes a process off the run queue.
-    pub fn block(&mut self, slot: u8, waiting: Waiting, state: u32) {
+    pub fn block(&mut self, slot: u8, blocked_on: BlockReason, state: u32) {
         self.queue.remove(slot);
         if let Some(process) = self.process(slot) {
-            process.waiting = waiting;
+            process.blocked_on = blocked_on;
             process.set_state(state);
         }
     }
@@ -184,7 +188,7 @@ impl Locals {
     /// Puts a process back on the run queue.
     pub fn wake(&mut self, slot: u8) {
         let Some(process) = self.process(slot) else { return };
-        process.waiting = Waiting::No;
+        process.blocked_on = BlockReason::Runnable;
         process.set_state(STATE_READY);
         let priority = process.priority;
         self.deadlines.clear(slot);
@@ -205,10 +209,10 @@ impl Locals {
     }
 
     /// Lets a process be buried if everyone has let go of it.
-    pub(crate) fn note_if_over(&mut self, slot: u8) {
-        let over = self.process(slot).is_some_and(|process| process.is_over());
-        if over && !self.over.contains(&slot) {
-            self.over.push(slot);
+    pub(crate) fn note_if_reapable(&mut self, slot: u8) {
+        let zombies = self.process(slot).is_some_and(|process| process.is_reapable());
+        if zombies && !self.zombies.contains(&slot) {
+            self.zombies.push(slot);
         }
     }
 
@@ -228,9 +232,9 @@ impl Locals {
         }
         process.set_state(STATE_RUNNING);
         self.control.running_pid().store(process.pid, Ordering::Relaxed);
-        shared::count(self.control.passages());
+        shared::count(self.control.kernel_entries());
         process.context.run(&mut self.area);
-        shared::count(self.control.passages());
+        shared::count(self.control.kernel_entries());
         process.context.vector
     }
 
@@ -241,31 +245,31 @@ impl Locals {
     }
 
     /// Leaves the CPU to processes for so many cycles, whatever messages come.
-    pub(crate) fn begin_relief(&mut self, cycles: u64) {
-        self.relief = Some(clock::now().saturating_add(cycles));
+    pub(crate) fn defer_messages(&mut self, cycles: u64) {
+        self.messages_deferred_until = Some(clock::now().saturating_add(cycles));
         mailbox::start_polling(self.index);
     }
 
     /// Whether the CPU takes messages, or does again. The caller looks into the rings then.
-    pub(crate) fn relief_is_over(&mut self) -> bool {
-        if self.relief.is_some_and(|until| clock::now() < until) {
+    pub(crate) fn messages_are_due(&mut self) -> bool {
+        if self.messages_deferred_until.is_some_and(|until| clock::now() < until) {
             return false;
         }
-        self.end_relief();
+        self.end_deferral();
         true
     }
 
     /// The CPU takes messages again. The caller looks into the rings.
     #[inline]
-    pub(crate) fn end_relief(&mut self) {
-        if self.relief.is_some() {
-            self.stop_relief();
+    pub(crate) fn end_deferral(&mut self) {
+        if self.messages_deferred_until.is_some() {
+            self.stop_deferral();
         }
     }
 
     #[cold]
-    fn stop_relief(&mut self) {
-        self.relief = None;
+    fn stop_deferral(&mut self) {
+        self.messages_deferred_until = None;
         mailbox::stop_polling(self.index);
     }
 
@@ -274,9 +278,9 @@ impl Locals {
     /// is some, or messages wait.
     pub(crate) fn set_timer(&mut self) {
         let mut deadline = earlier(self.queue.deadline(), self.deadlines.next());
-        deadline = earlier(deadline, self.relief);
-        if !self.over.is_empty() {
-            let retry = clock::now().saturating_add(clock::cycles(RETRY_US));
+        deadline = earlier(deadline, self.messages_deferred_until);
+        if !self.zombies.is_empty() {
+            let retry = clock::now().saturating_add(clock::cycles(REAP_RETRY_US));
             deadline = earlier(deadline, Some(retry));
         }
         if deadline != self.deadline {

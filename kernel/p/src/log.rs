@@ -6,7 +6,7 @@ use core::fmt::{self, Write};
 pub use ant_abi::log::{LEVEL_ERROR, LEVEL_INFO, LEVEL_WARN};
 
 use ant_abi::MAX_CPUS;
-use ant_logic::log_ring::LogWriter;
+use ant_logic::rings::log::LogWriter;
 use arrayvec::ArrayString;
 
 use crate::arch::{clock, percpu};

@@ -8,12 +8,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::MAX_CPUS;
 use ant_abi::ipc::{DeviceGrant, Span};
-use ant_logic::attention::Attention;
+use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
-use ant_logic::packets::{Full, PACKET_WORDS, PacketRing};
+use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
 
 use crate::arch::apic;
-use crate::fuse::Fuse;
+use crate::fault_injection::FaultPoint;
 use crate::process::Owned;
 use crate::shared;
 
@@ -43,14 +43,14 @@ pub enum Message {
     /// Fail on purpose, `ant_abi::syscall::INJECT_*`. From the m-kernel.
     Inject(u32),
     /// The process with this id is to fail on purpose. From the m-kernel.
-    Fuse {
+    FaultPoint {
         /// Process id.
         pid: u32,
         /// How and when.
-        fuse: Fuse,
+        fault_point: FaultPoint,
     },
     /// An endpoint has another receiver, or none. From the m-kernel.
-    Rebound {
+    ReceiverChanged {
         /// The endpoint.
         endpoint: u8,
     },
@@ -75,15 +75,15 @@ pub enum Message {
         /// What it gets.
         grant: DeviceGrant,
     },
-    /// The m-kernel's answer to `Ask`.
-    Answer {
+    /// The m-kernel's answer to `MCall`.
+    MReply {
         /// Slot of the process that asked.
         slot: u8,
         /// As the system call returns it.
         result: i64,
     },
     /// A process of a p-kernel makes a system call that only the m-kernel can serve.
-    Ask {
+    MCall {
         /// Its slot.
         slot: u8,
         /// Number of the call.
@@ -111,26 +111,26 @@ const ADOPT: u64 = 16;
 const KILL: u64 = 17;
 const RELEASED: u64 = 18;
 const INJECT: u64 = 19;
-const REBOUND: u64 = 20;
+const RECEIVER_CHANGED: u64 = 20;
 const PRIORITY: u64 = 21;
 const MOVE: u64 = 22;
 const GRANT: u64 = 23;
-const ANSWER: u64 = 24;
-const ASK: u64 = 25;
+const M_REPLY: u64 = 24;
+const M_CALL: u64 = 25;
 const FREED: u64 = 26;
 const DROPPED: u64 = 27;
 const REAP: u64 = 28;
 const PROXY_DIED: u64 = 29;
-const FUSE: u64 = 30;
+const FAULT_POINT: u64 = 30;
 
 impl Message {
     /// The id of the process that it is about, if it is for the CPU that has that process.
-    pub fn about(&self) -> Option<u32> {
+    pub fn with_process(&self) -> Option<u32> {
         match *self {
             Message::Kill { pid, .. }
             | Message::Released { pid }
             | Message::ProxyDied { pid }
-            | Message::Fuse { pid, .. }
+            | Message::FaultPoint { pid, .. }
             | Message::Priority { pid, .. }
             | Message::Move { pid, .. }
             | Message::Grant { pid, .. } => Some(pid),
@@ -146,8 +146,12 @@ impl Message {
             Message::Released { pid } => [RELEASED, u64::from(pid), 0, 0, 0],
             Message::ProxyDied { pid } => [PROXY_DIED, u64::from(pid), 0, 0, 0],
             Message::Inject(kind) => [INJECT, u64::from(kind), 0, 0, 0],
-            Message::Fuse { pid, fuse } => [FUSE, u64::from(pid), fuse.encode(), 0, 0],
-            Message::Rebound { endpoint } => [REBOUND, u64::from(endpoint), 0, 0, 0],
+            Message::FaultPoint { pid, fault_point } => {
+                [FAULT_POINT, u64::from(pid), fault_point.encode(), 0, 0]
+            }
+            Message::ReceiverChanged { endpoint } => {
+                [RECEIVER_CHANGED, u64::from(endpoint), 0, 0, 0]
+            }
             Message::Priority { pid, priority } => {
                 [PRIORITY, u64::from(pid), u64::from(priority), 0, 0]
             }
@@ -155,9 +159,9 @@ impl Message {
             Message::Grant { pid, ref grant } => {
                 [GRANT, u64::from(pid), u64::from(grant.kind), grant.start, grant.len]
             }
-            Message::Answer { slot, result } => [ANSWER, u64::from(slot), result as u64, 0, 0],
-            Message::Ask { slot, number, args: [a, b, c] } => {
-                return [ASK, u64::from(slot), number, a, b, c, 0, 0];
+            Message::MReply { slot, result } => [M_REPLY, u64::from(slot), result as u64, 0, 0],
+            Message::MCall { slot, number, args: [a, b, c] } => {
+                return [M_CALL, u64::from(slot), number, a, b, c, 0, 0];
             }
             Message::Freed { slot, pid, span } => {
                 [FREED, u64::from(slot), u64::from(pid), span.0, 0]
@@ -182,16 +186,18 @@ impl Message {
             RELEASED => Message::Released { pid: a as u32 },
             PROXY_DIED => Message::ProxyDied { pid: a as u32 },
             INJECT => Message::Inject(a as u32),
-            FUSE => Message::Fuse { pid: a as u32, fuse: Fuse::decode(b) },
-            REBOUND => Message::Rebound { endpoint: a as u8 },
+            FAULT_POINT => {
+                Message::FaultPoint { pid: a as u32, fault_point: FaultPoint::decode(b) }
+            }
+            RECEIVER_CHANGED => Message::ReceiverChanged { endpoint: a as u8 },
             PRIORITY => Message::Priority { pid: a as u32, priority: b as u8 },
             MOVE => Message::Move { pid: a as u32, cpu: b as u8 },
             GRANT => {
                 let grant = DeviceGrant { kind: b as u32, reserved: 0, start: c, len: d };
                 Message::Grant { pid: a as u32, grant }
             }
-            ANSWER => Message::Answer { slot: a as u8, result: b as i64 },
-            ASK => Message::Ask { slot: a as u8, number: b, args: [c, d, e] },
+            M_REPLY => Message::MReply { slot: a as u8, result: b as i64 },
+            M_CALL => Message::MCall { slot: a as u8, number: b, args: [c, d, e] },
             FREED => Message::Freed { slot: a as u8, pid: b as u32, span: Span(c) },
             DROPPED => Message::Dropped(Span(a)),
             // SAFETY: as for `ADOPT`.
@@ -205,7 +211,8 @@ impl Message {
 /// CPU starts.
 static RINGS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 /// Which CPUs look into their rings by themselves.
-static ATTENTION: [Attention; MAX_CPUS] = [const { Attention::new() }; MAX_CPUS];
+static DOORBELL_SUPPRESSION: [DoorbellSuppression; MAX_CPUS] =
+    [const { DoorbellSuppression::new() }; MAX_CPUS];
 /// Messages that may wait in a ring before what can be refused is refused.
 const REFUSABLE: usize = 64;
 
@@ -245,7 +252,7 @@ pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
 #[inline(always)]
 pub(crate) fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
     incoming(to)[from].push(words)?;
-    if ATTENTION[to].needs_doorbell() {
+    if DOORBELL_SUPPRESSION[to].needs_doorbell() {
         apic::ring_cpu(to);
     }
     Ok(())
@@ -285,10 +292,10 @@ pub fn waiting(incoming: Incoming) -> Option<usize> {
 
 /// This CPU looks into its rings all the time from now on.
 pub fn start_polling(cpu: usize) {
-    ATTENTION[cpu].start_polling();
+    DOORBELL_SUPPRESSION[cpu].start_polling();
 }
 
 /// This CPU must be rung from now on. What came before is in its rings.
 pub fn stop_polling(cpu: usize) {
-    ATTENTION[cpu].stop_polling();
+    DOORBELL_SUPPRESSION[cpu].stop_polling();
 }

@@ -18,25 +18,25 @@ use arrayvec::ArrayString;
 use crate::arch::context::Context;
 use crate::arch::paging::AddressSpace;
 use crate::devices::Grants;
-use crate::fuse::Fuse;
+use crate::fault_injection::FaultPoint;
 use crate::handles::Handles;
 use crate::linux::lca::LcaPage;
 
 /// Longest text about the end of a process.
-pub const END_TEXT_MAX: usize = 160;
+pub const EXIT_TEXT_MAX: usize = 160;
 
 /// Why a process ends.
 #[derive(Clone, Debug)]
-pub struct Ending {
-    /// One of `ant_abi::lca::END_*`.
+pub struct ExitReason {
+    /// One of `ant_abi::lca::EXIT_*`.
     pub kind: u64,
     /// The number that goes with it.
     pub number: u64,
     /// For people; empty when the rest says it all.
-    pub text: ArrayString<END_TEXT_MAX>,
+    pub text: ArrayString<EXIT_TEXT_MAX>,
 }
 
-impl Ending {
+impl ExitReason {
     /// An end with the text that `args` make, cut to what fits.
     pub fn new(kind: u64, number: u64, args: fmt::Arguments<'_>) -> Self {
         Self { kind, number, text: crate::log::cut(args) }
@@ -56,22 +56,22 @@ pub enum LcaState {
     /// Returned for good: Linux is about to let go of it. The next call waits for that.
     Releasing,
     /// Sent with the notice of the end.
-    Ending,
+    Exiting,
 }
 
 /// What the process itself waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
+pub enum BlockReason {
     /// Nothing: it is in the run queue.
-    No,
+    Runnable,
     /// Not started, or being loaded.
-    Start,
+    NotStarted,
     /// A message.
     Receive,
     /// The reply to its call.
     Reply,
     /// What it asked the m-kernel for.
-    Answer,
+    MReply,
     /// The end of its sleep.
     Time,
     /// The return of its call from Linux.
@@ -79,7 +79,7 @@ pub enum Waiting {
     /// The release of its LCA, to send the call it has already asked for.
     Release,
     /// Its end.
-    End,
+    Exit,
 }
 
 /// A process.
@@ -97,15 +97,15 @@ pub struct Process {
     /// The call that is with Linux ends with a notification, the process goes on meanwhile.
     pub linux_notifies: bool,
     /// What the process waits for.
-    pub waiting: Waiting,
+    pub blocked_on: BlockReason,
     /// Set once it is to end. Linux is told when its LCA is not with Linux.
-    pub ending: Option<Ending>,
+    pub exit: Option<ExitReason>,
     /// No other CPU's IPC knows it any more, after its end.
-    pub ipc_over: bool,
+    pub ipc_released: bool,
     /// Linux has let go of its LCA, after its end.
-    pub linux_over: bool,
+    pub linux_released: bool,
     /// CPU that it shall go to as soon as it can.
-    pub goes_to: Option<u8>,
+    pub migrate_to: Option<u8>,
     /// Its own priority.
     pub base: u8,
     /// The priority it runs with: its own, or that of a caller that waits for it.
@@ -121,7 +121,7 @@ pub struct Process {
     /// Its call that is under way: the handle, and its pages that went along.
     pub calling: Calling,
     /// What it asked the m-kernel for.
-    pub asked: Asked,
+    pub m_call: MCall,
     /// It has had ICA pages.
     pub used_ica: bool,
     /// What stands in the place of pages that it was lent and that were taken back early.
@@ -129,7 +129,7 @@ pub struct Process {
     /// Devices that it was granted.
     pub grants: Grants,
     /// How it is to fail on purpose, and when.
-    pub fuse: Option<Fuse>,
+    pub fault_point: Option<FaultPoint>,
 }
 
 /// A call of IPC that is under way.
@@ -143,7 +143,7 @@ pub struct Calling {
 
 /// A system call that the m-kernel serves; number 0 for none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked {
+pub struct MCall {
     /// Its number.
     pub number: u64,
     /// First argument.
@@ -321,8 +321,8 @@ impl Owned {
 
 impl Process {
     /// Whether it has ended and everyone outside AnT's memory manager has let go of it.
-    pub fn is_over(&self) -> bool {
-        self.ending.is_some() && self.ipc_over && self.linux_over && self.asked.number == 0
+    pub fn is_reapable(&self) -> bool {
+        self.exit.is_some() && self.ipc_released && self.linux_released && self.m_call.number == 0
     }
 }
 

@@ -4,21 +4,21 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::boot::BOOT_IDLE_POLL;
 use ant_abi::ipc::Span;
-use ant_abi::lca::{END_FAULTED, END_KILLED};
+use ant_abi::lca::{EXIT_FAULTED, EXIT_KILLED};
 use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
 use ant_abi::{Error, store};
-use ant_logic::ipc::{Packet, Station};
-use ant_logic::ring::Store;
+use ant_logic::ipc::{IpcCpu, Packet};
+use ant_logic::rings::address::AddressRing;
 use arrayvec::ArrayVec;
 
 use crate::arch::apic::{self, Timer};
 use crate::arch::context::VECTOR_SYSCALL;
 use crate::arch::{clock, cpu, trap};
-use crate::direct::{self, Next};
+use crate::fastpath::{self, Next};
 use crate::locals::Locals;
 use crate::mailbox::{self, Incoming, Message};
-use crate::process::{self, Ending, Owned, Waiting};
-use crate::{end, endpoints, fuse, linux, log, moving, shared, syscalls};
+use crate::process::{self, BlockReason, ExitReason, Owned};
+use crate::{endpoints, exit, fault_injection, linux, log, migrate, shared, syscalls};
 
 /// What differs between m-kernel and p-kernel.
 pub trait Role: Sized {
@@ -41,40 +41,40 @@ pub trait Role: Sized {
 /// The state of one CPU. Only that CPU has it.
 pub struct Cpu {
     /// IPC.
-    pub station: &'static mut Station,
+    pub ipc: &'static mut IpcCpu,
     /// Its processes.
     pub local: Locals,
     /// Messages about processes that are about to come, and who sent them.
-    early: ArrayVec<(usize, Message), EARLY>,
+    parked: ArrayVec<(usize, Message), PARKED_MAX>,
     /// Rings to this CPU.
     pub(crate) incoming: Incoming,
     /// What Linux returns to this CPU.
-    pub(crate) returns: &'static Store,
+    pub(crate) returns: &'static AddressRing,
     /// It looks for work by itself when it has none.
     pub(crate) polls: bool,
     /// Something may have come from outside: an interrupt came, or this CPU was idle, and more than
     /// what [`Cpu::await_packet`] has taken can have come.
-    pub(crate) stirred: bool,
+    pub(crate) poll_needed: bool,
 }
 
 /// Messages that can come before the process that they are about.
-const EARLY: usize = 16;
+const PARKED_MAX: usize = 16;
 
 /// How long a CPU takes messages before it lets a process run, if more keep coming, in microseconds.
 /// The process has as long until it takes more: whatever others send, it has half of the CPU.
-const TURN_US: u64 = 100;
+const MESSAGE_BUDGET_US: u64 = 100;
 
 impl Cpu {
     /// A CPU without processes. `station` is its own, and empty.
-    pub fn new(index: usize, timer: Timer, station: &'static mut Station) -> Self {
+    pub fn new(index: usize, timer: Timer, ipc: &'static mut IpcCpu) -> Self {
         Self {
-            station,
+            ipc,
             local: Locals::new(index, timer),
-            early: ArrayVec::new(),
+            parked: ArrayVec::new(),
             incoming: mailbox::incoming(index),
             returns: shared::returns(index),
             polls: shared::boot().flags & BOOT_IDLE_POLL != 0,
-            stirred: true,
+            poll_needed: true,
         }
     }
 
@@ -86,25 +86,25 @@ impl Cpu {
     /// Makes a process this CPU's. Callers may have come before it.
     pub fn adopt(&mut self, mut process: Owned) {
         let (slot, endpoint) = (process.slot(), process.endpoint);
-        self.station.enter(slot, process.base, endpoint);
-        process.priority = self.station.priority(slot);
+        self.ipc.enter(slot, process.base, endpoint);
+        process.priority = self.ipc.priority(slot);
         self.local.insert(process);
         if let Some(endpoint) = endpoint {
-            self.station.rebound(endpoint, &mut self.local);
+            self.ipc.receiver_changed(endpoint, &mut self.local);
         }
     }
 
     /// Works for ever.
     pub fn run(&mut self, role: &mut impl Role) -> ! {
         loop {
-            if self.stirred && self.local.relief_is_over() {
-                self.stirred = false;
-                self.look_around(role);
+            if self.poll_needed && self.local.messages_are_due() {
+                self.poll_needed = false;
+                self.poll_inputs(role);
             }
             self.expire();
-            self.bury(role);
-            if !self.local.movers.is_empty() {
-                moving::go(self);
+            self.reap_zombies(role);
+            if !self.local.migrating.is_empty() {
+                migrate::migrate_pending(self);
             }
             match self.local.queue.pick(clock::now()) {
                 Some(slot) => {
@@ -112,7 +112,7 @@ impl Cpu {
                     self.run_process(slot, role);
                 }
                 None => {
-                    self.local.end_relief();
+                    self.local.end_deferral();
                     self.idle();
                 }
             }
@@ -120,37 +120,37 @@ impl Cpu {
     }
 
     /// Hands over who is over, as far as the m-kernel takes messages.
-    fn bury(&mut self, role: &mut impl Role) {
-        while !self.local.over.is_empty() && mailbox::has_room(self.index(), 0) {
-            let Some(slot) = self.local.over.pop() else { return };
+    fn reap_zombies(&mut self, role: &mut impl Role) {
+        while !self.local.zombies.is_empty() && mailbox::has_room(self.index(), 0) {
+            let Some(slot) = self.local.zombies.pop() else { return };
             let process = self.local.remove(slot);
             role.reap(self, process);
         }
     }
 
     /// Takes what has come from other CPUs and from Linux.
-    fn look_around(&mut self, role: &mut impl Role) {
+    fn poll_inputs(&mut self, role: &mut impl Role) {
         let start = clock::now();
         role.look(self);
         let has_all = self.take_messages(role);
         // Some came before the process that they are about, from another CPU than it.
-        for (from, message) in core::mem::take(&mut self.early) {
-            self.obey(from, message, role);
+        for (from, message) in core::mem::take(&mut self.parked) {
+            self.handle_message(from, message, role);
         }
         linux::call::take_returns(self, role);
         if !has_all {
-            self.local.begin_relief(clock::now().saturating_sub(start));
-            self.stirred = true;
+            self.local.defer_messages(clock::now().saturating_sub(start));
+            self.poll_needed = true;
         }
     }
 
     /// Takes messages, from the other CPUs in turns. Whether it has taken all.
     fn take_messages(&mut self, role: &mut impl Role) -> bool {
-        let until = clock::now().saturating_add(clock::cycles(TURN_US));
+        let until = clock::now().saturating_add(clock::cycles(MESSAGE_BUDGET_US));
         while mailbox::waiting(self.incoming).is_some() {
             for (from, ring) in self.incoming.iter().enumerate() {
                 if let Some(message) = mailbox::receive(ring) {
-                    self.obey(from, message, role);
+                    self.handle_message(from, message, role);
                 }
             }
             if clock::now() >= until {
@@ -161,35 +161,39 @@ impl Cpu {
     }
 
     /// Does what another CPU asks for.
-    pub fn obey(&mut self, from: usize, message: Message, role: &mut impl Role) {
-        if let Some(pid) = message.about()
+    pub fn handle_message(&mut self, from: usize, message: Message, role: &mut impl Role) {
+        if let Some(pid) = message.with_process()
             && self.local.find_pid(pid).is_none()
         {
-            return self.pass_on(from, pid, message);
+            return self.forward(from, pid, message);
         }
         match message {
             Message::Ipc(packet) => {
-                if let Packet::Poke { endpoint } = packet {
-                    endpoints::bits(endpoint).end_poke();
+                if let Packet::Wakeup { endpoint } = packet {
+                    endpoints::bits(endpoint).end_wakeup();
                 }
-                self.station.take(from as u8, packet, &mut self.local);
+                self.ipc.take(from as u8, packet, &mut self.local);
             }
             Message::Adopt(process) => self.adopt(process),
-            Message::Kill { pid, signal } => self.about(pid, |cpu, slot| cpu.kill(slot, signal)),
+            Message::Kill { pid, signal } => {
+                self.with_process(pid, |cpu, slot| cpu.kill(slot, signal))
+            }
             // A return that Linux put here before must be seen first.
             Message::Released { pid } => {
                 linux::call::take_returns(self, role);
-                self.about(pid, linux::call::released);
+                self.with_process(pid, linux::call::released);
             }
             Message::ProxyDied { pid } => {
                 linux::call::take_returns(self, role);
-                self.about(pid, linux::call::proxy_died);
+                self.with_process(pid, linux::call::proxy_died);
             }
             Message::Inject(kind) => self.inject(kind),
-            Message::Fuse { pid, fuse } => self.about(pid, |cpu, slot| fuse.light(cpu, slot)),
-            Message::Rebound { endpoint } => self.rebound(endpoint),
+            Message::FaultPoint { pid, fault_point } => {
+                self.with_process(pid, |cpu, slot| fault_point.arm(cpu, slot))
+            }
+            Message::ReceiverChanged { endpoint } => self.receiver_changed(endpoint),
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
-            Message::Move { pid, cpu } => moving::give(self, pid, cpu),
+            Message::Move { pid, cpu } => migrate::request(self, pid, cpu),
             Message::Grant { pid, grant } => {
                 if let Some(slot) = self.local.find_pid(pid)
                     && let Some(process) = self.local.process(slot)
@@ -200,13 +204,13 @@ impl Cpu {
                     }
                 }
             }
-            Message::Answer { slot, result } => syscalls::answered(self, slot, result),
+            Message::MReply { slot, result } => syscalls::m_call_returned(self, slot, result),
             other => role.message(self, from, other),
         }
     }
 
     /// Does what a message says to the process with this id, if it is still there.
-    fn about(&mut self, pid: u32, act: impl FnOnce(&mut Self, u8)) {
+    fn with_process(&mut self, pid: u32, act: impl FnOnce(&mut Self, u8)) {
         if let Some(slot) = self.local.find_pid(pid) {
             act(self, slot);
         }
@@ -214,10 +218,10 @@ impl Cpu {
 
     /// Sends a message after a process that has left this CPU, or keeps it for one that is about to
     /// come. One about a process that is over is nobody's.
-    fn pass_on(&mut self, from: usize, pid: u32, message: Message) {
+    fn forward(&mut self, from: usize, pid: u32, message: Message) {
         let sent = match process::home_of(pid) {
             None => true,
-            Some(home) if home == self.index() => self.early.try_push((from, message)).is_ok(),
+            Some(home) if home == self.index() => self.parked.try_push((from, message)).is_ok(),
             Some(home) => mailbox::send(self.index(), home, message).is_ok(),
         };
         if !sent {
@@ -228,27 +232,27 @@ impl Cpu {
     /// Ends a process as a signal would.
     pub fn kill(&mut self, slot: u8, signal: u8) {
         let text = format_args!("killed by signal {signal}");
-        end::end(self, slot, Ending::new(END_KILLED, u64::from(signal), text));
+        exit::exit(self, slot, ExitReason::new(EXIT_KILLED, u64::from(signal), text));
     }
 
     /// An endpoint has another receiver, or none.
-    pub fn rebound(&mut self, endpoint: u8) {
+    pub fn receiver_changed(&mut self, endpoint: u8) {
         if let ant_logic::ipc::Target::Bound { cpu, server } = endpoints::state(endpoint).target()
             && usize::from(cpu) == self.index()
             && let Some(process) = self.local.process(server)
         {
             process.endpoint = Some(endpoint);
             process.grants.notify_at(endpoint);
-            self.station.bind(server, endpoint);
+            self.ipc.bind(server, endpoint);
         }
-        self.station.rebound(endpoint, &mut self.local);
+        self.ipc.receiver_changed(endpoint, &mut self.local);
         endpoints::bits(endpoint).look();
-        self.station.notify(endpoint, &mut self.local);
+        self.ipc.notify(endpoint, &mut self.local);
     }
 
     /// Tells whoever receives at an endpoint that notification bits were raised there.
     pub fn notify(&mut self, endpoint: u8) {
-        self.station.notify(endpoint, &mut self.local);
+        self.ipc.notify(endpoint, &mut self.local);
     }
 
     /// Gives a process of this CPU another priority.
@@ -258,7 +262,7 @@ impl Cpu {
             process.base = priority;
             process.public().priority.store(u32::from(priority), Ordering::Relaxed);
         }
-        self.station.set_base(slot, priority, &mut self.local);
+        self.ipc.set_base(slot, priority, &mut self.local);
     }
 
     /// Runs a process, and those that it and they pass the CPU to directly, until something comes
@@ -266,7 +270,7 @@ impl Cpu {
     fn run_process(&mut self, mut slot: u8, role: &mut impl Role) {
         let vector = loop {
             let vector = self.local.run(slot);
-            match direct::serve(self, slot, vector) {
+            match fastpath::serve(self, slot, vector) {
                 Next::Process(next) => slot = next,
                 Next::Packet => {
                     self.local.runs_no_process();
@@ -275,17 +279,17 @@ impl Cpu {
                         None => return,
                     }
                 }
-                Next::Unserved => break vector,
+                Next::SlowPath => break vector,
             }
         };
         self.local.runs_no_process();
         match vector {
-            VECTOR_SYSCALL => fuse::serve(self, slot, role),
+            VECTOR_SYSCALL => fault_injection::serve(self, slot, role),
             vector if vector >= 32 => {
                 if let Some(process) = self.local.process(slot) {
                     process.set_state(STATE_READY);
                 }
-                self.stirred = true;
+                self.poll_needed = true;
                 trap::interrupt(vector);
                 if vector == u64::from(trap::TIMER_VECTOR) {
                     self.local.timer_fired();
@@ -303,13 +307,13 @@ impl Cpu {
         let now = clock::now();
         while let Some(slot) = self.local.deadlines.take_due(now) {
             let Some(process) = self.local.process(slot) else { continue };
-            match process.waiting {
-                Waiting::Receive => {
-                    self.station.stop_receiving(slot);
+            match process.blocked_on {
+                BlockReason::Receive => {
+                    self.ipc.stop_receiving(slot);
                     self.local.wake_with(slot, Error::TimedOut.to_return());
                 }
-                Waiting::Reply => self.station.time_out(slot, &mut self.local),
-                Waiting::Time => self.local.wake_with(slot, 0),
+                BlockReason::Reply => self.ipc.time_out(slot, &mut self.local),
+                BlockReason::Time => self.local.wake_with(slot, 0),
                 _ => {}
             }
         }
@@ -321,16 +325,16 @@ impl Cpu {
         let linux_cpu = shared::linux_cpu(self.index());
         let Some(process) = self.local.process(slot) else { return };
         let (rip, name) = (process.context.rip, trap::name(vector));
-        let end = |args| Ending::new(END_FAULTED, u64::from(linux::signal_of(vector)), args);
-        let ending = if vector == trap::PAGE_FAULT {
+        let end = |args| ExitReason::new(EXIT_FAULTED, u64::from(linux::signal_of(vector)), args);
+        let exit = if vector == trap::PAGE_FAULT {
             let access = trap::access_name(process.context.error);
             let address = trap::fault_address();
             end(format_args!("{name} ({access} {address:#x}) at {rip:#x} on CPU {linux_cpu}"))
         } else {
             end(format_args!("{name} at {rip:#x} on CPU {linux_cpu}"))
         };
-        log::warning!("process {}: {}", process.pid, ending.text);
-        end::end(self, slot, ending);
+        log::warning!("process {}: {}", process.pid, exit.text);
+        exit::exit(self, slot, exit);
     }
 
     fn inject(&mut self, kind: u32) {

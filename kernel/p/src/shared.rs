@@ -8,8 +8,8 @@ use ant_abi::MAX_CPUS;
 use ant_abi::boot::{BOOT_MAGIC, BootBlock};
 use ant_abi::cpu_block::{CpuBlock, CpuControl};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
-use ant_logic::log_ring::Log;
-use ant_logic::ring::Store;
+use ant_logic::rings::address::AddressRing;
+use ant_logic::rings::log::Log;
 use core::mem::offset_of;
 
 /// Where the shared area is mapped, on every CPU.
@@ -62,15 +62,15 @@ fn block(cpu: usize) -> u64 {
 }
 
 /// Request store of a CPU: AnT produces, Linux consumes.
-pub fn requests(cpu: usize) -> &'static Store {
-    // SAFETY: mapped for the life of the kernel; `Store` is all atomics with the ABI's layout.
-    unsafe { &*((block(cpu) + offset_of!(CpuBlock, request) as u64) as *const Store) }
+pub fn requests(cpu: usize) -> &'static AddressRing {
+    // SAFETY: mapped for the life of the kernel; `AddressRing` is all atomics with the ABI's layout.
+    unsafe { &*((block(cpu) + offset_of!(CpuBlock, request) as u64) as *const AddressRing) }
 }
 
 /// Return store of a CPU: Linux produces, the CPU consumes.
-pub fn returns(cpu: usize) -> &'static Store {
+pub fn returns(cpu: usize) -> &'static AddressRing {
     // SAFETY: as `requests`.
-    unsafe { &*((block(cpu) + offset_of!(CpuBlock, ret) as u64) as *const Store) }
+    unsafe { &*((block(cpu) + offset_of!(CpuBlock, ret) as u64) as *const AddressRing) }
 }
 
 /// Log ring of a CPU: the CPU writes, Linux reads.
@@ -117,11 +117,11 @@ fields! {
     /// Counter, written here.
     calls_returned: AtomicU64 = calls_returned;
     /// Counter, written here.
-    stray_returns: AtomicU64 = stray_returns;
+    unexpected_returns: AtomicU64 = unexpected_returns;
     /// Counter, written here.
     doorbells: AtomicU64 = doorbells;
     /// Counter, written here.
-    stray_interrupts: AtomicU64 = stray_interrupts;
+    unexpected_interrupts: AtomicU64 = unexpected_interrupts;
     /// Counter, written here.
     timer_interrupts: AtomicU64 = timer_interrupts;
     /// Counter, written here.
@@ -141,7 +141,7 @@ fields! {
     /// Set by the module, taken by the m-kernel.
     interrupts: AtomicU64 = interrupts;
     /// Counter, written here: raised when the kernel begins or ends to run. Odd while it does.
-    passages: AtomicU64 = passages;
+    kernel_entries: AtomicU64 = kernel_entries;
 }
 
 /// Raises a counter that only this CPU writes; a plain add, no locked instruction.

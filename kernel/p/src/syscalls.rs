@@ -6,21 +6,21 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
 use ant_abi::ipc::{
-    ENDPOINT_OPEN, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL, IPC_NOTIFY, IPC_RECEIVE,
-    IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ, PORT_WRITE, PROCESS_ENDED,
-    SERVER_CREATE, SLEEP, Span,
+    ENDPOINT_OPEN, EXIT_NOTICE_TAKE, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL,
+    IPC_NOTIFY, IPC_RECEIVE, IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ,
+    PORT_WRITE, SERVER_CREATE, SLEEP, Span,
 };
-use ant_abi::lca::END_EXITED;
+use ant_abi::lca::EXIT_EXITED;
 use ant_abi::syscall::{
-    CALL_UNKNOWN, FAULT_INJECT, LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant,
-    PROCESS_CREATE, PROCESS_EXIT, PROCESS_YIELD, STATE_ASKING, STATE_READY, STATE_SLEEPING,
+    FAULT_INJECT, LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant, PROCESS_CREATE,
+    PROCESS_EXIT, PROCESS_YIELD, REPORT_ENOSYS, STATE_IN_M_CALL, STATE_READY, STATE_SLEEPING,
     SYSTEM_INFO, SystemInfo,
 };
 
 use crate::mailbox::{self, Message};
-use crate::process::{Asked, Ending, Waiting};
+use crate::process::{BlockReason, ExitReason, MCall};
 use crate::run::{Cpu, Role};
-use crate::{end, ica, ipc, linux, log, shared, user_memory};
+use crate::{exit, ica, ipc, linux, log, shared, user_memory};
 
 /// Serves the system call that ended the last run of a process.
 pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
@@ -28,9 +28,9 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
     let (number, args) = process.context.syscall();
     // Those with a `return` leave no result: the process does not go on now, or gets it otherwise.
     let result = match number {
-        IPC_CALL => return refuse(ipc::call(cpu, slot, args), cpu, slot),
-        IPC_REPLY_RECEIVE => return refuse(ipc::reply_receive(cpu, slot, args), cpu, slot),
-        IPC_RECEIVE => return refuse(ipc::receive(cpu, slot, args[1]), cpu, slot),
+        IPC_CALL => return finish(ipc::call(cpu, slot, args), cpu, slot),
+        IPC_REPLY_RECEIVE => return finish(ipc::reply_receive(cpu, slot, args), cpu, slot),
+        IPC_RECEIVE => return finish(ipc::receive(cpu, slot, args[1]), cpu, slot),
         IPC_REPLY => ipc::reply(cpu, slot, args[0]),
         IPC_SEND => ipc::send(cpu, slot, args[0]),
         IPC_NOTIFY => ipc::notify(cpu, slot, args[0], args[1]),
@@ -48,8 +48,8 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
         LINUX_CALL => return linux::call::request(cpu, slot, args[0], false),
         LINUX_CALL_ASYNC => return linux::call::request(cpu, slot, args[0], true),
         PROCESS_EXIT => {
-            let ending = Ending::new(END_EXITED, args[0] & 0xff, format_args!(""));
-            return end::end(cpu, slot, ending);
+            let exit = ExitReason::new(EXIT_EXITED, args[0] & 0xff, format_args!(""));
+            return exit::exit(cpu, slot, exit);
         }
         PROCESS_YIELD => {
             process.set_state(STATE_READY);
@@ -59,7 +59,7 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
         LOG_WRITE => log_write(cpu, slot, args[0], args[1]),
         LCA_GET => lca_get(cpu, slot, args[0]),
         SYSTEM_INFO => system_info(cpu, slot, args[0]),
-        CALL_UNKNOWN => call_unknown(cpu, slot, args[0]),
+        REPORT_ENOSYS => report_enosys(cpu, slot, args[0]),
         _ => return role.syscall(cpu, slot, number, args),
     };
     let result = result.map_or_else(Error::to_return, |()| 0);
@@ -67,7 +67,7 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
 }
 
 /// Gives a process the error of a system call that sets its result itself otherwise.
-fn refuse(result: Result<(), Error>, cpu: &mut Cpu, slot: u8) {
+fn finish(result: Result<(), Error>, cpu: &mut Cpu, slot: u8) {
     if let Err(error) = result {
         set_result(cpu, slot, error.to_return());
     }
@@ -77,55 +77,55 @@ fn ica_free(cpu: &mut Cpu, slot: u8, span: Span, role: &mut impl Role) -> Result
     if !mailbox::has_room(cpu.index(), 0) {
         return Err(Error::Again);
     }
-    ica::holder(&mut cpu.local, slot)?.let_go(span)?;
+    ica::holder(&mut cpu.local, slot)?.release(span)?;
     let pid = cpu.local.caller(slot)?.pid;
     role.freed(slot, pid, span);
     Ok(())
 }
 
 fn sleep(cpu: &mut Cpu, slot: u8, us: u64) {
-    cpu.local.block(slot, Waiting::Time, STATE_SLEEPING);
+    cpu.local.block(slot, BlockReason::Time, STATE_SLEEPING);
     cpu.local.limit(slot, us);
 }
 
 /// Whether the m-kernel serves this call for a process of any CPU.
-pub fn is_asked(number: u64) -> bool {
+pub fn is_m_call(number: u64) -> bool {
     matches!(number, ENDPOINT_OPEN | ICA_ALLOC)
 }
 
 /// Serves a call that only the m-kernel can, on another CPU: asks it.
-pub fn ask(cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
-    if !is_asked(number) {
-        return set_result(cpu, slot, refusal(number).to_return());
+pub fn m_call_send(cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
+    if !is_m_call(number) {
+        return set_result(cpu, slot, unknown_or_forbidden(number).to_return());
     }
     let index = cpu.index();
     if !mailbox::has_room(index, 0) {
         return set_result(cpu, slot, Error::Again.to_return());
     }
     if let Some(process) = cpu.local.process(slot) {
-        process.asked = Asked { number, arg: args[0] };
+        process.m_call = MCall { number, arg: args[0] };
     }
-    cpu.local.block(slot, Waiting::Answer, STATE_ASKING);
-    if mailbox::send(index, 0, Message::Ask { slot, number, args }).is_err() {
+    cpu.local.block(slot, BlockReason::MReply, STATE_IN_M_CALL);
+    if mailbox::send(index, 0, Message::MCall { slot, number, args }).is_err() {
         cpu.local.wake_with(slot, Error::Again.to_return());
     }
 }
 
 /// The m-kernel's answer has come.
-pub fn answered(cpu: &mut Cpu, slot: u8, result: i64) {
+pub fn m_call_returned(cpu: &mut Cpu, slot: u8, result: i64) {
     let Some(process) = cpu.local.process(slot) else { return };
-    let Asked { number, arg } = core::mem::take(&mut process.asked);
-    let over = process.ending.is_some();
-    let result = take_answer(cpu, slot, number, arg, result);
-    if over {
-        cpu.local.note_if_over(slot);
+    let MCall { number, arg } = core::mem::take(&mut process.m_call);
+    let zombies = process.exit.is_some();
+    let result = take_m_reply(cpu, slot, number, arg, result);
+    if zombies {
+        cpu.local.note_if_reapable(slot);
     } else {
         cpu.local.wake_with(slot, result);
     }
 }
 
 /// Makes what the m-kernel has given a process its own.
-pub fn take_answer(cpu: &mut Cpu, slot: u8, number: u64, arg: u64, result: i64) -> i64 {
+pub fn take_m_reply(cpu: &mut Cpu, slot: u8, number: u64, arg: u64, result: i64) -> i64 {
     let Ok(given) = u64::try_from(result) else { return result };
     match number {
         ICA_ALLOC => ica::take_fresh(&mut cpu.local, slot, given as u32, arg as u32),
@@ -135,9 +135,9 @@ pub fn take_answer(cpu: &mut Cpu, slot: u8, number: u64, arg: u64, result: i64) 
 }
 
 /// What a process gets that may not make a call, or makes one that there is not.
-pub fn refusal(number: u64) -> Error {
+pub fn unknown_or_forbidden(number: u64) -> Error {
     let of_init = (PROCESS_CREATE..=FAULT_INJECT).contains(&number)
-        || (SERVER_CREATE..=PROCESS_ENDED).contains(&number);
+        || (SERVER_CREATE..=EXIT_NOTICE_TAKE).contains(&number);
     if of_init { Error::NotPermitted } else { Error::NoSystemCall }
 }
 
@@ -184,11 +184,11 @@ fn system_info(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
 
 /// Linux system calls that somebody asked for in vain, one bit each: each is logged once.
 /// Written and read by every CPU.
-static UNKNOWN_CALLS: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+static REPORTED_CALLS: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 
-fn call_unknown(cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
+fn report_enosys(cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
     let pid = cpu.local.caller(slot)?.pid;
-    let word = UNKNOWN_CALLS.get((number / 64) as usize);
+    let word = REPORTED_CALLS.get((number / 64) as usize);
     // Numbers beyond Linux's are not worth remembering.
     let first = word.is_some_and(|word| {
         let bit = 1 << (number % 64);

@@ -4,7 +4,7 @@ use ant_abi::layout::ICA_END;
 use ant_abi::{Error, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::arch::paging::{Access, AddressSpace, direct};
+use crate::arch::paging::{Access, AddressSpace, phys_to_virt};
 
 /// Copies out of the process.
 pub fn read(space: &AddressSpace, virt: u64, out: &mut [u8]) -> Result<(), Error> {
@@ -73,5 +73,5 @@ fn piece(
     }
     let phys = space.translate(virt, access).ok_or(Error::Fault)?;
     let in_page = PAGE_SIZE - virt as usize % PAGE_SIZE;
-    Ok((direct(phys), in_page.min(total - done)))
+    Ok((phys_to_virt(phys), in_page.min(total - done)))
 }

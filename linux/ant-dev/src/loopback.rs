@@ -18,8 +18,8 @@ use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
 use ant_abi::store::StoreEntry;
 use ant_abi::{MAX_CPUS, PAGE_SIZE, REVISION};
-use ant_logic::log_ring::LogWriter;
-use ant_logic::ring::Store;
+use ant_logic::rings::address::AddressRing;
+use ant_logic::rings::log::LogWriter;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -80,7 +80,7 @@ impl Memory {
         self.mapping.writable(SHARED_OFFSET as usize + offset)
     }
 
-    fn store(&self, cpu_index: u32, field: usize) -> &Store {
+    fn store(&self, cpu_index: u32, field: usize) -> &AddressRing {
         self.mapping.writable(SHARED_OFFSET as usize + cpu_offset(cpu_index) + field)
     }
 
@@ -431,9 +431,9 @@ impl Ant {
     }
 
     /// Says how often a CPU has entered or left its kernel.
-    pub fn set_passages(&self, cpu_index: u32, passages: u64) {
-        let field = offset_of!(CpuControl, passages);
-        self.memory.control_word(cpu_index, field).store(passages, Ordering::Release);
+    pub fn set_passages(&self, cpu_index: u32, kernel_entries: u64) {
+        let field = offset_of!(CpuControl, kernel_entries);
+        self.memory.control_word(cpu_index, field).store(kernel_entries, Ordering::Release);
     }
 
     /// Requests of a CPU that Linux refused.
@@ -580,7 +580,7 @@ mod tests {
         assert_eq!((shared.doorbells(0), shared.doorbells(1)), (0, 1));
         assert_eq!(shared.control(1).doorbells, 1);
         ant.set_passages(1, 3);
-        assert_eq!((shared.passages(0), shared.passages(1)), (0, 3));
+        assert_eq!((shared.kernel_entries(0), shared.kernel_entries(1)), (0, 3));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use ant_abi::device::Ioctl;
-use ant_logic::log_ring::Log;
-use ant_logic::ring::Store;
+use ant_logic::rings::address::AddressRing;
+use ant_logic::rings::log::Log;
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use zerocopy::{FromBytes, IntoBytes};
@@ -41,8 +41,8 @@ pub unsafe trait Shared {}
 unsafe impl Shared for AtomicU32 {}
 // SAFETY: as above.
 unsafe impl Shared for AtomicU64 {}
-// SAFETY: a `Store` consists of atomic integers only, its documentation says so.
-unsafe impl Shared for Store {}
+// SAFETY: a `AddressRing` consists of atomic integers only, its documentation says so.
+unsafe impl Shared for AddressRing {}
 // SAFETY: a `Log` consists of atomic integers only.
 unsafe impl Shared for Log {}
 // SAFETY: an array of such is such.

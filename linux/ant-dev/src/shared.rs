@@ -8,7 +8,7 @@ use ant_abi::cpu_block::{
     CPU_HALTED, CPU_OFF, CPU_PANICKED, CPU_READY, CPU_STARTING, CpuBlock, CpuControl, ROLE_M_KERNEL,
 };
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, SHARED_SPAN};
-use ant_logic::log_ring::{LogItem, LogReader};
+use ant_logic::rings::log::{LogItem, LogReader};
 use nix::errno::Errno;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -144,8 +144,8 @@ impl SharedArea {
     ///
     /// `cpu` is not below `MAX_CPUS`.
     #[must_use]
-    pub fn passages(&self, cpu_index: u32) -> u64 {
-        load(&self.mapping, cpu_offset(cpu_index) + offset_of!(CpuControl, passages))
+    pub fn kernel_entries(&self, cpu_index: u32) -> u64 {
+        load(&self.mapping, cpu_offset(cpu_index) + offset_of!(CpuControl, kernel_entries))
     }
 
     /// The next item of a CPU's log, if there is one.

@@ -16,7 +16,7 @@ use crate::table::SessionId;
 /// What was last seen of a CPU.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    passages: u64,
+    kernel_entries: u64,
     /// Since when it is that.
     since: Instant,
     hangs: bool,
@@ -39,7 +39,7 @@ impl Watch {
     /// Of so many CPUs, none of which hangs.
     #[must_use]
     pub fn new(cpus: usize, now: Instant) -> Self {
-        Self(vec![Seen { passages: 0, since: now, hangs: false }; cpus])
+        Self(vec![Seen { kernel_entries: 0, since: now, hangs: false }; cpus])
     }
 
     /// Takes a look at a CPU.
@@ -47,12 +47,12 @@ impl Watch {
     /// # Panics
     ///
     /// There is no such CPU.
-    pub fn look(&mut self, cpu_index: u32, passages: u64, now: Instant) -> Option<Change> {
+    pub fn look(&mut self, cpu_index: u32, kernel_entries: u64, now: Instant) -> Option<Change> {
         let seen = &mut self.0[cpu_index as usize];
-        if passages != seen.passages {
-            *seen = Seen { passages, since: now, hangs: seen.hangs };
+        if kernel_entries != seen.kernel_entries {
+            *seen = Seen { kernel_entries, since: now, hangs: seen.hangs };
         }
-        let in_kernel = passages % 2 == 1;
+        let in_kernel = kernel_entries % 2 == 1;
         let hangs = in_kernel && now.saturating_duration_since(seen.since) >= ANSWER_LIMIT;
         if hangs == seen.hangs {
             return None;
@@ -80,9 +80,9 @@ impl Running {
         ports: &mut Ports<'_>,
     ) -> Result<(), Collapse> {
         for cpu_index in 0..self.partition.cpus.len() as u32 {
-            let passages = self.partition.shared().passages(cpu_index);
+            let kernel_entries = self.partition.shared().kernel_entries(cpu_index);
             let cpu = self.partition.cpu_of(cpu_index);
-            match self.watch.look(cpu_index, passages, now) {
+            match self.watch.look(cpu_index, kernel_entries, now) {
                 Some(Change::Hangs) => tracing::error!("{}", hangs_in_words(cpu)),
                 Some(Change::GoesOn) => tracing::warn!("CPU {cpu} goes on"),
                 None => {}
@@ -182,8 +182,8 @@ mod tests {
         let start = Instant::now();
         let mut watch = Watch::new(1, start);
         for second in 0..100 {
-            let passages = u64::from(second / 4) * 2 + 1;
-            assert_eq!(watch.look(0, passages, start + SECOND * second), None);
+            let kernel_entries = u64::from(second / 4) * 2 + 1;
+            assert_eq!(watch.look(0, kernel_entries, start + SECOND * second), None);
         }
     }
 }

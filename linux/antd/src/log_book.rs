@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use ant_abi::log::{LEVEL_ERROR, LEVEL_WARN};
 use ant_dev::SharedArea;
-use ant_logic::log_ring::{LogItem, LogReader};
+use ant_logic::rings::log::{LogItem, LogReader};
 
 use crate::channel::printable;
 use crate::protocol::{Level, LogLine};
@@ -152,7 +152,7 @@ mod tests {
     use ant_abi::log::{LEVEL_INFO, LOG_TEXT};
     use ant_dev::loopback::{Loopback, TSC_KHZ};
     use ant_dev::{Device, PartitionRequest};
-    use ant_logic::log_ring::LogWriter;
+    use ant_logic::rings::log::LogWriter;
 
     const MEMORY: u64 = 16 << 20;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use ant_abi::lca::{END_EXITED, END_FAULTED, END_KILLED};
+use ant_abi::lca::{EXIT_EXITED, EXIT_FAULTED, EXIT_KILLED};
 use ant_abi::store::StoreEntry;
 use nix::sys::signal::Signal;
 
@@ -126,9 +126,9 @@ impl Session {
         let small = i32::try_from(number).unwrap_or(0);
         let text = text.to_owned();
         match kind {
-            END_EXITED => Outcome::Exited { status: number as u8 },
-            END_FAULTED => Outcome::Faulted { signal: small, text },
-            END_KILLED => match &self.ending {
+            EXIT_EXITED => Outcome::Exited { status: number as u8 },
+            EXIT_FAULTED => Outcome::Faulted { signal: small, text },
+            EXIT_KILLED => match &self.ending {
                 Some(ending) => ending.outcome(),
                 None => Outcome::Killed { signal: small, text },
             },
@@ -265,8 +265,8 @@ mod tests {
         let killed = Outcome::Killed { signal: 2, text: "Ctrl-C".into() };
         let ending = session(Some((2, "Ctrl-C")));
         assert_eq!(ending.outcome(&departed(Some(9), None)), killed);
-        assert_eq!(ending.outcome(&departed(None, end(END_KILLED, 9))), killed);
-        let exited = ending.outcome(&departed(None, end(END_EXITED, 0)));
+        assert_eq!(ending.outcome(&departed(None, end(EXIT_KILLED, 9))), killed);
+        let exited = ending.outcome(&departed(None, end(EXIT_EXITED, 0)));
         assert_eq!(exited, Outcome::Exited { status: 0 }, "it was faster");
     }
 

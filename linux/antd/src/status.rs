@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS, ServerInfo};
 use ant_abi::cpu_block::CpuControl;
 use ant_abi::syscall::{
-    PROCESS_PROGRAM, PROCESS_SERVER, ProcessInfo, STATE_ASKING, STATE_CALLING, STATE_CREATED,
-    STATE_ENDING, STATE_IN_CALL, STATE_LOADING, STATE_READY, STATE_RECEIVING, STATE_RUNNING,
+    PROCESS_PROGRAM, PROCESS_SERVER, ProcessInfo, STATE_CALLING, STATE_CREATED, STATE_EXITING,
+    STATE_IN_CALL, STATE_IN_M_CALL, STATE_LOADING, STATE_READY, STATE_RECEIVING, STATE_RUNNING,
     STATE_SLEEPING,
 };
 use ant_dev::{CpuState, Role};
@@ -140,7 +140,7 @@ impl Running {
             doorbells: control.doorbells,
             linux_doorbells: control.linux_doorbells,
             refused: control.linux_refused,
-            strays: control.stray_interrupts,
+            strays: control.unexpected_interrupts,
             timer: control.timer_interrupts,
             switches: control.switches,
             faults: control.faults,
@@ -192,10 +192,10 @@ fn state_name(state: u32) -> String {
         STATE_READY => "ready".into(),
         STATE_RUNNING => "running".into(),
         STATE_IN_CALL => "in call".into(),
-        STATE_ENDING => "ending".into(),
+        STATE_EXITING => "ending".into(),
         STATE_RECEIVING => "receiving".into(),
         STATE_CALLING => "calling".into(),
-        STATE_ASKING => "asking".into(),
+        STATE_IN_M_CALL => "asking".into(),
         STATE_SLEEPING => "sleeping".into(),
         other => format!("{other}?"),
     }

@@ -14,7 +14,7 @@
 const END: usize = 512;
 
 /// Calls that would change the proxy itself, by group.
-pub const LOCAL: &[(u64, &str)] = &[
+pub const NOT_DELEGATED: &[(u64, &str)] = &[
     // Memory. The proxy's mappings are its code, its stack and the LCA; a program's memory is AnT's
     // to serve. `io_*` and `vmsplice` make Linux use the proxy's memory after they have returned.
     (9, "mmap"),
@@ -159,8 +159,8 @@ pub const LOCAL: &[(u64, &str)] = &[
 static REFUSED: [bool; END] = {
     let mut refused = [false; END];
     let mut n = 0;
-    while n < LOCAL.len() {
-        let nr = LOCAL[n].0 as usize;
+    while n < NOT_DELEGATED.len() {
+        let nr = NOT_DELEGATED[n].0 as usize;
         assert!(!refused[nr], "a system call is local twice");
         refused[nr] = true;
         n += 1;
@@ -171,7 +171,7 @@ static REFUSED: [bool; END] = {
 /// Whether a proxy must refuse this number, with `-ENOSYS`: the call would change the proxy itself
 /// rather than do something for the program, or Linux would take the number for another.
 #[must_use]
-pub fn is_local(nr: u64) -> bool {
+pub fn must_not_delegate(nr: u64) -> bool {
     usize::try_from(nr).ok().and_then(|nr| REFUSED.get(nr)).is_none_or(|&refused| refused)
 }
 

@@ -1,8 +1,8 @@
 //! The table itself: one line for each call.
 
-use super::{Call, Data, Direction, Excess, Filled, Place, Size};
+use super::{ArgKind, Call, Data, Direction, OutExtent, Overflow, Size};
 
-use Place::{Text, Value};
+use ArgKind::{Text, Value};
 
 /// Numbers that the index covers; every call's is below.
 const NUMBERS: usize = 512;
@@ -41,90 +41,90 @@ pub(super) static INDEX: [u8; NUMBERS] = {
 };
 
 const fn data(direction: Direction, size: Size) -> Data {
-    Data { direction, size, filled: Filled::OnSuccess, excess: Excess::Refuse }
+    Data { direction, size, filled: OutExtent::OnSuccess, excess: Overflow::Refuse }
 }
 
 /// A structure of `len` bytes that the call reads.
-const fn given(len: usize) -> Place {
-    Place::Data(data(Direction::In, Size::Fixed(len)))
+const fn given(len: usize) -> ArgKind {
+    ArgKind::Data(data(Direction::In, Size::Fixed(len)))
 }
 
 /// A structure of `len` bytes that the call fills if it succeeds.
-const fn filled(len: usize) -> Place {
-    Place::Data(data(Direction::Out, Size::Fixed(len)))
+const fn filled(len: usize) -> ArgKind {
+    ArgKind::Data(data(Direction::Out, Size::Fixed(len)))
 }
 
 /// A structure of `len` bytes that the call reads, and changes if it succeeds.
-const fn changed(len: usize) -> Place {
-    Place::Data(data(Direction::InOut, Size::Fixed(len)))
+const fn changed(len: usize) -> ArgKind {
+    ArgKind::Data(data(Direction::InOut, Size::Fixed(len)))
 }
 
 /// A structure of `len` bytes that the call may change even if it fails.
-const fn changed_always(len: usize) -> Place {
-    Place::Data(Data { filled: Filled::Always, ..data(Direction::InOut, Size::Fixed(len)) })
+const fn changed_always(len: usize) -> ArgKind {
+    ArgKind::Data(Data { filled: OutExtent::Always, ..data(Direction::InOut, Size::Fixed(len)) })
 }
 
 /// Bytes, as many as argument `arg` says, all of which the call must read.
-const fn bytes(arg: usize) -> Place {
+const fn bytes(arg: usize) -> ArgKind {
     elements(arg, 1)
 }
 
 /// Elements of `unit` bytes, as many as argument `arg` says, all of which the call must read.
-const fn elements(arg: usize, unit: usize) -> Place {
-    Place::Data(data(Direction::In, Size::Counted { arg, unit }))
+const fn elements(arg: usize, unit: usize) -> ArgKind {
+    ArgKind::Data(data(Direction::In, Size::Counted { arg, unit }))
 }
 
 /// Elements of `unit` bytes, as many as argument `arg` says, which the call reads and changes.
-const fn elements_changed(arg: usize, unit: usize) -> Place {
-    Place::Data(data(Direction::InOut, Size::Counted { arg, unit }))
+const fn elements_changed(arg: usize, unit: usize) -> ArgKind {
+    ArgKind::Data(data(Direction::InOut, Size::Counted { arg, unit }))
 }
 
 /// Room for elements of `unit` bytes, as many as argument `arg` says; the call returns how many it
 /// filled.
-const fn elements_returned(arg: usize, unit: usize, excess: Excess) -> Place {
-    Place::Data(Data {
-        filled: Filled::Returned,
+const fn elements_returned(arg: usize, unit: usize, excess: Overflow) -> ArgKind {
+    ArgKind::Data(Data {
+        filled: OutExtent::Returned,
         excess,
         ..data(Direction::Out, Size::Counted { arg, unit })
     })
 }
 
 /// Bytes to transfer, at most as many as argument `arg` says.
-const fn source(arg: usize) -> Place {
-    Place::Data(Data {
-        excess: Excess::Shorten,
+const fn source(arg: usize) -> ArgKind {
+    ArgKind::Data(Data {
+        excess: Overflow::Shorten,
         ..data(Direction::In, Size::Counted { arg, unit: 1 })
     })
 }
 
 /// Room for a transfer of at most as many bytes as argument `arg` says.
-const fn sink(arg: usize) -> Place {
-    elements_returned(arg, 1, Excess::Shorten)
+const fn sink(arg: usize) -> ArgKind {
+    elements_returned(arg, 1, Overflow::Shorten)
 }
 
 /// Room of as many bytes as argument `arg` says, for something that fits or does not.
-const fn room(arg: usize) -> Place {
-    elements_returned(arg, 1, Excess::Squeeze)
+const fn room(arg: usize) -> ArgKind {
+    elements_returned(arg, 1, Overflow::TruncateOrFail)
 }
 
 /// Segments to transfer from, as many as argument `count` says.
-const fn gather(count: usize) -> Place {
-    Place::Vector { direction: Direction::In, count }
+const fn gather(count: usize) -> ArgKind {
+    ArgKind::Vector { direction: Direction::In, count }
 }
 
 /// Segments to transfer to, as many as argument `count` says.
-const fn scatter(count: usize) -> Place {
-    Place::Vector { direction: Direction::Out, count }
+const fn scatter(count: usize) -> ArgKind {
+    ArgKind::Vector { direction: Direction::Out, count }
 }
 
 /// A set of the descriptors below what argument `arg` says.
-const fn set(arg: usize) -> Place {
-    Place::Data(data(Direction::InOut, Size::Bits { arg }))
+const fn set(arg: usize) -> ArgKind {
+    ArgKind::Data(data(Direction::InOut, Size::Bits { arg }))
 }
 
 /// Room for as many bytes as the number that argument `arg` points to says.
-const fn told(arg: usize) -> Place {
-    Place::Data(data(Direction::Out, Size::Told { arg }))
+const fn told(arg: usize) -> ArgKind {
+    ArgKind::Data(data(Direction::Out, Size::IndirectLen { arg }))
 }
 
 // Sizes of the kernel's structures on x86-64, in bytes.
@@ -155,7 +155,7 @@ const WINSIZE: usize = 8;
 /// `fcntl`: commands with an integer or nothing, and locks. The commands that make Linux send
 /// signals (`F_SETOWN`, `F_SETSIG`, `F_SETLEASE`, `F_NOTIFY`) are left out: the signals would go to
 /// the proxy.
-const FCNTL: Place = Place::Select {
+const FCNTL: ArgKind = ArgKind::Select {
     by: 1,
     cases: &[
         (0, Value),             // F_DUPFD
@@ -183,7 +183,7 @@ const FCNTL: Place = Place::Select {
 
 /// `ioctl`: what programs ask of any file, and terminals. A device's own requests are not known
 /// here.
-const IOCTL: Place = Place::Select {
+const IOCTL: ArgKind = ArgKind::Select {
     by: 1,
     cases: &[
         (0x5401, filled(TERMIOS)), // TCGETS
@@ -331,7 +331,7 @@ calls! {
     GETEGID = 108, "getegid": [];
     GETPPID = 110, "getppid": [];
     GETPGRP = 111, "getpgrp": [];
-    GETGROUPS = 115, "getgroups": [Value, elements_returned(0, INT, Excess::Refuse)];
+    GETGROUPS = 115, "getgroups": [Value, elements_returned(0, INT, Overflow::Refuse)];
     GETRESUID = 118, "getresuid": [filled(INT), filled(INT), filled(INT)];
     GETRESGID = 120, "getresgid": [filled(INT), filled(INT), filled(INT)];
     GETPGID = 121, "getpgid": [Value];
@@ -352,7 +352,7 @@ calls! {
     PIPE = 22, "pipe": [filled(PAIR)];
     SELECT = 23, "select": [Value, set(0), set(0), set(0), changed_always(TIMEVAL)];
     EPOLL_WAIT = 232, "epoll_wait":
-        [Value, elements_returned(2, EPOLL_EVENT, Excess::Shorten), Value, Value];
+        [Value, elements_returned(2, EPOLL_EVENT, Overflow::Shorten), Value, Value];
     EPOLL_CTL = 233, "epoll_ctl": [Value, Value, Value, given(EPOLL_EVENT)];
     INOTIFY_ADD_WATCH = 254, "inotify_add_watch": [Value, Text, Value];
     INOTIFY_RM_WATCH = 255, "inotify_rm_watch": [Value, Value];

@@ -72,7 +72,7 @@ fn reference() -> BTreeMap<&'static str, u64> {
 #[test]
 fn numbers_are_linuxs() {
     let reference = reference();
-    let named = CALLS.iter().map(|call| (call.nr, call.name)).chain(LOCAL.iter().copied());
+    let named = CALLS.iter().map(|call| (call.nr, call.name)).chain(NOT_DELEGATED.iter().copied());
     for (nr, name) in named {
         assert_eq!(reference.get(name), Some(&nr), "{name}");
     }
@@ -84,18 +84,18 @@ fn structures_have_linuxs_sizes() {
     let fixed = |name: &str, arg: usize| {
         let call = CALLS.iter().find(|call| call.name == name).unwrap();
         match call.args[arg] {
-            Place::Data(Data { size: Size::Fixed(size), .. }) => size,
-            Place::Data(Data { size: Size::Counted { unit, .. }, .. }) => unit,
+            ArgKind::Data(Data { size: Size::Fixed(size), .. }) => size,
+            ArgKind::Data(Data { size: Size::Counted { unit, .. }, .. }) => unit,
             other => panic!("{name}: {other:?}"),
         }
     };
     let case = |name: &str, command: u32| {
         let call = CALLS.iter().find(|call| call.name == name).unwrap();
-        let Place::Select { by: 1, cases } = call.args[2] else { panic!("{name}") };
+        let ArgKind::Select { by: 1, cases } = call.args[2] else { panic!("{name}") };
         let case = cases.iter().find(|(value, _)| *value == u64::from(command));
         match case.unwrap_or_else(|| panic!("{name} {command}")).1 {
-            Place::Value => 0,
-            Place::Data(Data { size: Size::Fixed(size), .. }) => size,
+            ArgKind::Value => 0,
+            ArgKind::Data(Data { size: Size::Fixed(size), .. }) => size,
             other => panic!("{name}: {other:?}"),
         }
     };
@@ -175,21 +175,21 @@ fn finds_every_call_and_no_other() {
 
 #[test]
 fn refuses_local_calls_and_aliases() {
-    for &(nr, name) in LOCAL {
-        assert!(is_local(nr), "{name}");
+    for &(nr, name) in NOT_DELEGATED {
+        assert!(must_not_delegate(nr), "{name}");
         assert!(find(nr).is_none(), "{name} is in the table");
         assert_eq!(super::name(nr), Some(name));
     }
     for call in CALLS {
-        assert!(!is_local(call.nr), "{}", call.name);
+        assert!(!must_not_delegate(call.nr), "{}", call.name);
         // The x32 call, and the same in the lower half of the register.
-        assert!(is_local(call.nr | 0x4000_0000));
-        assert!(is_local(call.nr | 1 << 32));
+        assert!(must_not_delegate(call.nr | 0x4000_0000));
+        assert!(must_not_delegate(call.nr | 1 << 32));
     }
     // x32's execve.
-    assert!(is_local(520));
-    assert!(is_local(u64::MAX));
-    assert!(!is_local(511), "a call that Linux may get one day");
+    assert!(must_not_delegate(520));
+    assert!(must_not_delegate(u64::MAX));
+    assert!(!must_not_delegate(511), "a call that Linux may get one day");
 }
 
 #[test]
@@ -203,9 +203,9 @@ fn names_the_descriptor_that_goes() {
 }
 
 /// Every place of a call, those that are selected included.
-fn places(call: &Call) -> Vec<Place> {
+fn places(call: &Call) -> Vec<ArgKind> {
     let selected = call.args.iter().flat_map(|place| match place {
-        Place::Select { cases, .. } => cases.iter().map(|case| case.1).collect(),
+        ArgKind::Select { cases, .. } => cases.iter().map(|case| case.1).collect(),
         _ => Vec::new(),
     });
     call.args.iter().copied().chain(selected).collect()
@@ -216,27 +216,27 @@ fn the_table_makes_sense() {
     for call in CALLS {
         assert!(call.args.len() <= 6, "{}", call.name);
         let is_value =
-            |arg: usize| assert_eq!(call.args.get(arg), Some(&Place::Value), "{}", call.name);
+            |arg: usize| assert_eq!(call.args.get(arg), Some(&ArgKind::Value), "{}", call.name);
         let mut can_be_shortened = 0;
         for place in places(call) {
             match place {
-                Place::Value | Place::Text => {}
-                Place::Select { by, cases } => {
+                ArgKind::Value | ArgKind::Text => {}
+                ArgKind::Select { by, cases } => {
                     is_value(by);
                     let values: BTreeSet<u64> = cases.iter().map(|case| case.0).collect();
                     assert_eq!(values.len(), cases.len(), "{}", call.name);
                     let nested =
-                        |place| matches!(place, Place::Select { .. } | Place::Vector { .. });
+                        |place| matches!(place, ArgKind::Select { .. } | ArgKind::Vector { .. });
                     assert!(!cases.iter().any(|case| nested(case.1)), "{}", call.name);
                 }
-                Place::Vector { direction, count } => {
+                ArgKind::Vector { direction, count } => {
                     is_value(count);
                     assert_ne!(direction, Direction::InOut, "{}", call.name);
                     can_be_shortened += 1;
                 }
-                Place::Data(data) => {
+                ArgKind::Data(data) => {
                     check_data(call, data);
-                    can_be_shortened += usize::from(data.excess != Excess::Refuse);
+                    can_be_shortened += usize::from(data.excess != Overflow::Refuse);
                 }
             }
         }
@@ -249,26 +249,26 @@ fn check_data(call: &Call, data: Data) {
     match data.size {
         Size::Fixed(len) => assert!(len > 0, "{name}"),
         Size::Counted { arg, unit } => {
-            assert_eq!(call.args.get(arg), Some(&Place::Value), "{name}");
+            assert_eq!(call.args.get(arg), Some(&ArgKind::Value), "{name}");
             assert!(unit > 0, "{name}");
         }
-        Size::Bits { arg } => assert_eq!(call.args.get(arg), Some(&Place::Value), "{name}"),
-        Size::Told { arg } => {
-            let Some(Place::Data(length)) = call.args.get(arg) else { panic!("{name}") };
+        Size::Bits { arg } => assert_eq!(call.args.get(arg), Some(&ArgKind::Value), "{name}"),
+        Size::IndirectLen { arg } => {
+            let Some(ArgKind::Data(length)) = call.args.get(arg) else { panic!("{name}") };
             assert_eq!(length.size, Size::Fixed(4), "{name}");
             assert_eq!(length.direction, Direction::InOut, "{name}");
         }
     }
     match data.filled {
-        Filled::OnSuccess => {}
-        Filled::Returned => {
+        OutExtent::OnSuccess => {}
+        OutExtent::Returned => {
             assert_eq!(data.direction, Direction::Out, "{name}");
             assert!(matches!(data.size, Size::Counted { .. }), "{name}");
         }
         // Otherwise a failed call would give the caller what was in the buffer before.
-        Filled::Always => assert_eq!(data.direction, Direction::InOut, "{name}"),
+        OutExtent::Always => assert_eq!(data.direction, Direction::InOut, "{name}"),
     }
-    if data.excess != Excess::Refuse {
+    if data.excess != Overflow::Refuse {
         assert!(matches!(data.size, Size::Counted { .. }), "{name}");
     }
 }

@@ -55,7 +55,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
     ///
     /// `Invalid` if they cannot go so; `Fault` if the process does not have all of them; `Busy` if a
     /// page is shared too often. Nothing is changed then.
-    pub fn send_off(&mut self, span: Span, sender: Sender) -> Result<(), Error> {
+    pub fn transfer_out(&mut self, span: Span, sender: Sender) -> Result<(), Error> {
         let transfer = span.transfer().ok_or(Error::Invalid)?;
         if span.lends() && sender == Sender::GoesOn {
             return Err(Error::Invalid);
@@ -95,7 +95,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
     }
 
     /// A message is over, or was not sent: what of its pages is still, or again, the process's.
-    pub fn take_back(&mut self, span: Span) -> Span {
+    pub fn reclaim(&mut self, span: Span) -> Span {
         let back = match span.transfer() {
             Some(Transfer::Share) => {
                 // The message's part ends. It is not the last, the process has them.
@@ -131,12 +131,12 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
     /// # Errors
     ///
     /// `Fault` if it does not have all of them. Nothing is changed then.
-    pub fn let_go(&mut self, span: Span) -> Result<(), Error> {
+    pub fn release(&mut self, span: Span) -> Result<(), Error> {
         self.has_all(span)?;
         self.unmap(span);
         for page in pages(span) {
             // Those that are its own stay so.
-            let _ = self.table.leave_share(page, self.slot);
+            let _ = self.table.release_share(page, self.slot);
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ impl Recorded {
     }
 }
 
-impl Words for Recorded {
+impl PersistentWords for Recorded {
     fn load(&self, index: usize) -> u64 {
         self.0.borrow().last().expect("there is always one")[index]
     }
@@ -38,27 +38,27 @@ impl Words for Recorded {
     }
 }
 
-fn fresh() -> Input<Recorded> {
-    Input::restore(Recorded::of(vec![0; WORDS]))
+fn fresh() -> ReplayBuffer<Recorded> {
+    ReplayBuffer::restore(Recorded::of(vec![0; WORDS]))
 }
 
-fn take<W: Words>(input: &Input<W>, number: u64) -> Vec<u8> {
+fn take<W: PersistentWords>(input: &ReplayBuffer<W>, number: u64) -> Vec<u8> {
     let mut out = [0; TAKEN_MAX];
     let len = input.take(number, &mut out);
     out[..len].to_vec()
 }
 
-fn push_all<W: Words>(input: &Input<W>, bytes: &[u8]) {
+fn push_all<W: PersistentWords>(input: &ReplayBuffer<W>, bytes: &[u8]) {
     bytes.iter().for_each(|&byte| assert!(input.push(byte)));
 }
 
 /// As the server's successor finds it.
-fn restored(words: &[u64]) -> Input<Recorded> {
-    Input::restore(Recorded::of(words.to_vec()))
+fn restored(words: &[u64]) -> ReplayBuffer<Recorded> {
+    ReplayBuffer::restore(Recorded::of(words.to_vec()))
 }
 
 /// All that can be read; no number is one of the history's.
-fn all<W: Words>(input: &Input<W>) -> Vec<u8> {
+fn all<W: PersistentWords>(input: &ReplayBuffer<W>) -> Vec<u8> {
     (u64::MAX / 2..).map(|number| take(input, number)).take_while(|bytes| !bytes.is_empty()).fold(
         Vec::new(),
         |mut all, bytes| {

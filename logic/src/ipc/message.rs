@@ -9,7 +9,7 @@ pub struct Message {
     pub words: [u64; IPC_WORDS],
     /// ICA pages.
     pub span: Span,
-    /// A reference to an endpoint that goes along, in the form that [`super::Outside`]'s owner
+    /// A reference to an endpoint that goes along, in the form that [`super::IpcHost`]'s owner
     /// gives it, in 56 bits; 0 for none.
     pub handle: u64,
 }
@@ -128,7 +128,7 @@ pub enum Packet {
     /// A message that nobody waits for.
     Send(Request),
     /// Notification bits wait at an endpoint of the receiving CPU's.
-    Poke {
+    Wakeup {
         /// The endpoint.
         endpoint: u8,
     },
@@ -227,7 +227,7 @@ impl Packet {
                 words(BOOST, client, sequence, &Request { priority, ..empty })
             }
             Packet::Send(request) => words(SEND, 0, 0, &request),
-            Packet::Poke { endpoint } => words(POKE, 0, 0, &Request { endpoint, ..empty }),
+            Packet::Wakeup { endpoint } => words(POKE, 0, 0, &Request { endpoint, ..empty }),
         }
     }
 
@@ -244,7 +244,7 @@ impl Packet {
             CANCELLED => Packet::Cancelled { client, sequence },
             BOOST => Packet::Boost { client, sequence, priority: request.priority },
             SEND => Packet::Send(request),
-            POKE => Packet::Poke { endpoint: request.endpoint },
+            POKE => Packet::Wakeup { endpoint: request.endpoint },
             _ => return None,
         })
     }

@@ -9,8 +9,8 @@ use core::ops::Range;
 
 use ant_abi::Error;
 use ant_abi::lca::{
-    ARG_BUFFER, ARG_LOAN, ARG_VALUE, ARGS, Arg, CFLAG_CONTINUE, CFLAG_TRACE, END_EXITED,
-    END_LOAD_FAILED, LCA_BUFFER, LCA_HEADER, Lca, RELOCATIONS, Relocation, SYSCALL_END,
+    ARG_BUFFER, ARG_LOAN, ARG_VALUE, ARGS, Arg, CFLAG_CONTINUE, CFLAG_TRACE, EXIT_EXITED,
+    EXIT_LOAD_FAILED, LCA_BUFFER, LCA_HEADER, Lca, RELOCATIONS, Relocation, SYSCALL_EXIT,
 };
 use arrayvec::ArrayVec;
 use zerocopy::FromBytes;
@@ -28,7 +28,7 @@ pub enum Decoded {
 /// A system call to execute. Every offset and length in it is inside the buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its number: any, so ask [`crate::calls::is_local`].
+    /// Its number: any, so ask [`crate::calls::must_not_delegate`].
     pub nr: u64,
     /// CPU that the result goes back to, as the LCA says; the module checks it.
     pub cid: u32,
@@ -69,7 +69,7 @@ pub struct Pointer {
 /// The end of an AP process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    /// One of `END_*`.
+    /// One of `EXIT_*`.
     pub kind: u64,
     /// The number that goes with it.
     pub number: u64,
@@ -154,7 +154,7 @@ pub fn decode(head: &[u8; LCA_HEADER]) -> Result<Decoded, DecodeError> {
         args,
         relocations: relocations(head)?,
     };
-    if request.nr == SYSCALL_END {
+    if request.nr == SYSCALL_EXIT {
         end(&request).map(Decoded::End)
     } else {
         Ok(Decoded::Call(request))
@@ -211,7 +211,7 @@ fn end(request: &Request) -> Result<End, DecodeError> {
     if !request.relocations.is_empty() {
         return Err(DecodeError::RelocationCount);
     }
-    if !(END_EXITED..=END_LOAD_FAILED).contains(&kind) {
+    if !(EXIT_EXITED..=EXIT_LOAD_FAILED).contains(&kind) {
         return Err(DecodeError::EndKind);
     }
     Ok(End { kind, number, text })

@@ -5,7 +5,7 @@ use ant_abi::lca::{ARGS, Lca, RELOCATIONS};
 use arrayvec::ArrayVec;
 
 use super::{Builder, Memory};
-use crate::calls::{self, Data, Direction, Excess, Filled, Place, Size};
+use crate::calls::{self, ArgKind, Data, Direction, OutExtent, Overflow, Size};
 
 /// Bytes of a `struct iovec`.
 const IOVEC: usize = 16;
@@ -46,7 +46,7 @@ enum Extent {
     /// What the call returned, in elements of so many bytes, less what earlier outputs took.
     Returned { unit: usize },
     /// As many bytes as the 32-bit number at this offset says, if the call succeeded.
-    Told { at: usize },
+    IndirectLen { at: usize },
 }
 
 /// Puts call `nr` with `args`, whose pointers point into `memory`, into `lca`.
@@ -77,10 +77,10 @@ pub fn encode(
     for (index, &value) in args.iter().enumerate().take(call.args.len()) {
         encoder.builder.set_value(index, value);
     }
-    for turn in [Turn::First, Turn::AfterLengths, Turn::WhatIsLeft] {
+    for turn in [Pass::First, Pass::AfterLengths, Pass::WhatIsLeft] {
         for (index, &place) in call.args.iter().enumerate() {
             let place = encoder.resolve(place)?;
-            if args[index] != 0 && Turn::of(place) == turn {
+            if args[index] != 0 && Pass::of(place) == turn {
                 encoder.place(index, place)?;
             }
         }
@@ -92,7 +92,7 @@ pub fn encode(
 
 /// When an argument is placed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum Pass {
     First,
     /// Its length is in what another argument points to, which must have its place.
     AfterLengths,
@@ -100,13 +100,17 @@ enum Turn {
     WhatIsLeft,
 }
 
-impl Turn {
-    fn of(place: Place) -> Self {
+impl Pass {
+    fn of(place: ArgKind) -> Self {
         match place {
-            Place::Data(Data { excess: Excess::Shorten | Excess::Squeeze, .. })
-            | Place::Vector { .. } => Turn::WhatIsLeft,
-            Place::Data(Data { size: Size::Told { .. }, .. }) => Turn::AfterLengths,
-            Place::Value | Place::Text | Place::Data(_) | Place::Select { .. } => Turn::First,
+            ArgKind::Data(Data {
+                excess: Overflow::Shorten | Overflow::TruncateOrFail, ..
+            })
+            | ArgKind::Vector { .. } => Pass::WhatIsLeft,
+            ArgKind::Data(Data { size: Size::IndirectLen { .. }, .. }) => Pass::AfterLengths,
+            ArgKind::Value | ArgKind::Text | ArgKind::Data(_) | ArgKind::Select { .. } => {
+                Pass::First
+            }
         }
     }
 }
@@ -121,21 +125,21 @@ struct Encoder<'a, M> {
 
 impl<M: Memory> Encoder<'_, M> {
     /// The place that the values of the other arguments select.
-    fn resolve(&self, place: Place) -> Result<Place, Error> {
-        let Place::Select { by, cases } = place else { return Ok(place) };
+    fn resolve(&self, place: ArgKind) -> Result<ArgKind, Error> {
+        let ArgKind::Select { by, cases } = place else { return Ok(place) };
         // Linux looks at the lower half only.
         let selector = self.args[by] & u64::from(u32::MAX);
         let case = cases.iter().find(|(value, _)| *value == selector);
         case.map(|&(_, place)| place).ok_or(Error::NoSystemCall)
     }
 
-    fn place(&mut self, index: usize, place: Place) -> Result<(), Error> {
+    fn place(&mut self, index: usize, place: ArgKind) -> Result<(), Error> {
         match place {
-            Place::Value => Ok(()),
-            Place::Text => self.place_text(index),
-            Place::Data(data) => self.place_data(index, data),
-            Place::Vector { direction, count } => self.place_vector(index, direction, count),
-            Place::Select { .. } => Err(Error::NoSystemCall),
+            ArgKind::Value => Ok(()),
+            ArgKind::Text => self.place_text(index),
+            ArgKind::Data(data) => self.place_data(index, data),
+            ArgKind::Vector { direction, count } => self.place_vector(index, direction, count),
+            ArgKind::Select { .. } => Err(Error::NoSystemCall),
         }
     }
 
@@ -156,10 +160,10 @@ impl<M: Memory> Encoder<'_, M> {
         }
         if data.direction != Direction::In {
             let extent = match (data.filled, data.size) {
-                (Filled::Always, _) => Extent::Always,
-                (Filled::Returned, Size::Counted { unit, .. }) => Extent::Returned { unit },
-                (Filled::OnSuccess, Size::Told { arg }) => {
-                    Extent::Told { at: self.builder.offset(arg).ok_or(Error::Fault)? }
+                (OutExtent::Always, _) => Extent::Always,
+                (OutExtent::Returned, Size::Counted { unit, .. }) => Extent::Returned { unit },
+                (OutExtent::OnSuccess, Size::IndirectLen { arg }) => {
+                    Extent::IndirectLen { at: self.builder.offset(arg).ok_or(Error::Fault)? }
                 }
                 _ => Extent::OnSuccess,
             };
@@ -176,7 +180,7 @@ impl<M: Memory> Encoder<'_, M> {
             Size::Fixed(len) => (len as u64, 1),
             Size::Counted { arg, unit } => (self.args[arg], unit),
             Size::Bits { arg } => (self.args[arg].div_ceil(64), 8),
-            Size::Told { arg } => {
+            Size::IndirectLen { arg } => {
                 let mut len = [0; 4];
                 self.memory.read(self.args[arg], &mut len)?;
                 (u32::from_le_bytes(len).into(), 1)
@@ -186,7 +190,7 @@ impl<M: Memory> Encoder<'_, M> {
         if wanted <= most {
             return Ok(wanted as usize * unit);
         }
-        let (Excess::Shorten | Excess::Squeeze, Size::Counted { arg, .. }) =
+        let (Overflow::Shorten | Overflow::TruncateOrFail, Size::Counted { arg, .. }) =
             (data.excess, data.size)
         else {
             return Err(Error::TooLong);
@@ -196,7 +200,7 @@ impl<M: Memory> Encoder<'_, M> {
         }
         self.builder.set_value(arg, most);
         let len = most as usize * unit;
-        if data.excess == Excess::Squeeze {
+        if data.excess == Overflow::TruncateOrFail {
             self.plan.squeezed = Some(len);
         }
         Ok(len)
@@ -298,9 +302,9 @@ impl Plan {
                     returned -= elements;
                     elements * unit
                 }
-                Extent::Told { at } if success => told(lca, at).min(output.len),
+                Extent::IndirectLen { at } if success => told(lca, at).min(output.len),
                 Extent::OnSuccess if success => output.len,
-                Extent::Told { .. } | Extent::OnSuccess => 0,
+                Extent::IndirectLen { .. } | Extent::OnSuccess => 0,
             };
             memory.write(output.addr, &lca.buffer[output.offset..output.offset + len])?;
         }

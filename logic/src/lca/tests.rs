@@ -4,14 +4,14 @@ use std::vec;
 use std::vec::Vec;
 
 use ant_abi::lca::{
-    ARG_BUFFER, ARG_LOAN, ARGS, CFLAG_CONTINUE, CFLAG_TRACE, END_FAULTED, LCA_BUFFER, LCA_HEADER,
-    Lca, RELOCATIONS, SYSCALL_END,
+    ARG_BUFFER, ARG_LOAN, ARGS, CFLAG_CONTINUE, CFLAG_TRACE, EXIT_FAULTED, LCA_BUFFER, LCA_HEADER,
+    Lca, RELOCATIONS, SYSCALL_EXIT,
 };
 use proptest::prelude::*;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::*;
-use crate::calls::{CALLS, Call, Data, Direction, Filled, Place, Size, nr};
+use crate::calls::{ArgKind, CALLS, Call, Data, Direction, OutExtent, Size, nr};
 
 mod any_call;
 mod calls;

@@ -57,7 +57,7 @@ impl World {
     }
 }
 
-impl Words for World {
+impl PersistentWords for World {
     fn load(&self, index: usize) -> u64 {
         self.left.borrow().words[index]
     }
@@ -67,7 +67,7 @@ impl Words for World {
     }
 }
 
-impl Outside for World {
+impl NameHost for World {
     type Handle = u64;
 
     fn keep(&mut self, slot: usize, handle: u64) -> Result<(), Error> {
@@ -113,35 +113,35 @@ fn restored(left: &Left) -> Names<World> {
     let kept: Vec<_> = left.kept.iter().enumerate().collect();
     let kept = kept.into_iter().filter_map(|(slot, kept)| Some((slot, (*kept)?)));
     let names = Names::restore(World::new(left.clone()), kept, |name| name[2] == 1);
-    names.outside.states.borrow_mut().clear();
+    names.host.states.borrow_mut().clear();
     names
 }
 
 impl Names<World> {
     fn registers(&mut self, name: Name, endpoint: u64) -> Result<(), Error> {
-        self.outside.open.borrow_mut().push(endpoint);
+        self.host.open.borrow_mut().push(endpoint);
         self.register(name, owner_of(endpoint), endpoint)
     }
 
     /// The names of the living.
     fn living(&self) -> BTreeMap<Name, u64> {
         let entries = self.entries.iter().flatten();
-        let living = entries.filter(|entry| !self.outside.is_dead(entry.handle));
+        let living = entries.filter(|entry| !self.host.is_dead(entry.handle));
         living.map(|entry| (entry.name, entry.handle)).collect()
     }
 
     fn left(&self) -> Left {
-        self.outside.left.borrow().clone()
+        self.host.left.borrow().clone()
     }
 
     /// What a kill could have left since this was asked last, the oldest first.
     fn states(&self) -> Vec<Left> {
-        self.outside.states.take()
+        self.host.states.take()
     }
 
     /// Fails if it has lost a handle, or has one that nobody needs.
     fn check(&self) {
-        let mut open = self.outside.open.borrow().clone();
+        let mut open = self.host.open.borrow().clone();
         let mut used: Vec<u64> = self.entries.iter().flatten().map(|entry| entry.handle).collect();
         open.sort_unstable();
         used.sort_unstable();
@@ -168,7 +168,7 @@ fn a_name_of_the_dead_is_anybodys() {
     let mut names = fresh();
     names.registers(name(1), endpoint(1, 1)).unwrap();
     names.registers(name(2), endpoint(1, 1)).unwrap();
-    names.outside.left.borrow_mut().dead.insert(1);
+    names.host.left.borrow_mut().dead.insert(1);
     assert_eq!(names.registers(name(1), endpoint(2, 1)), Ok(()));
     assert_eq!(names.lookup(name(1)), Some(endpoint(2, 1)));
     assert_eq!(names.lookup(name(2)), None);
@@ -182,7 +182,7 @@ fn a_servers_name_is_a_servers() {
     let (server, other) = (SERVERS, SERVERS + 1);
     let mut names = fresh();
     names.registers(name(1), endpoint(server, 1)).unwrap();
-    names.outside.left.borrow_mut().dead.insert(server);
+    names.host.left.borrow_mut().dead.insert(server);
     // Nobody serves, and nobody else is taken for it.
     assert_eq!(names.lookup(name(1)), None);
     assert_eq!(names.name(0), None);
@@ -199,7 +199,7 @@ fn a_servers_name_is_a_servers() {
 fn nobody_has_more_names_than_its_share() {
     let mut names = fresh();
     names.registers(name(0), endpoint(1, 1)).unwrap();
-    names.outside.left.borrow_mut().dead.insert(1);
+    names.host.left.borrow_mut().dead.insert(1);
     for number in 1..=NAMES_EACH as u64 {
         names.registers(name(number), endpoint(2, 1)).unwrap();
     }
@@ -212,7 +212,7 @@ fn nobody_has_more_names_than_its_share() {
         }
     }
     assert_eq!(names.registers(name(9), endpoint(6, 1)), Err(Error::NoMemory));
-    names.outside.left.borrow_mut().dead.insert(4);
+    names.host.left.borrow_mut().dead.insert(4);
     assert_eq!(names.registers(name(9), endpoint(6, 1)), Ok(()));
     names.check();
 }
@@ -221,7 +221,7 @@ fn nobody_has_more_names_than_its_share() {
 fn nothing_changes_while_the_service_is_being_replaced() {
     let mut names = fresh();
     names.registers(name(1), endpoint(1, 1)).unwrap();
-    names.outside.left.borrow_mut().refuses = true;
+    names.host.left.borrow_mut().refuses = true;
     let before = names.left();
     assert_eq!(names.registers(name(1), endpoint(1, 2)), Err(Error::Again));
     assert_eq!(names.registers(name(2), endpoint(2, 1)), Err(Error::Again));
@@ -235,7 +235,7 @@ fn nothing_changes_while_the_service_is_being_replaced() {
 fn a_name_that_passes_on_is_not_lost_to_both() {
     let mut names = fresh();
     names.registers(name(1), endpoint(1, 1)).unwrap();
-    names.outside.left.borrow_mut().dead.insert(1);
+    names.host.left.borrow_mut().dead.insert(1);
     names.states();
     names.registers(name(1), endpoint(2, 1)).unwrap();
     for left in names.states() {
@@ -314,10 +314,10 @@ proptest! {
                     prop_assert_eq!(index, before.len());
                 }
                 Event::Dies(owner) => {
-                    names.outside.left.borrow_mut().dead.insert(lives[&owner]);
+                    names.host.left.borrow_mut().dead.insert(lives[&owner]);
                     lives.insert(owner, rank(owner) + 100 + number);
                 }
-                Event::Refuses(refuses) => names.outside.left.borrow_mut().refuses = refuses,
+                Event::Refuses(refuses) => names.host.left.borrow_mut().refuses = refuses,
             }
             names.check();
             let mut after = names.living();

@@ -14,7 +14,7 @@ const _: () = assert!(PRIORITIES <= u8::BITS as usize);
 
 /// One line for each priority.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct ReadyLists {
     /// Bit `p`: somebody is in the line of priority `p`.
     filled: u8,
     /// Bit `id`: it is in a line. Everything else about a slot means something only then.
@@ -48,7 +48,7 @@ pub(super) fn assert_priority(priority: u8) {
     assert!(usize::from(priority) < PRIORITIES, "there is no priority {priority}");
 }
 
-impl Lines {
+impl ReadyLists {
     /// Nobody is in line.
     pub(super) const fn new() -> Self {
         Self {

@@ -263,7 +263,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     /// Slot, priority, and when its slice ends if it began at a given time.
-    waiting: VecDeque<(u8, u8, Turn)>,
+    waiting: VecDeque<(u8, u8, Quantum)>,
     current: Option<(u8, u8)>,
     end: u64,
 }
@@ -284,7 +284,7 @@ impl Model {
 
     fn add(&mut self, id: u8, priority: u8) {
         if !self.runnable(id) {
-            self.waiting.push_back((id, priority, Turn::Whole));
+            self.waiting.push_back((id, priority, Quantum::Whole));
         }
     }
 
@@ -315,9 +315,9 @@ impl Model {
                 return Some(id);
             }
             if over {
-                self.waiting.push_back((id, priority, Turn::Whole));
+                self.waiting.push_back((id, priority, Quantum::Whole));
             } else {
-                self.waiting.push_front((id, priority, Turn::Rest(self.end - now)));
+                self.waiting.push_front((id, priority, Quantum::Rest(self.end - now)));
             }
         }
         let highest = self.highest();
@@ -325,9 +325,9 @@ impl Model {
         let next = first.and_then(|first| self.waiting.remove(first));
         self.current = next.map(|(id, priority, _)| (id, priority));
         self.end = match next?.2 {
-            Turn::Whole => now + SLICE,
-            Turn::Rest(rest) => now + rest,
-            Turn::Until(end) => end,
+            Quantum::Whole => now + SLICE,
+            Quantum::Rest(rest) => now + rest,
+            Quantum::Until(end) => end,
         };
         next.map(|next| next.0)
     }
@@ -342,7 +342,7 @@ impl Model {
             return false;
         }
         if let Some((id, priority)) = self.current {
-            self.waiting.push_front((id, priority, Turn::Until(self.end)));
+            self.waiting.push_front((id, priority, Quantum::Until(self.end)));
         }
         self.current = Some((id, priority));
         true

@@ -9,7 +9,7 @@
 
 use ant_abi::Error;
 
-use super::{Cause, Change, Life, Next, Outside, START_US, State};
+use super::{Cause, Change, Life, Next, START_US, ServerHost, State};
 
 /// How long the old process has to finish what it is at.
 const FINISH_US: u64 = 1_000_000;
@@ -31,7 +31,7 @@ impl<P, T> Life<P, T> {
     /// server is about to start or to end.
     pub fn replace(
         &mut self,
-        outside: &mut impl Outside<P, T>,
+        host: &mut impl ServerHost<P, T>,
         program: P,
         ticket: u32,
         now: u64,
@@ -43,13 +43,13 @@ impl<P, T> Life<P, T> {
         }
         let was_closed = matches!(self.state, State::GivenUp);
         if was_closed {
-            outside.open()?;
+            host.open()?;
         }
-        match try_beside(outside, &program) {
+        match try_beside(host, &program) {
             Ok(pid) => self.trial = Some(Trial { pid, until: now + START_US, program }),
             Err(error) => {
                 if was_closed {
-                    outside.close();
+                    host.close();
                 }
                 return Err(error);
             }
@@ -78,7 +78,7 @@ impl<P, T> Life<P, T> {
     /// The new process is ready: requests are its from now on.
     pub(super) fn trial_ready(
         &mut self,
-        outside: &mut impl Outside<P, T>,
+        host: &mut impl ServerHost<P, T>,
         pid: u32,
         turn: T,
         now: u64,
@@ -86,11 +86,11 @@ impl<P, T> Life<P, T> {
         let old = self.pid();
         let was_given_up = matches!(self.state, State::GivenUp);
         // Nobody has the devices if there is no old one.
-        let bound = outside.make_room().and_then(|()| self.bind(outside, pid));
-        let bound = bound.and_then(|()| if old.is_none() { outside.grant(pid) } else { Ok(()) });
+        let bound = host.make_room().and_then(|()| self.bind(host, pid));
+        let bound = bound.and_then(|()| if old.is_none() { host.grant(pid) } else { Ok(()) });
         if let Err(error) = bound {
-            outside.drop_room();
-            return self.fail_trial(outside, error);
+            host.drop_room();
+            return self.fail_trial(host, error);
         }
         let Some(Trial { program, .. }) = self.trial.take() else { return };
         match old {
@@ -98,59 +98,59 @@ impl<P, T> Life<P, T> {
                 self.watch.stop();
                 self.state = State::TakesOver { pid, turn, program, old, until: now + FINISH_US };
             }
-            None => self.prove(outside, pid, turn, Change { program, was_given_up }, now),
+            None => self.prove(host, pid, turn, Change { program, was_given_up }, now),
         }
     }
 
     /// The old process has ended, the new one takes over.
-    pub(super) fn take_over(&mut self, outside: &mut impl Outside<P, T>, now: u64) {
+    pub(super) fn take_over(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
         let before = core::mem::replace(&mut self.state, State::Waits { at: now });
         let State::TakesOver { pid, turn, program, .. } = before else { return };
-        match outside.grant(pid) {
+        match host.grant(pid) {
             Ok(()) => {
                 let change = Change { program, was_given_up: false };
-                self.prove(outside, pid, turn, change, now);
+                self.prove(host, pid, turn, change, now);
             }
             Err(error) => {
-                outside.drop_room();
+                host.drop_room();
                 self.settle(Err(error));
                 self.state = State::Ends { pid, cause: Cause::Successor, next: Next::Judge };
-                outside.kill(pid);
+                host.kill(pid);
             }
         }
     }
 
     /// The new process will not serve. The server goes on as it was.
-    pub(super) fn fail_trial(&mut self, outside: &mut impl Outside<P, T>, error: Error) {
+    pub(super) fn fail_trial(&mut self, host: &mut impl ServerHost<P, T>, error: Error) {
         let Some(trial) = self.trial.take() else { return };
-        outside.kill(trial.pid);
+        host.kill(trial.pid);
         if matches!(self.state, State::GivenUp) {
-            outside.close();
+            host.close();
         }
         self.settle(Err(error));
     }
 
     /// The process that was to take over will not. Another is started when the old one, which has the
     /// devices, has ended, too.
-    pub(super) fn lose_successor(&mut self, outside: &mut impl Outside<P, T>, error: Error) {
+    pub(super) fn lose_successor(&mut self, host: &mut impl ServerHost<P, T>, error: Error) {
         let State::TakesOver { pid, old, .. } = self.state else { return };
-        outside.drop_room();
+        host.drop_room();
         self.settle(Err(error));
         self.state = State::Ends { pid: old, cause: Cause::Successor, next: Next::Judge };
-        outside.kill(pid);
-        outside.kill(old);
+        host.kill(pid);
+        host.kill(old);
     }
 
     /// Lets the new process begin: when it serves, its program is the server's.
     fn prove(
         &mut self,
-        outside: &mut impl Outside<P, T>,
+        host: &mut impl ServerHost<P, T>,
         pid: u32,
         turn: T,
         change: Change<P>,
         now: u64,
     ) {
-        outside.try_out(turn, self.generation);
+        host.try_out(turn, self.generation);
         // Who has ordered it is told by then, and after that it must not serve.
         let until = self.order_deadline().min(now + START_US);
         self.state = State::Starting { pid, until, welcomed: true, change: Some(change) };
@@ -158,7 +158,7 @@ impl<P, T> Life<P, T> {
 }
 
 /// Starts a program that nobody calls yet; its process.
-fn try_beside<P, T>(outside: &mut impl Outside<P, T>, program: &P) -> Result<u32, Error> {
-    let pid = outside.create(program)?;
-    outside.run(pid).inspect_err(|_| outside.kill(pid)).map(|()| pid)
+fn try_beside<P, T>(host: &mut impl ServerHost<P, T>, program: &P) -> Result<u32, Error> {
+    let pid = host.create(program)?;
+    host.run(pid).inspect_err(|_| host.kill(pid)).map(|()| pid)
 }

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
 use ant_abi::ipc::{ICA_ALLOC, ICA_FREE, Span, Transfer};
-use ant_logic::state::Words;
+use ant_logic::state::PersistentWords;
 
 use crate::ant::check;
 use crate::raw;
@@ -89,7 +89,7 @@ impl SharedPages {
 }
 
 /// As state pages: `init` shares them with one process of a server at a time.
-impl Words for SharedPages {
+impl PersistentWords for SharedPages {
     fn load(&self, index: usize) -> u64 {
         self.words()[index].load(Ordering::Relaxed)
     }

@@ -2,8 +2,8 @@
 
 use ant_abi::Error;
 use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, HANDLE_GRANT,
-    PROCESS_ENDED, PROCESS_MOVE, PROCESS_PRIORITY, ProcessEnd, SERVER_CREATE, ServerCreate,
+    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, EXIT_NOTICE_TAKE,
+    ExitNotice, HANDLE_GRANT, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
 };
 use ant_abi::syscall::{
     FAULT_INJECT, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START, ProcessCreate,
@@ -65,10 +65,10 @@ pub fn process_list(out: &mut [ProcessInfo], from_pid: u32) -> Result<&[ProcessI
 }
 
 /// The next server that has ended, if there is one that was not told of.
-pub fn process_ended() -> Result<Option<ProcessEnd>, Error> {
-    let mut end = ProcessEnd::new_zeroed();
+pub fn process_ended() -> Result<Option<ExitNotice>, Error> {
+    let mut end = ExitNotice::new_zeroed();
     // SAFETY: the kernel fills `end`.
-    match check(unsafe { syscall(PROCESS_ENDED, [&raw mut end as u64, 0, 0]) }) {
+    match check(unsafe { syscall(EXIT_NOTICE_TAKE, [&raw mut end as u64, 0, 0]) }) {
         Ok(_) => Ok(Some(end)),
         Err(Error::Again) => Ok(None),
         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use ant_abi::Error;
 use ant_abi::lca::{
     CFLAG_CONTINUE, CFLAG_TRACE, Lca, STEP_AP_CALLS, STEP_AP_RESUMES, STEPS, Stamp,
 };
-use ant_abi::syscall::CALL_UNKNOWN;
+use ant_abi::syscall::REPORT_ENOSYS;
 use ant_logic::calls::nr;
 use ant_logic::lca::encode;
 use zerocopy::FromZeros;
@@ -117,7 +117,7 @@ fn stamp(stamp: &mut Stamp, cflag: u32) {
 /// Has the kernel log, once, that nothing can carry this call.
 fn unknown(number: u64) -> Errno {
     // SAFETY: passes no address.
-    unsafe { raw::syscall(CALL_UNKNOWN, [number, 0, 0]) };
+    unsafe { raw::syscall(REPORT_ENOSYS, [number, 0, 0]) };
     Error::NoSystemCall.into()
 }
 
@@ -135,7 +135,7 @@ unsafe fn continued<const N: usize>(number: u64, args: [u64; N]) -> Result<u64> 
 /// Any system call that takes no address; the kernel of AnT logs it if it cannot be carried.
 pub fn call_of_values(number: u64, args: [u64; 6]) -> Result<u64> {
     let takes_addresses = |call: &ant_logic::calls::Call| {
-        call.args.iter().any(|place| !matches!(place, ant_logic::calls::Place::Value))
+        call.args.iter().any(|place| !matches!(place, ant_logic::calls::ArgKind::Value))
     };
     if ant_logic::calls::find(number).is_some_and(takes_addresses) {
         return Err(Error::Fault.into());

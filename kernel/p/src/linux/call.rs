@@ -3,14 +3,14 @@
 
 use ant_abi::Error;
 use ant_abi::ipc::NOTIFY_LINUX;
-use ant_abi::lca::{END_KILLED, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_END};
+use ant_abi::lca::{EXIT_KILLED, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
 use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
 use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
 use ant_logic::lca::Builder;
 
 use crate::arch::apic;
-use crate::process::{Ending, LcaState, Owned, Waiting};
-use crate::{Cpu, Role, end, ipc, log, shared};
+use crate::process::{BlockReason, ExitReason, LcaState, Owned};
+use crate::{Cpu, Role, exit, ipc, log, shared};
 
 /// Linux's number of the signal that cannot be caught.
 const SIGKILL: u64 = 9;
@@ -24,9 +24,9 @@ pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
         return;
     }
     let (state, wait) = match process.lca_state {
-        LcaState::Idle => (LcaState::Idle, Waiting::Return),
-        LcaState::Releasing if !notifies => (LcaState::Releasing, Waiting::Release),
-        LcaState::Releasing | LcaState::Outstanding { .. } | LcaState::Ending => {
+        LcaState::Idle => (LcaState::Idle, BlockReason::Return),
+        LcaState::Releasing if !notifies => (LcaState::Releasing, BlockReason::Release),
+        LcaState::Releasing | LcaState::Outstanding { .. } | LcaState::Exiting => {
             process.context.set_result(Error::Busy.to_return());
             return;
         }
@@ -44,7 +44,7 @@ pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
 
 /// Sends the call that the loader has put into the LCA of process `slot`.
 pub fn request_for_loader(cpu: &mut Cpu, slot: u8) {
-    cpu.local.block(slot, Waiting::Start, STATE_LOADING);
+    cpu.local.block(slot, BlockReason::NotStarted, STATE_LOADING);
     send(cpu, slot);
 }
 
@@ -84,7 +84,7 @@ pub fn take_returns(cpu: &mut Cpu, role: &mut impl Role) {
             (Some(slot), KIND_RELEASED) => released(cpu, slot),
             (Some(slot), KIND_DIED) => proxy_died(cpu, slot),
             (None, KIND_RELEASED | KIND_DIED) => role.released_elsewhere(cpu, entry),
-            _ => shared::count(shared::control(cpu.index()).stray_returns()),
+            _ => shared::count(shared::control(cpu.index()).unexpected_returns()),
         }
     }
 }
@@ -93,7 +93,7 @@ fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let LcaState::Outstanding { proxy_stays } = process.lca_state else {
-        shared::count(shared::control(index).stray_returns());
+        shared::count(shared::control(index).unexpected_returns());
         return;
     };
     shared::count(shared::control(index).calls_returned());
@@ -101,11 +101,11 @@ fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
     if let Some(lca) = &mut process.lca {
         lca.stamp(STEP_ANT_WAKES, shared::linux_cpu(index), 0);
     }
-    if process.ending.is_some() {
+    if process.exit.is_some() {
         if process.lca_state == LcaState::Idle {
             send_end(cpu, slot);
         }
-    } else if process.waiting == Waiting::Start {
+    } else if process.blocked_on == BlockReason::NotStarted {
         role.loading_returned(cpu, slot);
     } else if process.linux_notifies {
         ipc::notify_own(cpu, slot, NOTIFY_LINUX);
@@ -118,16 +118,16 @@ fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
 /// before has been seen.
 pub fn released(cpu: &mut Cpu, slot: u8) {
     let Some(process) = cpu.local.process(slot) else { return };
-    match (process.lca_state, process.ending.is_some()) {
+    match (process.lca_state, process.exit.is_some()) {
         (LcaState::Releasing, true) => send_end(cpu, slot),
         (LcaState::Releasing, false) => {
             process.lca_state = LcaState::Idle;
-            if process.waiting == Waiting::Release {
-                process.waiting = Waiting::Return;
+            if process.blocked_on == BlockReason::Release {
+                process.blocked_on = BlockReason::Return;
                 send(cpu, slot);
             }
         }
-        (LcaState::Ending, _) => linux_over(cpu, slot),
+        (LcaState::Exiting, _) => linux_released(cpu, slot),
         // It has said so in its LCA after it had not said so to AnT: it has fooled itself.
         (LcaState::Idle | LcaState::Outstanding { .. }, _) => proxy_died(cpu, slot),
     }
@@ -136,16 +136,16 @@ pub fn released(cpu: &mut Cpu, slot: u8) {
 /// Process `slot` has no proxy any more, and with it no descriptors and no directory: it is over.
 pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
     let Some(process) = cpu.local.process(slot) else { return };
-    process.linux_over = true;
+    process.linux_released = true;
     if process.is_init {
         return without_linux(cpu, slot);
     }
-    if process.ending.is_none() {
+    if process.exit.is_none() {
         log::warning!("process {}: ended, because its proxy is gone", process.pid);
         let text = format_args!("its proxy is gone");
-        end::end(cpu, slot, Ending::new(END_KILLED, SIGKILL, text));
+        exit::exit(cpu, slot, ExitReason::new(EXIT_KILLED, SIGKILL, text));
     }
-    cpu.local.note_if_over(slot);
+    cpu.local.note_if_reapable(slot);
 }
 
 /// `init` has lost its proxy, and nobody can tell it anything any more. It goes on: the servers need
@@ -153,16 +153,16 @@ pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
 fn without_linux(cpu: &mut Cpu, slot: u8) {
     log::error!("init has lost its proxy: AnT takes no orders any more, what runs goes on");
     let Some(process) = cpu.local.process(slot) else { return };
-    process.lca_state = LcaState::Ending;
-    if matches!(process.waiting, Waiting::Return | Waiting::Release) {
+    process.lca_state = LcaState::Exiting;
+    if matches!(process.blocked_on, BlockReason::Return | BlockReason::Release) {
         cpu.local.wake_with(slot, Error::Io.to_return());
     }
 }
 
-fn linux_over(cpu: &mut Cpu, slot: u8) {
+fn linux_released(cpu: &mut Cpu, slot: u8) {
     if let Some(process) = cpu.local.process(slot) {
-        process.linux_over = true;
-        cpu.local.note_if_over(slot);
+        process.linux_released = true;
+        cpu.local.note_if_reapable(slot);
     }
 }
 
@@ -170,11 +170,11 @@ fn linux_over(cpu: &mut Cpu, slot: u8) {
 pub fn end(cpu: &mut Cpu, slot: u8) {
     let Some(process) = cpu.local.process(slot) else { return };
     match process.lca_state {
-        _ if process.linux_over => {}
-        _ if process.lca.is_none() => process.linux_over = true,
+        _ if process.linux_released => {}
+        _ if process.lca.is_none() => process.linux_released = true,
         LcaState::Idle => send_end(cpu, slot),
         // Sent when the LCA is back.
-        LcaState::Outstanding { .. } | LcaState::Releasing | LcaState::Ending => {}
+        LcaState::Outstanding { .. } | LcaState::Releasing | LcaState::Exiting => {}
     }
 }
 
@@ -182,15 +182,15 @@ pub fn end(cpu: &mut Cpu, slot: u8) {
 fn send_end(cpu: &mut Cpu, slot: u8) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
-    let Some(ending) = process.ending.clone() else { return };
-    process.lca_state = LcaState::Ending;
+    let Some(exit) = process.exit.clone() else { return };
+    process.lca_state = LcaState::Exiting;
     let Some(lca) = &mut process.lca else { return };
     let page = lca.contents();
     page.cflag = 0;
-    let mut builder = Builder::new(page, SYSCALL_END);
-    builder.value(ending.kind);
-    builder.value(ending.number);
-    builder.input(ending.text.as_bytes()).expect("an empty buffer has room for the text");
+    let mut builder = Builder::new(page, SYSCALL_EXIT);
+    builder.value(exit.kind);
+    builder.value(exit.number);
+    builder.input(exit.text.as_bytes()).expect("an empty buffer has room for the text");
     builder.finish();
     post(index, process);
 }

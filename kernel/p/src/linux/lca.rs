@@ -9,7 +9,7 @@ use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, Lca, Stamp};
 use ant_abi::store::StoreEntry;
 
 use crate::arch::clock;
-use crate::arch::paging::direct;
+use crate::arch::paging::phys_to_virt;
 
 /// The LCA page of one process.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl LcaPage {
     }
 
     fn pointer(&self) -> *mut Lca {
-        direct(self.entry.raddr()).cast()
+        phys_to_virt(self.entry.raddr()).cast()
     }
 
     /// The page, while neither the process runs nor Linux has a call. A proxy that stays has it mapped

@@ -8,7 +8,7 @@ use ant_abi::lca::{
     STEP_PROXY_WAKES, Stamp,
 };
 use ant_dev::LcaPage;
-use ant_logic::calls::is_local;
+use ant_logic::calls::must_not_delegate;
 use ant_logic::lca::{Argument, Decoded, Request, decode};
 use nix::sched::sched_getcpu;
 use nix::unistd::getpid;
@@ -63,7 +63,7 @@ fn word(head: &[u8; LCA_HEADER], at: usize) -> u32 {
 }
 
 fn perform(page: &LcaPage, request: &Request, own: Reserved, woken: u64) -> i64 {
-    if is_local(request.nr) {
+    if must_not_delegate(request.nr) {
         return Error::NoSystemCall.to_return();
     }
     let args = request.args.map(|argument| rebuild(page, argument));

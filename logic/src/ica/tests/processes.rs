@@ -111,14 +111,14 @@ impl World {
     }
 
     fn call(&mut self, from: u8, to: u8, span: Span) {
-        if span.is_none() || self.holder(from).send_off(span, Sender::Waits).is_ok() {
+        if span.is_none() || self.holder(from).transfer_out(span, Sender::Waits).is_ok() {
             self.process(from).calling = Some(span);
             self.messages.push(Message::Call { from, to, span });
         }
     }
 
     fn send(&mut self, from: u8, to: u8, span: Span) {
-        if self.holder(from).send_off(span, Sender::GoesOn).is_ok() {
+        if self.holder(from).transfer_out(span, Sender::GoesOn).is_ok() {
             self.messages.push(Message::Sent { to, span });
             self.table.detach(from, span);
         }
@@ -147,7 +147,7 @@ impl World {
     /// A server replies to a call, with pages.
     fn reply(&mut self, at: usize, span: Span) {
         let Call { from, to, span: lent } = self.calls[at];
-        if !span.is_none() && self.holder(to).send_off(span, Sender::GoesOn).is_err() {
+        if !span.is_none() && self.holder(to).transfer_out(span, Sender::GoesOn).is_err() {
             return;
         }
         self.calls.remove(at);
@@ -181,18 +181,18 @@ impl World {
     /// The call of a client is over: it has back what is still its own.
     fn over_with(&mut self, client: u8) {
         if let Some(span) = self.process(client).calling.take() {
-            self.holder(client).take_back(span);
+            self.holder(client).reclaim(span);
         }
     }
 
-    fn let_go(&mut self, slot: u8, span: Span) {
-        if self.holder(slot).let_go(span).is_ok() {
+    fn release(&mut self, slot: u8, span: Span) {
+        if self.holder(slot).release(span).is_ok() {
             let pid = self.process(slot).pid;
             self.messages.push(Message::Freed { slot, pid, span });
         }
     }
 
-    /// A process ends. First of all its own call, then those of others, as in `Station::leave`.
+    /// A process ends. First of all its own call, then those of others, as in `IpcCpu::leave`.
     fn end(&mut self, slot: u8) {
         self.withdraw(slot);
         for message in core::mem::take(&mut self.messages) {
@@ -314,7 +314,7 @@ impl World {
                 self.withdraw(slot);
                 self.over_with(slot);
             }
-            13..=14 if self.runs(slot) => self.let_go(slot, pages),
+            13..=14 if self.runs(slot) => self.release(slot, pages),
             15..=17 => self.manage(page as usize),
             18 if !self.process(slot).over => self.end(slot),
             _ => {}
@@ -361,10 +361,10 @@ fn who_lets_go_of_a_shared_page_and_ends_leaves_nothing() {
         world.send(0, 1, span(0, 1, Transfer::Share));
         world.receive(1);
         if last {
-            world.let_go(0, span(0, 1, Transfer::Share));
+            world.release(0, span(0, 1, Transfer::Share));
             world.manage(0);
         }
-        world.let_go(1, span(0, 1, Transfer::Share));
+        world.release(1, span(0, 1, Transfer::Share));
         world.end(1);
         world.manage(1);
         world.manage(0);

@@ -3,7 +3,7 @@
 use ant_abi::ipc::Transfer;
 
 use super::world::{Ask, Doing, World};
-use crate::ipc::{Ending, NotWaiting, Token};
+use crate::ipc::{CallOutcome, NotWaiting, Token};
 
 const SERVER: u8 = 127;
 const CLIENT: u8 = 0;
@@ -161,7 +161,7 @@ fn time_is_over_while_nobody_serves() {
     let call = world.call(CLIENT, Ask::at(0));
     world.drain();
     world.time_out(CLIENT);
-    assert_eq!(world.ending(call), Some(Ending::TimedOut));
+    assert_eq!(world.outcome(call), Some(CallOutcome::TimedOut));
     world.finish();
 }
 
@@ -173,7 +173,7 @@ fn time_is_over_in_the_queue() {
         world.drain();
         world.time_out(CLIENT);
         world.drain();
-        assert_eq!(world.ending(call), Some(Ending::TimedOut));
+        assert_eq!(world.outcome(call), Some(CallOutcome::TimedOut));
         assert_eq!(world.receive(SERVER), None);
         world.finish();
     });
@@ -186,7 +186,7 @@ fn time_is_over_in_service() {
         let token = world.token(SERVER, call);
         world.time_out(CLIENT);
         world.drain();
-        assert_eq!(world.ending(call), Some(Ending::TimedOut));
+        assert_eq!(world.outcome(call), Some(CallOutcome::TimedOut));
         assert_eq!(world.reply_to(SERVER, token, call), Err(NotWaiting));
         world.finish();
     });
@@ -198,9 +198,9 @@ fn time_is_over_twice_on_the_way() {
     let call = world.call(CLIENT, Ask::at(1));
     world.time_out(CLIENT);
     world.time_out(CLIENT);
-    assert_eq!(world.ending(call), None, "the server's CPU may have it");
+    assert_eq!(world.outcome(call), None, "the server's CPU may have it");
     world.drain();
-    assert_eq!(world.ending(call), Some(Ending::TimedOut));
+    assert_eq!(world.outcome(call), Some(CallOutcome::TimedOut));
     world.time_out(CLIENT);
     assert_eq!(world.doing(CLIENT), Some(Doing::Runs));
     world.finish();
@@ -216,7 +216,7 @@ fn a_reply_that_meets_the_cancellation_counts() {
     // The next call is not taken for the one that was taken back.
     let next = world.call(CLIENT, Ask::at(1));
     world.drain();
-    assert_eq!(world.ending(next), None);
+    assert_eq!(world.outcome(next), None);
     assert_eq!(world.receive_call(SERVER), next);
     world.finish();
 }
@@ -228,7 +228,7 @@ fn a_cancellation_that_comes_first_wins() {
     assert!(world.deliver(1, 0));
     assert_eq!(world.reply(SERVER, call), Err(NotWaiting));
     world.drain();
-    assert_eq!(world.ending(call), Some(Ending::TimedOut));
+    assert_eq!(world.outcome(call), Some(CallOutcome::TimedOut));
     world.finish();
 }
 
@@ -297,7 +297,7 @@ fn a_reply_to_a_client_that_ends_is_dropped() {
     world.end(CLIENT);
     // The check when nothing is on its way asks for the reply.
     world.drain();
-    assert_eq!(world.ending(call), None);
+    assert_eq!(world.outcome(call), None);
     world.finish();
 }
 
@@ -306,9 +306,9 @@ fn who_calls_itself_waits_for_its_time() {
     let mut world = world(0);
     let call = world.call(SERVER, Ask::at(1));
     world.drain();
-    assert_eq!(world.ending(call), None);
+    assert_eq!(world.outcome(call), None);
     world.time_out(SERVER);
-    assert_eq!(world.ending(call), Some(Ending::TimedOut));
+    assert_eq!(world.outcome(call), Some(CallOutcome::TimedOut));
     world.call(SERVER, Ask::at(1));
     world.end(SERVER);
     assert_eq!(world.doing(SERVER), None);
@@ -326,8 +326,8 @@ fn two_that_call_each_other_can_end() {
         world.drain();
         world.end(SERVER);
         world.drain();
-        assert!(matches!(world.ending(call), Some(Ending::Restarted { .. })));
-        assert_eq!((world.ending(back), world.doing(SERVER)), (None, None));
+        assert!(matches!(world.outcome(call), Some(CallOutcome::Restarted { .. })));
+        assert_eq!((world.outcome(back), world.doing(SERVER)), (None, None));
         assert_eq!(world.receive(CLIENT), None);
         world.finish();
     });

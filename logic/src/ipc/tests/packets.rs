@@ -32,7 +32,7 @@ fn packet() -> impl Strategy<Value = Packet> {
                 5 => Packet::Cancelled { client, sequence },
                 6 => Packet::Boost { client, sequence, priority },
                 7 => Packet::Send(request),
-                _ => Packet::Poke { endpoint },
+                _ => Packet::Wakeup { endpoint },
             }
         },
     )

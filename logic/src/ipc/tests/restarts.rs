@@ -5,7 +5,7 @@ use std::vec::Vec;
 use ant_abi::ipc::{NOTIFY_RETIRE, Transfer};
 
 use super::world::{Ask, Doing, World};
-use crate::ipc::{Bounds, Ending, Received, Target};
+use crate::ipc::{CallOutcome, Received, SendError, Target};
 
 const OLD: u8 = 10;
 const NEW: u8 = 11;
@@ -36,7 +36,7 @@ fn everywhere(test: impl Fn(&mut World)) {
 
 fn restarted(world: &World, call: u64) -> bool {
     let generation = world.machine.endpoints[usize::from(AT)].generation;
-    world.ending(call) == Some(Ending::Restarted { generation })
+    world.outcome(call) == Some(CallOutcome::Restarted { generation })
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn requests_of_a_server_that_ends() {
         world.drain();
         assert!(restarted(world, served), "it may have been half done");
         assert!(restarted(world, queued));
-        assert_eq!(world.ending(patient), None);
+        assert_eq!(world.outcome(patient), None);
         world.assign(0, AT, Some(NEW));
         world.drain();
         assert_eq!(world.receive_call(NEW), patient);
@@ -110,7 +110,7 @@ fn a_server_ends_while_a_request_is_taken_back() {
         world.end(OLD);
         world.drain();
         assert_eq!(restarted(&world, call), received);
-        assert_eq!(world.ending(call) == Some(Ending::TimedOut), !received);
+        assert_eq!(world.outcome(call) == Some(CallOutcome::TimedOut), !received);
         world.finish();
     }
 }
@@ -135,7 +135,7 @@ fn a_call_waits_for_the_first_server() {
     everywhere(|world| {
         let call = world.call(CLIENT, Ask::at(2));
         world.drain();
-        assert_eq!(world.ending(call), None);
+        assert_eq!(world.outcome(call), None);
         assert_eq!(world.receive(NEW), None);
         world.assign(0, 2, Some(NEW));
         world.drain();
@@ -219,7 +219,7 @@ fn one_is_replaced_before_it_knows_that_it_serves() {
             Some(Received::Send { message, .. }) => assert_eq!(message.words[0], early),
             other => {
                 assert_eq!(other, None);
-                assert_eq!(world.ending(early), Some(Ending::Restarted { generation }));
+                assert_eq!(world.outcome(early), Some(CallOutcome::Restarted { generation }));
             }
         }
         world.finish();
@@ -233,10 +233,10 @@ fn nobody_serves_for_a_while() {
         world.drain();
         let stale = world.call(CLIENT, Ask::at(AT));
         assert!(restarted(world, stale));
-        assert_eq!(world.send(CLIENT, Ask::at(AT)), Err(Bounds::Unbound));
+        assert_eq!(world.send(CLIENT, Ask::at(AT)), Err(SendError::Unbound));
         let call = world.call(CLIENT, Ask::at(AT));
         world.drain();
-        assert_eq!(world.ending(call), None);
+        assert_eq!(world.outcome(call), None);
         world.assign(0, AT, Some(NEW));
         world.drain();
         assert_eq!(world.receive_call(NEW), call);
@@ -256,15 +256,15 @@ fn an_endpoint_closes() {
         world.close(0, AT);
         world.close(0, 2);
         world.drain();
-        assert_eq!(world.ending(queued), Some(Ending::Closed));
-        assert_eq!(world.ending(other), Some(Ending::Closed));
+        assert_eq!(world.outcome(queued), Some(CallOutcome::Closed));
+        assert_eq!(world.outcome(other), Some(CallOutcome::Closed));
         assert_eq!(world.receive(OLD), Some(Received::Notification(NOTIFY_RETIRE)));
         assert_eq!(world.reply(OLD, served), Ok(()));
         world.drain();
         assert!(world.is_replied(served));
         let late = world.call(SECOND, Ask::at(AT).across());
-        assert_eq!(world.ending(late), Some(Ending::Closed));
-        assert_eq!(world.send(SECOND, Ask::at(AT).across()), Err(Bounds::Closed));
+        assert_eq!(world.outcome(late), Some(CallOutcome::Closed));
+        assert_eq!(world.send(SECOND, Ask::at(AT).across()), Err(SendError::Closed));
     });
 }
 
@@ -278,7 +278,11 @@ fn a_server_ends_after_its_endpoint() {
         world.drain();
         world.end(OLD);
         world.drain();
-        assert_eq!(world.ending(served), Some(Ending::Closed), "the handle will not work again");
+        assert_eq!(
+            world.outcome(served),
+            Some(CallOutcome::Closed),
+            "the handle will not work again"
+        );
     });
 }
 
@@ -298,8 +302,8 @@ fn another_endpoint_has_the_number_of_one_that_closed() {
         world.open_again(AT);
         world.assign(0, AT, Some(NEW));
         world.drain();
-        assert_eq!(world.ending(served), Some(Ending::Closed));
-        assert_eq!(world.ending(queued), Some(Ending::Closed));
+        assert_eq!(world.outcome(served), Some(CallOutcome::Closed));
+        assert_eq!(world.outcome(queued), Some(CallOutcome::Closed));
         assert_eq!(world.receive(NEW), None, "nothing was meant for it");
         world.finish();
     }

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::world::{Ask, World};
 use crate::ipc::queue::SENDS;
-use crate::ipc::{Bounds, Received};
+use crate::ipc::{Received, SendError};
 
 const SERVER: u8 = 1;
 const SENDER: u8 = 2;
@@ -65,13 +65,13 @@ fn messages_and_calls_wait_in_one_line() {
 #[test]
 fn where_a_message_cannot_go() {
     both(|world| {
-        assert_eq!(world.send(SENDER, Ask::at(0)), Err(Bounds::Unbound));
+        assert_eq!(world.send(SENDER, Ask::at(0)), Err(SendError::Unbound));
         world.end(SERVER);
         world.drain();
-        assert_eq!(world.send(SENDER, Ask::at(AT)), Err(Bounds::Restarted { generation: 2 }));
-        assert_eq!(world.send(SENDER, Ask::at(AT)), Err(Bounds::Unbound));
+        assert_eq!(world.send(SENDER, Ask::at(AT)), Err(SendError::Restarted { generation: 2 }));
+        assert_eq!(world.send(SENDER, Ask::at(AT)), Err(SendError::Unbound));
         world.close(0, AT);
-        assert_eq!(world.send(SENDER, Ask::at(AT)), Err(Bounds::Closed));
+        assert_eq!(world.send(SENDER, Ask::at(AT)), Err(SendError::Closed));
     });
 }
 

@@ -9,8 +9,8 @@ use std::vec::Vec;
 use ant_abi::ipc::{NOTIFY_RETIRE, Span, Transfer};
 
 use crate::ipc::{
-    Bounds, CallOptions, Ending, Gone, Message, NotWaiting, Packet, Received, Station, Target,
-    Token,
+    CallOptions, CallOutcome, Gone, IpcCpu, Message, NotWaiting, Packet, Received, SendError,
+    Target, Token,
 };
 pub(super) use machine::Doing;
 use machine::{CallRecord, Item, Machine, Process, SendRecord, Side};
@@ -41,7 +41,7 @@ impl Ask {
 }
 
 pub(super) struct World {
-    stations: Vec<Station>,
+    stations: Vec<IpcCpu>,
     pub(super) machine: Machine,
     next: u64,
     /// Calls and replies go directly where they can.
@@ -57,12 +57,12 @@ fn reply_message(id: u64) -> Message {
 
 impl World {
     pub(super) fn new(cpus: u8) -> Self {
-        let stations = (0..cpus).map(Station::new).collect();
+        let stations = (0..cpus).map(IpcCpu::new).collect();
         let machine = Machine::new(cpus);
         Self { stations, machine, next: 0, goes_directly: false, went_directly: 0 }
     }
 
-    fn on<R>(&mut self, cpu: u8, act: impl FnOnce(&mut Station, &mut Side<'_>) -> R) -> R {
+    fn on<R>(&mut self, cpu: u8, act: impl FnOnce(&mut IpcCpu, &mut Side<'_>) -> R) -> R {
         let mut side = Side { cpu, machine: &mut self.machine };
         let result = act(&mut self.stations[usize::from(cpu)], &mut side);
         self.check(cpu);
@@ -96,7 +96,7 @@ impl World {
     pub(super) fn spawn(&mut self, slot: u8, cpu: u8, priority: u8) {
         let process = Process::new(cpu, priority, &self.machine.endpoints);
         assert!(self.machine.processes.insert(slot, process).is_none());
-        self.on(cpu, |station, _| station.enter(slot, priority, None));
+        self.on(cpu, |ipc, _| ipc.enter(slot, priority, None));
     }
 
     /// Makes a process that receives at an endpoint where nobody does.
@@ -117,7 +117,7 @@ impl World {
     pub(super) fn is_free(&self, slot: u8) -> bool {
         let process = &self.machine.processes[&slot];
         let moves = matches!(process.doing, Doing::Moves | Doing::Leaves);
-        let told = self.stations.iter().all(|station| station.endpoint(slot).is_none());
+        let told = self.stations.iter().all(|ipc| ipc.endpoint(slot).is_none());
         !moves && self.bound(slot).is_none() && told
     }
 
@@ -172,8 +172,8 @@ impl World {
         }
         self.machine.over(slot);
         let cpu = self.cpu(slot);
-        let gone = self.on(cpu, |station, side| {
-            let gone = station.leave(slot, side);
+        let gone = self.on(cpu, |ipc, side| {
+            let gone = ipc.leave(slot, side);
             if gone == Gone::Now {
                 side.machine.remove(slot);
             }
@@ -185,7 +185,7 @@ impl World {
     pub(super) fn set_base(&mut self, slot: u8, priority: u8) {
         self.process(slot).base = priority;
         let cpu = self.cpu(slot);
-        self.on(cpu, |station, side| station.set_base(slot, priority, side));
+        self.on(cpu, |ipc, side| ipc.set_base(slot, priority, side));
     }
 
     pub(super) fn is_quiet(&self, slot: u8) -> bool {
@@ -196,8 +196,8 @@ impl World {
     pub(super) fn depart(&mut self, slot: u8, to: u8) {
         assert!(self.is_quiet(slot));
         let cpu = self.cpu(slot);
-        let station = &mut self.stations[usize::from(cpu)];
-        station.stop_receiving(slot);
+        let ipc = &mut self.stations[usize::from(cpu)];
+        ipc.stop_receiving(slot);
         let endpoint = self.bound(slot).or(self.stations[usize::from(cpu)].endpoint(slot));
         if let Some(endpoint) = self.bound(slot) {
             let target = Target::Bound { cpu: to, server: slot };
@@ -206,7 +206,7 @@ impl World {
         let process = self.process(slot);
         process.doing = Doing::Moves;
         process.cpu = to;
-        self.on(cpu, |station, side| station.move_away(slot, side));
+        self.on(cpu, |ipc, side| ipc.move_away(slot, side));
         self.tell(cpu, to, Item::Enter { slot, endpoint });
     }
 
@@ -226,7 +226,7 @@ impl World {
         let message = Message { words: [id, 1, 2, !id], span, handle: id << 1 };
         if !self.call_directly(client, options, message) {
             let cpu = self.cpu(client);
-            self.on(cpu, |station, side| station.call(client, options, message, side));
+            self.on(cpu, |ipc, side| ipc.call(client, options, message, side));
         }
         id
     }
@@ -237,8 +237,8 @@ impl World {
         assert_eq!(process.doing, Doing::Runs);
         process.doing = Doing::Receives;
         let cpu = self.cpu(server);
-        self.on(cpu, |station, side| {
-            if let Some(received) = station.receive(server, side) {
+        self.on(cpu, |ipc, side| {
+            if let Some(received) = ipc.receive(server, side) {
                 side.machine.take_in(server, received);
             }
         });
@@ -261,7 +261,7 @@ impl World {
     pub(super) fn stop_receiving(&mut self, server: u8) {
         self.process(server).doing = Doing::Runs;
         let cpu = self.cpu(server);
-        assert!(self.on(cpu, |station, _| station.stop_receiving(server)));
+        assert!(self.on(cpu, |ipc, _| ipc.stop_receiving(server)));
     }
 
     /// Replies to a call that the process has received, and receives.
@@ -278,7 +278,7 @@ impl World {
         let token = self.token(server, id);
         let result = self.reply_to(server, token, id);
         let call = &self.machine.calls[&id];
-        let waits = !call.timed_out && !call.client_over && call.ending.is_none();
+        let waits = !call.timed_out && !call.client_over && call.outcome.is_none();
         assert!(result.is_ok() || !waits, "the reply to {id} is refused");
         result
     }
@@ -293,8 +293,8 @@ impl World {
         let cpu = self.cpu(server);
         let message = reply_message(id);
         self.machine.replying = Some((id, server));
-        let result = self.on(cpu, |station, side| {
-            let result = station.reply(server, token, message, side);
+        let result = self.on(cpu, |ipc, side| {
+            let result = ipc.reply(server, token, message, side);
             side.machine.replied(id, server, result.is_ok());
             result
         });
@@ -302,7 +302,7 @@ impl World {
         result
     }
 
-    pub(super) fn send(&mut self, sender: u8, ask: Ask) -> Result<u64, Bounds> {
+    pub(super) fn send(&mut self, sender: u8, ask: Ask) -> Result<u64, SendError> {
         let id = self.number();
         let Ask { endpoint, across_restarts, .. } = ask;
         let process = self.process(sender);
@@ -313,11 +313,11 @@ impl World {
         self.machine.endpoints[usize::from(endpoint)].waits += 1;
         self.machine.sends.insert(id, SendRecord::new(options));
         let message = Message::of([id, 3, 4, !id]);
-        let result = self.on(cpu, |station, side| station.send(priority, options, message, side));
-        if let Err(bounds) = result {
+        let result = self.on(cpu, |ipc, side| ipc.send(priority, options, message, side));
+        if let Err(send_error) = result {
             self.machine.unsent(id);
-            self.check_bounds(options, bounds);
-            if let Bounds::Restarted { generation } = bounds {
+            self.check_bounds(options, send_error);
+            if let SendError::Restarted { generation } = send_error {
                 self.process(sender).known[usize::from(endpoint)] = generation;
             }
         }
@@ -330,7 +330,7 @@ impl World {
         *waiting |= bits;
         // Else who has raised the first one tells.
         if is_first {
-            self.on(cpu, |station, side| station.notify(endpoint, side));
+            self.on(cpu, |ipc, side| ipc.notify(endpoint, side));
         }
     }
 
@@ -339,16 +339,16 @@ impl World {
             self.machine.calls.get_mut(&id).expect("a call").timed_out = true;
         }
         let cpu = self.cpu(client);
-        self.on(cpu, |station, side| station.time_out(client, side));
+        self.on(cpu, |ipc, side| ipc.time_out(client, side));
     }
 
     /// How a call has ended.
-    pub(super) fn ending(&self, id: u64) -> Option<Ending> {
-        self.machine.calls[&id].ending
+    pub(super) fn outcome(&self, id: u64) -> Option<CallOutcome> {
+        self.machine.calls[&id].outcome
     }
 
     pub(super) fn is_replied(&self, id: u64) -> bool {
-        matches!(self.ending(id), Some(Ending::Reply(message)) if message.words[0] == id)
+        matches!(self.outcome(id), Some(CallOutcome::Reply(message)) if message.words[0] == id)
     }
 
     // What is on its way.
@@ -378,15 +378,15 @@ impl World {
             Item::Packet(words) => {
                 if !self.take_directly(from, cpu, &words) {
                     let packet = Packet::decode(&words).expect("a packet");
-                    self.on(cpu, |station, side| station.take(from, packet, side));
+                    self.on(cpu, |ipc, side| ipc.take(from, packet, side));
                 }
             }
-            Item::Rebound(endpoint) => self.rebound(cpu, endpoint),
+            Item::Rebound(endpoint) => self.receiver_changed(cpu, endpoint),
             Item::Enter { slot, endpoint } => self.enter(cpu, slot, endpoint),
         }
     }
 
-    fn rebound(&mut self, cpu: u8, endpoint: u8) {
+    fn receiver_changed(&mut self, cpu: u8, endpoint: u8) {
         let target = self.machine.endpoints[usize::from(endpoint)].target;
         let is_here = |cpu, slot| self.cpu(slot) == cpu && self.doing(slot) != Some(Doing::Moves);
         let bound = match target {
@@ -395,13 +395,13 @@ impl World {
             }
             _ => None,
         };
-        self.on(cpu, |station, side| {
+        self.on(cpu, |ipc, side| {
             if let Some(server) = bound {
-                station.bind(server, endpoint);
+                ipc.bind(server, endpoint);
             }
-            station.rebound(endpoint, side);
+            ipc.receiver_changed(endpoint, side);
             // Bits may wait there.
-            station.notify(endpoint, side);
+            ipc.notify(endpoint, side);
         });
     }
 
@@ -409,13 +409,13 @@ impl World {
         let process = self.process(slot);
         process.doing = Doing::Runs;
         let base = process.base;
-        self.on(cpu, |station, side| {
-            station.enter(slot, base, endpoint);
+        self.on(cpu, |ipc, side| {
+            ipc.enter(slot, base, endpoint);
             let process = side.machine.processes.get_mut(&slot).expect("a process");
-            process.effective = station.priority(slot);
+            process.effective = ipc.priority(slot);
             // Another may receive there by now.
             if let Some(endpoint) = endpoint {
-                station.rebound(endpoint, side);
+                ipc.receiver_changed(endpoint, side);
             }
         });
     }

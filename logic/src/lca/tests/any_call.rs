@@ -15,13 +15,13 @@ struct Caller {
 }
 
 /// What each argument is, when selected.
-fn place(call: &Call, args: &[u64; ARGS], index: usize) -> Place {
+fn place(call: &Call, args: &[u64; ARGS], index: usize) -> ArgKind {
     match call.args.get(index) {
-        Some(&Place::Select { by, cases }) => {
+        Some(&ArgKind::Select { by, cases }) => {
             cases.iter().find(|case| case.0 == args[by]).unwrap().1
         }
         Some(&place) => place,
-        None => Place::Value,
+        None => ArgKind::Value,
     }
 }
 
@@ -30,22 +30,22 @@ fn caller(call: &'static Call, numbers: [u16; ARGS], nulls: u8) -> Caller {
     let mut memory = Model::new(ARGS * SPAN);
     let mut args = numbers.map(|number| u64::from(number) % 5000);
     for place in call.args {
-        if let Place::Select { by, cases } = *place {
+        if let ArgKind::Select { by, cases } = *place {
             args[by] = cases[args[by] as usize % cases.len()].0;
         }
-        if let Place::Vector { count, .. } = *place {
+        if let ArgKind::Vector { count, .. } = *place {
             args[count] %= 20;
         }
     }
     for index in 0..call.args.len() {
         let offset = index * SPAN;
         match place(call, &args, index) {
-            Place::Value | Place::Select { .. } => continue,
-            Place::Text => {
+            ArgKind::Value | ArgKind::Select { .. } => continue,
+            ArgKind::Text => {
                 let len = usize::from(numbers[index]) % 1000;
                 memory.put(offset + len, b"\0");
             }
-            Place::Vector { .. } => {
+            ArgKind::Vector { .. } => {
                 // The first bytes of the span are the table, the segments follow.
                 for n in 0..20 {
                     let len = usize::from(numbers[n % ARGS]) % (n * 50 + 1);
@@ -53,15 +53,15 @@ fn caller(call: &'static Call, numbers: [u16; ARGS], nulls: u8) -> Caller {
                     memory.put(offset + 16 * n, segment.as_bytes());
                 }
             }
-            Place::Data(data) => {
-                if let Size::Told { arg } = data.size {
+            ArgKind::Data(data) => {
+                if let Size::IndirectLen { arg } = data.size {
                     let len = u32::from(numbers[index]) % 200;
                     memory.put(arg * SPAN, &len.to_le_bytes());
                 }
             }
         }
         let told = call.args.iter().any(|place| {
-            matches!(place, Place::Data(Data { size: Size::Told { arg }, .. }) if *arg == index)
+            matches!(place, ArgKind::Data(Data { size: Size::IndirectLen { arg }, .. }) if *arg == index)
         });
         let null = nulls >> index & 1 == 1 && !told;
         args[index] = if null { 0 } else { BASE + offset as u64 };
@@ -75,7 +75,7 @@ fn bytes_of(size: Size, args: &[u64; ARGS], memory: &Model) -> usize {
         Size::Fixed(len) => len,
         Size::Counted { arg, unit } => args[arg] as usize * unit,
         Size::Bits { arg } => args[arg].div_ceil(64) as usize * 8,
-        Size::Told { arg } => {
+        Size::IndirectLen { arg } => {
             u32::from_le_bytes(memory.at(args[arg], 4).try_into().unwrap()) as usize
         }
     }
@@ -96,19 +96,19 @@ fn check_request(caller: &Caller, lca: &Lca, request: &Request) -> Result<(), Te
     for index in 0..ARGS {
         let addr = args[index];
         match place(call, args, index) {
-            Place::Value => {
+            ArgKind::Value => {
                 let Argument::Value(value) = request.args[index] else { panic!("{index}") };
                 let given = if index < call.args.len() { addr } else { 0 };
                 prop_assert!(value <= given, "counts are only ever lowered");
             }
             _ if addr == 0 => prop_assert_eq!(request.args[index], Argument::Value(0)),
-            Place::Text => {
+            ArgKind::Text => {
                 let text = pointed(lca, request, index);
                 prop_assert_eq!(text, memory.at(addr, text.len()));
                 prop_assert_eq!(text.iter().position(|&byte| byte == 0), Some(text.len() - 1));
             }
-            Place::Data(data) => {
-                if let Size::Told { arg } = data.size {
+            ArgKind::Data(data) => {
+                if let Size::IndirectLen { arg } = data.size {
                     counts[arg] = args[arg];
                 }
                 let seen = pointed(lca, request, index);
@@ -117,7 +117,7 @@ fn check_request(caller: &Caller, lca: &Lca, request: &Request) -> Result<(), Te
                     prop_assert_eq!(seen, memory.at(addr, seen.len()));
                 }
             }
-            Place::Vector { direction, count } => {
+            ArgKind::Vector { direction, count } => {
                 prop_assert_eq!(counts[count] as usize, request.relocations.len());
                 if direction == Direction::In {
                     let seen: Vec<u8> = request
@@ -132,7 +132,7 @@ fn check_request(caller: &Caller, lca: &Lca, request: &Request) -> Result<(), Te
                     prop_assert!(all || seen.len() > 1000 || counts[count] == 16);
                 }
             }
-            Place::Select { .. } => unreachable!(),
+            ArgKind::Select { .. } => unreachable!(),
         }
     }
     Ok(())
@@ -159,7 +159,7 @@ fn execute(caller: &Caller, lca: &mut Lca, request: &Request, byte: u8) {
     let lengths: Vec<usize> = told_lengths(caller.call);
     for index in 0..ARGS {
         let writes = match place(caller.call, &caller.args, index) {
-            Place::Data(data) => data.direction != Direction::In && !lengths.contains(&index),
+            ArgKind::Data(data) => data.direction != Direction::In && !lengths.contains(&index),
             _ => false,
         };
         if let (true, Argument::Buffer { offset, len }) = (writes, request.args[index]) {
@@ -170,7 +170,7 @@ fn execute(caller: &Caller, lca: &mut Lca, request: &Request, byte: u8) {
         .call
         .args
         .iter()
-        .any(|place| matches!(place, Place::Vector { direction: Direction::Out, .. }))
+        .any(|place| matches!(place, ArgKind::Vector { direction: Direction::Out, .. }))
     {
         for pointer in &request.relocations {
             lca.buffer[pointer.target..pointer.target + pointer.len].fill(byte);
@@ -179,8 +179,8 @@ fn execute(caller: &Caller, lca: &mut Lca, request: &Request, byte: u8) {
 }
 
 fn told_lengths(call: &Call) -> Vec<usize> {
-    let told = |place: &Place| match place {
-        Place::Data(Data { size: Size::Told { arg }, .. }) => Some(*arg),
+    let told = |place: &ArgKind| match place {
+        ArgKind::Data(Data { size: Size::IndirectLen { arg }, .. }) => Some(*arg),
         _ => None,
     };
     call.args.iter().filter_map(told).collect()
@@ -198,17 +198,17 @@ fn expected(caller: &Caller, request: &Request, retval: i64, byte: u8) -> Model 
             continue;
         }
         match place(call, args, index) {
-            Place::Data(data) if data.direction != Direction::In => {
+            ArgKind::Data(data) if data.direction != Direction::In => {
                 let Argument::Buffer { len, .. } = request.args[index] else { panic!() };
                 let written = match (data.filled, data.size) {
-                    (Filled::Always, _) => len,
-                    (Filled::Returned, Size::Counted { unit, .. }) => (returned * unit).min(len),
+                    (OutExtent::Always, _) => len,
+                    (OutExtent::Returned, Size::Counted { unit, .. }) => (returned * unit).min(len),
                     _ if success => len,
                     _ => 0,
                 };
                 after.put((addr - BASE) as usize, &vec![byte; written]);
             }
-            Place::Vector { direction: Direction::Out, count } => {
+            ArgKind::Vector { direction: Direction::Out, count } => {
                 let carried: usize = request.relocations.iter().map(|pointer| pointer.len).sum();
                 let all = addresses(caller, index, count);
                 for addr in all.iter().take(returned.min(carried)) {

@@ -331,7 +331,7 @@ fn messages_are_not_cut() {
 #[test]
 fn unknown_and_local_calls_are_refused() {
     let memory = Model::new(100);
-    for (nr, _) in crate::calls::LOCAL {
+    for (nr, _) in crate::calls::NOT_DELEGATED {
         assert_eq!(refused(*nr, [BASE; 6], &memory), Error::NoSystemCall);
     }
     for nr in [511, 512, u64::MAX, 1 << 32] {
@@ -362,18 +362,18 @@ fn builder_fills_everything_but_what_is_others() {
 #[test]
 fn an_end_is_not_a_call() {
     let mut lca = lca();
-    let mut builder = Builder::new(&mut lca, SYSCALL_END);
-    builder.value(END_FAULTED).value(11);
+    let mut builder = Builder::new(&mut lca, SYSCALL_EXIT);
+    builder.value(EXIT_FAULTED).value(11);
     builder.input("address 0x0".as_bytes()).unwrap();
     builder.finish();
-    let expected = End { kind: END_FAULTED, number: 11, text: 0..11 };
+    let expected = End { kind: EXIT_FAULTED, number: 11, text: 0..11 };
     assert_eq!(decode(&head(&lca)), Ok(Decoded::End(expected)));
     lca.cflag = CFLAG_TRACE;
     assert!(decode(&head(&lca)).is_ok());
     lca.cflag = CFLAG_CONTINUE;
     assert_eq!(decode(&head(&lca)), Err(DecodeError::Flags));
 
-    let mut builder = Builder::new(&mut lca, SYSCALL_END);
+    let mut builder = Builder::new(&mut lca, SYSCALL_EXIT);
     builder.value(0).value(1);
     builder.finish();
     lca.cflag = 0;

@@ -16,7 +16,7 @@ fn stays_inside(decoded: &Decoded) -> bool {
             let pointers = request.relocations.iter().all(|pointer| {
                 pointer.at % 8 == 0 && inside(pointer.at, 8) && inside(pointer.target, pointer.len)
             });
-            args && pointers && request.nr != SYSCALL_END
+            args && pointers && request.nr != SYSCALL_EXIT
         }
         Decoded::End(end) => inside(end.text.start, end.text.len()) && end.kind <= 3,
     }
@@ -117,7 +117,7 @@ proptest! {
     ) {
         let mut lca = full();
         if is_end {
-            lca.syscallno = SYSCALL_END;
+            lca.syscallno = SYSCALL_EXIT;
         }
         lca.relocation_count = count as u32;
         for (index, kind, len, value) in args {

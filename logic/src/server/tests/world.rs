@@ -7,7 +7,7 @@ use ant_abi::Error;
 use ant_abi::control::{SERVER_GIVEN_UP, SERVER_WAITS};
 
 use crate::restart::Policy;
-use crate::server::{ANSWER_US, Life, Note, Outside, Watch};
+use crate::server::{ANSWER_US, Life, Note, ServerHost, Watch};
 
 pub const POLICY: Policy = Policy { tries: 3, within: 10_000_000, delay: 100_000 };
 pub const WATCH: Watch = Watch { every_us: 1_000_000, answer_us: 1_000_000 };
@@ -82,7 +82,7 @@ impl Machine {
     }
 }
 
-impl Outside<u8, u32> for Machine {
+impl ServerHost<u8, u32> for Machine {
     fn create(&mut self, program: &u8) -> Result<u32, Error> {
         self.fail(self.failing.create)?;
         self.next += 1;

@@ -7,7 +7,7 @@
 #![no_main]
 
 use ant_abi::Error;
-use ant_abi::ipc::{BATCH_MAX, NOTIFY_ENDED, SENDS_MAX, Span, Transfer};
+use ant_abi::ipc::{BATCH_MAX, NOTIFY_EXITED, SENDS_MAX, Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
 use ant_api_name::Name;
 use ant_rt::ica::Pages;
@@ -169,7 +169,7 @@ fn batch() -> Result<bool, Error> {
 /// Raises notification bits that are the kernel's.
 fn bits() -> Result<bool, Error> {
     let own = ipc::open_endpoint()?;
-    Ok(println!("bits: {:?}", ipc::notify(own, NOTIFY_ENDED)))
+    Ok(println!("bits: {:?}", ipc::notify(own, NOTIFY_EXITED)))
 }
 
 /// Opens a second endpoint.

@@ -12,7 +12,7 @@ mod program;
 mod servers;
 
 use ant_abi::Error;
-use ant_abi::ipc::{NOTIFY_ENDED, NOTIFY_LINUX};
+use ant_abi::ipc::{NOTIFY_EXITED, NOTIFY_LINUX};
 use ant_rt::ipc::{self, Received, Timeout};
 use ant_rt::time::Clock;
 use ant_rt::{Args, log};
@@ -50,7 +50,7 @@ fn run() -> Result<core::convert::Infallible, Error> {
                 let now = clock.now_us();
                 // First: what has been shown was shown by who is known now.
                 servers.show_life(bits, now);
-                if bits & NOTIFY_ENDED != 0 {
+                if bits & NOTIFY_EXITED != 0 {
                     servers.collect_ended(now);
                 }
                 if bits & NOTIFY_LINUX != 0 {

@@ -6,7 +6,7 @@ mod server;
 
 use ant_abi::Error;
 use ant_abi::control::ServerInfo;
-use ant_abi::ipc::ProcessEnd;
+use ant_abi::ipc::ExitNotice;
 use ant_api_init::Request as ToInit;
 use ant_logic::server::Doomed;
 use ant_rt::ipc::{self, Handle, Message, Request};
@@ -154,7 +154,7 @@ impl Servers {
         }
     }
 
-    fn ended(&mut self, end: &ProcessEnd, now: u64) {
+    fn ended(&mut self, end: &ExitNotice, now: u64) {
         self.doomed.ended(end.pid);
         let (list, mut around) = self.parts(now);
         // Others are processes that could not even be started.

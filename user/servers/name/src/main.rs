@@ -5,7 +5,7 @@
 #![no_std]
 #![no_main]
 
-mod outside;
+mod host;
 
 use ant_abi::Error;
 use ant_api_name::{Name, Request, with_name};
@@ -14,7 +14,7 @@ use ant_rt::Args;
 use ant_rt::ipc::{self, Message};
 use ant_rt::server::{self, Service, Start};
 
-use outside::Outside;
+use host::NameHost;
 
 ant_rt::program!(main);
 
@@ -22,7 +22,7 @@ fn main(_: Args) -> i32 {
     server::run(NameService::start)
 }
 
-struct NameService(Names<Outside>);
+struct NameService(Names<NameHost>);
 
 impl Service for NameService {
     fn call(&mut self, request: &mut ipc::Request) -> Message<'_> {
@@ -33,9 +33,9 @@ impl Service for NameService {
 impl NameService {
     fn start(start: Start) -> Result<Self, Error> {
         let kept = start.kept().map(|(slot, handle)| (slot as usize, handle));
-        let outside = Outside(start.state.ok_or(Error::NoMemory)?);
+        let host = NameHost(start.state.ok_or(Error::NoMemory)?);
         let is_name = |words| Name::from_words(words).is_ok();
-        Ok(Self(Names::restore(outside, kept, is_name)))
+        Ok(Self(Names::restore(host, kept, is_name)))
     }
 
     fn serve(&mut self, request: &mut ipc::Request) -> Result<Message<'static>, Error> {

@@ -13,7 +13,7 @@ use core::fmt::Write;
 use ant_abi::Error;
 use ant_api_name::Name;
 use ant_api_serial::{INLINE_MAX, Inline, NAME, Request, encode_read};
-use ant_logic::input::{Input, TAKEN_MAX};
+use ant_logic::input::{ReplayBuffer, TAKEN_MAX};
 use ant_rt::Args;
 use ant_rt::ica::{LentPages, SharedPages};
 use ant_rt::ipc::{self, Handle, Message};
@@ -38,7 +38,7 @@ fn main(_: Args) -> i32 {
 
 struct Serial {
     uart: Uart,
-    input: Input<SharedPages>,
+    input: ReplayBuffer<SharedPages>,
 }
 
 impl Service for Serial {
@@ -63,7 +63,7 @@ impl Service for Serial {
 
 impl Serial {
     fn start(start: Start) -> Result<Self, Error> {
-        let input = Input::restore(start.state.ok_or(Error::NoMemory)?);
+        let input = ReplayBuffer::restore(start.state.ok_or(Error::NoMemory)?);
         let serial = Self { uart: Uart::start(COM2)?, input };
         let mut hello = ArrayString::<64>::new();
         // It fits.

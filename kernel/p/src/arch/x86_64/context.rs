@@ -130,20 +130,20 @@ impl Context {
 
     /// Lets the process issue the `IPC_RECEIVE` or `IPC_REPLY_RECEIVE` that ended the last run once
     /// more, without the reply, which was given, and with this limit of time in microseconds.
-    pub fn repeat_receive(&mut self, timeout: u64) {
+    pub fn restart_receive(&mut self, timeout: u64) {
         self.rdi = 0;
         self.rsi = timeout;
-        self.repeat();
+        self.restart_syscall();
     }
 
     /// Lets the process issue the system call that ended the last run once more.
-    pub fn repeat(&mut self) {
+    pub fn restart_syscall(&mut self) {
         const SYSCALL_LEN: u64 = 2;
         self.rip -= SYSCALL_LEN;
     }
 
     /// Lets the process run into a page fault: nothing is mapped at 0.
-    pub fn go_astray(&mut self) {
+    pub fn jump_to_null(&mut self) {
         self.rip = 0;
     }
 

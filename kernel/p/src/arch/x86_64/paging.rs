@@ -40,7 +40,7 @@ const KERNEL_HALF: usize = 256;
 pub(super) static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
 
 /// Where a real address of the partition is mapped.
-pub fn direct(phys: u64) -> *mut u8 {
+pub fn phys_to_virt(phys: u64) -> *mut u8 {
     (DIRECT_VIRT + phys) as *mut u8
 }
 
@@ -381,7 +381,7 @@ impl AddressSpace {
 /// Clears the page at real address `phys`, which nobody has mapped.
 pub fn clear(phys: u64) {
     // SAFETY: a page of the partition, in the direct map, that only the caller knows of.
-    unsafe { direct(phys).write_bytes(0, ant_abi::PAGE_SIZE) }
+    unsafe { phys_to_virt(phys).write_bytes(0, ant_abi::PAGE_SIZE) }
 }
 
 /// Forgets what this CPU remembers of `count` ICA pages from `first` on.
@@ -415,7 +415,7 @@ fn add_table(parent: u64, index: usize, pages: &mut impl Pages) -> Option<u64> {
 }
 
 fn table(phys: u64) -> *mut PageTable {
-    direct(phys).cast()
+    phys_to_virt(phys).cast()
 }
 
 /// Frees what the first `entries` entries of a table lead to, then the table. `level` 1 is the

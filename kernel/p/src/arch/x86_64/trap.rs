@@ -211,13 +211,13 @@ extern "C" fn kernel_trap(frame: &KernelFrame) {
 pub fn interrupt(vector: u64) {
     let control = shared::control(percpu::index());
     if vector == u64::from(SPURIOUS_VECTOR) {
-        shared::count(control.stray_interrupts());
+        shared::count(control.unexpected_interrupts());
         return;
     }
     shared::count(match vector {
         DOORBELL_VECTOR => control.doorbells(),
         vector if vector == u64::from(TIMER_VECTOR) => control.timer_interrupts(),
-        _ => control.stray_interrupts(),
+        _ => control.unexpected_interrupts(),
     });
     apic::end_of_interrupt();
 }

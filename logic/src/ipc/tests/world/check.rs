@@ -6,20 +6,20 @@ use super::*;
 impl World {
     /// After a step of CPU `cpu`.
     pub(super) fn check(&mut self, cpu: u8) {
-        let station = &self.stations[usize::from(cpu)];
-        station.check();
+        let ipc = &self.stations[usize::from(cpu)];
+        ipc.check();
         assert_eq!(self.machine.taken, 0, "bits are lost");
         for (&slot, process) in &self.machine.processes {
             let is_here = process.cpu == cpu && process.doing != Doing::Moves;
             if is_here && process.doing != Doing::Leaves {
-                assert_eq!(process.effective, station.priority(slot), "priority of {slot}");
+                assert_eq!(process.effective, ipc.priority(slot), "priority of {slot}");
                 let calls = matches!(process.doing, Doing::Calls(_));
-                assert_eq!(station.is_idle(slot), !calls);
-                assert_eq!(station.receives(slot), process.doing == Doing::Receives);
+                assert_eq!(ipc.is_idle(slot), !calls);
+                assert_eq!(ipc.receives(slot), process.doing == Doing::Receives);
             }
         }
         for slot in std::mem::take(&mut self.machine.went) {
-            assert!(self.stations.iter().all(|station| !station.mentions(slot)), "{slot} is left");
+            assert!(self.stations.iter().all(|ipc| !ipc.mentions(slot)), "{slot} is left");
         }
         for (at, endpoint) in (0..).zip(&self.machine.endpoints) {
             let open = |sent: &&SendRecord| sent.endpoint == at && sent.fate == Fate::Open;
@@ -28,15 +28,15 @@ impl World {
     }
 
     /// Why a message was not sent.
-    pub(super) fn check_bounds(&self, options: CallOptions, bounds: Bounds) {
+    pub(super) fn check_bounds(&self, options: CallOptions, send_error: SendError) {
         let endpoint = &self.machine.endpoints[usize::from(options.endpoint)];
         let is_stale = options.generation != endpoint.generation && !options.across_restarts;
         let expected = match endpoint.target {
-            Target::Closed => Bounds::Closed,
-            _ if is_stale => Bounds::Restarted { generation: endpoint.generation },
-            _ => Bounds::Unbound,
+            Target::Closed => SendError::Closed,
+            _ if is_stale => SendError::Restarted { generation: endpoint.generation },
+            _ => SendError::Unbound,
         };
-        assert_eq!(bounds, expected);
+        assert_eq!(send_error, expected);
     }
 
     /// When nothing is on its way.
@@ -45,8 +45,8 @@ impl World {
             assert!(!matches!(process.doing, Doing::Leaves | Doing::Moves), "{slot} waits");
             self.check_process(slot, process);
         }
-        for (cpu, station) in (0..).zip(&self.stations) {
-            for held in station.held() {
+        for (cpu, ipc) in (0..).zip(&self.stations) {
+            for held in ipc.held() {
                 let sent = self.stations[usize::from(held.cpu)].sent(held.client);
                 assert_eq!(sent, Some((cpu, held.sequence)), "{held:?}");
                 assert_eq!(self.machine.processes[&held.server].cpu, cpu);
@@ -59,22 +59,20 @@ impl World {
     }
 
     fn check_process(&self, slot: u8, process: &Process) {
-        let station = &self.stations[usize::from(process.cpu)];
+        let ipc = &self.stations[usize::from(process.cpu)];
         let Doing::Calls(id) = process.doing else {
-            let bits =
-                station.endpoint(slot).map(|at| self.machine.endpoints[usize::from(at)].bits);
+            let bits = ipc.endpoint(slot).map(|at| self.machine.endpoints[usize::from(at)].bits);
             assert!(process.doing != Doing::Receives || bits.unwrap_or(0) == 0, "{slot} sleeps");
             return;
         };
         let call = &self.machine.calls[&id];
         let endpoint = &self.machine.endpoints[usize::from(call.options.endpoint)];
-        let Some((cpu, sequence)) = station.sent(slot) else {
+        let Some((cpu, sequence)) = ipc.sent(slot) else {
             assert_eq!(endpoint.target, Target::Unbound, "{slot} waits for nothing");
             return;
         };
         let held = self.stations[usize::from(cpu)].held();
-        let is_it =
-            |held: &&crate::ipc::station::Held| (held.client, held.cpu) == (slot, process.cpu);
+        let is_it = |held: &&crate::ipc::cpu::Held| (held.client, held.cpu) == (slot, process.cpu);
         let held = held.iter().find(is_it).expect("a call at its server");
         assert_eq!(held.sequence, sequence);
         assert!(held.priority >= process.effective, "{slot} is worth more");
@@ -89,8 +87,8 @@ impl World {
         for (id, call) in &self.machine.calls {
             let client = self.machine.processes.get(&call.client);
             let waits = client.is_some_and(|client| client.doing == Doing::Calls(*id));
-            assert_eq!(waits, call.ending.is_none() && !call.client_over, "call {id}");
-            assert_eq!(call.reply_dropped, call.replied && call.ending.is_none(), "call {id}");
+            assert_eq!(waits, call.outcome.is_none() && !call.client_over, "call {id}");
+            assert_eq!(call.reply_dropped, call.replied && call.outcome.is_none(), "call {id}");
             assert!(waits || call.is_back(), "call {id}");
         }
     }

@@ -1,7 +1,7 @@
 //! Calls and replies that go directly, and what the machine does then.
 
 use super::*;
-use crate::ipc::{Outside, Parts, Request};
+use crate::ipc::{IpcHost, Parts, Request};
 
 impl World {
     /// Calls directly, if the world is one that does and the station can.
@@ -17,15 +17,15 @@ impl World {
             return false;
         }
         let cpu = self.cpu(client);
-        let station = &mut self.stations[usize::from(cpu)];
+        let ipc = &mut self.stations[usize::from(cpu)];
         let mut side = Side { cpu, machine: &mut self.machine };
         if there == cpu {
-            let token = station.call_directly(client, options, server, message.span);
+            let token = ipc.call_directly(client, options, server, message.span);
             let Some(token) = token else { return false };
             let received = Received::Call { token, badge: options.badge, message };
             side.received(server, received);
         } else {
-            side.post(there, station.call_across(client, options, (there, server), message));
+            side.post(there, ipc.call_across(client, options, (there, server), message));
         }
         self.has_gone_directly(cpu);
         true
@@ -37,19 +37,19 @@ impl World {
             return false;
         }
         let (cpu, token) = (self.cpu(server), self.token(server, id));
-        let station = &mut self.stations[usize::from(cpu)];
+        let ipc = &mut self.stations[usize::from(cpu)];
         let endpoints = &self.machine.endpoints;
         let has_bits = |at| endpoints[usize::from(at)].bits != 0;
         let message = reply_message(id);
-        let span = station.pages_of(token);
+        let span = ipc.pages_of(token);
         if token.cpu() == cpu {
-            let client = station.reply_directly(server, token, has_bits);
+            let client = ipc.reply_directly(server, token, has_bits);
             let Some(client) = client else { return false };
             let mut side = Side { cpu, machine: &mut self.machine };
             side.replies(id, server, span);
-            side.ended(client, Ending::Reply(message));
+            side.ended(client, CallOutcome::Reply(message));
         } else {
-            let replied = station.reply_across(server, token, message, has_bits);
+            let replied = ipc.reply_across(server, token, message, has_bits);
             let Some((there, packet)) = replied else { return false };
             let mut side = Side { cpu, machine: &mut self.machine };
             side.replies(id, server, span);
@@ -69,19 +69,19 @@ impl World {
         if !self.goes_directly {
             return false;
         }
-        let station = &mut self.stations[usize::from(cpu)];
+        let ipc = &mut self.stations[usize::from(cpu)];
         let mut side = Side { cpu, machine: &mut self.machine };
         match kind {
             Parts::CALL => {
                 if side.target(endpoint) != (Target::Bound { cpu, server }, generation) {
                     return false;
                 }
-                let token = station.take_call_directly(from, client, sequence, &request);
+                let token = ipc.take_call_directly(from, client, sequence, &request);
                 let Some(token) = token else { return false };
                 side.received(server, Received::Call { token, badge, message });
             }
-            Parts::REPLY if station.take_reply_directly(client, sequence) => {
-                side.ended(client, Ending::Reply(message));
+            Parts::REPLY if ipc.take_reply_directly(client, sequence) => {
+                side.ended(client, CallOutcome::Reply(message));
             }
             _ => return false,
         }

@@ -6,7 +6,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
-use crate::ipc::Outside;
+use crate::ipc::IpcHost;
 
 /// What a process is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(in super::super) struct Endpoint {
     pub(in super::super) target: Target,
     pub(in super::super) generation: u32,
     /// Its first generation: those before were another's.
-    pub(super) began: u32,
+    pub(super) first_generation: u32,
     pub(in super::super) bits: u64,
     /// Messages sent that wait.
     pub(super) waits: usize,
@@ -71,7 +71,7 @@ impl Endpoint {
     pub(super) fn begin_again(&mut self) {
         assert_eq!(self.target, Target::Closed);
         self.generation += 1;
-        self.began = self.generation;
+        self.first_generation = self.generation;
         self.target = Target::Unbound;
         self.bits = 0;
     }
@@ -79,7 +79,7 @@ impl Endpoint {
     /// Whether a message for generation `meant` is not for the endpoint of a server of generation
     /// `its`, but for another one of its number.
     fn divides(&self, meant: u32, its: u32) -> bool {
-        meant < self.began && self.began <= its
+        meant < self.first_generation && self.first_generation <= its
     }
 }
 
@@ -105,7 +105,7 @@ pub(in super::super) struct CallRecord {
     pub(super) timed_out: bool,
     pub(super) replied: bool,
     pub(super) reply_dropped: bool,
-    pub(super) ending: Option<Ending>,
+    pub(super) outcome: Option<CallOutcome>,
 }
 
 impl CallRecord {
@@ -121,7 +121,7 @@ impl CallRecord {
             timed_out: false,
             replied: false,
             reply_dropped: false,
-            ending: None,
+            outcome: None,
         }
     }
 
@@ -173,8 +173,13 @@ pub(in super::super) struct Machine {
 
 impl Machine {
     pub(super) fn new(cpus: u8) -> Self {
-        let endpoint =
-            |_| Endpoint { target: Target::Unbound, generation: 1, began: 1, bits: 0, waits: 0 };
+        let endpoint = |_| Endpoint {
+            target: Target::Unbound,
+            generation: 1,
+            first_generation: 1,
+            bits: 0,
+            waits: 0,
+        };
         Self {
             rings: vec![vec![VecDeque::new(); usize::from(cpus)]; usize::from(cpus)],
             endpoints: (0..ENDPOINTS).map(endpoint).collect(),
@@ -223,7 +228,7 @@ impl Machine {
                 self.take_call(server, token, badge, message);
             }
             Received::Send { badge, message } => {
-                self.settle(message.words[0], Fate::Received);
+                self.recompute(message.words[0], Fate::Received);
                 let sent = &self.sends[&message.words[0]];
                 assert_eq!(badge, sent.badge);
                 let at = &self.endpoints[usize::from(sent.endpoint)];
@@ -241,7 +246,7 @@ impl Machine {
         let id = message.words[0];
         let call = self.call(id);
         assert_eq!(call.server.replace(server), None, "received twice");
-        assert_eq!(call.ending, None);
+        assert_eq!(call.outcome, None);
         assert_eq!((badge, token.client()), (call.options.badge, call.client));
         assert_eq!((message.words[3], message.handle), (!id, id << 1));
         assert_eq!(message.span.transfer(), call.transfer);
@@ -257,7 +262,7 @@ impl Machine {
     }
 
     /// A message that was sent waits no more.
-    fn settle(&mut self, id: u64, fate: Fate) {
+    fn recompute(&mut self, id: u64, fate: Fate) {
         let sent = self.sends.get_mut(&id).expect("a message");
         assert_eq!(std::mem::replace(&mut sent.fate, fate), Fate::Open);
     }
@@ -280,28 +285,28 @@ impl Machine {
         }
     }
 
-    /// Whether an ending is one that the call may have.
-    fn check_ending(&self, id: u64, ending: Ending) {
+    /// Whether an outcome is one that the call may have.
+    fn check_ending(&self, id: u64, outcome: CallOutcome) {
         let call = &self.calls[&id];
         let endpoint = &self.endpoints[usize::from(call.options.endpoint)];
-        let is_of_now = endpoint.began <= call.options.generation;
+        let is_of_now = endpoint.first_generation <= call.options.generation;
         let is_replied = call.replied || self.replying.is_some_and(|(its, _)| its == id);
-        assert_eq!(is_replied, matches!(ending, Ending::Reply(_)), "{ending:?}");
-        assert!(call.is_back(), "{ending:?}, and the pages are lent");
-        match ending {
-            Ending::Reply(message) => assert_eq!(message.words[..2], [id, 0xfeed]),
-            Ending::Restarted { generation } => {
+        assert_eq!(is_replied, matches!(outcome, CallOutcome::Reply(_)), "{outcome:?}");
+        assert!(call.is_back(), "{outcome:?}, and the pages are lent");
+        match outcome {
+            CallOutcome::Reply(message) => assert_eq!(message.words[..2], [id, 0xfeed]),
+            CallOutcome::Restarted { generation } => {
                 assert_eq!(generation, endpoint.generation);
                 assert!(is_of_now && endpoint.target != Target::Closed);
                 assert_ne!(generation, call.options.generation);
                 let is_served = call.server.is_some();
                 assert!(call.server_over || !is_served && !call.options.across_restarts);
             }
-            Ending::Closed => {
+            CallOutcome::Closed => {
                 assert!(!is_of_now || endpoint.target == Target::Closed);
                 assert!(call.server_over || call.server.is_none());
             }
-            Ending::TimedOut => assert!(call.timed_out),
+            CallOutcome::TimedOut => assert!(call.timed_out),
         }
     }
 }
@@ -322,14 +327,14 @@ impl Side<'_> {
     }
 }
 
-impl Outside for Side<'_> {
+impl IpcHost for Side<'_> {
     fn target(&self, endpoint: u8) -> (Target, u32) {
         let endpoint = &self.machine.endpoints[usize::from(endpoint)];
         (endpoint.target, endpoint.generation)
     }
 
-    fn began(&self, endpoint: u8) -> u32 {
-        self.machine.endpoints[usize::from(endpoint)].began
+    fn first_generation(&self, endpoint: u8) -> u32 {
+        self.machine.endpoints[usize::from(endpoint)].first_generation
     }
 
     fn post(&mut self, cpu: u8, packet: Packet) {
@@ -338,16 +343,16 @@ impl Outside for Side<'_> {
         ring.push_back(Item::Packet(packet.encode()));
     }
 
-    fn ended(&mut self, client: u8, ending: Ending) {
+    fn ended(&mut self, client: u8, outcome: CallOutcome) {
         let process = self.process(client);
         let Doing::Calls(id) = std::mem::replace(&mut process.doing, Doing::Runs) else {
             panic!("{client} does not call")
         };
-        self.machine.check_ending(id, ending);
+        self.machine.check_ending(id, outcome);
         let call = self.machine.call(id);
-        assert_eq!(call.ending.replace(ending), None);
+        assert_eq!(call.outcome.replace(outcome), None);
         let endpoint = usize::from(call.options.endpoint);
-        if let Ending::Restarted { generation } = ending {
+        if let CallOutcome::Restarted { generation } = outcome {
             self.process(client).known[endpoint] = generation;
         }
     }
@@ -373,7 +378,7 @@ impl Outside for Side<'_> {
         bits
     }
 
-    fn send_left(&mut self, endpoint: u8) {
+    fn send_dequeued(&mut self, endpoint: u8) {
         self.machine.endpoints[usize::from(endpoint)].waits -= 1;
     }
 
@@ -384,7 +389,7 @@ impl Outside for Side<'_> {
             assert!(call.client_over);
             assert!(!std::mem::replace(&mut call.reply_dropped, true));
         } else {
-            self.machine.settle(id, Fate::Dropped);
+            self.machine.recompute(id, Fate::Dropped);
         }
     }
 
@@ -395,7 +400,7 @@ impl Outside for Side<'_> {
         let call = self.machine.call(id);
         assert_eq!(revoked, !replies && !call.server_over);
         assert!(call.lends());
-        assert_eq!((call.server, call.ending), (Some(server), None));
+        assert_eq!((call.server, call.outcome), (Some(server), None));
         assert!(!std::mem::replace(&mut call.loan_over, true), "lent once, taken back twice");
     }
 

@@ -1,9 +1,9 @@
 //! What the life of a server has the kernel do.
 
 use ant_abi::Error;
-use ant_abi::ipc::{GRANT_MEMORY, ProcessEnd, REQUEST_ALIVE, ServerCreate};
+use ant_abi::ipc::{ExitNotice, GRANT_MEMORY, REQUEST_ALIVE, ServerCreate};
 use ant_api_init::Welcome;
-use ant_logic::server::{Doomed, Note, Outside};
+use ant_logic::server::{Doomed, Note, ServerHost};
 use ant_rt::ica::SharedPages;
 use ant_rt::ipc::{self, Handle, Message, Token};
 use ant_rt::{init_calls, log, time};
@@ -34,7 +34,7 @@ pub struct Machine<'a, 'b> {
     own: &'a mut Own,
     around: &'a mut Around<'b>,
     /// The end that is being told.
-    pub end: Option<&'a ProcessEnd>,
+    pub end: Option<&'a ExitNotice>,
 }
 
 impl<'a, 'b> Machine<'a, 'b> {
@@ -74,7 +74,7 @@ impl<'a, 'b> Machine<'a, 'b> {
     }
 }
 
-impl Outside<Program, Token> for Machine<'_, '_> {
+impl ServerHost<Program, Token> for Machine<'_, '_> {
     fn create(&mut self, program: &Program) -> Result<u32, Error> {
         let Own { spec, cpu, priority, .. } = *self.own;
         let mut request = ServerCreate::new_zeroed();

@@ -4,8 +4,8 @@ use core::fmt::{self, Write};
 
 use ant_abi::Error;
 use ant_abi::control::ServerInfo;
-use ant_abi::ipc::ProcessEnd;
-use ant_abi::lca::{END_EXITED, END_FAULTED, END_KILLED};
+use ant_abi::ipc::ExitNotice;
+use ant_abi::lca::{EXIT_EXITED, EXIT_FAULTED, EXIT_KILLED};
 use ant_logic::server::{Cause, Note};
 use ant_rt::log;
 use zerocopy::FromZeros;
@@ -33,7 +33,7 @@ impl Server {
 
 impl Own {
     /// Keeps for people what has happened, and logs it. `end`: that of the process.
-    pub fn note(&mut self, note: Note, end: Option<&ProcessEnd>) {
+    pub fn note(&mut self, note: Note, end: Option<&ExitNotice>) {
         let name = self.spec.name;
         match note {
             Note::Ended(cause) => {
@@ -59,7 +59,7 @@ impl Own {
         self.last_end = text;
     }
 
-    fn describe(&self, cause: Cause, end: Option<&ProcessEnd>, to: &mut dyn Write) -> fmt::Result {
+    fn describe(&self, cause: Cause, end: Option<&ExitNotice>, to: &mut dyn Write) -> fmt::Result {
         let Some(end) = end else { return Ok(()) };
         let text = str::from_utf8(&end.text).unwrap_or_default().trim_end_matches('\0');
         let text = &text[..text.floor_char_boundary(self.last_end.capacity())];
@@ -70,10 +70,10 @@ impl Own {
                 let answer_us = self.spec.watch.map_or(0, |watch| watch.answer_us);
                 write!(to, "did not answer within {} ms", answer_us / 1000)
             }
-            (_, END_EXITED) => write!(to, "exited with status {number}"),
-            (_, END_FAULTED) if !text.is_empty() => to.write_str(text),
-            (_, END_FAULTED) => write!(to, "fault, signal {number}"),
-            (_, END_KILLED) => write!(to, "killed by signal {number}"),
+            (_, EXIT_EXITED) => write!(to, "exited with status {number}"),
+            (_, EXIT_FAULTED) if !text.is_empty() => to.write_str(text),
+            (_, EXIT_FAULTED) => write!(to, "fault, signal {number}"),
+            (_, EXIT_KILLED) => write!(to, "killed by signal {number}"),
             (_, kind) => write!(to, "ended: kind {kind}, number {number}"),
         }
     }

@@ -1,7 +1,7 @@
 //! One OS server: its life is `ant_logic::server`'s, what it consists of is here.
 
 use ant_abi::Error;
-use ant_abi::ipc::ProcessEnd;
+use ant_abi::ipc::ExitNotice;
 use ant_api_init::KEPT_MAX;
 use ant_logic::server::Life;
 use ant_rt::ica::{Pages, SharedPages};
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// One of its processes has ended.
-    pub fn ended(&mut self, around: &mut Around<'_>, end: &ProcessEnd) {
+    pub fn ended(&mut self, around: &mut Around<'_>, end: &ExitNotice) {
         let now = around.now;
         let mut machine = Machine::new(&mut self.own, around);
         machine.end = Some(end);

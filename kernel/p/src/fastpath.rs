@@ -17,14 +17,14 @@ use ant_abi::ipc::{
 use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
 use ant_logic::ica::With;
 use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
-use ant_logic::packets::PACKET_WORDS;
+use ant_logic::rings::packet::PACKET_WORDS;
 use ant_logic::sched::RunQueue;
 
 use crate::arch::context::VECTOR_SYSCALL;
 use crate::endpoints;
 use crate::handles::Handle;
 use crate::locals::Locals;
-use crate::process::{Calling, Owned, Waiting};
+use crate::process::{BlockReason, Calling, Owned};
 use crate::run::Cpu;
 use crate::{ipc, mailbox};
 
@@ -35,16 +35,16 @@ pub enum Next {
     /// The process waits for another CPU.
     Packet,
     /// Nothing has happened: the loop serves what it asks for.
-    Unserved,
+    SlowPath,
 }
 
 /// Serves the call or the reply that has ended the run of process `slot`.
 #[inline]
 pub fn serve(cpu: &mut Cpu, slot: u8, vector: u64) -> Next {
     if vector != VECTOR_SYSCALL {
-        return Next::Unserved;
+        return Next::SlowPath;
     }
-    exchange(cpu, slot).unwrap_or(Next::Unserved)
+    exchange(cpu, slot).unwrap_or(Next::SlowPath)
 }
 
 #[inline]
@@ -52,7 +52,7 @@ fn exchange(cpu: &mut Cpu, slot: u8) -> Option<Next> {
     let process = cpu.local.process(slot)?;
     let (number, [to, timeout, flags]) = process.context.syscall();
     let (span, handle) = process.context.span_and_handle();
-    if timeout != FOREVER || handle != 0 || process.fuse.is_some() {
+    if timeout != FOREVER || handle != 0 || process.fault_point.is_some() {
         return None;
     }
     match number {
@@ -60,7 +60,7 @@ fn exchange(cpu: &mut Cpu, slot: u8) -> Option<Next> {
         IPC_CALL => pages::call(cpu, slot, flags, Calling { handle: to, span: Span(span) }),
         IPC_REPLY_RECEIVE => {
             let token = Token(to);
-            let lent = cpu.station.pages_of(token);
+            let lent = cpu.ipc.pages_of(token);
             if span == 0 && lent.is_none() {
                 reply_receive(cpu, slot, token)
             } else {
@@ -73,7 +73,7 @@ fn exchange(cpu: &mut Cpu, slot: u8) -> Option<Next> {
 
 #[inline]
 fn call(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<Next> {
-    let (options, there, server) = aim(cpu, slot, number, flags)?;
+    let (options, there, server) = resolve_fast(cpu, slot, number, flags)?;
     let calling = Calling { handle: number, span: Span::NONE };
     if usize::from(there) == cpu.index() {
         call_here(cpu, slot, server, options, calling)
@@ -84,7 +84,7 @@ fn call(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<Next> {
 
 /// Where a call through a handle goes: CPU and slot of a server that takes it.
 #[inline(always)]
-fn aim(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<(CallOptions, u8, u8)> {
+fn resolve_fast(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<(CallOptions, u8, u8)> {
     let client = cpu.local.process(slot)?;
     let Handle { endpoint, generation, badge, .. } = client.handles.get(number).ok()?;
     let (there, server) = endpoints::receiver(endpoint, generation)?;
@@ -105,8 +105,8 @@ fn call_here(
     calling: Calling,
 ) -> Option<Next> {
     let Pair { leaves: client, takes, queue } = pair(&mut cpu.local, slot, server)?;
-    let token = cpu.station.call_directly(slot, options, server, calling.span)?;
-    client.waits_for_reply(calling);
+    let token = cpu.ipc.call_directly(slot, options, server, calling.span)?;
+    client.block_for_reply(calling);
     takes.context.set_received(RECEIVED_CALL, token.0, u64::from(options.badge));
     pass_cpu(queue, server, takes, client.context.words());
     Some(Next::Process(server))
@@ -123,8 +123,8 @@ fn call_there(
 ) -> Option<Next> {
     let client = cpu.local.process(slot)?;
     let message = Message { span: calling.span, ..Message::of(client.context.words()) };
-    client.waits_for_reply(calling);
-    let packet = cpu.station.call_across(slot, options, (there, server), message);
+    client.block_for_reply(calling);
+    let packet = cpu.ipc.call_across(slot, options, (there, server), message);
     Some(leave_cpu(cpu, there, &packet))
 }
 
@@ -142,11 +142,11 @@ fn reply_receive(cpu: &mut Cpu, slot: u8, token: Token) -> Option<Next> {
 #[inline(always)]
 fn reply_here(cpu: &mut Cpu, slot: u8, token: Token) -> Option<u8> {
     let Pair { leaves: server, takes, queue } = pair(&mut cpu.local, slot, token.client())?;
-    if server.goes_to.is_some() || takes.goes_to.is_some() {
+    if server.migrate_to.is_some() || takes.migrate_to.is_some() {
         return None;
     }
-    let client = cpu.station.reply_directly(slot, token, has_bits)?;
-    server.waits_for_message();
+    let client = cpu.ipc.reply_directly(slot, token, has_bits)?;
+    server.block_for_message();
     pass_cpu(queue, client, takes, server.context.words());
     Some(client)
 }
@@ -154,10 +154,10 @@ fn reply_here(cpu: &mut Cpu, slot: u8, token: Token) -> Option<u8> {
 /// Replies to a client of another CPU; what goes there.
 #[inline(always)]
 fn reply_there(cpu: &mut Cpu, slot: u8, token: Token, span: Span) -> Option<(u8, Packet)> {
-    let server = cpu.local.process(slot).filter(|server| server.goes_to.is_none())?;
+    let server = cpu.local.process(slot).filter(|server| server.migrate_to.is_none())?;
     let message = Message { span, ..Message::of(server.context.words()) };
-    let replied = cpu.station.reply_across(slot, token, message, has_bits)?;
-    server.waits_for_message();
+    let replied = cpu.ipc.reply_across(slot, token, message, has_bits)?;
+    server.block_for_message();
     Some(replied)
 }
 
@@ -181,12 +181,12 @@ fn take_call(cpu: &mut Cpu, from: usize, parts: &Parts) -> Option<u8> {
     let Parts { client, sequence, request, .. } = parts;
     let Request { server: slot, endpoint, generation, badge, message, .. } = request;
     let here = cpu.index();
-    let (server, queue) = cpu.local.one_untimed(*slot)?;
+    let (server, queue) = cpu.local.one_without_deadline(*slot)?;
     if !queue.can_pass(server.priority) || !endpoints::is_bound(*endpoint, here, *slot, *generation)
     {
         return None;
     }
-    let token = cpu.station.take_call_directly(from as u8, *client, *sequence, request)?;
+    let token = cpu.ipc.take_call_directly(from as u8, *client, *sequence, request)?;
     server.context.set_received(RECEIVED_CALL, token.0, u64::from(*badge));
     pass_cpu(queue, *slot, server, message.words);
     if !message.span.is_none() {
@@ -198,11 +198,11 @@ fn take_call(cpu: &mut Cpu, from: usize, parts: &Parts) -> Option<u8> {
 #[inline]
 fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<u8> {
     let Parts { client: slot, sequence, request: Request { message, .. }, .. } = parts;
-    let (client, queue) = cpu.local.one_untimed(*slot)?;
-    if !queue.can_pass(client.priority) || client.goes_to.is_some() {
+    let (client, queue) = cpu.local.one_without_deadline(*slot)?;
+    if !queue.can_pass(client.priority) || client.migrate_to.is_some() {
         return None;
     }
-    if !cpu.station.take_reply_directly(*slot, *sequence) {
+    if !cpu.ipc.take_reply_directly(*slot, *sequence) {
         return None;
     }
     let with_pages = client.calling.span.0 | message.span.0 != 0;
@@ -221,15 +221,15 @@ fn has_bits(endpoint: u8) -> bool {
 
 impl Owned {
     #[inline]
-    fn waits_for_reply(&mut self, calling: Calling) {
+    fn block_for_reply(&mut self, calling: Calling) {
         self.calling = calling;
-        self.waiting = Waiting::Reply;
+        self.blocked_on = BlockReason::Reply;
         self.set_state(STATE_CALLING);
     }
 
     #[inline]
-    fn waits_for_message(&mut self) {
-        self.waiting = Waiting::Receive;
+    fn block_for_message(&mut self) {
+        self.blocked_on = BlockReason::Receive;
         self.set_state(STATE_RECEIVING);
     }
 }
@@ -252,7 +252,7 @@ struct Pair<'a> {
 /// The two processes, if the second, which waits, can run instead of the first.
 #[inline]
 fn pair(local: &mut Locals, leaves: u8, takes: u8) -> Option<Pair<'_>> {
-    let ([leaves, takes], queue) = local.two_untimed(leaves, takes)?;
+    let ([leaves, takes], queue) = local.two_without_deadline(leaves, takes)?;
     queue.can_pass(takes.priority).then_some(Pair { leaves, takes, queue })
 }
 
@@ -260,7 +260,7 @@ fn pair(local: &mut Locals, leaves: u8, takes: u8) -> Option<Pair<'_>> {
 #[inline]
 fn pass_cpu(queue: &mut RunQueue, slot: u8, takes: &mut Owned, words: [u64; IPC_WORDS]) {
     queue.pass(slot, takes.priority);
-    takes.waiting = Waiting::No;
+    takes.blocked_on = BlockReason::Runnable;
     takes.context.set_message(words, 0, 0);
     takes.context.set_result(0);
 }

@@ -1,13 +1,13 @@
-//! A call and its reply in the usual case, in a few steps. They leave what [`Station::call`],
-//! [`Station::reply`], [`Station::receive`] and [`Station::take`] leave, or nothing has happened.
+//! A call and its reply in the usual case, in a few steps. They leave what [`IpcCpu::call`],
+//! [`IpcCpu::reply`], [`IpcCpu::receive`] and [`IpcCpu::take`] leave, or nothing has happened.
 //!
 //! The messages have no handle. To a process of this CPU they do not come through here: who asks
-//! gives them to it, as [`Outside::received`] and [`Outside::ended`] would. It ends loans, too, as
-//! [`Outside::loan_ends`] would, before anyone hears of a reply: [`Station::pages_of`] says which.
+//! gives them to it, as [`IpcHost::received`] and [`IpcHost::ended`] would. It ends loans, too, as
+//! [`IpcHost::loan_ends`] would, before anyone hears of a reply: [`IpcCpu::pages_of`] says which.
 
 use super::*;
 
-impl Station {
+impl IpcCpu {
     /// A client calls `server`, a process of this CPU that receives at the endpoint, in the
     /// generation that `options` names, with the pages of `span`. The token with which the server has
     /// received the request; `None`: it does not wait for one, or has to be raised.
@@ -19,10 +19,10 @@ impl Station {
         server: u8,
         span: Span,
     ) -> Option<Token> {
-        let priority = self.locals.get(usize::from(client))?.effective;
+        let priority = self.threads.get(usize::from(client))?.effective;
         self.would_receive(server, priority)?;
         let cpu = self.cpu;
-        let (sequence, priority) = self.set_out(client, options, cpu);
+        let (sequence, priority) = self.mark_sent(client, options, cpu);
         let CallOptions { endpoint, badge, .. } = options;
         let caller = Caller { cpu, sequence, server, badge, priority, queued: false };
         Some(self.receive_directly(client, endpoint, caller, span))
@@ -32,7 +32,7 @@ impl Station {
     #[inline(always)]
     #[must_use]
     pub fn is_receiving(&self, server: u8) -> bool {
-        self.locals.get(usize::from(server)).is_some_and(|local| local.receiving)
+        self.threads.get(usize::from(server)).is_some_and(|thread| thread.receiving)
     }
 
     /// A client calls a process of another CPU that receives at the endpoint, in the generation
@@ -46,7 +46,7 @@ impl Station {
         message: Message,
     ) -> Packet {
         let CallOptions { endpoint, generation, badge, .. } = options;
-        let (sequence, priority) = self.set_out(client, options, cpu);
+        let (sequence, priority) = self.mark_sent(client, options, cpu);
         self.messages[usize::from(client)] = message;
         let request = Request { server, endpoint, generation, badge, priority, message };
         Packet::Call { client, sequence, request }
@@ -91,19 +91,19 @@ impl Station {
     ) -> Option<u8> {
         let client = token.client();
         let caller = self.caller(server, token)?;
-        let Client::Sent { sequence, .. } = self.locals[usize::from(client)].client else {
+        let Client::Sent { sequence, .. } = self.threads[usize::from(client)].client else {
             return None;
         };
         if (caller.cpu, caller.sequence) != (self.cpu, sequence) {
             return None;
         }
         self.wait_directly(client, caller, has_bits)?;
-        self.locals[usize::from(client)].client = Client::Idle;
+        self.threads[usize::from(client)].client = Client::Idle;
         Some(client)
     }
 
     /// A server replies to a client of another CPU, and waits for the next message. What goes to
-    /// that CPU, and to which; `None` as for [`Station::reply_directly`].
+    /// that CPU, and to which; `None` as for [`IpcCpu::reply_directly`].
     #[inline(always)]
     pub fn reply_across(
         &mut self,
@@ -122,7 +122,7 @@ impl Station {
     /// any more.
     #[inline(always)]
     pub fn take_reply_directly(&mut self, client: u8, sequence: u32) -> bool {
-        let Some(Local { client, .. }) = self.locals.get_mut(usize::from(client)) else {
+        let Some(ThreadIpc { client, .. }) = self.threads.get_mut(usize::from(client)) else {
             return false;
         };
         let waits = matches!(*client, Client::Sent { sequence: its, .. } if its == sequence);
@@ -135,14 +135,14 @@ impl Station {
     /// Whether `server` waits for a message, and runs with this priority at least.
     #[inline(always)]
     fn would_receive(&self, server: u8, priority: u8) -> Option<()> {
-        let Local { receiving, effective, .. } = *self.locals.get(usize::from(server))?;
+        let ThreadIpc { receiving, effective, .. } = *self.threads.get(usize::from(server))?;
         (receiving && priority <= effective).then_some(())
     }
 
     /// The server receives the call for which it has waited.
     #[inline(always)]
     fn receive_directly(&mut self, client: u8, endpoint: u8, caller: Caller, span: Span) -> Token {
-        self.enlist(client, endpoint, caller);
+        self.add_caller(client, endpoint, caller);
         self.messages[usize::from(client)].span = span;
         Token::new(client, caller.cpu, caller.sequence)
     }
@@ -155,17 +155,17 @@ impl Station {
         caller: Caller,
         has_bits: impl FnOnce(u8) -> bool,
     ) -> Option<()> {
-        let local = self.locals.get_mut(usize::from(caller.server))?;
-        let falls = local.effective > local.base && caller.priority == local.effective;
-        let gets_more = local.retired
+        let thread = self.threads.get_mut(usize::from(caller.server))?;
+        let falls = thread.effective > thread.base && caller.priority == thread.effective;
+        let gets_more = thread.retired
             || self.queue.first(caller.server).is_some()
-            || local.endpoint.is_some_and(has_bits);
+            || thread.endpoint.is_some_and(has_bits);
         if falls || gets_more {
             return None;
         }
-        local.callers.remove(caller.priority);
-        local.receiving = true;
-        local.notified = false;
+        thread.callers.remove(caller.priority);
+        thread.receiving = true;
+        thread.notified = false;
         self.callers[usize::from(client)] = None;
         Some(())
     }

@@ -4,37 +4,37 @@ use ant_abi::ipc::FOREVER;
 
 use crate::arch::clock;
 use crate::mailbox::{self, Message};
-use crate::process::{self, LcaState, Waiting};
+use crate::process::{self, BlockReason, LcaState};
 use crate::{Cpu, endpoints, log, shared};
 
 /// Moves the process with an id, if it is this CPU's, to CPU `to`: now, or as soon as it can go.
 ///
 /// A process with a call under way, in Linux or at a server, or with requests of others, stays until
 /// then: their answers would not find it.
-pub fn give(cpu: &mut Cpu, pid: u32, to: u8) {
+pub fn request(cpu: &mut Cpu, pid: u32, to: u8) {
     let Some(slot) = cpu.local.find_pid(pid) else { return };
     let here = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
-    process.goes_to = Some(to).filter(|&to| usize::from(to) != here);
-    if process.goes_to.is_some() {
-        cpu.local.note_mover(slot);
-        go(cpu);
+    process.migrate_to = Some(to).filter(|&to| usize::from(to) != here);
+    if process.migrate_to.is_some() {
+        cpu.local.note_migrating(slot);
+        migrate_pending(cpu);
     }
 }
 
 /// Lets those go who want to, and can.
-pub fn go(cpu: &mut Cpu) {
-    for slot in cpu.local.movers.clone() {
-        let to = cpu.local.process(slot).and_then(|process| process.goes_to);
-        if to.is_some() && !can_go(cpu, slot) {
+pub fn migrate_pending(cpu: &mut Cpu) {
+    for slot in cpu.local.migrating.clone() {
+        let to = cpu.local.process(slot).and_then(|process| process.migrate_to);
+        if to.is_some() && !can_migrate(cpu, slot) {
             continue;
         }
-        cpu.local.movers.retain(|mover| *mover != slot);
+        cpu.local.migrating.retain(|mover| *mover != slot);
         let Some(to) = to.map(usize::from) else { continue };
         let Some(process) = cpu.local.process(slot) else { continue };
-        process.goes_to = None;
+        process.migrate_to = None;
         let pid = process.pid;
-        hand_over(cpu, slot, to);
+        migrate_now(cpu, slot, to);
         if cpu.local.process(slot).is_none() {
             log::info!("process {pid} goes to CPU {}", shared::linux_cpu(to));
         }
@@ -42,16 +42,16 @@ pub fn go(cpu: &mut Cpu) {
 }
 
 /// Whether a process can go now.
-fn can_go(cpu: &mut Cpu, slot: u8) -> bool {
-    let quiet = cpu.station.is_quiet(slot);
+fn can_migrate(cpu: &mut Cpu, slot: u8) -> bool {
+    let quiet = cpu.ipc.is_quiet(slot);
     cpu.local.process(slot).is_some_and(|process| {
-        let here = matches!(process.waiting, Waiting::No | Waiting::Receive);
-        quiet && here && process.lca_state == LcaState::Idle && process.ending.is_none()
+        let here = matches!(process.blocked_on, BlockReason::Runnable | BlockReason::Receive);
+        quiet && here && process.lca_state == LcaState::Idle && process.exit.is_none()
     })
 }
 
 /// Gives a process that can go to CPU `to`, if that takes messages.
-pub fn hand_over(cpu: &mut Cpu, slot: u8, to: usize) {
+pub fn migrate_now(cpu: &mut Cpu, slot: u8, to: usize) {
     let index = cpu.index();
     if to == index {
         return;
@@ -62,22 +62,22 @@ pub fn hand_over(cpu: &mut Cpu, slot: u8, to: usize) {
         return log::warning!("process {pid} stays: CPU {linux_cpu} does not take messages");
     }
     let deadline = cpu.local.deadlines.clear(slot);
-    if cpu.station.stop_receiving(slot)
+    if cpu.ipc.stop_receiving(slot)
         && let Some(process) = cpu.local.process(slot)
     {
         // It asks again when it is there.
-        process.context.repeat_receive(deadline.map_or(FOREVER, clock::us_until));
-        process.waiting = Waiting::No;
+        process.context.restart_receive(deadline.map_or(FOREVER, clock::us_until));
+        process.blocked_on = BlockReason::Runnable;
     }
     let mut process = cpu.local.remove(slot);
     process.set_home(to);
     // Another may have taken its endpoint.
-    process.endpoint = cpu.station.endpoint(slot);
+    process.endpoint = cpu.ipc.endpoint(slot);
     if let Some(endpoint) = process.endpoint {
         // Whoever calls from now on calls there; the process comes before what waits here.
         endpoints::moved(endpoint, index as u8, to as u8, slot);
     }
     let sent = mailbox::send(index, to, Message::Adopt(process));
     assert!(sent.is_ok(), "the ring had room");
-    cpu.station.move_away(slot, &mut cpu.local);
+    cpu.ipc.move_away(slot, &mut cpu.local);
 }

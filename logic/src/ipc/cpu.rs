@@ -7,7 +7,7 @@ use super::message::{Message, Packet, Request, Token};
 use super::priorities::Priorities;
 use super::queue::{Item, Queue, Sent};
 
-mod direct;
+mod fastpath;
 #[cfg(test)]
 mod inspect;
 #[cfg(test)]
@@ -29,37 +29,37 @@ pub enum Target {
     Closed,
 }
 
-/// The machine around a [`Station`]: processes, endpoints, other CPUs.
-pub trait Outside {
+/// The machine around a [`IpcCpu`]: processes, endpoints, other CPUs.
+pub trait IpcHost {
     /// Who receives at an endpoint, and the endpoint's generation: raised whenever a receiver goes.
     fn target(&self, endpoint: u8) -> (Target, u32);
     /// The endpoint's first generation: those before it were another endpoint's of the same number.
-    fn began(&self, endpoint: u8) -> u32;
+    fn first_generation(&self, endpoint: u8) -> u32;
     /// Sends to another CPU; the order between two CPUs is kept.
     fn post(&mut self, cpu: u8, packet: Packet);
     /// The call of a client of this CPU is over.
-    fn ended(&mut self, client: u8, ending: Ending);
-    /// A server of this CPU, which waited in [`Station::receive`], gets this.
+    fn ended(&mut self, client: u8, outcome: CallOutcome);
+    /// A server of this CPU, which waited in [`IpcCpu::receive`], gets this.
     fn received(&mut self, server: u8, received: Received);
     /// A process of this CPU runs with this priority from now on. It may be between two CPUs: see
-    /// [`Station::enter`].
+    /// [`IpcCpu::enter`].
     fn set_priority(&mut self, slot: u8, priority: u8);
     /// Takes the notification bits that wait at an endpoint.
     fn take_bits(&mut self, endpoint: u8) -> u64;
     /// A message sent to an endpoint waits no more: it was received, or dropped.
-    fn send_left(&mut self, endpoint: u8);
+    fn send_dequeued(&mut self, endpoint: u8);
     /// Nobody will receive this message: one that was sent, or a reply to a client that is gone.
     fn dropped(&mut self, message: &Message);
     /// A server of this CPU must not reach these pages any more, which it had been lent. `revoked`:
     /// it has not given them back by itself, and may touch them yet without having done wrong.
     fn loan_ends(&mut self, server: u8, span: Span, revoked: bool);
-    /// Nothing is left of a process for which [`Station::leave`] said [`Gone::Later`].
+    /// Nothing is left of a process for which [`IpcCpu::leave`] said [`Gone::Later`].
     fn gone(&mut self, slot: u8);
 }
 
 /// How a call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum CallOutcome {
     /// With the reply.
     Reply(Message),
     /// The server is another one by now, or will be.
@@ -111,7 +111,7 @@ pub struct CallOptions {
 
 /// Why a message could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bounds {
+pub enum SendError {
     /// The receiver is another one by now.
     Restarted {
         /// Generation of the endpoint.
@@ -123,13 +123,13 @@ pub enum Bounds {
     Closed,
 }
 
-/// Whether a process is gone from a [`Station`].
+/// Whether a process is gone from a [`IpcCpu`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Gone {
     /// Yes.
     Now,
-    /// Another CPU has to forget it first; [`Outside::gone`] follows.
+    /// Another CPU has to forget it first; [`IpcHost::gone`] follows.
     Later,
 }
 
@@ -138,12 +138,12 @@ pub enum Gone {
 pub struct NotWaiting;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Withdrawal {
+enum CancelReason {
     TimedOut,
     Leaving,
 }
 
-/// A process of this CPU as a client. What it sends is in `Station::messages`.
+/// A process of this CPU as a client. What it sends is in `IpcCpu::messages`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
     Idle,
@@ -156,16 +156,16 @@ enum Client {
         options: CallOptions,
     },
     /// Being taken back from another CPU.
-    Withdrawing {
+    Cancelling {
         sequence: u32,
-        why: Withdrawal,
+        why: CancelReason,
         options: CallOptions,
     },
 }
 
 /// A process of this CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Local {
+struct ThreadIpc {
     client: Client,
     receiving: bool,
     /// Where it receives.
@@ -182,8 +182,8 @@ struct Local {
     callers: Priorities,
 }
 
-impl Local {
-    const NOBODY: Self = Self {
+impl ThreadIpc {
+    const EMPTY: Self = Self {
         client: Client::Idle,
         receiving: false,
         endpoint: None,
@@ -196,7 +196,7 @@ impl Local {
 }
 
 /// A call to a server of this CPU, by the slot of its client, which may be another CPU's. Its
-/// message is in `Station::messages`.
+/// message is in `IpcCpu::messages`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Caller {
     cpu: u8,
@@ -219,10 +219,10 @@ impl Caller {
 
 /// IPC of one CPU.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Station {
+pub struct IpcCpu {
     cpu: u8,
     sequence: u32,
-    locals: [Local; MAX_PROCESSES],
+    threads: [ThreadIpc; MAX_PROCESSES],
     callers: [Option<Caller>; MAX_PROCESSES],
     /// By the slot of the client: what nobody has received yet; of what a server of this CPU has
     /// received, only the span.
@@ -230,14 +230,14 @@ pub struct Station {
     queue: Queue,
 }
 
-impl Station {
+impl IpcCpu {
     /// A CPU without processes.
     #[must_use]
     pub const fn new(cpu: u8) -> Self {
         Self {
             cpu,
             sequence: 0,
-            locals: [Local::NOBODY; MAX_PROCESSES],
+            threads: [ThreadIpc::EMPTY; MAX_PROCESSES],
             callers: [None; MAX_PROCESSES],
             messages: [Message::of([0; 4]); MAX_PROCESSES],
             queue: Queue::new(),
@@ -250,87 +250,87 @@ impl Station {
     }
 
     /// A process comes to this CPU. Callers may have come before it, who found it through an
-    /// endpoint: it runs with [`Station::priority`].
+    /// endpoint: it runs with [`IpcCpu::priority`].
     pub fn enter(&mut self, slot: u8, priority: u8, endpoint: Option<u8>) {
-        let local = self.local(slot);
-        let callers = local.callers;
+        let thread = self.thread(slot);
+        let callers = thread.callers;
         let effective = callers.highest().max(priority);
-        *local = Local { endpoint, base: priority, effective, callers, ..Local::NOBODY };
+        *thread = ThreadIpc { endpoint, base: priority, effective, callers, ..ThreadIpc::EMPTY };
     }
 
     /// A process of this CPU receives at `endpoint` from now on.
     pub fn bind(&mut self, slot: u8, endpoint: u8) {
-        let local = self.local(slot);
-        local.endpoint = Some(endpoint);
-        local.retired = false;
+        let thread = self.thread(slot);
+        thread.endpoint = Some(endpoint);
+        thread.retired = false;
     }
 
     /// The priority that a process runs with.
     #[must_use]
     pub fn priority(&self, slot: u8) -> u8 {
-        self.locals[usize::from(slot)].effective
+        self.threads[usize::from(slot)].effective
     }
 
     /// Where a process receives.
     #[must_use]
     pub fn endpoint(&self, slot: u8) -> Option<u8> {
-        self.locals[usize::from(slot)].endpoint
+        self.threads[usize::from(slot)].endpoint
     }
 
     /// Whether a process has no call under way, has received nobody's request, and knows whether
     /// it serves: it can go to another CPU.
     #[must_use]
     pub fn is_quiet(&self, slot: u8) -> bool {
-        let local = &self.locals[usize::from(slot)];
+        let thread = &self.threads[usize::from(slot)];
         let mut callers = self.callers.iter().flatten();
-        matches!(local.client, Client::Idle)
-            && !local.retired
+        matches!(thread.client, Client::Idle)
+            && !thread.retired
             && !callers.any(|caller| caller.server == slot && !caller.queued)
     }
 
-    /// A process calls and waits; [`Outside::ended`] follows, maybe before this returns.
+    /// A process calls and waits; [`IpcHost::ended`] follows, maybe before this returns.
     pub fn call(
         &mut self,
         client: u8,
         options: CallOptions,
         message: Message,
-        outside: &mut impl Outside,
+        host: &mut impl IpcHost,
     ) {
-        self.dispatch(client, options, &message, outside);
+        self.dispatch(client, options, &message, host);
     }
 
-    /// Waits for a message. `None`: nothing yet; [`Outside::received`] follows.
-    pub fn receive(&mut self, server: u8, outside: &mut impl Outside) -> Option<Received> {
-        let local = self.local(server);
-        if core::mem::take(&mut local.retired) {
+    /// Waits for a message. `None`: nothing yet; [`IpcHost::received`] follows.
+    pub fn receive(&mut self, server: u8, host: &mut impl IpcHost) -> Option<Received> {
+        let thread = self.thread(server);
+        if core::mem::take(&mut thread.retired) {
             return Some(Received::Notification(NOTIFY_RETIRE));
         }
-        let notified = core::mem::take(&mut local.notified);
-        let endpoint = local.endpoint;
+        let notified = core::mem::take(&mut thread.notified);
+        let endpoint = thread.endpoint;
         let first = self.queue.first(server);
         // In turns, so that neither keeps the other from it.
         if let Some(endpoint) = endpoint.filter(|_| !notified || first.is_none()) {
-            let bits = outside.take_bits(endpoint);
+            let bits = host.take_bits(endpoint);
             if bits != 0 {
-                self.local(server).notified = true;
+                self.thread(server).notified = true;
                 return Some(Received::Notification(bits));
             }
         }
         let received = match first {
             Some(Item::Call(client)) => self.receive_call(client),
             Some(Item::Send(place)) => self.queue.take_send(server, place).map(|sent| {
-                outside.send_left(sent.endpoint);
+                host.send_dequeued(sent.endpoint);
                 Received::Send { badge: sent.badge, message: sent.message }
             }),
             None => None,
         };
-        self.local(server).receiving = received.is_none();
+        self.thread(server).receiving = received.is_none();
         received
     }
 
     /// A server no longer waits for a message. Says whether it did.
     pub fn stop_receiving(&mut self, server: u8) -> bool {
-        core::mem::take(&mut self.local(server).receiving)
+        core::mem::take(&mut self.thread(server).receiving)
     }
 
     /// A server replies.
@@ -343,23 +343,23 @@ impl Station {
         server: u8,
         token: Token,
         message: Message,
-        outside: &mut impl Outside,
+        host: &mut impl IpcHost,
     ) -> Result<(), NotWaiting> {
         let client = token.client();
         let caller = self.caller(server, token).ok_or(NotWaiting)?;
         self.callers[usize::from(client)] = None;
-        self.served(client, caller, false, outside);
+        self.served(client, caller, false, host);
         if caller.cpu == self.cpu {
-            self.finish(client, caller.sequence, Ending::Reply(message), outside);
+            self.finish(client, caller.sequence, CallOutcome::Reply(message), host);
         } else {
             let packet = Packet::Reply { client, sequence: caller.sequence, message };
-            outside.post(caller.cpu, packet);
+            host.post(caller.cpu, packet);
         }
         Ok(())
     }
 
     /// Sends a message that nobody waits for. The caller has made sure that there is room for it
-    /// (see [`Outside::send_left`]).
+    /// (see [`IpcHost::send_dequeued`]).
     ///
     /// # Errors
     ///
@@ -369,135 +369,135 @@ impl Station {
         priority: u8,
         options: CallOptions,
         message: Message,
-        outside: &mut impl Outside,
-    ) -> Result<(), Bounds> {
+        host: &mut impl IpcHost,
+    ) -> Result<(), SendError> {
         let CallOptions { endpoint, badge, .. } = options;
-        let (target, generation) = target(endpoint, options.generation, outside);
+        let (target, generation) = target(endpoint, options.generation, host);
         match target {
-            Target::Closed => Err(Bounds::Closed),
+            Target::Closed => Err(SendError::Closed),
             _ if generation != options.generation && !options.across_restarts => {
-                Err(Bounds::Restarted { generation })
+                Err(SendError::Restarted { generation })
             }
-            Target::Unbound => Err(Bounds::Unbound),
+            Target::Unbound => Err(SendError::Unbound),
             Target::Bound { cpu, server } => {
                 let sent = Sent { endpoint, generation, badge, message };
-                self.forward(cpu, server, priority, sent, outside);
+                self.forward(cpu, server, priority, sent, host);
                 Ok(())
             }
         }
     }
 
     /// Notification bits were raised at an endpoint.
-    pub fn notify(&mut self, endpoint: u8, outside: &mut impl Outside) {
-        let (target, _) = outside.target(endpoint);
+    pub fn notify(&mut self, endpoint: u8, host: &mut impl IpcHost) {
+        let (target, _) = host.target(endpoint);
         let Target::Bound { cpu, server } = target else { return };
         if cpu != self.cpu {
-            outside.post(cpu, Packet::Poke { endpoint });
-        } else if self.local(server).receiving {
-            let bits = outside.take_bits(endpoint);
+            host.post(cpu, Packet::Wakeup { endpoint });
+        } else if self.thread(server).receiving {
+            let bits = host.take_bits(endpoint);
             if bits != 0 {
-                let local = self.local(server);
-                local.receiving = false;
-                local.notified = true;
-                outside.received(server, Received::Notification(bits));
+                let thread = self.thread(server);
+                thread.receiving = false;
+                thread.notified = true;
+                host.received(server, Received::Notification(bits));
             }
         }
     }
 
-    /// The time of a client's call is over; [`Outside::ended`] follows, maybe before this returns.
-    pub fn time_out(&mut self, client: u8, outside: &mut impl Outside) {
-        let _ = self.withdraw(client, Withdrawal::TimedOut, outside);
+    /// The time of a client's call is over; [`IpcHost::ended`] follows, maybe before this returns.
+    pub fn time_out(&mut self, client: u8, host: &mut impl IpcHost) {
+        let _ = self.cancel(client, CancelReason::TimedOut, host);
     }
 
     /// A process of this CPU is over. Nobody is to be bound to its endpoint any more.
-    pub fn leave(&mut self, slot: u8, outside: &mut impl Outside) -> Gone {
-        self.local(slot).receiving = false;
+    pub fn leave(&mut self, slot: u8, host: &mut impl IpcHost) -> Gone {
+        self.thread(slot).receiving = false;
         // First of all, as it may be its own server.
-        let gone = self.withdraw(slot, Withdrawal::Leaving, outside);
-        self.bounce_queue(slot, outside);
+        let gone = self.cancel(slot, CancelReason::Leaving, host);
+        self.bounce_queue(slot, host);
         for client in 0..MAX_PROCESSES as u8 {
             let place = &mut self.callers[usize::from(client)];
             if place.as_ref().is_some_and(|caller| caller.server == slot)
                 && let Some(caller) = place.take()
             {
-                self.fail(client, caller, outside);
+                self.fail(client, caller, host);
             }
         }
         if gone == Gone::Now {
-            *self.local(slot) = Local::NOBODY;
+            *self.thread(slot) = ThreadIpc::EMPTY;
         }
         gone
     }
 
     /// Another receives at an endpoint, or somebody again, or nobody ever again.
-    pub fn rebound(&mut self, endpoint: u8, outside: &mut impl Outside) {
-        let (target, _) = outside.target(endpoint);
+    pub fn receiver_changed(&mut self, endpoint: u8, host: &mut impl IpcHost) {
+        let (target, _) = host.target(endpoint);
         for slot in 0..MAX_PROCESSES as u8 {
             let here = Target::Bound { cpu: self.cpu, server: slot };
-            let local = self.local(slot);
-            if local.endpoint == Some(endpoint) && target != here {
-                self.retire(slot, outside);
+            let thread = self.thread(slot);
+            if thread.endpoint == Some(endpoint) && target != here {
+                self.retire(slot, host);
             }
-            if let Client::Waiting(options) = self.local(slot).client
+            if let Client::Waiting(options) = self.thread(slot).client
                 && options.endpoint == endpoint
             {
-                self.dispatch_again(slot, options, outside);
+                self.dispatch_again(slot, options, host);
             }
         }
     }
 
     /// Gives a process of this CPU another priority of its own.
-    pub fn set_base(&mut self, slot: u8, priority: u8, outside: &mut impl Outside) {
-        self.local(slot).base = priority;
-        self.settle(slot, outside);
+    pub fn set_base(&mut self, slot: u8, priority: u8, host: &mut impl IpcHost) {
+        self.thread(slot).base = priority;
+        self.recompute(slot, host);
     }
 
-    /// Moves a process away: see [`Station::is_quiet`]. Whoever waits for it finds it where the
+    /// Moves a process away: see [`IpcCpu::is_quiet`]. Whoever waits for it finds it where the
     /// endpoint says it is, which is not here any more.
-    pub fn move_away(&mut self, slot: u8, outside: &mut impl Outside) {
-        self.bounce_queue(slot, outside);
-        *self.local(slot) = Local::NOBODY;
+    pub fn move_away(&mut self, slot: u8, host: &mut impl IpcHost) {
+        self.bounce_queue(slot, host);
+        *self.thread(slot) = ThreadIpc::EMPTY;
     }
 
     /// Another CPU has sent this.
-    pub fn take(&mut self, from: u8, packet: Packet, outside: &mut impl Outside) {
+    pub fn take(&mut self, from: u8, packet: Packet, host: &mut impl IpcHost) {
         match packet {
             Packet::Call { client, sequence, request } => {
                 let here = Target::Bound { cpu: self.cpu, server: request.server };
-                if outside.target(request.endpoint) == (here, request.generation) {
-                    self.arrive(from, client, sequence, &request, outside);
+                if host.target(request.endpoint) == (here, request.generation) {
+                    self.arrive(from, client, sequence, &request, host);
                 } else {
-                    outside.post(from, Packet::Bounced { client, sequence });
+                    host.post(from, Packet::Bounced { client, sequence });
                 }
             }
             Packet::Reply { client, sequence, message } => {
-                self.finish(client, sequence, Ending::Reply(message), outside);
+                self.finish(client, sequence, CallOutcome::Reply(message), host);
             }
             Packet::Failed { client, sequence } => {
-                let ending = self.restarted(client, outside);
-                self.finish(client, sequence, ending, outside);
+                let outcome = self.restarted(client, host);
+                self.finish(client, sequence, outcome, host);
             }
-            Packet::Bounced { client, sequence } => self.bounced(client, sequence, outside),
+            Packet::Bounced { client, sequence } => self.bounced(client, sequence, host),
             Packet::Cancel { client, sequence } => {
-                self.forget(client, from, sequence, outside);
-                outside.post(from, Packet::Cancelled { client, sequence });
+                self.forget(client, from, sequence, host);
+                host.post(from, Packet::Cancelled { client, sequence });
             }
             Packet::Cancelled { client, sequence } => {
-                self.finish(client, sequence, Ending::TimedOut, outside);
+                self.finish(client, sequence, CallOutcome::TimedOut, host);
             }
             Packet::Boost { client, sequence, priority } => {
-                self.boost(client, from, sequence, priority, outside);
+                self.boost(client, from, sequence, priority, host);
             }
             Packet::Send(Request { endpoint, generation, badge, priority, message, .. }) => {
                 let sent = Sent { endpoint, generation, badge, message };
-                self.resend(priority, sent, outside);
+                self.resend(priority, sent, host);
             }
-            Packet::Poke { endpoint } => self.notify(endpoint, outside),
+            Packet::Wakeup { endpoint } => self.notify(endpoint, host),
         }
     }
 
-    fn local(&mut self, slot: u8) -> &mut Local {
-        &mut self.locals[usize::from(slot)]
+    fn thread(&mut self, slot: u8) -> &mut ThreadIpc {
+        &mut self.threads[usize::from(slot)]
     }
 
     fn next_sequence(&mut self) -> u32 {
@@ -522,78 +522,78 @@ impl Station {
         client: u8,
         mut options: CallOptions,
         message: &Message,
-        outside: &mut impl Outside,
+        host: &mut impl IpcHost,
     ) {
         let CallOptions { endpoint, across_restarts, .. } = options;
-        let (target, generation) = target(endpoint, options.generation, outside);
+        let (target, generation) = target(endpoint, options.generation, host);
         if target != Target::Closed && generation != options.generation {
             if !across_restarts {
-                self.local(client).client = Client::Idle;
-                outside.ended(client, Ending::Restarted { generation });
+                self.thread(client).client = Client::Idle;
+                host.ended(client, CallOutcome::Restarted { generation });
                 return;
             }
             options.generation = generation;
         }
         match target {
             Target::Closed => {
-                self.local(client).client = Client::Idle;
-                outside.ended(client, Ending::Closed);
+                self.thread(client).client = Client::Idle;
+                host.ended(client, CallOutcome::Closed);
             }
             Target::Unbound => {
                 self.messages[usize::from(client)] = *message;
-                self.local(client).client = Client::Waiting(options);
+                self.thread(client).client = Client::Waiting(options);
             }
             Target::Bound { cpu, server } => {
-                self.commit(client, options, cpu, server, message, outside);
+                self.send_call(client, options, cpu, server, message, host);
             }
         }
     }
 
     /// Sends a call again that was not received.
-    fn dispatch_again(&mut self, client: u8, options: CallOptions, outside: &mut impl Outside) {
+    fn dispatch_again(&mut self, client: u8, options: CallOptions, host: &mut impl IpcHost) {
         let message = self.messages[usize::from(client)];
-        self.dispatch(client, options, &message, outside);
+        self.dispatch(client, options, &message, host);
     }
 
     /// Sends a call to a server.
-    fn commit(
+    fn send_call(
         &mut self,
         client: u8,
         options: CallOptions,
         cpu: u8,
         server: u8,
         message: &Message,
-        outside: &mut impl Outside,
+        host: &mut impl IpcHost,
     ) {
         let CallOptions { endpoint, generation, badge, .. } = options;
-        let (sequence, priority) = self.set_out(client, options, cpu);
+        let (sequence, priority) = self.mark_sent(client, options, cpu);
         let message = *message;
         let request = Request { server, endpoint, generation, badge, priority, message };
         if cpu == self.cpu {
-            self.arrive(cpu, client, sequence, &request, outside);
+            self.arrive(cpu, client, sequence, &request, host);
         } else {
             self.messages[usize::from(client)] = message;
-            outside.post(cpu, Packet::Call { client, sequence, request });
+            host.post(cpu, Packet::Call { client, sequence, request });
         }
     }
 
     /// Notes that a client's call is with CPU `cpu`; gives its number and its priority.
     #[inline]
-    fn set_out(&mut self, client: u8, options: CallOptions, cpu: u8) -> (u32, u8) {
+    fn mark_sent(&mut self, client: u8, options: CallOptions, cpu: u8) -> (u32, u8) {
         let sequence = self.next_sequence();
-        let local = self.local(client);
-        local.client = Client::Sent { sequence, cpu, options };
-        (sequence, local.effective)
+        let thread = self.thread(client);
+        thread.client = Client::Sent { sequence, cpu, options };
+        (sequence, thread.effective)
     }
 
     /// Notes a caller of a server of this CPU; says whether it is queued.
     #[inline]
-    fn enlist(&mut self, client: u8, endpoint: u8, mut caller: Caller) -> bool {
-        let local = self.local(caller.server);
+    fn add_caller(&mut self, client: u8, endpoint: u8, mut caller: Caller) -> bool {
+        let thread = self.thread(caller.server);
         // It may not have been told yet, and never be if another is bound before.
-        local.endpoint = Some(endpoint);
-        local.callers.add(caller.priority);
-        caller.queued = !core::mem::take(&mut local.receiving);
+        thread.endpoint = Some(endpoint);
+        thread.callers.add(caller.priority);
+        caller.queued = !core::mem::take(&mut thread.receiving);
         self.callers[usize::from(client)] = Some(caller);
         caller.queued
     }
@@ -605,22 +605,22 @@ impl Station {
         client: u8,
         sequence: u32,
         request: &Request,
-        outside: &mut impl Outside,
+        host: &mut impl IpcHost,
     ) {
         let Request { server, endpoint, badge, priority, message, .. } = *request;
-        let queued = self.enlist(client, endpoint, Caller::new(from, sequence, request));
+        let queued = self.add_caller(client, endpoint, Caller::new(from, sequence, request));
         if queued {
             self.messages[usize::from(client)] = message;
             self.queue.add_call(server, client, priority);
         } else {
             self.messages[usize::from(client)].span = message.span;
         }
-        if priority > self.locals[usize::from(server)].effective {
-            self.raise(server, priority, outside);
+        if priority > self.threads[usize::from(server)].effective {
+            self.inherit(server, priority, host);
         }
         if !queued {
             let token = Token::new(client, from, sequence);
-            outside.received(server, Received::Call { token, badge, message });
+            host.received(server, Received::Call { token, badge, message });
         }
     }
 
@@ -635,33 +635,33 @@ impl Station {
     }
 
     /// The server has no more to do with a call that it had.
-    fn served(&mut self, client: u8, caller: Caller, revoked: bool, outside: &mut impl Outside) {
+    fn served(&mut self, client: u8, caller: Caller, revoked: bool, host: &mut impl IpcHost) {
         let span = self.messages[usize::from(client)].span;
         if span.lends() {
-            outside.loan_ends(caller.server, span, revoked);
+            host.loan_ends(caller.server, span, revoked);
         }
-        self.lose(caller.server, caller.priority, outside);
+        self.drop_caller(caller.server, caller.priority, host);
     }
 
     /// A call of a client of this CPU is over.
-    fn finish(&mut self, client: u8, sequence: u32, ending: Ending, outside: &mut impl Outside) {
-        let local = self.local(client);
-        match local.client {
+    fn finish(&mut self, client: u8, sequence: u32, outcome: CallOutcome, host: &mut impl IpcHost) {
+        let thread = self.thread(client);
+        match thread.client {
             Client::Sent { sequence: its, .. } if its == sequence => {
-                local.client = Client::Idle;
-                outside.ended(client, ending);
+                thread.client = Client::Idle;
+                host.ended(client, outcome);
             }
-            Client::Withdrawing { sequence: its, why, .. } if its == sequence => match why {
-                Withdrawal::TimedOut => {
-                    local.client = Client::Idle;
-                    outside.ended(client, ending);
+            Client::Cancelling { sequence: its, why, .. } if its == sequence => match why {
+                CancelReason::TimedOut => {
+                    thread.client = Client::Idle;
+                    host.ended(client, outcome);
                 }
-                Withdrawal::Leaving => {
-                    *local = Local::NOBODY;
-                    if let Ending::Reply(message) = ending {
-                        outside.dropped(&message);
+                CancelReason::Leaving => {
+                    *thread = ThreadIpc::EMPTY;
+                    if let CallOutcome::Reply(message) = outcome {
+                        host.dropped(&message);
                     }
-                    outside.gone(client);
+                    host.gone(client);
                 }
             },
             // Of a call that is over: its end and the wish to take it back have crossed.
@@ -670,60 +670,60 @@ impl Station {
     }
 
     /// How a call ends whose server has ended.
-    fn restarted(&mut self, client: u8, outside: &impl Outside) -> Ending {
-        let options = match self.local(client).client {
-            Client::Sent { options, .. } | Client::Withdrawing { options, .. } => options,
-            Client::Idle | Client::Waiting(_) => return Ending::Closed,
+    fn restarted(&mut self, client: u8, host: &impl IpcHost) -> CallOutcome {
+        let options = match self.thread(client).client {
+            Client::Sent { options, .. } | Client::Cancelling { options, .. } => options,
+            Client::Idle | Client::Waiting(_) => return CallOutcome::Closed,
         };
-        match target(options.endpoint, options.generation, outside) {
-            (Target::Closed, _) => Ending::Closed,
-            (_, generation) => Ending::Restarted { generation },
+        match target(options.endpoint, options.generation, host) {
+            (Target::Closed, _) => CallOutcome::Closed,
+            (_, generation) => CallOutcome::Restarted { generation },
         }
     }
 
     /// The server of a call that it had received has ended.
-    fn fail(&mut self, client: u8, caller: Caller, outside: &mut impl Outside) {
-        self.served(client, caller, false, outside);
+    fn fail(&mut self, client: u8, caller: Caller, host: &mut impl IpcHost) {
+        self.served(client, caller, false, host);
         let sequence = caller.sequence;
         if caller.cpu == self.cpu {
-            let ending = self.restarted(client, outside);
-            self.finish(client, sequence, ending, outside);
+            let outcome = self.restarted(client, host);
+            self.finish(client, sequence, outcome, host);
         } else {
-            outside.post(caller.cpu, Packet::Failed { client, sequence });
+            host.post(caller.cpu, Packet::Failed { client, sequence });
         }
     }
 
     /// A call of this CPU was not received where it had been sent to.
-    fn bounced(&mut self, client: u8, sequence: u32, outside: &mut impl Outside) {
-        match self.local(client).client {
+    fn bounced(&mut self, client: u8, sequence: u32, host: &mut impl IpcHost) {
+        match self.thread(client).client {
             Client::Sent { sequence: its, options, .. } if its == sequence => {
-                self.dispatch_again(client, options, outside);
+                self.dispatch_again(client, options, host);
             }
             // It was to be taken back: it is.
-            _ => self.finish(client, sequence, Ending::TimedOut, outside),
+            _ => self.finish(client, sequence, CallOutcome::TimedOut, host),
         }
     }
 
     /// Sends all that waits at a server to whoever takes its place.
-    fn bounce_queue(&mut self, server: u8, outside: &mut impl Outside) {
+    fn bounce_queue(&mut self, server: u8, host: &mut impl IpcHost) {
         // What comes back to the same list meanwhile does not: nobody is bound to this server.
         while let Some(item) = self.queue.first(server) {
             match item {
                 Item::Call(client) => {
                     self.queue.remove_call(server, client);
                     let Some(caller) = self.callers[usize::from(client)].take() else { continue };
-                    self.lose(server, caller.priority, outside);
+                    self.drop_caller(server, caller.priority, host);
                     let sequence = caller.sequence;
                     if caller.cpu == self.cpu {
-                        self.bounced(client, sequence, outside);
+                        self.bounced(client, sequence, host);
                     } else {
-                        outside.post(caller.cpu, Packet::Bounced { client, sequence });
+                        host.post(caller.cpu, Packet::Bounced { client, sequence });
                     }
                 }
                 Item::Send(place) => {
                     let priority = self.queue.priority(item);
                     if let Some(sent) = self.queue.take_send(server, place) {
-                        self.resend(priority, sent, outside);
+                        self.resend(priority, sent, host);
                     }
                 }
             }
@@ -731,79 +731,72 @@ impl Station {
     }
 
     /// Another serves in its place: what it has not received goes there, and it is told.
-    fn retire(&mut self, server: u8, outside: &mut impl Outside) {
-        self.local(server).endpoint = None;
-        self.bounce_queue(server, outside);
+    fn retire(&mut self, server: u8, host: &mut impl IpcHost) {
+        self.thread(server).endpoint = None;
+        self.bounce_queue(server, host);
         if self.stop_receiving(server) {
-            outside.received(server, Received::Notification(NOTIFY_RETIRE));
+            host.received(server, Received::Notification(NOTIFY_RETIRE));
         } else {
-            self.local(server).retired = true;
+            self.thread(server).retired = true;
         }
     }
 
     /// Puts a message where it belongs now, or drops it.
-    fn resend(&mut self, priority: u8, sent: Sent, outside: &mut impl Outside) {
-        match target(sent.endpoint, sent.generation, outside) {
+    fn resend(&mut self, priority: u8, sent: Sent, host: &mut impl IpcHost) {
+        match target(sent.endpoint, sent.generation, host) {
             (Target::Bound { cpu, server }, generation) => {
-                self.forward(cpu, server, priority, Sent { generation, ..sent }, outside);
+                self.forward(cpu, server, priority, Sent { generation, ..sent }, host);
             }
-            (Target::Unbound | Target::Closed, _) => drop_send(&sent, outside),
+            (Target::Unbound | Target::Closed, _) => drop_send(&sent, host),
         }
     }
 
-    fn forward(
-        &mut self,
-        cpu: u8,
-        server: u8,
-        priority: u8,
-        sent: Sent,
-        outside: &mut impl Outside,
-    ) {
+    fn forward(&mut self, cpu: u8, server: u8, priority: u8, sent: Sent, host: &mut impl IpcHost) {
         let Sent { endpoint, generation, badge, message } = sent;
         if cpu != self.cpu {
             let request = Request { server, endpoint, generation, badge, priority, message };
-            outside.post(cpu, Packet::Send(request));
+            host.post(cpu, Packet::Send(request));
             return;
         }
-        self.local(server).endpoint = Some(endpoint);
+        self.thread(server).endpoint = Some(endpoint);
         if self.stop_receiving(server) {
-            outside.send_left(endpoint);
-            outside.received(server, Received::Send { badge, message });
+            host.send_dequeued(endpoint);
+            host.received(server, Received::Send { badge, message });
         } else if let Err(sent) = self.queue.add_send(server, priority, sent) {
-            drop_send(&sent, outside);
+            drop_send(&sent, host);
         }
     }
 
     /// Takes a client's call back.
-    fn withdraw(&mut self, client: u8, why: Withdrawal, outside: &mut impl Outside) -> Gone {
-        match self.locals[usize::from(client)].client {
+    fn cancel(&mut self, client: u8, why: CancelReason, host: &mut impl IpcHost) -> Gone {
+        match self.threads[usize::from(client)].client {
             Client::Idle => return Gone::Now,
             Client::Waiting(_) => {}
             Client::Sent { sequence, cpu, .. } if cpu == self.cpu => {
-                self.forget(client, cpu, sequence, outside);
+                self.forget(client, cpu, sequence, host);
             }
             Client::Sent { sequence, cpu, options } => {
-                self.local(client).client = Client::Withdrawing { sequence, why, options };
-                outside.post(cpu, Packet::Cancel { client, sequence });
+                self.thread(client).client = Client::Cancelling { sequence, why, options };
+                host.post(cpu, Packet::Cancel { client, sequence });
                 return Gone::Later;
             }
-            Client::Withdrawing { why: ref mut its, .. } => {
+            Client::Cancelling { why: ref mut its, .. } => {
                 // Who leaves has no more time to wait for.
-                if *its == Withdrawal::TimedOut {
+                if *its == CancelReason::TimedOut {
                     *its = why;
                 }
                 return Gone::Later;
             }
         }
-        self.local(client).client = Client::Idle;
-        if why == Withdrawal::TimedOut {
-            outside.ended(client, Ending::TimedOut);
+        self.thread(client).client = Client::Idle;
+        if why == CancelReason::TimedOut {
+            host.ended(client, CallOutcome::TimedOut);
         }
         Gone::Now
     }
 
     /// Forgets a call to a server of this CPU.
-    fn forget(&mut self, client: u8, cpu: u8, sequence: u32, outside: &mut impl Outside) {
+    fn forget(&mut self, client: u8, cpu: u8, sequence: u32, host: &mut impl IpcHost) {
         let place = &mut self.callers[usize::from(client)];
         let is_it = |caller: &Caller| (caller.cpu, caller.sequence) == (cpu, sequence);
         if !place.as_ref().is_some_and(is_it) {
@@ -812,52 +805,45 @@ impl Station {
         let Some(caller) = place.take() else { return };
         if caller.queued {
             self.queue.remove_call(caller.server, client);
-            self.lose(caller.server, caller.priority, outside);
+            self.drop_caller(caller.server, caller.priority, host);
         } else {
-            self.served(client, caller, true, outside);
+            self.served(client, caller, true, host);
         }
     }
 
     /// A call to a server of this CPU is worth more from now on.
-    fn boost(
-        &mut self,
-        client: u8,
-        cpu: u8,
-        sequence: u32,
-        priority: u8,
-        outside: &mut impl Outside,
-    ) {
+    fn boost(&mut self, client: u8, cpu: u8, sequence: u32, priority: u8, host: &mut impl IpcHost) {
         let Some(caller) = &self.callers[usize::from(client)] else { return };
         if (caller.cpu, caller.sequence) == (cpu, sequence)
-            && let Some(server) = self.promote(client, priority)
+            && let Some(server) = self.boost_call(client, priority)
         {
-            self.raise(server, priority, outside);
+            self.inherit(server, priority, host);
         }
     }
 
     /// A server has a caller of this priority; if it waits for another server itself, that one has,
     /// too.
     #[inline(never)]
-    fn raise(&mut self, server: u8, priority: u8, outside: &mut impl Outside) {
+    fn inherit(&mut self, server: u8, priority: u8, host: &mut impl IpcHost) {
         let mut next = Some(server);
         while let Some(slot) = next.take() {
-            let local = &mut self.locals[usize::from(slot)];
-            if local.effective >= priority {
+            let thread = &mut self.threads[usize::from(slot)];
+            if thread.effective >= priority {
                 return;
             }
-            local.effective = priority;
-            outside.set_priority(slot, priority);
-            let Client::Sent { sequence, cpu, .. } = local.client else { return };
+            thread.effective = priority;
+            host.set_priority(slot, priority);
+            let Client::Sent { sequence, cpu, .. } = thread.client else { return };
             if cpu != self.cpu {
-                outside.post(cpu, Packet::Boost { client: slot, sequence, priority });
+                host.post(cpu, Packet::Boost { client: slot, sequence, priority });
                 return;
             }
-            next = self.promote(slot, priority);
+            next = self.boost_call(slot, priority);
         }
     }
 
     /// Gives a call to a server of this CPU a higher priority; says who the server is.
-    fn promote(&mut self, client: u8, priority: u8) -> Option<u8> {
+    fn boost_call(&mut self, client: u8, priority: u8) -> Option<u8> {
         let caller = self.callers[usize::from(client)].as_mut()?;
         let (server, queued, before) = (caller.server, caller.queued, caller.priority);
         if before >= priority {
@@ -868,47 +854,47 @@ impl Station {
             self.queue.remove_call(server, client);
             self.queue.add_call(server, client, priority);
         }
-        let callers = &mut self.local(server).callers;
+        let callers = &mut self.thread(server).callers;
         callers.remove(before);
         callers.add(priority);
         Some(server)
     }
 
     /// A server has lost a caller of this priority.
-    fn lose(&mut self, server: u8, priority: u8, outside: &mut impl Outside) {
-        let local = self.local(server);
-        local.callers.remove(priority);
-        if local.effective > local.base && priority == local.effective {
-            self.settle(server, outside);
+    fn drop_caller(&mut self, server: u8, priority: u8, host: &mut impl IpcHost) {
+        let thread = self.thread(server);
+        thread.callers.remove(priority);
+        if thread.effective > thread.base && priority == thread.effective {
+            self.recompute(server, host);
         }
     }
 
     /// Finds the priority of a process anew.
     #[inline(never)]
-    fn settle(&mut self, slot: u8, outside: &mut impl Outside) {
-        let local = self.local(slot);
-        let priority = local.callers.highest().max(local.base);
-        if priority > local.effective {
-            self.raise(slot, priority, outside);
-        } else if priority < local.effective {
-            local.effective = priority;
-            outside.set_priority(slot, priority);
+    fn recompute(&mut self, slot: u8, host: &mut impl IpcHost) {
+        let thread = self.thread(slot);
+        let priority = thread.callers.highest().max(thread.base);
+        if priority > thread.effective {
+            self.inherit(slot, priority, host);
+        } else if priority < thread.effective {
+            thread.effective = priority;
+            host.set_priority(slot, priority);
         }
     }
 }
 
 /// Who receives at an endpoint, and its generation, for who knew it in generation `known`.
-fn target(endpoint: u8, known: u32, outside: &impl Outside) -> (Target, u32) {
-    let (target, generation) = outside.target(endpoint);
+fn target(endpoint: u8, known: u32, host: &impl IpcHost) -> (Target, u32) {
+    let (target, generation) = host.target(endpoint);
     // Generations are numbered in a circle.
-    let is_before = |began: u32| (known.wrapping_sub(began) as i32) < 0;
-    if generation != known && is_before(outside.began(endpoint)) {
+    let is_before = |first_generation: u32| (known.wrapping_sub(first_generation) as i32) < 0;
+    if generation != known && is_before(host.first_generation(endpoint)) {
         return (Target::Closed, generation);
     }
     (target, generation)
 }
 
-fn drop_send(sent: &Sent, outside: &mut impl Outside) {
-    outside.send_left(sent.endpoint);
-    outside.dropped(&sent.message);
+fn drop_send(sent: &Sent, host: &mut impl IpcHost) {
+    host.send_dequeued(sent.endpoint);
+    host.dropped(&sent.message);
 }

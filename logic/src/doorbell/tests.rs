@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn only_who_does_not_poll_needs_a_doorbell() {
-    let attention = Attention::new();
+    let attention = DoorbellSuppression::new();
     assert!(attention.needs_doorbell());
     attention.start_polling();
     assert!(!attention.needs_doorbell());
@@ -15,5 +15,5 @@ fn only_who_does_not_poll_needs_a_doorbell() {
 
 #[test]
 fn has_a_line_of_the_cache_to_itself() {
-    assert_eq!((size_of::<Attention>(), align_of::<Attention>()), (64, 64));
+    assert_eq!((size_of::<DoorbellSuppression>(), align_of::<DoorbellSuppression>()), (64, 64));
 }

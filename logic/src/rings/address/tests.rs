@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn is_full_when_it_holds_its_capacity() {
-    let store = Store::new();
+    let store = AddressRing::new();
     for entry in 0..CAPACITY as u64 {
         assert_eq!(store.push(entry), Ok(()));
     }
@@ -25,7 +25,7 @@ fn is_full_when_it_holds_its_capacity() {
 
 #[test]
 fn counters_wrap() {
-    let store = Store::new();
+    let store = AddressRing::new();
     store.tail.store(u32::MAX - 1, Ordering::Relaxed);
     store.head.store(u32::MAX - 1, Ordering::Relaxed);
     for entry in 0..4 {
@@ -40,7 +40,7 @@ fn counters_wrap() {
 
 #[test]
 fn one_more_than_it_holds_is_nonsense() {
-    let store = Store::new();
+    let store = AddressRing::new();
     store.tail.store(CAPACITY as u32 + 1, Ordering::Relaxed);
     assert_eq!(store.push(1), Err(Full));
     assert_eq!(store.pop(), None);
@@ -63,7 +63,7 @@ proptest! {
         start in any::<u32>(),
         steps in prop::collection::vec(step(), 0..1000),
     ) {
-        let store = Store::new();
+        let store = AddressRing::new();
         store.tail.store(start, Ordering::Relaxed);
         store.head.store(start, Ordering::Relaxed);
         let mut model = VecDeque::new();
@@ -86,7 +86,7 @@ proptest! {
         head in any::<u32>(),
         ahead in prop_oneof![0..2 * CAPACITY as u32, any::<u32>()],
     ) {
-        let store = Store::new();
+        let store = AddressRing::new();
         let tail = head.wrapping_add(ahead);
         store.tail.store(tail, Ordering::Relaxed);
         store.head.store(head, Ordering::Relaxed);

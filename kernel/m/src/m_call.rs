@@ -11,14 +11,14 @@ use crate::{MKernel, ica};
 
 impl MKernel {
     /// CPU `from` asks for its process in `slot`.
-    pub(crate) fn asked(&mut self, from: usize, slot: u8, number: u64, args: [u64; 3]) {
+    pub(crate) fn m_call(&mut self, from: usize, slot: u8, number: u64, args: [u64; 3]) {
         let result = self.grant(from, slot, number, args);
-        if mailbox::send(0, from, Message::Answer { slot, result }).is_err() {
+        if mailbox::send(0, from, Message::MReply { slot, result }).is_err() {
             log::error!("CPU {} takes no messages", shared::linux_cpu(from));
         }
     }
 
-    /// Serves one of `ant_p::syscalls::is_asked`'s calls for the process in `slot` of CPU `cpu`.
+    /// Serves one of `ant_p::syscalls::is_m_call`'s calls for the process in `slot` of CPU `cpu`.
     pub(crate) fn grant(&mut self, cpu: usize, slot: u8, number: u64, args: [u64; 3]) -> i64 {
         let result = match number {
             ICA_ALLOC => {

@@ -16,13 +16,13 @@ use crate::atomic::{AtomicU32, Ordering, fence};
 /// seldom. Memory that is all zeros is a CPU that does not poll.
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub struct Attention {
+pub struct DoorbellSuppression {
     /// 1 while its owner polls, else 0. Written by the owner, read by all senders; ordered by the
     /// fences in `stop_polling` and `needs_doorbell`, which pair with each other.
     polling: AtomicU32,
 }
 
-impl Attention {
+impl DoorbellSuppression {
     /// Of a CPU that does not poll.
     #[cfg(not(loom))]
     #[must_use]
@@ -38,7 +38,7 @@ impl Attention {
     }
 
     /// From now on the owner looks into its rings by itself, again and again, until it has called
-    /// [`Attention::stop_polling`]. Only the owner calls this.
+    /// [`DoorbellSuppression::stop_polling`]. Only the owner calls this.
     #[inline]
     pub fn start_polling(&self) {
         // Relaxed: a sender that sees it late rings once too often, no more.
@@ -69,7 +69,7 @@ impl Attention {
     }
 }
 
-impl Default for Attention {
+impl Default for DoorbellSuppression {
     fn default() -> Self {
         Self::new()
     }

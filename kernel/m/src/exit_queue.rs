@@ -1,7 +1,7 @@
 //! Servers that have ended, until `init` asks how.
 
-use ant_abi::ipc::{END_TEXT, ProcessEnd};
-use ant_abi::lca::END_KILLED;
+use ant_abi::ipc::{EXIT_TEXT, ExitNotice};
+use ant_abi::lca::EXIT_KILLED;
 use ant_p::process::Owned;
 use arrayvec::ArrayVec;
 
@@ -9,9 +9,9 @@ use arrayvec::ArrayVec;
 const KEPT: usize = 32;
 
 /// A queue of ends, the oldest first.
-pub struct Endings(ArrayVec<ProcessEnd, KEPT>);
+pub struct ExitQueue(ArrayVec<ExitNotice, KEPT>);
 
-impl Endings {
+impl ExitQueue {
     /// Nobody has ended.
     pub fn new() -> Self {
         Self(ArrayVec::new())
@@ -20,17 +20,17 @@ impl Endings {
     /// Notes the end of a process. If `init` asks for none for so long that there is no room, the
     /// oldest is forgotten.
     pub fn add(&mut self, process: &Owned) {
-        let mut end = ProcessEnd {
+        let mut end = ExitNotice {
             pid: process.pid,
-            kind: END_KILLED as u32,
+            kind: EXIT_KILLED as u32,
             number: 0,
-            text: [0; END_TEXT],
+            text: [0; EXIT_TEXT],
         };
-        if let Some(ending) = &process.ending {
-            end.kind = ending.kind as u32;
-            end.number = ending.number;
-            let len = ending.text.floor_char_boundary(END_TEXT);
-            end.text[..len].copy_from_slice(&ending.text.as_bytes()[..len]);
+        if let Some(exit) = &process.exit {
+            end.kind = exit.kind as u32;
+            end.number = exit.number;
+            let len = exit.text.floor_char_boundary(EXIT_TEXT);
+            end.text[..len].copy_from_slice(&exit.text.as_bytes()[..len]);
         }
         if self.0.is_full() {
             self.0.remove(0);
@@ -39,7 +39,7 @@ impl Endings {
     }
 
     /// Takes the oldest.
-    pub fn take(&mut self) -> Option<ProcessEnd> {
+    pub fn take(&mut self) -> Option<ExitNotice> {
         (!self.0.is_empty()).then(|| self.0.remove(0))
     }
 }

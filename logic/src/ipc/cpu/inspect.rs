@@ -15,7 +15,7 @@ pub(in crate::ipc) struct Held {
     pub(in crate::ipc) queued: bool,
 }
 
-impl Station {
+impl IpcCpu {
     /// Calls to servers of this CPU.
     pub(in crate::ipc) fn held(&self) -> Vec<Held> {
         let with_client = (0..).zip(&self.callers);
@@ -29,7 +29,7 @@ impl Station {
 
     /// CPU and number of a process's call, if it is at a CPU.
     pub(in crate::ipc) fn sent(&self, client: u8) -> Option<(u8, u32)> {
-        match self.locals[usize::from(client)].client {
+        match self.threads[usize::from(client)].client {
             Client::Sent { sequence, cpu, .. } => Some((cpu, sequence)),
             _ => None,
         }
@@ -37,22 +37,22 @@ impl Station {
 
     /// Whether a process is idle as a client.
     pub(in crate::ipc) fn is_idle(&self, client: u8) -> bool {
-        matches!(self.locals[usize::from(client)].client, Client::Idle)
+        matches!(self.threads[usize::from(client)].client, Client::Idle)
     }
 
     /// Whether a process waits for a message.
     pub(in crate::ipc) fn receives(&self, server: u8) -> bool {
-        self.locals[usize::from(server)].receiving
+        self.threads[usize::from(server)].receiving
     }
 
     /// Whether anything is left of a process.
     pub(in crate::ipc) fn mentions(&self, slot: u8) -> bool {
-        let local = &self.locals[usize::from(slot)];
-        let is_nobody = matches!(local.client, Client::Idle)
-            && !local.receiving
-            && !local.retired
-            && local.endpoint.is_none()
-            && (local.base, local.effective) == (0, 0);
+        let thread = &self.threads[usize::from(slot)];
+        let is_nobody = matches!(thread.client, Client::Idle)
+            && !thread.receiving
+            && !thread.retired
+            && thread.endpoint.is_none()
+            && (thread.base, thread.effective) == (0, 0);
         !is_nobody
             || self.queue.first(slot).is_some()
             || self.held().iter().any(|held| held.client == slot || held.server == slot)
@@ -65,7 +65,7 @@ impl Station {
             let is_local = call.cpu == self.cpu;
             let sent = self.sent(call.client);
             assert!(!is_local || sent == Some((self.cpu, call.sequence)), "{call:?}, {sent:?}");
-            let own = self.locals[usize::from(call.client)].effective;
+            let own = self.threads[usize::from(call.client)].effective;
             assert!(!is_local || call.priority >= own, "{call:?} hides {own}");
         }
         for slot in 0..MAX_PROCESSES as u8 {
@@ -74,13 +74,13 @@ impl Station {
     }
 
     fn check_process(&self, slot: u8, held: &[Held]) {
-        let local = &self.locals[usize::from(slot)];
+        let thread = &self.threads[usize::from(slot)];
         let callers = held.iter().filter(|held| held.server == slot);
         let mut priorities = Priorities::NONE;
         callers.clone().for_each(|held| priorities.add(held.priority));
-        assert_eq!(local.callers, priorities, "callers of {slot}");
-        let highest = callers.map(|held| held.priority).max().unwrap_or(0).max(local.base);
-        assert_eq!(local.effective, highest, "priority of {slot}");
+        assert_eq!(thread.callers, priorities, "callers of {slot}");
+        let highest = callers.map(|held| held.priority).max().unwrap_or(0).max(thread.base);
+        assert_eq!(thread.effective, highest, "priority of {slot}");
         if let Some((cpu, sequence)) = self.sent(slot)
             && cpu == self.cpu
         {

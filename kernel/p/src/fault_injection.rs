@@ -11,14 +11,14 @@ const SIGKILL: u8 = 9;
 
 /// How a process is to fail, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fuse {
+pub struct FaultPoint {
     /// One of `ant_abi::syscall::INJECT_END` and what follows it.
     how: u32,
     /// System calls that it makes until then, with that one.
     calls: u32,
 }
 
-impl Fuse {
+impl FaultPoint {
     /// In the way `how`, at system call number `calls` from now on. `Invalid`: there is no such way, or
     /// no such call.
     pub fn new(how: u64, calls: u64) -> Result<Self, Error> {
@@ -28,9 +28,9 @@ impl Fuse {
     }
 
     /// Has a process of this CPU fail so.
-    pub(crate) fn light(self, cpu: &mut Cpu, slot: u8) {
+    pub(crate) fn arm(self, cpu: &mut Cpu, slot: u8) {
         if let Some(process) = cpu.local.process(slot) {
-            process.fuse = Some(self);
+            process.fault_point = Some(self);
         }
     }
 
@@ -47,22 +47,22 @@ impl Fuse {
 
 /// Serves the system call that ended the last run of a process, unless it is to fail there.
 pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
-    let Some(how) = burn(cpu, slot) else { return syscalls::serve(cpu, slot, role) };
+    let Some(how) = count_down(cpu, slot) else { return syscalls::serve(cpu, slot, role) };
     if how == INJECT_END_AFTER {
         syscalls::serve(cpu, slot, role);
     }
     match (how, cpu.local.process(slot)) {
-        (INJECT_FAULT, Some(process)) => process.context.go_astray(),
-        (INJECT_LOOP, Some(process)) => process.context.repeat(),
+        (INJECT_FAULT, Some(process)) => process.context.jump_to_null(),
+        (INJECT_LOOP, Some(process)) => process.context.restart_syscall(),
         _ => cpu.kill(slot, SIGKILL),
     }
 }
 
 /// Counts a system call; how the process fails at it, if it does.
-fn burn(cpu: &mut Cpu, slot: u8) -> Option<u32> {
+fn count_down(cpu: &mut Cpu, slot: u8) -> Option<u32> {
     let process = cpu.local.process(slot)?;
     let (pid, call) = (process.pid, process.context.syscall().0);
-    let Fuse { how, calls } = process.fuse.as_mut()?;
+    let FaultPoint { how, calls } = process.fault_point.as_mut()?;
     let left = calls.saturating_sub(1);
     if *calls > 0 && left == 0 {
         log::warning!("process {pid} fails on purpose ({how}) at system call {call:#x}");

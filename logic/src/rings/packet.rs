@@ -1,12 +1,12 @@
 //! A ring of packets from one AnT CPU to another: one producer, one consumer.
 //!
 //! Both ends are AnT kernels, which trust each other; where the other end is Linux, the ring is
-//! [`crate::ring::Store`]. It is the same idea, but a packet is eight words, one line of the cache,
+//! [`crate::rings::address::AddressRing`]. It is the same idea, but a packet is eight words, one line of the cache,
 //! and the producer remembers how far the consumer was when it last looked: while there is room, no
 //! line goes back and forth between the CPUs but those that carry packets and the one that says
 //! how many.
 //!
-//! Deliberately absent: doorbells ([`crate::attention`]) and what a packet means.
+//! Deliberately absent: doorbells ([`crate::doorbell`]) and what a packet means.
 
 use core::fmt;
 

@@ -5,20 +5,20 @@ use ant_abi::ipc::{Span, Transfer};
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::Token;
 
-use super::{Next, aim, call_here, call_there, leave_cpu, reply_here, reply_there};
+use super::{Next, call_here, call_there, leave_cpu, reply_here, reply_there, resolve_fast};
 use crate::ica;
 use crate::process::Calling;
 use crate::run::Cpu;
 
 /// A call with pages.
 pub(super) fn call(cpu: &mut Cpu, slot: u8, flags: u64, calling: Calling) -> Option<Next> {
-    let (options, there, server) = aim(cpu, slot, calling.handle, flags)?;
+    let (options, there, server) = resolve_fast(cpu, slot, calling.handle, flags)?;
     let is_here = usize::from(there) == cpu.index();
-    if is_here && !cpu.station.is_receiving(server) {
+    if is_here && !cpu.ipc.is_receiving(server) {
         // Before pages go and come back.
         return None;
     }
-    send_off(cpu, slot, calling.span, Sender::Waits)?;
+    transfer_out(cpu, slot, calling.span, Sender::Waits)?;
     if !is_here {
         return call_there(cpu, slot, (there, server), options, calling);
     }
@@ -38,13 +38,13 @@ pub(super) fn reply_receive(
     span: Span,
     lent: Span,
 ) -> Option<Next> {
-    send_off(cpu, slot, span, Sender::GoesOn)?;
+    transfer_out(cpu, slot, span, Sender::GoesOn)?;
     if usize::from(token.cpu()) == cpu.index() {
         let Some(client) = reply_here(cpu, slot, token) else {
             come_back(cpu, slot, span);
             return None;
         };
-        let_go(cpu, slot, lent);
+        release(cpu, slot, lent);
         replied(cpu, client, span);
         Some(Next::Process(client))
     } else {
@@ -52,7 +52,7 @@ pub(super) fn reply_receive(
             come_back(cpu, slot, span);
             return None;
         };
-        let_go(cpu, slot, lent);
+        release(cpu, slot, lent);
         let next = leave_cpu(cpu, there, &packet);
         ica::TABLE.detach(slot, span);
         Some(next)
@@ -61,11 +61,11 @@ pub(super) fn reply_receive(
 
 /// Lets pages go with a message. What was shared would not be its owner's alone again if the short way
 /// turned out not to go.
-fn send_off(cpu: &mut Cpu, slot: u8, span: Span, sender: Sender) -> Option<()> {
+fn transfer_out(cpu: &mut Cpu, slot: u8, span: Span, sender: Sender) -> Option<()> {
     if span.transfer() == Some(Transfer::Share) {
         return None;
     }
-    ica::send_off(&mut cpu.local, slot, span, sender).ok()
+    ica::transfer_out(&mut cpu.local, slot, span, sender).ok()
 }
 
 /// Gives pages that have come with a message to who has its words.
@@ -83,13 +83,13 @@ pub(super) fn arrive(cpu: &mut Cpu, slot: u8, span: Span, with: With) {
 pub(super) fn replied(cpu: &mut Cpu, client: u8, span: Span) {
     if let Some(process) = cpu.local.process(client) {
         let lent = core::mem::take(&mut process.calling).span;
-        ica::take_back(&mut cpu.local, client, lent);
+        ica::reclaim(&mut cpu.local, client, lent);
     }
     arrive(cpu, client, span, With::Other);
 }
 
 /// A server has replied: pages that went with the reply, or had been lent to it, are not its own.
-fn let_go(cpu: &mut Cpu, server: u8, lent: Span) {
+fn release(cpu: &mut Cpu, server: u8, lent: Span) {
     if let Some(process) = cpu.local.process(server) {
         process.context.set_span(0);
     }
@@ -101,5 +101,5 @@ fn let_go(cpu: &mut Cpu, server: u8, lent: Span) {
 /// A message was not sent, nor its pages.
 #[cold]
 fn come_back(cpu: &mut Cpu, slot: u8, span: Span) {
-    ica::take_back(&mut cpu.local, slot, span);
+    ica::reclaim(&mut cpu.local, slot, span);
 }

@@ -3,12 +3,12 @@
 //! Who raises a bit where none was tells the receiver's CPU, by a packet; who raises one beside others
 //! need not. A receiver can take bits that it has not been told of, so that the next one raised is a
 //! first one again, and its packet one more: to keep that from filling a ring, no second packet is sent
-//! while one is on its way ([`Bits::begin_poke`]). The danger is a bit that is raised while its receiver
+//! while one is on its way ([`Notification::begin_wakeup`]). The danger is a bit that is raised while its receiver
 //! takes the packet, so that nobody tells of it and nobody looks. Both sides change the same word, so
 //! one of them comes second: the sender then sends, or the receiver then sees the bit.
 //!
 //! The same danger is there when another process becomes the receiver: who raises a bit looks then
-//! whom to tell, and the new receiver's CPU looks then for bits ([`Bits::look`]).
+//! whom to tell, and the new receiver's CPU looks then for bits ([`Notification::look`]).
 //!
 //! Deliberately absent: the packet, and who receives.
 
@@ -18,7 +18,7 @@ use crate::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 ///
 /// Memory that is all zeros is one where none was raised.
 #[derive(Debug)]
-pub struct Bits {
+pub struct Notification {
     /// Raised, and not taken. Changed by anyone.
     raised: AtomicU64,
     /// 1 while a packet that tells of them is on its way. Set by who sends it, taken back by the CPU
@@ -27,7 +27,7 @@ pub struct Bits {
     poked: AtomicU32,
 }
 
-impl Bits {
+impl Notification {
     /// None raised.
     #[cfg(not(loom))]
     #[must_use]
@@ -58,15 +58,15 @@ impl Bits {
     }
 
     /// A packet is about to be sent that tells of the bits. Whether it must be: none is on its way.
-    pub fn begin_poke(&self) -> bool {
-        // AcqRel: who takes the packet sees, from `end_poke` on, what was raised before this.
+    pub fn begin_wakeup(&self) -> bool {
+        // AcqRel: who takes the packet sees, from `end_wakeup` on, what was raised before this.
         self.poked.swap(1, Ordering::AcqRel) == 0
     }
 
     /// The packet has come, or is lost; who raises bits from now on sends another. The caller looks at
     /// the bits afterwards.
-    pub fn end_poke(&self) {
-        // A change, no store: it sees all that was before the last `begin_poke`, also of those that
+    pub fn end_wakeup(&self) {
+        // A change, no store: it sees all that was before the last `begin_wakeup`, also of those that
         // have not sent a packet.
         self.poked.swap(0, Ordering::AcqRel);
     }
@@ -90,7 +90,7 @@ impl Bits {
     }
 }
 
-impl Default for Bits {
+impl Default for Notification {
     fn default() -> Self {
         Self::new()
     }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_first_bit_is_told_of() {
-        let bits = Bits::new();
+        let bits = Notification::new();
         assert!(bits.raise(1) && !bits.raise(6));
         assert!(bits.any());
         assert_eq!((bits.take(), bits.take()), (7, 0));
@@ -111,9 +111,9 @@ mod tests {
 
     #[test]
     fn one_packet_is_on_its_way() {
-        let bits = Bits::new();
-        assert!(bits.begin_poke() && !bits.begin_poke());
-        bits.end_poke();
-        assert!(bits.begin_poke());
+        let bits = Notification::new();
+        assert!(bits.begin_wakeup() && !bits.begin_wakeup());
+        bits.end_wakeup();
+        assert!(bits.begin_wakeup());
     }
 }

@@ -3,24 +3,24 @@
 
 use core::sync::atomic::{Ordering, fence};
 
-use ant_abi::syscall::STATE_ENDING;
+use ant_abi::syscall::STATE_EXITING;
 use ant_logic::ipc::{Gone, Target};
 
-use crate::process::{Ending, Waiting};
+use crate::process::{BlockReason, ExitReason};
 use crate::{Cpu, endpoints, linux};
 
 /// Ends a process of this CPU.
-pub fn end(cpu: &mut Cpu, slot: u8, ending: Ending) {
+pub fn exit(cpu: &mut Cpu, slot: u8, exit: ExitReason) {
     let index = cpu.index() as u8;
     let Some(process) = cpu.local.process(slot) else { return };
-    assert!(!process.is_init, "init ended: {ending:?}");
-    if process.ending.is_some() {
+    assert!(!process.is_init, "init ended: {exit:?}");
+    if process.exit.is_some() {
         return;
     }
-    process.ending = Some(ending);
+    process.exit = Some(exit);
     process.grants.revoke();
     let own = process.endpoint.filter(|_| process.owns_endpoint);
-    cpu.local.block(slot, Waiting::End, STATE_ENDING);
+    cpu.local.block(slot, BlockReason::Exit, STATE_EXITING);
     cpu.local.deadlines.clear(slot);
     // All: it may have been bound a moment ago and not know it yet. Who is about to bind it sees, after
     // that, that it ends.
@@ -29,11 +29,11 @@ pub fn end(cpu: &mut Cpu, slot: u8, ending: Ending) {
         let after = if own == Some(endpoint) { Target::Closed } else { Target::Unbound };
         endpoints::leave(endpoint, index, slot, after);
     }
-    if cpu.station.leave(slot, &mut cpu.local) == Gone::Now
+    if cpu.ipc.leave(slot, &mut cpu.local) == Gone::Now
         && let Some(process) = cpu.local.process(slot)
     {
-        process.ipc_over = true;
+        process.ipc_released = true;
     }
     linux::call::end(cpu, slot);
-    cpu.local.note_if_over(slot);
+    cpu.local.note_if_reapable(slot);
 }

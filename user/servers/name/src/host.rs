@@ -4,7 +4,7 @@ use ant_abi::Error;
 use ant_abi::ipc::BADGE_PROGRAM;
 use ant_api_init::KEPT_MAX;
 use ant_logic::names::{self, NAMES};
-use ant_logic::state::Words;
+use ant_logic::state::PersistentWords;
 use ant_rt::ica::SharedPages;
 use ant_rt::ipc::{self, Handle};
 use ant_rt::server;
@@ -13,9 +13,9 @@ use ant_rt::server;
 const _: () = assert!(NAMES == KEPT_MAX as usize);
 
 /// The outside of the table; the state page.
-pub struct Outside(pub SharedPages);
+pub struct NameHost(pub SharedPages);
 
-impl Words for Outside {
+impl PersistentWords for NameHost {
     fn load(&self, index: usize) -> u64 {
         self.0.load(index)
     }
@@ -25,7 +25,7 @@ impl Words for Outside {
     }
 }
 
-impl names::Outside for Outside {
+impl names::NameHost for NameHost {
     type Handle = Handle;
 
     fn keep(&mut self, slot: usize, handle: Handle) -> Result<(), Error> {

@@ -14,10 +14,10 @@ use core::fmt;
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Entries that a [`Store`] holds.
+/// Entries that a [`AddressRing`] holds.
 #[cfg(not(loom))]
 pub const CAPACITY: usize = ant_abi::store::STORE_ENTRIES;
-/// Entries that a [`Store`] holds: few, so that a model checker meets the full ring soon.
+/// Entries that a [`AddressRing`] holds: few, so that a model checker meets the full ring soon.
 #[cfg(loom)]
 pub const CAPACITY: usize = 4;
 
@@ -41,7 +41,7 @@ impl core::error::Error for Full {}
 /// assumes of a shared reference.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Store {
+pub struct AddressRing {
     /// Entries ever put in (wraps). Written by the producer, with `Release`, after the entry; read
     /// by the consumer, with `Acquire`, before the entry.
     tail: AtomicU32,
@@ -61,13 +61,13 @@ pub struct Store {
 const _: () = {
     use ant_abi::store::AddressStore;
     use core::mem::offset_of;
-    assert!(size_of::<Store>() == size_of::<AddressStore>());
-    assert!(offset_of!(Store, tail) == offset_of!(AddressStore, tail));
-    assert!(offset_of!(Store, head) == offset_of!(AddressStore, head));
-    assert!(offset_of!(Store, entries) == offset_of!(AddressStore, entries));
+    assert!(size_of::<AddressRing>() == size_of::<AddressStore>());
+    assert!(offset_of!(AddressRing, tail) == offset_of!(AddressStore, tail));
+    assert!(offset_of!(AddressRing, head) == offset_of!(AddressStore, head));
+    assert!(offset_of!(AddressRing, entries) == offset_of!(AddressStore, entries));
 };
 
-impl Store {
+impl AddressRing {
     /// An empty store.
     #[cfg(not(loom))]
     #[must_use]
@@ -149,7 +149,7 @@ impl Store {
     }
 }
 
-impl Default for Store {
+impl Default for AddressRing {
     fn default() -> Self {
         Self::new()
     }
