@@ -4,8 +4,8 @@ use ant_abi::Error;
 use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::{ICA_QUOTA_PROGRAM, Span};
 use ant_abi::layout::ICA_PAGES;
+use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Limit, Quotas};
-use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::ica::TABLE;
 
 use crate::memory::{KEPT_FOR_SERVERS, MemoryManager};

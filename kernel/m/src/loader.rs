@@ -11,8 +11,8 @@ use ant_logic::lca::Builder;
 use arrayvec::ArrayVec;
 use core::ops::Range;
 
-use ant_p::arch::context::Context;
-use ant_p::arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
+use ant_arch::context::Context;
+use ant_arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
 use ant_p::linux::lca::LcaPage;
 use ant_p::process::Process;
 use ant_p::user_memory::{self, fill};

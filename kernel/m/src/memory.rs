@@ -7,7 +7,7 @@ use ant_abi::boot::Extent;
 use ant_abi::layout::IMAGE_SPAN;
 use ant_logic::pages::PageAllocator;
 
-use ant_p::arch::paging::{Pages, phys_to_virt};
+use ant_arch::paging::{Pages, phys_to_virt};
 use ant_p::shared;
 
 /// All pages of the partition but the image's.

@@ -6,9 +6,9 @@ use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate, Span
 use ant_abi::layout::{DEVICE_END, DEVICE_START, ICA_START};
 use ant_abi::syscall::{ANY_CPU, PROCESS_PROGRAM, PROCESS_SERVER};
 use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE};
+use ant_arch::context::Context;
+use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Access, Limit};
-use ant_p::arch::context::Context;
-use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::devices::Grants;
 use ant_p::handles::Handles;
 use ant_p::linux::lca::LcaPage;

@@ -10,7 +10,7 @@ use elf::file::{Class, FileHeader, parse_ident};
 use elf::note::{Note, NoteIterator};
 use elf::segment::{ProgramHeader, SegmentTable};
 
-use ant_p::arch::paging::Access;
+use ant_arch::paging::Access;
 
 /// Loadable segments that a program may have.
 const MAX_SEGMENTS: usize = 8;

@@ -9,10 +9,10 @@ use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
 use ant_logic::ica::{Access, Holder, IcaTable, Sender, Space, With, pages};
 
-use crate::arch::paging::{self, AddressSpace};
 use crate::locals::Locals;
 use crate::mailbox::{self, Message};
 use crate::process::Owned;
+use ant_arch::paging;
 
 /// Whose pages they are.
 pub static TABLE: IcaTable = IcaTable::new();
@@ -46,16 +46,6 @@ impl Space for Local<'_> {
         if self.is_loaded {
             paging::flush_ica(span.first(), span.count());
         }
-    }
-}
-
-impl Space for AddressSpace {
-    fn has(&self, span: Span, fits: impl Fn(u32, u64) -> bool) -> bool {
-        self.has_ica(span, fits)
-    }
-
-    fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<u64>) {
-        self.set_ica(span, access, frame_of);
     }
 }
 

@@ -15,12 +15,12 @@ use ant_abi::store::StoreEntry;
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_CREATED};
 use arrayvec::ArrayString;
 
-use crate::arch::context::Context;
-use crate::arch::paging::AddressSpace;
 use crate::devices::Grants;
 use crate::fault_injection::FaultPoint;
 use crate::handles::Handles;
 use crate::linux::lca::LcaPage;
+use ant_arch::context::Context;
+use ant_arch::paging::AddressSpace;
 
 /// Longest text about the end of a process.
 pub const EXIT_TEXT_MAX: usize = 160;

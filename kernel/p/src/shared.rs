@@ -56,6 +56,12 @@ pub fn linux_cpu(cpu: usize) -> u32 {
     boot().cpus[cpu].linux_cpu
 }
 
+/// Physical APIC id of CPU `cpu`.
+#[inline]
+pub fn apic_id(cpu: usize) -> u32 {
+    boot().cpus[cpu].apic_id
+}
+
 fn block(cpu: usize) -> u64 {
     assert!(cpu < MAX_CPUS);
     SHARED_VIRT + BOOT_BLOCK_SPAN + cpu as u64 * CPU_BLOCK_SPAN

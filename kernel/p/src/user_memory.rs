@@ -4,7 +4,7 @@ use ant_abi::layout::ICA_END;
 use ant_abi::{Error, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::arch::paging::{Access, AddressSpace, phys_to_virt};
+use ant_arch::paging::{Access, AddressSpace, phys_to_virt};
 
 /// Copies out of the process.
 pub fn read(space: &AddressSpace, virt: u64, out: &mut [u8]) -> Result<(), Error> {

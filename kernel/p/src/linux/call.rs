@@ -8,9 +8,8 @@ use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEn
 use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
 use ant_logic::lca::Builder;
 
-use crate::arch::apic;
 use crate::process::{BlockReason, ExitReason, LcaState, Owned};
-use crate::{Cpu, Role, exit, ipc, log, shared};
+use crate::{Cpu, Role, doorbell, exit, ipc, log, shared};
 
 /// Linux's number of the signal that cannot be caught.
 const SIGKILL: u64 = 9;
@@ -70,7 +69,7 @@ fn post(cpu: usize, process: &mut Owned) {
     if full {
         log::error!("process {}: the request store looks full", process.pid);
     }
-    apic::ring_linux(cpu);
+    doorbell::ring_linux(cpu);
 }
 
 /// Takes what is in this CPU's return store (paper 4.3 (9)); no more than it holds, so that nobody

@@ -8,8 +8,8 @@ use core::mem::offset_of;
 use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, Lca, Stamp};
 use ant_abi::store::StoreEntry;
 
-use crate::arch::clock;
-use crate::arch::paging::phys_to_virt;
+use ant_arch::clock;
+use ant_arch::paging::phys_to_virt;
 
 /// The LCA page of one process.
 #[derive(Debug)]

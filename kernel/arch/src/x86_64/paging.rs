@@ -26,7 +26,6 @@ use x86_64::structures::paging::{
 use x86_64::{PhysAddr, VirtAddr};
 
 use super::cpu::UNCACHED;
-use crate::shared;
 
 /// Start of the direct map.
 const DIRECT_VIRT: u64 = 0xffff_8000_0000_0000;
@@ -40,6 +39,7 @@ const KERNEL_HALF: usize = 256;
 pub(super) static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
 
 /// Where a real address of the partition is mapped.
+#[inline]
 pub fn phys_to_virt(phys: u64) -> *mut u8 {
     (DIRECT_VIRT + phys) as *mut u8
 }
@@ -55,6 +55,8 @@ static mut EARLY_POOL: EarlyPool = EarlyPool([const { PageTable::new() }; EARLY_
 
 /// Hands out tables of `EARLY_POOL`.
 struct EarlyTables {
+    /// Real address of the image, where the pool is.
+    image: u64,
     used: usize,
 }
 
@@ -65,18 +67,21 @@ unsafe impl FrameAllocator<Size4KiB> for EarlyTables {
         (index < EARLY_TABLES).then(|| {
             self.used += 1;
             let virt = &raw const EARLY_POOL as u64 + (index * size_of::<PageTable>()) as u64;
-            frame(virt - IMAGE_VIRT + shared::boot().image_phys)
+            frame(virt - IMAGE_VIRT + self.image)
         })
     }
 }
 
 /// Finds early tables through the mapping of the image.
-struct ThroughImage;
+struct ThroughImage {
+    /// Real address of the image.
+    image: u64,
+}
 
 // SAFETY: all early tables lie in the image, which is mapped at `IMAGE_VIRT`.
 unsafe impl PageTableFrameMapping for ThroughImage {
     fn frame_to_pointer(&self, frame: PhysFrame) -> *mut PageTable {
-        (frame.start_address().as_u64() - shared::boot().image_phys + IMAGE_VIRT) as *mut PageTable
+        (frame.start_address().as_u64() - self.image + IMAGE_VIRT) as *mut PageTable
     }
 }
 
@@ -84,16 +89,17 @@ unsafe impl PageTableFrameMapping for ThroughImage {
 const _: () = assert!(IMAGE_VIRT + IMAGE_DATA == 0xffff_ffff_8020_0000);
 const _: () = assert!(IMAGE_VIRT + SHARED_OFFSET == 0xffff_ffff_802f_0000);
 
-/// Builds the kernel's half and changes to it. The m-kernel, once, before anything else.
-pub fn build_kernel_half(extents: &[Extent]) {
+/// Builds the kernel's half for the image at real address `image` and the memory of the partition,
+/// and changes to it. The m-kernel, once, before anything else.
+pub fn build_kernel_half(image: u64, extents: &[Extent]) {
     const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::NO_EXECUTE);
-    let image = shared::boot().image_phys;
-    let mut tables = EarlyTables { used: 0 };
+    let through_image = ThroughImage { image };
+    let mut tables = EarlyTables { image, used: 0 };
     let root = tables.allocate_frame().expect("the pool is not empty");
     // SAFETY: the first early table, zeroed, used by nobody else.
-    let top = unsafe { &mut *ThroughImage.frame_to_pointer(root) };
+    let top = unsafe { &mut *through_image.frame_to_pointer(root) };
     // SAFETY: `ThroughImage` finds every table that `tables` hands out.
-    let mut map = unsafe { MappedPageTable::new(top, ThroughImage) };
+    let mut map = unsafe { MappedPageTable::new(top, through_image) };
 
     map_one::<Size2MiB>(&mut map, &mut tables, IMAGE_VIRT, image, Flags::PRESENT);
     let data = IMAGE_DATA;
@@ -348,6 +354,7 @@ impl AddressSpace {
     }
 
     /// The entries of a span of the ICA, table by table, each part with the number of its first page.
+    #[inline]
     fn ica_entries(&self, span: Span) -> impl Iterator<Item = (u32, *mut [PageTableEntry])> {
         let (mut page, end) = (span.first(), span.first() + span.count());
         assert!(u64::from(end) <= ICA_PAGES);
@@ -378,6 +385,16 @@ impl AddressSpace {
     }
 }
 
+impl ica::Space for AddressSpace {
+    fn has(&self, span: Span, fits: impl Fn(u32, u64) -> bool) -> bool {
+        self.has_ica(span, fits)
+    }
+
+    fn set(&mut self, span: Span, access: ica::Access, frame_of: impl Fn(u32) -> Option<u64>) {
+        self.set_ica(span, access, frame_of);
+    }
+}
+
 /// Clears the page at real address `phys`, which nobody has mapped.
 pub fn clear(phys: u64) {
     // SAFETY: a page of the partition, in the direct map, that only the caller knows of.
@@ -385,6 +402,7 @@ pub fn clear(phys: u64) {
 }
 
 /// Forgets what this CPU remembers of `count` ICA pages from `first` on.
+#[inline]
 pub fn flush_ica(first: u32, count: u32) {
     if count > FLUSH_ONE_BY_ONE {
         x86_64::instructions::tlb::flush_all();
