@@ -3,6 +3,7 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p ant-logic --release --test loom`
 #![cfg(loom)]
 
+use ant_abi::PhysAddr;
 use ant_abi::ipc::{Span, Transfer};
 use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ica::{IcaTable, State};
@@ -363,7 +364,7 @@ fn attention_loses_no_packet_when_polling_comes_and_goes() {
 }
 
 /// Where the frame of the one page of the tests below is.
-const FRAME: u64 = 0x5000;
+const FRAME: PhysAddr = PhysAddr::new(0x5000);
 
 /// A table with one page, which process 1 owns.
 fn one_page() -> Arc<IcaTable<1>> {

@@ -9,10 +9,10 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_CREATED};
+use ant_abi::{MAX_PROCESSES, PhysAddr};
 use arrayvec::ArrayString;
 
 use crate::devices::Grants;
@@ -125,7 +125,7 @@ pub struct Process {
     /// It has had ICA pages.
     pub used_ica: bool,
     /// What stands in the place of pages that it was lent and that were taken back early.
-    pub scratch: u64,
+    pub scratch: PhysAddr,
     /// Devices that it was granted.
     pub grants: Grants,
     /// How it is to fail on purpose, and when.

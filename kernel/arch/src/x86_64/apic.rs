@@ -39,6 +39,12 @@ fn x2apic() -> bool {
     X2APIC.load(Ordering::Relaxed)
 }
 
+/// Where a register is in xAPIC mode.
+#[inline]
+fn register_address(register: u32) -> *mut u32 {
+    (APIC_VIRT + u64::from(register)).as_ptr()
+}
+
 #[inline]
 fn write(register: u32, value: u32) {
     if x2apic() {
@@ -46,7 +52,7 @@ fn write(register: u32, value: u32) {
         unsafe { Msr::new(0x800 + register / 16).write(u64::from(value)) }
     } else {
         // SAFETY: the APIC's page is mapped uncached at this address.
-        unsafe { ((APIC_VIRT + u64::from(register)) as *mut u32).write_volatile(value) }
+        unsafe { register_address(register).write_volatile(value) }
     }
 }
 
@@ -57,7 +63,7 @@ fn read(register: u32) -> u32 {
         unsafe { Msr::new(0x800 + register / 16).read() as u32 }
     } else {
         // SAFETY: as in `write`.
-        unsafe { ((APIC_VIRT + u64::from(register)) as *const u32).read_volatile() }
+        unsafe { register_address(register).read_volatile() }
     }
 }
 

@@ -3,6 +3,7 @@
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
+use ant_abi::UserVirt;
 use ant_abi::ipc::IPC_WORDS;
 use ant_abi::layout::PROCESS_END;
 use x86_64::registers::rflags::RFlags;
@@ -64,11 +65,11 @@ pub(super) const RSP: usize = offset_of!(Context, rsp);
 
 impl Context {
     /// A process that begins at `entry` with stack pointer `stack`.
-    pub fn new(entry: u64, stack: u64) -> Self {
-        debug_assert!(entry < PROCESS_END);
+    pub fn new(entry: UserVirt, stack: UserVirt) -> Self {
+        debug_assert!(entry.get() < PROCESS_END);
         Self {
-            rip: entry,
-            rsp: stack,
+            rip: entry.get(),
+            rsp: stack.get(),
             cs: u64::from(segments::USER_CODE.0),
             ss: u64::from(segments::USER_DATA.0),
             rflags: RFlags::INTERRUPT_FLAG.bits(),
