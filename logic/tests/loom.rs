@@ -212,7 +212,7 @@ fn log_counts_what_was_lost() {
 
 /// What the producer of these tests puts in as packet `n`.
 fn packet(n: u64) -> Packet {
-    [n; packets::PACKET_WORDS]
+    [n; packet::PACKET_WORDS]
 }
 
 /// Packets while the ring is full and goes round: none lost, torn or twice, all in order.
@@ -225,7 +225,7 @@ fn packets_arrive_whole_and_in_order() {
             ring.push(&packet(n)).unwrap();
             ring.pop().unwrap();
         }
-        for n in 1..packets::CAPACITY as u64 {
+        for n in 1..packet::CAPACITY as u64 {
             ring.push(&packet(n)).unwrap();
         }
         let producer = {
@@ -258,7 +258,7 @@ fn packets_arrive_whole_and_in_order() {
 fn room_for_a_packet_means_that_the_consumer_is_done() {
     check(3, || {
         let ring = Arc::new(PacketRing::new());
-        for n in 0..packets::CAPACITY as u64 {
+        for n in 0..packet::CAPACITY as u64 {
             ring.push(&packet(n)).unwrap();
         }
         let done = Arc::new(AtomicU32::new(0));
