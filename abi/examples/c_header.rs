@@ -104,7 +104,7 @@ fn c_type(ty: &str) -> (String, usize) {
         "u8" => ("__u8".into(), 1),
         "u16" => ("__u16".into(), 2),
         "u32" => ("__u32".into(), 4),
-        "u64" => ("__u64".into(), 8),
+        "u64" | "PhysAddr" => ("__u64".into(), 8),
         "i64" => ("__s64".into(), 8),
         other => {
             let known = STRUCTS.iter().find(|s| s.name == other);

@@ -1,7 +1,7 @@
 //! What AnT is told when it is started: image header and boot block.
 
-use crate::MAX_CPUS;
 use crate::layout::BOOT_BLOCK_SPAN;
+use crate::{MAX_CPUS, PhysAddr};
 
 /// First eight bytes of an AnT kernel image: `AnTimage`.
 pub const IMAGE_MAGIC: u64 = u64::from_le_bytes(*b"AnTimage");
@@ -34,7 +34,7 @@ abi_struct! {
     /// Contiguous physical memory.
     pub struct Extent {
         /// Physical address, page aligned.
-        pub start: u64,
+        pub start: PhysAddr,
         /// Bytes, a multiple of a page.
         pub len: u64,
     }
@@ -61,7 +61,7 @@ abi_struct! {
         /// `BOOT_*`.
         pub flags: u32,
         /// Physical address of the kernel image; the shared area is `SHARED_OFFSET` above it.
-        pub image_phys: u64,
+        pub image_phys: PhysAddr,
         /// Frequency of the time-stamp counter in kHz, as Linux measured it.
         pub tsc_khz: u32,
         /// CPUs in `CPUs`.

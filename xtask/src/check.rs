@@ -19,6 +19,7 @@ type Check = (&'static str, fn() -> Result<()>);
 /// Packages that are built for the bare-metal target.
 const BARE_PACKAGES: &[&str] = &[
     "ant-kernel",
+    "ant-arch",
     "ant-m-kernel",
     "ant-p-kernel",
     "ant-rt",

@@ -24,7 +24,7 @@ use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
 use ant_abi::lca::EXIT_LOAD_FAILED;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::PROCESS_SERVER;
-use ant_p::arch::{paging, percpu, trap};
+use ant_arch::{clock, paging, percpu};
 use ant_p::fault_injection::FaultPoint;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
@@ -41,7 +41,7 @@ static INIT: &[u8] = include_bytes!(env!("ANT_INIT_ELF"));
 
 /// The m-kernel, from its first Rust code on.
 pub fn start() -> ! {
-    trap::fill();
+    ant_p::fill_vectors();
     ant_p::init_traps();
     ant_p::announce(0);
     if let Err(what) = shared::take_boot() {
@@ -49,7 +49,8 @@ pub fn start() -> ! {
     }
     let boot = shared::boot();
     let extents = &boot.extents[..boot.extent_count as usize];
-    paging::build_kernel_half(extents);
+    clock::init(boot.tsc_khz);
+    paging::build_kernel_half(boot.image_phys, extents);
     let timer = ant_p::init_apic();
     let mut memory = MemoryManager::new(extents);
     place_cpus(&mut memory);

@@ -10,8 +10,8 @@ use ant_abi::boot::BOOT_COM2;
 use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, NOTIFY_USER};
 use arrayvec::ArrayVec;
 
-use crate::arch::cpu::{self, PortWidth};
 use crate::{endpoints, shared};
+use ant_arch::cpu::{self, PortWidth};
 
 /// Grants that one process can have of each kind.
 const GRANTS: usize = 4;

@@ -12,10 +12,9 @@ use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
 use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
 
-use crate::arch::apic;
 use crate::fault_injection::FaultPoint;
 use crate::process::Owned;
-use crate::shared;
+use crate::{doorbell, shared};
 
 /// What one CPU tells another.
 pub enum Message {
@@ -253,7 +252,7 @@ pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
 pub(crate) fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
     incoming(to)[from].push(words)?;
     if DOORBELL_SUPPRESSION[to].needs_doorbell() {
-        apic::ring_cpu(to);
+        doorbell::ring_cpu(to);
     }
     Ok(())
 }

@@ -11,14 +11,16 @@ use ant_logic::ipc::{IpcCpu, Packet};
 use ant_logic::rings::address::AddressRing;
 use arrayvec::ArrayVec;
 
-use crate::arch::apic::{self, Timer};
-use crate::arch::context::VECTOR_SYSCALL;
-use crate::arch::{clock, cpu, trap};
 use crate::fastpath::{self, Next};
 use crate::locals::Locals;
 use crate::mailbox::{self, Incoming, Message};
 use crate::process::{self, BlockReason, ExitReason, Owned};
-use crate::{endpoints, exit, fault_injection, linux, log, migrate, shared, syscalls};
+use crate::{
+    doorbell, endpoints, exit, fault_injection, interrupts, linux, log, migrate, shared, syscalls,
+};
+use ant_arch::apic::Timer;
+use ant_arch::context::VECTOR_SYSCALL;
+use ant_arch::{clock, trap};
 
 /// What differs between m-kernel and p-kernel.
 pub trait Role: Sized {
@@ -285,12 +287,12 @@ impl Cpu {
         self.local.runs_no_process();
         match vector {
             VECTOR_SYSCALL => fault_injection::serve(self, slot, role),
-            vector if vector >= 32 => {
+            vector if vector >= trap::FIRST_INTERRUPT => {
                 if let Some(process) = self.local.process(slot) {
                     process.set_state(STATE_READY);
                 }
                 self.poll_needed = true;
-                trap::interrupt(vector);
+                interrupts::take(vector);
                 if vector == u64::from(trap::TIMER_VECTOR) {
                     self.local.timer_fired();
                 }
@@ -341,13 +343,15 @@ impl Cpu {
         let linux_cpu = shared::linux_cpu(self.index());
         log::warning!("failing on purpose on CPU {linux_cpu}");
         match kind {
-            INJECT_HANG => cpu::hang(),
+            INJECT_HANG => loop {
+                core::hint::spin_loop();
+            },
             INJECT_BAD_RADDR => {
                 // Linux's own first page, and an address that is not a page of anyone.
                 for raddr in [0, store::ENTRY_ADDRESS_MASK] {
                     let _ = shared::requests(self.index()).push(raddr);
                 }
-                apic::ring_linux(self.index());
+                doorbell::ring_linux(self.index());
             }
             _ => panic!("asked for"),
         }

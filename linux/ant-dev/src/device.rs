@@ -181,7 +181,7 @@ struct ByDevice;
 
 impl Way for ByDevice {
     fn offset(&self, lca: StoreEntry) -> u64 {
-        lca.raddr()
+        lca.raddr().get()
     }
 
     fn ret(&self, file: &OwnedFd, lca: StoreEntry, cpu_index: u32) -> Result<(), OperationError> {

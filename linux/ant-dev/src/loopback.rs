@@ -17,7 +17,7 @@ use ant_abi::device::{MIN_MEMORY, ModuleInfo};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
 use ant_abi::store::StoreEntry;
-use ant_abi::{MAX_CPUS, PAGE_SIZE, REVISION};
+use ant_abi::{MAX_CPUS, PAGE_SIZE, PhysAddr, REVISION};
 use ant_logic::rings::address::AddressRing;
 use ant_logic::rings::log::LogWriter;
 use nix::errno::Errno;
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Where the partition's memory begins, as its two sides call it.
-pub const PHYSICAL_START: u64 = 0x1_0000_0000;
+pub const PHYSICAL_START: PhysAddr = PhysAddr::new(0x1_0000_0000);
 /// Frequency that the boot block names.
 pub const TSC_KHZ: u32 = 1_000_000;
 
@@ -107,7 +107,7 @@ impl Memory {
     }
 
     fn offset_of(&self, lca: StoreEntry) -> Option<u64> {
-        let offset = lca.raddr().checked_sub(PHYSICAL_START)?;
+        let offset = lca.raddr().get().checked_sub(PHYSICAL_START.get())?;
         (offset >= IMAGE_SPAN && offset < self.size).then_some(offset)
     }
 
@@ -540,7 +540,7 @@ mod tests {
         let (control, ant) = partition(&[1, 2]);
         let (first, second) = (ant.lca(1, 5), ant.lca(2, 6));
         ant.request(0, first);
-        ant.request(1, StoreEntry::call(0x1000, 0));
+        ant.request(1, StoreEntry::call(PhysAddr::new(0x1000), 0));
         ant.request(1, second);
         assert_eq!(control.get().unwrap(), Some(first));
         assert_eq!(control.get().unwrap(), Some(second));

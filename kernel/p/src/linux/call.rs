@@ -1,22 +1,21 @@
 //! `linux_call`: carrying a request to Linux and its result back (paper 4.3), and the end of a
 //! process, which is a request, too.
 
-use ant_abi::Error;
 use ant_abi::ipc::NOTIFY_LINUX;
 use ant_abi::lca::{EXIT_KILLED, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
 use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
 use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
+use ant_abi::{Error, PhysAddr};
 use ant_logic::lca::Builder;
 
-use crate::arch::apic;
 use crate::process::{BlockReason, ExitReason, LcaState, Owned};
-use crate::{Cpu, Role, exit, ipc, log, shared};
+use crate::{Cpu, Role, doorbell, exit, ipc, log, shared};
 
 /// Linux's number of the signal that cannot be caught.
 const SIGKILL: u64 = 9;
 
 /// Serves `linux_call(raddr)`; with `notifies`, the process goes on meanwhile.
-pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
+pub fn request(cpu: &mut Cpu, slot: u8, raddr: PhysAddr, notifies: bool) {
     let Some(process) = cpu.local.process(slot) else { return };
     if process.lca_entry().is_none_or(|entry| entry.raddr() != raddr) {
         // Only the caller's own LCA: any other address is not its to send.
@@ -70,7 +69,7 @@ fn post(cpu: usize, process: &mut Owned) {
     if full {
         log::error!("process {}: the request store looks full", process.pid);
     }
-    apic::ring_linux(cpu);
+    doorbell::ring_linux(cpu);
 }
 
 /// Takes what is in this CPU's return store (paper 4.3 (9)); no more than it holds, so that nobody

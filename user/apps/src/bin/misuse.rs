@@ -3,12 +3,12 @@
 #![no_std]
 #![no_main]
 
-use ant_abi::Error;
 use ant_abi::device::{BIND, CallRet, Ioctl, ProxyBind, RET};
 use ant_abi::ipc::ICA_QUOTA_PROGRAM;
 use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, CFLAG_CONTINUE, LCA_BUFFER, Relocation};
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::ProcessCreate;
+use ant_abi::{Error, PhysAddr};
 use ant_logic::calls::nr;
 use ant_rt::ica::Pages;
 use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
@@ -130,7 +130,7 @@ fn flood_with_pages() -> bool {
 fn forged_return(partition: u32) -> bool {
     const O_RDWR: i32 = 2;
     let (Ok(grant), Ok(info)) = (ant::lca_get(), ant::system_info()) else { return false };
-    let lca = StoreEntry::call(grant.raddr, info.pid as u16).0;
+    let lca = StoreEntry::call(PhysAddr::new(grant.raddr), info.pid as u16).0;
     let Ok(fd) = linux::open(c"/dev/ant", O_RDWR, 0) else { return println!("return: no device") };
     let bound = ioctl(fd, &BIND, &ProxyBind { partition, reserved: 0, lca });
     let others = (0..info.cpus + 1).filter(|&cpu| cpu != info.cpu);

@@ -1,19 +1,17 @@
 //! Traps: all 256 vectors, and `syscall`.
 //!
 //! From ring 3 every trap ends the `Context::run` that is under way. In the kernel, interrupts come
-//! only while the CPU sleeps, and are counted; an exception there is a bug of the kernel.
+//! only while the CPU sleeps, and go to the kernel's handler; an exception there is a bug of the
+//! kernel, and a panic.
 
 use core::arch::{global_asm, naked_asm};
 use core::cell::UnsafeCell;
 
-use ant_abi::layout::DOORBELL_VECTOR;
 use x86_64::VirtAddr;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::context::{self, Context, VECTOR_SYSCALL};
-use super::{apic, percpu, segments};
-use crate::panic::halt_if_panicked;
-use crate::shared;
+use super::{percpu, segments};
 
 /// Vector of the local timer.
 pub const TIMER_VECTOR: u8 = 0xef;
@@ -23,7 +21,8 @@ pub const SPURIOUS_VECTOR: u8 = 0xff;
 const NMI: u64 = 2;
 /// Vector of the page fault.
 pub const PAGE_FAULT: u64 = 14;
-const FIRST_INTERRUPT: u64 = 32;
+/// Lowest vector that is not an exception's.
+pub const FIRST_INTERRUPT: u64 = 32;
 const STUB_SIZE: u64 = 16;
 
 // One stub per vector, 16 bytes apart: an error code where the processor pushed none (SDM vol. 3,
@@ -91,10 +90,7 @@ pub(super) use pop_registers;
 /// code, goes back to where the trap came from.
 macro_rules! pop_registers_and_return {
     () => {
-        concat!(
-            $crate::arch::x86_64::trap::pop_registers!(),
-            "\npop rcx\npop r11\nadd rsp, 16\niretq"
-        )
+        concat!($crate::x86_64::trap::pop_registers!(), "\npop rcx\npop r11\nadd rsp, 16\niretq")
     };
 }
 pub(super) use pop_registers_and_return;
@@ -192,8 +188,8 @@ pub(super) fn syscall_entry_address() -> u64 {
 /// An exception, NMI or interrupt met the kernel itself.
 extern "C" fn kernel_trap(frame: &KernelFrame) {
     match frame.vector {
-        NMI => halt_if_panicked(),
-        vector if vector >= FIRST_INTERRUPT => interrupt(vector),
+        NMI => (handlers().nmi)(),
+        vector if vector >= FIRST_INTERRUPT => (handlers().interrupt)(vector),
         vector => {
             let address = if vector == PAGE_FAULT { fault_address() } else { 0 };
             panic!(
@@ -204,22 +200,6 @@ extern "C" fn kernel_trap(frame: &KernelFrame) {
             )
         }
     }
-}
-
-/// Counts and acknowledges an interrupt. What it is about lies in shared memory, where the CPU
-/// looks after every interrupt.
-pub fn interrupt(vector: u64) {
-    let control = shared::control(percpu::index());
-    if vector == u64::from(SPURIOUS_VECTOR) {
-        shared::count(control.unexpected_interrupts());
-        return;
-    }
-    shared::count(match vector {
-        DOORBELL_VECTOR => control.doorbells(),
-        vector if vector == u64::from(TIMER_VECTOR) => control.timer_interrupts(),
-        _ => control.unexpected_interrupts(),
-    });
-    apic::end_of_interrupt();
 }
 
 /// The address that the last page fault was about.
@@ -264,18 +244,43 @@ pub fn name(vector: u64) -> &'static str {
     }
 }
 
-/// The vector table, the same for every CPU. Filled by the m-kernel before another CPU runs.
-struct VectorTable(UnsafeCell<InterruptDescriptorTable>);
+/// What the kernel does about traps that meet it. Both run with interrupts off, on whatever stack
+/// the trap came to.
+#[derive(Clone, Copy)]
+pub struct Handlers {
+    /// An NMI has come, at any point of the kernel or of a process.
+    pub nmi: fn(),
+    /// An interrupt with this vector has come while the CPU slept. The handler acknowledges it.
+    pub interrupt: fn(u64),
+}
 
-// SAFETY: written once, by `fill`, while one CPU runs; only read after that.
-unsafe impl Sync for VectorTable {}
+/// Vector table and handlers, the same for every CPU. Filled by the m-kernel before another CPU runs.
+struct Traps {
+    vectors: UnsafeCell<InterruptDescriptorTable>,
+    handlers: UnsafeCell<Handlers>,
+}
 
-static VECTORS: VectorTable = VectorTable(UnsafeCell::new(InterruptDescriptorTable::new()));
+// SAFETY: written once, by `fill`, while one CPU runs and no trap comes; only read after that.
+unsafe impl Sync for Traps {}
 
-/// Fills the vector table. The m-kernel, once.
-pub fn fill() {
-    // SAFETY: the m-kernel runs alone.
-    let idt = unsafe { &mut *VECTORS.0.get() };
+static TRAPS: Traps = Traps {
+    vectors: UnsafeCell::new(InterruptDescriptorTable::new()),
+    handlers: UnsafeCell::new(Handlers { nmi: || {}, interrupt: |_| {} }),
+};
+
+#[inline]
+fn handlers() -> &'static Handlers {
+    // SAFETY: a trap comes only after `fill`, which is the last to write it.
+    unsafe { &*TRAPS.handlers.get() }
+}
+
+/// Fills the vector table and sets the handlers. The m-kernel, once, before `init`.
+pub fn fill(handlers: Handlers) {
+    // SAFETY: the m-kernel runs alone, and has no vector table yet.
+    let idt = unsafe {
+        *TRAPS.handlers.get() = handlers;
+        &mut *TRAPS.vectors.get()
+    };
     // SAFETY: every stub saves and restores all registers and ends in `iretq` or in `leave`; the
     // interrupt stacks exist on every CPU.
     unsafe {
@@ -312,5 +317,5 @@ pub fn fill() {
 /// Loads the vector table on this CPU.
 pub fn init() {
     // SAFETY: filled before (see `fill`), never changed after, lives for ever.
-    unsafe { (*VECTORS.0.get()).load_unsafe() }
+    unsafe { (*TRAPS.vectors.get()).load_unsafe() }
 }

@@ -2,16 +2,14 @@
 
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 
-use ant_abi::cpu_block::{ROUTE_APIC_SHIFT, ROUTE_NONE};
-use ant_abi::layout::DOORBELL_VECTOR;
 use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
 
+use super::clock;
 use super::paging::{self, APIC_VIRT};
 use super::trap::{SPURIOUS_VECTOR, TIMER_VECTOR};
-use super::{clock, percpu};
-use crate::shared;
 
 /// Registers, as offsets of the xAPIC page; MSR = 0x800 + offset / 16.
+const ID: u32 = 0x20;
 const TASK_PRIORITY: u32 = 0x80;
 const EOI: u32 = 0xb0;
 const SPURIOUS: u32 = 0xf0;
@@ -36,37 +34,46 @@ const CALIBRATIONS: usize = 5;
 /// Whether the APICs are in x2APIC mode; the same on every CPU. Written by each CPU's `init`.
 static X2APIC: AtomicBool = AtomicBool::new(false);
 
+#[inline]
 fn x2apic() -> bool {
     X2APIC.load(Ordering::Relaxed)
 }
 
+/// Where a register is in xAPIC mode.
+#[inline]
+fn register_address(register: u32) -> *mut u32 {
+    (APIC_VIRT + u64::from(register)).as_ptr()
+}
+
+#[inline]
 fn write(register: u32, value: u32) {
     if x2apic() {
         // SAFETY: an architectural register of this CPU's own APIC.
         unsafe { Msr::new(0x800 + register / 16).write(u64::from(value)) }
     } else {
         // SAFETY: the APIC's page is mapped uncached at this address.
-        unsafe { ((APIC_VIRT + u64::from(register)) as *mut u32).write_volatile(value) }
+        unsafe { register_address(register).write_volatile(value) }
     }
 }
 
+#[inline]
 fn read(register: u32) -> u32 {
     if x2apic() {
         // SAFETY: as in `write`.
         unsafe { Msr::new(0x800 + register / 16).read() as u32 }
     } else {
         // SAFETY: as in `write`.
-        unsafe { ((APIC_VIRT + u64::from(register)) as *const u32).read_volatile() }
+        unsafe { register_address(register).read_volatile() }
     }
 }
 
 /// Whether the APIC can be reached yet: an xAPIC's page is in the kernel's own tables only.
 pub fn is_reachable() -> bool {
-    note_mode() || paging::kernel_half_exists()
+    read_mode() || paging::kernel_half_exists()
 }
 
-/// Finds out the mode, without which no register can be reached.
-fn note_mode() -> bool {
+/// Finds out the mode, without which no register can be reached. Whether it is x2APIC mode.
+fn read_mode() -> bool {
     let x2apic = ApicBase::read().1.contains(ApicBaseFlags::X2APIC_ENABLE);
     X2APIC.store(x2apic, Ordering::Relaxed);
     x2apic
@@ -74,44 +81,39 @@ fn note_mode() -> bool {
 
 /// Switches this CPU's APIC on; INIT has left it off, with every local vector masked.
 pub fn init() {
-    note_mode();
+    read_mode();
     write(TASK_PRIORITY, 0);
     write(SPURIOUS, SOFTWARE_ENABLE | u32::from(SPURIOUS_VECTOR));
     write(TIMER_DIVIDE, DIVIDE_BY_16);
     write(LVT_TIMER, LVT_MASKED | u32::from(TIMER_VECTOR));
 }
 
+/// Physical APIC id of this CPU.
+pub fn id() -> u32 {
+    if x2apic() { read(ID) } else { read(ID) >> 24 }
+}
+
 /// Acknowledges the interrupt that is being handled.
+#[inline]
 pub fn end_of_interrupt() {
     write(EOI, 0);
 }
 
-/// Rings Linux for CPU `cpu`, which is the caller's. Does nothing while there is no route.
-pub fn ring_linux(cpu: usize) {
-    // What was put into the request store must be visible before the route is read. Pairs with the
-    // module, which publishes a new route, then looks into the store: one of the two sees the other.
-    fence(Ordering::SeqCst);
-    let route = shared::control(cpu).route().load(Ordering::Acquire);
-    // Linux is trusted not to route us into a CPU of its choice that cannot take it, but a vector
-    // below 32 would be an exception.
-    if route == ROUTE_NONE || (route as u8) < 32 {
-        return;
-    }
-    send((route >> ROUTE_APIC_SHIFT) as u32, ICR_ASSERT | u32::from(route as u8));
+/// Sends the interrupt `vector`, from 32 on, to the CPU with a physical APIC id.
+#[inline]
+pub fn send_interrupt(apic_id: u32, vector: u8) {
+    debug_assert!(vector >= 32);
+    send(apic_id, ICR_ASSERT | u32::from(vector));
 }
 
-/// Rings the doorbell of another CPU of the partition.
-pub fn ring_cpu(cpu: usize) {
-    send(shared::boot().cpus[cpu].apic_id, ICR_ASSERT | DOORBELL_VECTOR as u32);
+/// Sends an NMI to the CPU with a physical APIC id.
+pub fn send_nmi(apic_id: u32) {
+    send(apic_id, ICR_ASSERT | ICR_NMI);
 }
 
-/// Sends an NMI to another CPU of the partition.
-pub fn send_nmi(cpu: usize) {
-    send(shared::boot().cpus[cpu].apic_id, ICR_ASSERT | ICR_NMI);
-}
-
-/// Sends an interrupt to the CPU with a physical APIC id. What was stored in shared memory before
-/// is visible to whoever takes it.
+/// Writes the interrupt command register. What was stored in memory before is visible to the CPU
+/// that takes the interrupt.
+#[inline]
 fn send(apic_id: u32, command: u32) {
     fence(Ordering::SeqCst);
     if x2apic() {
@@ -174,12 +176,4 @@ impl Timer {
         // Rather late than early.
         write(TIMER_INITIAL, u32::try_from(counts + 1).unwrap_or(u32::MAX));
     }
-}
-
-/// Whether the CPU at hand is the one that Linux says it is; a mistake here would send interrupts
-/// to CPUs of others.
-pub fn id_matches() -> bool {
-    const ID: u32 = 0x20;
-    let id = if x2apic() { read(ID) } else { read(ID) >> 24 };
-    id == shared::boot().cpus[percpu::index()].apic_id
 }

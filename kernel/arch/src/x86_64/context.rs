@@ -3,6 +3,7 @@
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
+use ant_abi::UserVirt;
 use ant_abi::ipc::IPC_WORDS;
 use ant_abi::layout::PROCESS_END;
 use x86_64::registers::rflags::RFlags;
@@ -64,11 +65,11 @@ pub(super) const RSP: usize = offset_of!(Context, rsp);
 
 impl Context {
     /// A process that begins at `entry` with stack pointer `stack`.
-    pub fn new(entry: u64, stack: u64) -> Self {
-        debug_assert!(entry < PROCESS_END);
+    pub fn new(entry: UserVirt, stack: UserVirt) -> Self {
+        debug_assert!(entry.get() < PROCESS_END);
         Self {
-            rip: entry,
-            rsp: stack,
+            rip: entry.get(),
+            rsp: stack.get(),
             cs: u64::from(segments::USER_CODE.0),
             ss: u64::from(segments::USER_DATA.0),
             rflags: RFlags::INTERRUPT_FLAG.bits(),
@@ -83,6 +84,7 @@ impl Context {
     }
 
     /// Sets the result of the system call.
+    #[inline]
     pub fn set_result(&mut self, result: i64) {
         self.rax = result as u64;
     }
@@ -94,6 +96,7 @@ impl Context {
     }
 
     /// The message that a system call of IPC sends: words, span, handle.
+    #[inline]
     pub fn message(&self) -> ([u64; IPC_WORDS], u64, u64) {
         (self.words(), self.r13, self.r14)
     }
@@ -105,6 +108,7 @@ impl Context {
     }
 
     /// Sets the message that a system call of IPC returns.
+    #[inline]
     pub fn set_message(&mut self, words: [u64; IPC_WORDS], span: u64, handle: u64) {
         [self.r10, self.r8, self.r9, self.r12] = words;
         self.set_span(span);
@@ -112,11 +116,13 @@ impl Context {
     }
 
     /// Sets the span that a system call of IPC returns.
+    #[inline]
     pub fn set_span(&mut self, span: u64) {
         self.r13 = span;
     }
 
     /// Sets what was received, from whom, and the token for the reply.
+    #[inline]
     pub fn set_received(&mut self, kind: u64, token: u64, badge: u64) {
         self.rdi = kind;
         self.rsi = token;
@@ -124,6 +130,7 @@ impl Context {
     }
 
     /// Sets the generation that goes with `PeerRestarted`.
+    #[inline]
     pub fn set_generation(&mut self, generation: u32) {
         self.rsi = u64::from(generation);
     }

@@ -2,6 +2,7 @@
 
 use core::arch::asm;
 
+use raw_cpuid::CpuId;
 use x86_64::instructions::port::Port;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags, LStar, Msr, SFMask, Star};
@@ -65,17 +66,16 @@ pub fn init() {
 /// SMEP, SMAP and UMIP where the processor has them (SDM vol. 2, CPUID leaf 7).
 fn supported_protection() -> Cr4Flags {
     let mut flags = Cr4Flags::empty();
-    if core::arch::x86_64::__cpuid(0).eax < 7 {
-        return flags;
+    if let Some(features) = CpuId::new().get_extended_feature_info() {
+        flags.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, features.has_smep());
+        flags.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, features.has_smap());
+        flags.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, features.has_umip());
     }
-    let leaf = core::arch::x86_64::__cpuid_count(7, 0);
-    flags.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, leaf.ebx & (1 << 7) != 0);
-    flags.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, leaf.ebx & (1 << 20) != 0);
-    flags.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, leaf.ecx & (1 << 2) != 0);
     flags
 }
 
 /// Sleeps until the next interrupt and takes it. Interrupts are off again afterwards.
+#[inline]
 pub fn wait_for_interrupt() {
     // SAFETY: `sti` takes effect after the next instruction, so an interrupt that is pending ends
     // the `hlt` and none is missed; the handlers of interrupts in the kernel only count.
@@ -84,6 +84,7 @@ pub fn wait_for_interrupt() {
 
 /// Takes the interrupts that are pending, and tells the processor that it spins. Interrupts are off
 /// again afterwards.
+#[inline]
 pub fn take_interrupts() {
     // SAFETY: as in `wait_for_interrupt`; `sti` takes effect after the `pause`.
     unsafe { asm!("sti", "pause", "cli", options(nostack)) }
@@ -92,7 +93,7 @@ pub fn take_interrupts() {
 /// Reads from an I/O port.
 ///
 /// # Safety
-/// The port belongs to whoever asks for it, and so does what its device does then.
+/// The caller has the right to the port, and to whatever its device does then.
 pub unsafe fn port_read(port: u16, width: PortWidth) -> u32 {
     // SAFETY: the caller's promise.
     unsafe {
@@ -135,12 +136,5 @@ pub fn halt_for_ever() -> ! {
     loop {
         instructions::interrupts::disable();
         instructions::hlt();
-    }
-}
-
-/// Spins with interrupts off, for the fault that `antctl inject hang` asks for.
-pub fn hang() -> ! {
-    loop {
-        core::hint::spin_loop();
     }
 }

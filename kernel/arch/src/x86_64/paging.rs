@@ -9,10 +9,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ant_abi::boot::Extent;
 use ant_abi::ipc::Span;
 use ant_abi::layout::{
-    DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE,
-    SHARED_OFFSET,
+    ICA_PAGES, ICA_START, IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE, PROCESS_END, SHARED_OFFSET,
 };
+use ant_abi::{KernelVirt, PAGE_SIZE, PhysAddr, UserVirt};
 use ant_logic::ica;
+use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{
     MapToError, MappedPageTable, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
@@ -23,16 +24,14 @@ use x86_64::structures::paging::{
     FrameAllocator, Page, PageSize, PageTable, PageTableFlags as Flags, PhysFrame, Size2MiB,
     Size4KiB,
 };
-use x86_64::{PhysAddr, VirtAddr};
 
 use super::cpu::UNCACHED;
-use crate::shared;
 
 /// Start of the direct map.
-const DIRECT_VIRT: u64 = 0xffff_8000_0000_0000;
+const DIRECT_VIRT: KernelVirt = KernelVirt::new(0xffff_8000_0000_0000);
 /// Where the local APIC's page is mapped.
-pub const APIC_VIRT: u64 = 0xffff_ffff_ffe0_0000;
-const APIC_PHYS: u64 = 0xfee0_0000;
+pub const APIC_VIRT: KernelVirt = KernelVirt::new(0xffff_ffff_ffe0_0000);
+const APIC_PHYS: PhysAddr = PhysAddr::new(0xfee0_0000);
 /// First entry of the top table that is the kernel's.
 const KERNEL_HALF: usize = 256;
 
@@ -40,8 +39,9 @@ const KERNEL_HALF: usize = 256;
 pub(super) static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
 
 /// Where a real address of the partition is mapped.
-pub fn phys_to_virt(phys: u64) -> *mut u8 {
-    (DIRECT_VIRT + phys) as *mut u8
+#[inline]
+pub fn phys_to_virt(phys: PhysAddr) -> *mut u8 {
+    (DIRECT_VIRT + phys.get()).as_ptr()
 }
 
 /// Tables that are needed before there is a memory manager: one for each GiB that holds memory of
@@ -55,6 +55,8 @@ static mut EARLY_POOL: EarlyPool = EarlyPool([const { PageTable::new() }; EARLY_
 
 /// Hands out tables of `EARLY_POOL`.
 struct EarlyTables {
+    /// Real address of the image, where the pool is.
+    image: PhysAddr,
     used: usize,
 }
 
@@ -65,69 +67,77 @@ unsafe impl FrameAllocator<Size4KiB> for EarlyTables {
         (index < EARLY_TABLES).then(|| {
             self.used += 1;
             let virt = &raw const EARLY_POOL as u64 + (index * size_of::<PageTable>()) as u64;
-            frame(virt - IMAGE_VIRT + shared::boot().image_phys)
+            frame(self.image + (virt - IMAGE_VIRT))
         })
     }
 }
 
 /// Finds early tables through the mapping of the image.
-struct ThroughImage;
+struct ThroughImage {
+    /// Real address of the image.
+    image: PhysAddr,
+}
 
 // SAFETY: all early tables lie in the image, which is mapped at `IMAGE_VIRT`.
 unsafe impl PageTableFrameMapping for ThroughImage {
     fn frame_to_pointer(&self, frame: PhysFrame) -> *mut PageTable {
-        (frame.start_address().as_u64() - shared::boot().image_phys + IMAGE_VIRT) as *mut PageTable
+        (IMAGE + (start_of(frame) - self.image)).as_ptr()
     }
 }
+
+/// Where the image is mapped.
+const IMAGE: KernelVirt = KernelVirt::new(IMAGE_VIRT);
 
 // The linker script has these as numbers.
 const _: () = assert!(IMAGE_VIRT + IMAGE_DATA == 0xffff_ffff_8020_0000);
 const _: () = assert!(IMAGE_VIRT + SHARED_OFFSET == 0xffff_ffff_802f_0000);
 
-/// Builds the kernel's half and changes to it. The m-kernel, once, before anything else.
-pub fn build_kernel_half(extents: &[Extent]) {
+/// Builds the kernel's half for the image at real address `image` and the memory of the partition,
+/// and changes to it. The m-kernel, once, before anything else.
+pub fn build_kernel_half(image: PhysAddr, extents: &[Extent]) {
     const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::NO_EXECUTE);
-    let image = shared::boot().image_phys;
-    let mut tables = EarlyTables { used: 0 };
+    let through_image = ThroughImage { image };
+    let mut tables = EarlyTables { image, used: 0 };
     let root = tables.allocate_frame().expect("the pool is not empty");
     // SAFETY: the first early table, zeroed, used by nobody else.
-    let top = unsafe { &mut *ThroughImage.frame_to_pointer(root) };
+    let top = unsafe { &mut *through_image.frame_to_pointer(root) };
     // SAFETY: `ThroughImage` finds every table that `tables` hands out.
-    let mut map = unsafe { MappedPageTable::new(top, ThroughImage) };
+    let mut map = unsafe { MappedPageTable::new(top, through_image) };
 
-    map_one::<Size2MiB>(&mut map, &mut tables, IMAGE_VIRT, image, Flags::PRESENT);
+    map_one::<Size2MiB>(&mut map, &mut tables, IMAGE, image, Flags::PRESENT);
     let data = IMAGE_DATA;
-    map_one::<Size2MiB>(&mut map, &mut tables, IMAGE_VIRT + data, image + data, DATA);
+    map_one::<Size2MiB>(&mut map, &mut tables, IMAGE + data, image + data, DATA);
     map_one::<Size4KiB>(&mut map, &mut tables, APIC_VIRT, APIC_PHYS, DATA | UNCACHED);
     for extent in extents {
         assert!(
-            extent.start % LARGE_PAGE == 0 && extent.len % LARGE_PAGE == 0,
+            extent.start.get() % LARGE_PAGE == 0 && extent.len % LARGE_PAGE == 0,
             "extent {:#x}+{:#x} is not of large pages",
             extent.start,
             extent.len
         );
-        for phys in (extent.start..extent.start + extent.len).step_by(LARGE_PAGE as usize) {
+        for offset in (0..extent.len).step_by(LARGE_PAGE as usize) {
+            let phys = extent.start + offset;
             // The text has no second, writable mapping.
             if phys != image {
-                map_one::<Size2MiB>(&mut map, &mut tables, DIRECT_VIRT + phys, phys, DATA);
+                map_one::<Size2MiB>(&mut map, &mut tables, DIRECT_VIRT + phys.get(), phys, DATA);
             }
         }
     }
-    KERNEL_ROOT.store(root.start_address().as_u64(), Ordering::Release);
+    KERNEL_ROOT.store(start_of(root).get(), Ordering::Release);
     load_kernel();
 }
 
 fn map_one<S: PageSize + core::fmt::Debug>(
     map: &mut MappedPageTable<'_, ThroughImage>,
     tables: &mut EarlyTables,
-    virt: u64,
-    phys: u64,
+    virt: KernelVirt,
+    phys: PhysAddr,
     flags: Flags,
 ) where
     for<'a> MappedPageTable<'a, ThroughImage>: Mapper<S>,
 {
-    let page = Page::<S>::containing_address(VirtAddr::new(virt));
-    let target = PhysFrame::<S>::containing_address(PhysAddr::new(phys));
+    let page = Page::<S>::containing_address(VirtAddr::new(virt.get()));
+    let target = PhysFrame::<S>::containing_address(x86_64::PhysAddr::new(phys.get()));
     let parents = Flags::PRESENT | Flags::WRITABLE;
     // SAFETY: the page is not in use yet: the tables are not loaded.
     let flush = unsafe { map.map_to_with_table_flags(page, target, flags, parents, tables) };
@@ -144,28 +154,42 @@ pub fn kernel_half_exists() -> bool {
 
 /// Loads the kernel's own tables: no process is mapped.
 pub fn load_kernel() {
-    load(KERNEL_ROOT.load(Ordering::Acquire));
+    load(kernel_root());
 }
 
-fn load(root: u64) {
+fn kernel_root() -> PhysAddr {
+    PhysAddr::new(KERNEL_ROOT.load(Ordering::Acquire))
+}
+
+fn load(root: PhysAddr) {
     // SAFETY: every root is a page, and has the kernel's half; the page tables of a process are only
     // freed by `AddressSpace::free`, when no CPU has them loaded.
     unsafe {
-        let root = PhysFrame::from_start_address_unchecked(PhysAddr::new_unsafe(root));
+        let root =
+            PhysFrame::from_start_address_unchecked(x86_64::PhysAddr::new_unsafe(root.get()));
         Cr3::write(root, Cr3Flags::empty());
     }
 }
 
-fn frame(phys: u64) -> PhysFrame {
-    PhysFrame::containing_address(PhysAddr::new(phys))
+fn frame(phys: PhysAddr) -> PhysFrame {
+    PhysFrame::containing_address(x86_64::PhysAddr::new(phys.get()))
+}
+
+fn start_of(frame: PhysFrame) -> PhysAddr {
+    PhysAddr::new(frame.start_address().as_u64())
+}
+
+/// What an entry of a table leads to.
+fn target_of(entry: &PageTableEntry) -> PhysAddr {
+    PhysAddr::new(entry.addr().as_u64())
 }
 
 /// Where an address space gets its pages from and gives them back to: the memory manager.
 pub trait Pages {
     /// A zeroed page.
-    fn alloc(&mut self) -> Option<u64>;
+    fn alloc(&mut self) -> Option<PhysAddr>;
     /// Takes a page back.
-    fn free(&mut self, phys: u64);
+    fn free(&mut self, page: PhysAddr);
 }
 
 struct TableSource<'a, P: Pages>(&'a mut P);
@@ -220,16 +244,16 @@ const FLUSH_ONE_BY_ONE: u32 = 32;
 /// Those for the ICA exist from the beginning, so that a page changes hands by writing an entry.
 #[derive(Debug)]
 pub struct AddressSpace {
-    root: u64,
+    root: PhysAddr,
     /// The table that leads to the ICA's lowest tables.
-    ica: u64,
+    ica: PhysAddr,
 }
 
 impl AddressSpace {
     /// An address space with the kernel's half and nothing else.
     pub fn new(pages: &mut impl Pages) -> Option<Self> {
         let root = pages.alloc()?;
-        let kernel = table(KERNEL_ROOT.load(Ordering::Acquire));
+        let kernel = table(kernel_root());
         // SAFETY: both are top tables; the new one is nobody else's, the kernel's no longer
         // changes.
         unsafe {
@@ -247,36 +271,35 @@ impl AddressSpace {
     fn mapper(&self) -> OffsetPageTable<'_> {
         // SAFETY: the tables belong to this address space, and all its pages are in the direct
         // map.
-        unsafe { OffsetPageTable::new(&mut *table(self.root), VirtAddr::new(DIRECT_VIRT)) }
+        unsafe { OffsetPageTable::new(&mut *table(self.root), VirtAddr::new(DIRECT_VIRT.get())) }
     }
 
     /// Maps one page of the process region. The page then belongs to the address space.
     pub fn map(
         &mut self,
-        virt: u64,
-        phys: u64,
+        virt: UserVirt,
+        phys: PhysAddr,
         access: Access,
         pages: &mut impl Pages,
     ) -> Result<(), MapError> {
-        assert!(virt < ant_abi::layout::PROCESS_END);
+        assert!(virt.get() < PROCESS_END);
         self.map_flags(virt, phys, access.flags(), pages)
     }
 
     /// Maps one page of device memory at its place.
-    pub fn map_device(&mut self, phys: u64, pages: &mut impl Pages) -> Result<(), MapError> {
-        let virt = DEVICE_START + phys;
-        assert!((DEVICE_START..DEVICE_END).contains(&virt));
+    pub fn map_device(&mut self, phys: PhysAddr, pages: &mut impl Pages) -> Result<(), MapError> {
+        let virt = UserVirt::of_device(phys).expect("a grant has a place in its process");
         self.map_flags(virt, phys, Access::ReadWrite.flags() | UNCACHED, pages)
     }
 
     fn map_flags(
         &mut self,
-        virt: u64,
-        phys: u64,
+        virt: UserVirt,
+        phys: PhysAddr,
         flags: Flags,
         pages: &mut impl Pages,
     ) -> Result<(), MapError> {
-        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(virt));
+        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(virt.get()));
         let parents = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
         let mut source = TableSource(pages);
         // SAFETY: a page of the lower half, which is the process's; the frame is its own or a
@@ -294,13 +317,13 @@ impl AddressSpace {
     }
 
     /// Where the byte at `virt` is, if the process itself may access it so.
-    pub fn translate(&self, virt: u64, access: Access) -> Option<u64> {
-        let virt = VirtAddr::try_new(virt).ok()?;
+    pub fn translate(&self, virt: UserVirt, access: Access) -> Option<PhysAddr> {
+        let virt = VirtAddr::new_truncate(virt.get());
         let TranslateResult::Mapped { frame, offset, flags } = self.mapper().translate(virt) else {
             return None;
         };
         let needed = access.flags() & (Flags::USER_ACCESSIBLE | Flags::WRITABLE);
-        flags.contains(needed).then(|| frame.start_address().as_u64() + offset)
+        flags.contains(needed).then(|| PhysAddr::new(frame.start_address().as_u64() + offset))
     }
 
     /// Maps each page of a span of the ICA to the frame that `frame_of` says, or to none, in place of
@@ -310,7 +333,7 @@ impl AddressSpace {
         &mut self,
         span: Span,
         access: ica::Access,
-        frame_of: impl Fn(u32) -> Option<u64>,
+        frame_of: impl Fn(u32) -> Option<PhysAddr>,
     ) -> i64 {
         let flags = match access {
             ica::Access::Read => Access::Read.flags(),
@@ -324,7 +347,7 @@ impl AddressSpace {
                 more -= i64::from(!entry.is_unused());
                 match frame_of(page) {
                     Some(phys) => {
-                        entry.set_addr(PhysAddr::new_truncate(phys), flags);
+                        entry.set_addr(x86_64::PhysAddr::new_truncate(phys.get()), flags);
                         more += 1;
                     }
                     None => entry.set_unused(),
@@ -336,18 +359,19 @@ impl AddressSpace {
 
     /// Whether the process has all pages of a span of the ICA, and `fits` holds of each and the real
     /// address of its frame.
-    pub fn has_ica(&self, span: Span, fits: impl Fn(u32, u64) -> bool) -> bool {
+    pub fn has_ica(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
         self.ica_entries(span).all(|(page, entries)| {
             // SAFETY: entries of this address space's own tables, which nobody changes meanwhile.
             let entries = unsafe { &*entries };
             let has = |(page, entry): (u32, &PageTableEntry)| {
-                !entry.is_unused() && fits(page, entry.addr().as_u64())
+                !entry.is_unused() && fits(page, target_of(entry))
             };
             (page..).zip(entries).all(has)
         })
     }
 
     /// The entries of a span of the ICA, table by table, each part with the number of its first page.
+    #[inline]
     fn ica_entries(&self, span: Span) -> impl Iterator<Item = (u32, *mut [PageTableEntry])> {
         let (mut page, end) = (span.first(), span.first() + span.count());
         assert!(u64::from(end) <= ICA_PAGES);
@@ -359,7 +383,7 @@ impl AddressSpace {
             page = end.min(from - index + ENTRIES);
             // SAFETY: `build_ica` has made the tables for all pages of the ICA.
             let entries = unsafe {
-                let lowest = (&*table(self.ica))[(from / ENTRIES) as usize].addr().as_u64();
+                let lowest = target_of(&(&*table(self.ica))[(from / ENTRIES) as usize]);
                 table(lowest).cast::<PageTableEntry>().add(index as usize)
             };
             Some((from, core::ptr::slice_from_raw_parts_mut(entries, (page - from) as usize)))
@@ -378,26 +402,37 @@ impl AddressSpace {
     }
 }
 
+impl ica::Space for AddressSpace {
+    fn has(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
+        self.has_ica(span, fits)
+    }
+
+    fn set(&mut self, span: Span, access: ica::Access, frame_of: impl Fn(u32) -> Option<PhysAddr>) {
+        self.set_ica(span, access, frame_of);
+    }
+}
+
 /// Clears the page at real address `phys`, which nobody has mapped.
-pub fn clear(phys: u64) {
+pub fn clear(phys: PhysAddr) {
     // SAFETY: a page of the partition, in the direct map, that only the caller knows of.
-    unsafe { phys_to_virt(phys).write_bytes(0, ant_abi::PAGE_SIZE) }
+    unsafe { phys_to_virt(phys).write_bytes(0, PAGE_SIZE) }
 }
 
 /// Forgets what this CPU remembers of `count` ICA pages from `first` on.
+#[inline]
 pub fn flush_ica(first: u32, count: u32) {
     if count > FLUSH_ONE_BY_ONE {
         x86_64::instructions::tlb::flush_all();
         return;
     }
     for page in first..first + count {
-        let virt = ICA_START + u64::from(page) * ant_abi::PAGE_SIZE as u64;
+        let virt = UserVirt::of_ica_page(page).get();
         x86_64::instructions::tlb::flush(VirtAddr::new(virt));
     }
 }
 
 /// Makes the tables of the ICA under the top table `root`; gives the one that leads to the lowest.
-fn build_ica(root: u64, pages: &mut impl Pages) -> Option<u64> {
+fn build_ica(root: PhysAddr, pages: &mut impl Pages) -> Option<PhysAddr> {
     let third = add_table(root, FOREIGN_PAGES, pages)?;
     let second = add_table(third, 0, pages)?;
     for index in 0..ICA_PAGES as usize / ENTRIES as usize {
@@ -406,7 +441,7 @@ fn build_ica(root: u64, pages: &mut impl Pages) -> Option<u64> {
     Some(second)
 }
 
-fn add_table(parent: u64, index: usize, pages: &mut impl Pages) -> Option<u64> {
+fn add_table(parent: PhysAddr, index: usize, pages: &mut impl Pages) -> Option<PhysAddr> {
     let phys = pages.alloc()?;
     let flags = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
     // SAFETY: the parent is a table of an address space that is being made.
@@ -414,13 +449,13 @@ fn add_table(parent: u64, index: usize, pages: &mut impl Pages) -> Option<u64> {
     Some(phys)
 }
 
-fn table(phys: u64) -> *mut PageTable {
+fn table(phys: PhysAddr) -> *mut PageTable {
     phys_to_virt(phys).cast()
 }
 
 /// Frees what the first `entries` entries of a table lead to, then the table. `level` 1 is the
 /// lowest; the pages it leads to are freed if they are the address space's own.
-fn free_table(phys: u64, level: u8, entries: usize, own_pages: bool, pages: &mut impl Pages) {
+fn free_table(phys: PhysAddr, level: u8, entries: usize, own_pages: bool, pages: &mut impl Pages) {
     for index in 0..entries {
         // SAFETY: a table of an address space that nobody uses any more.
         let entry = unsafe { (&*table(phys))[index].clone() };
@@ -429,9 +464,9 @@ fn free_table(phys: u64, level: u8, entries: usize, own_pages: bool, pages: &mut
         }
         let own_pages = own_pages && !(level == 4 && index >= FOREIGN_PAGES);
         match level {
-            1 if own_pages => pages.free(entry.addr().as_u64()),
+            1 if own_pages => pages.free(target_of(&entry)),
             1 => {}
-            _ => free_table(entry.addr().as_u64(), level - 1, 512, own_pages, pages),
+            _ => free_table(target_of(&entry), level - 1, 512, own_pages, pages),
         }
     }
     pages.free(phys);
