@@ -19,6 +19,7 @@ pub mod devices;
 pub mod endpoints;
 pub mod exit;
 mod fastpath;
+#[cfg(feature = "fault-injection")]
 pub mod fault_injection;
 pub mod handles;
 pub mod ica;

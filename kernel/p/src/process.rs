@@ -18,7 +18,6 @@ use arrayvec::ArrayString;
 use crate::arch::context::Context;
 use crate::arch::paging::AddressSpace;
 use crate::devices::Grants;
-use crate::fault_injection::FaultPoint;
 use crate::handles::Handles;
 use crate::linux::lca::LcaPage;
 
@@ -128,8 +127,6 @@ pub struct Process {
     pub scratch: u64,
     /// Devices that it was granted.
     pub grants: Grants,
-    /// How it is to fail on purpose, and when.
-    pub fault_point: Option<FaultPoint>,
 }
 
 /// A call of IPC that is under way.

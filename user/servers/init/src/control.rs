@@ -237,15 +237,24 @@ fn list_processes(from: u32, answer: &mut Answer) -> Result<(), Error> {
     answer.append(init_calls::process_list(&mut lines, from)?.as_bytes())
 }
 
-/// A process fails later; its system call follows the request.
+/// Has a CPU fail after the answer, or a process later; its system call follows the request.
 fn inject(request: &Request, rest: &[u8], answer: &mut Answer) -> Result<(), Error> {
     let (kind, target) = (request.a, request.b);
     if kind <= INJECT_BAD_RADDR {
+        can_inject()?;
         answer.then = Then::Inject { kind, cpu: target };
         return Ok(());
     }
     let calls = u32::read_from_bytes(rest).map_err(|_| Error::Protocol)?;
     init_calls::fault_inject(kind, target, calls)
+}
+
+/// Fails if the kernel does not inject faults: what it says to a way that there is not.
+fn can_inject() -> Result<(), Error> {
+    match init_calls::fault_inject(u32::MAX, 0, 0) {
+        Err(Error::Invalid) => Ok(()),
+        other => other,
+    }
 }
 
 fn restart(request: &Request, rest: &[u8], servers: &mut Servers, now: u64) -> Result<(), Error> {

@@ -137,10 +137,3 @@ pub fn halt_for_ever() -> ! {
         instructions::hlt();
     }
 }
-
-/// Spins with interrupts off, for the fault that `antctl inject hang` asks for.
-pub fn hang() -> ! {
-    loop {
-        core::hint::spin_loop();
-    }
-}
