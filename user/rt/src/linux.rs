@@ -9,9 +9,7 @@ use core::ffi::CStr;
 use core::fmt;
 
 use ant_abi::Error;
-use ant_abi::lca::{
-    CFLAG_CONTINUE, CFLAG_TRACE, Lca, STEP_AP_CALLS, STEP_AP_RESUMES, STEPS, Stamp,
-};
+use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, STEP_AP_CALLS, STEP_AP_RESUMES, STEPS, Stamp};
 use ant_abi::syscall::REPORT_ENOSYS;
 use ant_logic::calls::nr;
 use ant_logic::lca::encode;
@@ -249,33 +247,4 @@ pub fn getpid_traced() -> Result<[Stamp; STEPS]> {
     // SAFETY: no address.
     unsafe { call(nr::GETPID, [0; 6], CFLAG_CONTINUE | CFLAG_TRACE) }?;
     Ok(raw::with_lca(|lca| lca.stamps))
-}
-
-/// Sends the LCA as `fill` leaves it, to see what becomes of a request that nothing has checked;
-/// what the proxy answers.
-pub fn call_unchecked(fill: impl FnOnce(&mut Lca)) -> core::result::Result<i64, Error> {
-    fill_unchecked(fill)?;
-    crate::ant::linux_call(raw::lca_raddr())?;
-    Ok(raw::with_lca(|lca| lca.retval))
-}
-
-/// As [`call_unchecked`], but goes on at once, and changes the LCA while Linux has it.
-pub fn call_and_change(
-    fill: impl FnOnce(&mut Lca),
-    change: impl FnOnce(&mut Lca),
-) -> core::result::Result<(), Error> {
-    fill_unchecked(fill)?;
-    crate::ant::linux_call_async(raw::lca_raddr())?;
-    raw::with_lca(change);
-    Ok(())
-}
-
-fn fill_unchecked(fill: impl FnOnce(&mut Lca)) -> core::result::Result<(), Error> {
-    raw::find_lca()?;
-    raw::with_lca(|lca| {
-        *lca = Lca::new_zeroed();
-        lca.cflag = CFLAG_CONTINUE;
-        fill(lca);
-    });
-    Ok(())
 }

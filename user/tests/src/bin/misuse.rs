@@ -12,6 +12,7 @@ use ant_abi::syscall::ProcessCreate;
 use ant_logic::calls::nr;
 use ant_rt::ica::Pages;
 use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
+use ant_user_tests::unchecked;
 use zerocopy::{Immutable, IntoBytes};
 
 ant_rt::program!(main);
@@ -60,7 +61,7 @@ fn raddr() -> bool {
 
 /// Sends a `write` to standard output that is wrong in one way.
 fn answer(how: &str, spoil: impl FnOnce(&mut ant_abi::lca::Lca)) -> bool {
-    let result = linux::call_unchecked(|lca| {
+    let result = unchecked::linux_call(|lca| {
         lca.syscallno = nr::WRITE;
         lca.args[0].value = 1;
         lca.args[1].kind = ARG_BUFFER;
@@ -73,7 +74,7 @@ fn answer(how: &str, spoil: impl FnOnce(&mut ant_abi::lca::Lca)) -> bool {
 
 fn local() -> bool {
     LOCAL.iter().all(|&number| {
-        let result = linux::call_unchecked(|lca| lca.syscallno = number);
+        let result = unchecked::linux_call(|lca| lca.syscallno = number);
         println!("call {number}: {result:?}")
     })
 }
@@ -106,7 +107,7 @@ fn close_everything() -> bool {
 
 /// Tells AnT that its proxy need not stay, and the proxy that it shall; then makes no call any more.
 fn flag() -> bool {
-    let called = linux::call_and_change(
+    let called = unchecked::linux_call_and_change(
         |lca| {
             lca.syscallno = nr::GETPID;
             lca.cflag = 0;
@@ -142,7 +143,7 @@ fn forged_return(partition: u32) -> bool {
 
 fn ioctl(fd: i32, ioctl: &Ioctl, argument: &(impl IntoBytes + Immutable)) -> Result<i64, Error> {
     let bytes = argument.as_bytes();
-    linux::call_unchecked(|lca| {
+    unchecked::linux_call(|lca| {
         lca.syscallno = nr::IOCTL;
         lca.args[0].value = fd as u64;
         lca.args[1].value = u64::from(ioctl.request());
