@@ -18,13 +18,11 @@ use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{BlockReason, Public};
 use ant_p::{Cpu, devices, endpoints, log, process, shared, user_memory};
+use linux_raw_sys::general::_NSIG;
 
 use super::MKernel;
 use crate::loader::InProcess;
 use crate::processes;
-
-/// Highest signal number of Linux.
-const MAX_SIGNAL: u64 = 64;
 
 /// Serves a call of `init`, which is process `slot`.
 pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
@@ -259,7 +257,7 @@ fn grant_device(m: &mut MKernel, cpu: &mut Cpu, slot: u8, pid: u64, at: u64) -> 
 }
 
 fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: u64, signal: u64) -> Result<(), Error> {
-    if !(1..=MAX_SIGNAL).contains(&signal) {
+    if !(1..=u64::from(_NSIG)).contains(&signal) {
         return Err(Error::Invalid);
     }
     let pid = find(pid)?.pid.load(Ordering::Relaxed);

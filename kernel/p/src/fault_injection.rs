@@ -9,14 +9,12 @@ use ant_abi::syscall::{
     INJECT_BAD_RADDR, INJECT_END, INJECT_END_AFTER, INJECT_FAULT, INJECT_HANG, INJECT_LOOP,
 };
 use ant_abi::{Error, MAX_PROCESSES, store};
+use linux_raw_sys::general::SIGKILL;
 
 use crate::arch::apic;
 use crate::process::Owned;
 use crate::run::{Cpu, Role};
 use crate::{log, shared, syscalls};
-
-/// Signal that a process is ended by.
-const SIGKILL: u8 = 9;
 
 /// Where each process is to fail, by its slot; 0: nowhere. Written by the m-kernel, which arms it, and
 /// by the CPU that has the process, which counts down; a single word, so it pairs with nothing.
@@ -84,7 +82,7 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
         // Nothing is mapped at 0.
         (INJECT_FAULT, Some(process)) => process.context.rip = 0,
         (INJECT_LOOP, Some(process)) => process.context.restart_syscall(),
-        _ => cpu.kill(slot, SIGKILL),
+        _ => cpu.kill(slot, SIGKILL as u8),
     }
 }
 

@@ -13,14 +13,15 @@ use ant_abi::control::{
 };
 use ant_abi::ipc::BADGE_PROGRAM;
 use ant_abi::syscall::{INJECT_BAD_RADDR, ProcessCreate, ProcessInfo};
+use ant_rt::init_calls::{self, SIGKILL};
 use ant_rt::linux::Errno;
 use ant_rt::linux::asynchronous::Call;
-use ant_rt::{init_calls, log};
+use ant_rt::log;
 use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::program::Upload;
-use crate::servers::{SIGKILL, Servers};
+use crate::servers::Servers;
 
 /// A channel that has failed is tried again; if it stays so, the partition is about to end.
 const RETRY_US: u64 = 100_000;

@@ -18,8 +18,6 @@ use crate::program::Program;
 use machine::Around;
 use server::Server;
 
-pub use machine::SIGKILL;
-
 /// The servers of the manifest, in its order.
 pub struct Servers {
     list: ArrayVec<Server, { manifest::COUNT }>,

@@ -13,12 +13,13 @@ use ant_logic::calls::nr;
 use ant_rt::ica::Pages;
 use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
 use ant_user_tests::unchecked;
+use linux_raw_sys::general::{__NR_execve, __NR_exit_group, __NR_munmap, __NR_prctl};
 use zerocopy::{Immutable, IntoBytes};
 
 ant_rt::program!(main);
 
-/// Numbers of calls that would change the proxy: `munmap`, `exit_group`, `execve`, `prctl`.
-const LOCAL: [u64; 4] = [11, 231, 59, 157];
+/// Calls that would change the proxy.
+const LOCAL: [u32; 4] = [__NR_munmap, __NR_exit_group, __NR_execve, __NR_prctl];
 /// No call of Linux.
 const NO_SUCH_CALL: u64 = 999;
 
@@ -74,7 +75,7 @@ fn answer(how: &str, spoil: impl FnOnce(&mut ant_abi::lca::Lca)) -> bool {
 
 fn local() -> bool {
     LOCAL.iter().all(|&number| {
-        let result = unchecked::linux_call(|lca| lca.syscallno = number);
+        let result = unchecked::linux_call(|lca| lca.syscallno = number.into());
         println!("call {number}: {result:?}")
     })
 }
@@ -129,10 +130,11 @@ fn flood_with_pages() -> bool {
 /// Gets a proxy's file of the device for its own LCA, and returns its call, which is under way, to
 /// other CPUs than its own. Root only: others do not get such a file.
 fn forged_return(partition: u32) -> bool {
-    const O_RDWR: i32 = 2;
     let (Ok(grant), Ok(info)) = (ant::lca_get(), ant::system_info()) else { return false };
     let lca = StoreEntry::call(grant.raddr, info.pid as u16).0;
-    let Ok(fd) = linux::open(c"/dev/ant", O_RDWR, 0) else { return println!("return: no device") };
+    let Ok(fd) = linux::open(c"/dev/ant", linux::O_RDWR, 0) else {
+        return println!("return: no device");
+    };
     let bound = ioctl(fd, &BIND, &ProxyBind { partition, reserved: 0, lca });
     let others = (0..info.cpus + 1).filter(|&cpu| cpu != info.cpu);
     { others }.all(|cid| {

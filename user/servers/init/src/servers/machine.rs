@@ -5,15 +5,13 @@ use ant_abi::ipc::{ExitNotice, GRANT_MEMORY, REQUEST_ALIVE, ServerCreate};
 use ant_api_init::Welcome;
 use ant_logic::server::{Doomed, Note, ServerHost};
 use ant_rt::ica::SharedPages;
+use ant_rt::init_calls::{self, SIGKILL};
 use ant_rt::ipc::{self, Handle, Message, Token};
-use ant_rt::{init_calls, log, time};
+use ant_rt::{log, time};
 use zerocopy::FromZeros;
 
 use super::server::{Own, close, state_pages};
 use crate::program::Program;
-
-/// The signal that ends what does not end by itself.
-pub const SIGKILL: u32 = 9;
 
 /// What all servers have in common, at one moment.
 pub struct Around<'a> {
