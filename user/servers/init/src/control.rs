@@ -49,7 +49,7 @@ enum State {
 #[derive(Clone, Copy)]
 enum Then {
     Nothing,
-    /// Let a process run: the daemon knows now whose requests will come.
+    /// Let a process run: the daemon knows its LCA now, and can serve its requests.
     Start {
         pid: u32,
     },
@@ -85,7 +85,7 @@ impl Control {
             return self.write(Answer::new(ticket), result, now);
         }
         if at <= now {
-            let call = if servers.is_ordered() {
+            let call = if servers.has_command() {
                 Call::receive_now(0, MESSAGE_MAX)
             } else {
                 Call::read(0, MESSAGE_MAX)
