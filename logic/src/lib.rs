@@ -7,16 +7,13 @@
 //! * [`deadlines`]: which process of a CPU times out when.
 //! * [`ica`]: who has the pages that processes hand to each other.
 //! * [`id_index`]: from an id to the slot of its object, without a search.
-//! * [`input`]: what has come for a server and nobody has read, kept when it ends.
 //! * [`ipc`]: calls, replies and messages between processes, as one CPU sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
-//! * [`names`]: which name stands for which handle, kept when the name service ends.
 //! * [`pages`]: which pages of a partition are free.
 //! * [`releases`]: what is outstanding before what has ended can be reaped.
-//! * [`restart`]: whether a server that has ended is started again.
+//! * [`persist`]: state of a server that outlives its process.
 //! * [`sched`]: the run queue of one CPU: fixed priorities, round robin.
-//! * [`server`]: the life of an OS server: started, restarted, replaced, given up.
-//! * [`state`]: what a server writes so that its successor finds it.
+//! * [`supervise`]: OS servers: started, restarted, replaced, given up.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
 //!
@@ -34,15 +31,12 @@ pub mod deadlines;
 pub mod doorbell;
 pub mod ica;
 pub mod id_index;
-pub mod input;
 pub mod ipc;
 pub mod lca;
-pub mod names;
 pub mod notification;
 pub mod pages;
+pub mod persist;
 pub mod releases;
-pub mod restart;
 pub mod rings;
 pub mod sched;
-pub mod server;
-pub mod state;
+pub mod supervise;

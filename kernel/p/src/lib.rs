@@ -18,6 +18,7 @@ mod doorbell;
 pub mod endpoints;
 pub mod exit;
 mod fastpath;
+#[cfg(feature = "fault-injection")]
 pub mod fault_injection;
 pub mod handles;
 pub mod ica;

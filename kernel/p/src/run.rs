@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use ant_abi::boot::BOOT_IDLE_POLL;
 use ant_abi::ipc::Span;
 use ant_abi::lca::{EXIT_FAULTED, EXIT_KILLED};
-use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
+use ant_abi::syscall::STATE_READY;
 use ant_abi::{Error, store};
 use ant_logic::ipc::{IpcCpu, Packet};
 use ant_logic::rings::address::AddressRing;
@@ -15,9 +15,7 @@ use crate::fastpath::{self, Next};
 use crate::locals::Locals;
 use crate::mailbox::{self, Incoming, Message};
 use crate::process::{self, BlockReason, ExitReason, Owned};
-use crate::{
-    doorbell, endpoints, exit, fault_injection, interrupts, linux, log, migrate, shared, syscalls,
-};
+use crate::{endpoints, exit, interrupts, linux, log, migrate, shared, syscalls};
 use ant_arch::apic::Timer;
 use ant_arch::context::VECTOR_SYSCALL;
 use ant_arch::{clock, trap};
@@ -189,10 +187,8 @@ impl Cpu {
                 linux::call::take_returns(self, role);
                 self.with_process(pid, linux::call::proxy_died);
             }
-            Message::Inject(kind) => self.inject(kind),
-            Message::FaultPoint { pid, fault_point } => {
-                self.with_process(pid, |cpu, slot| fault_point.arm(cpu, slot))
-            }
+            #[cfg(feature = "fault-injection")]
+            Message::Inject(kind) => crate::fault_injection::fail(self, kind),
             Message::ReceiverChanged { endpoint } => self.receiver_changed(endpoint),
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
             Message::Move { pid, cpu } => migrate::request(self, pid, cpu),
@@ -286,7 +282,10 @@ impl Cpu {
         };
         self.local.runs_no_process();
         match vector {
-            VECTOR_SYSCALL => fault_injection::serve(self, slot, role),
+            #[cfg(feature = "fault-injection")]
+            VECTOR_SYSCALL => crate::fault_injection::serve(self, slot, role),
+            #[cfg(not(feature = "fault-injection"))]
+            VECTOR_SYSCALL => syscalls::serve(self, slot, role),
             vector if vector >= trap::FIRST_INTERRUPT => {
                 if let Some(process) = self.local.process(slot) {
                     process.set_state(STATE_READY);
@@ -337,23 +336,5 @@ impl Cpu {
         };
         log::warning!("process {}: {}", process.pid, exit.text);
         exit::exit(self, slot, exit);
-    }
-
-    fn inject(&mut self, kind: u32) {
-        let linux_cpu = shared::linux_cpu(self.index());
-        log::warning!("failing on purpose on CPU {linux_cpu}");
-        match kind {
-            INJECT_HANG => loop {
-                core::hint::spin_loop();
-            },
-            INJECT_BAD_RADDR => {
-                // Linux's own first page, and an address that is not a page of anyone.
-                for raddr in [0, store::ENTRY_ADDRESS_MASK] {
-                    let _ = shared::requests(self.index()).push(raddr);
-                }
-                doorbell::ring_linux(self.index());
-            }
-            _ => panic!("asked for"),
-        }
     }
 }

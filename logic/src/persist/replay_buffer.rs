@@ -1,14 +1,13 @@
-//! Input that has come and nobody has read, kept in state pages.
+//! Input that no client has read yet, kept in state pages, with replay of the last read.
 //!
-//! Whoever reads gives its reading a number of its own. If the server ends before the reader has its
-//! reply, the reader asks again by the same number and gets the same bytes, so a kill at any
-//! instruction loses none of them and gives none to two. That holds for the last reading: once
-//! somebody else has read, what the reply before had is gone.
+//! A client numbers its reads. If the server ends before its reply arrives, the client repeats the read
+//! with the same number and gets the same bytes, so a kill at any instruction loses no byte and delivers
+//! none twice. That holds for the last read: the next client's read drops the bytes of the one before.
 //!
-//! Neighbours: [`state`](crate::state), which says what a kill leaves. Deliberately absent: devices,
+//! Neighbours: [`persist`](super), which says what a kill leaves. Deliberately absent: devices,
 //! messages, waiting.
 
-use crate::state::PersistentWords;
+use super::PersistentWords;
 
 /// Bytes that are kept; more are lost, as on any line.
 pub const INPUT_MAX: usize = 256;

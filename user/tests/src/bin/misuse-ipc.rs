@@ -12,7 +12,8 @@ use ant_abi::layout::ICA_PAGES;
 use ant_api_name::Name;
 use ant_rt::ica::Pages;
 use ant_rt::ipc::{self, Batch, Handle, Message, OnRestart, Received, Timeout, Token};
-use ant_rt::{Args, ant, device, eprintln, fail, init_calls, linux, println};
+use ant_rt::{Args, ant, device, eprintln, init_calls, linux, println};
+use ant_user_tests::{fail, unchecked};
 
 ant_rt::program!(main);
 
@@ -86,7 +87,7 @@ fn handle() -> Result<bool, Error> {
 fn token() -> Result<bool, Error> {
     ipc::open_endpoint()?;
     Ok([1, 0x0100, u64::MAX].iter().all(|&number| {
-        let token = fail::forged_token(number);
+        let token = unchecked::forged_token(number);
         println!("token: {:?}", ipc::reply(token, &mut Message::default()))
     }))
 }
@@ -110,11 +111,11 @@ fn pages() -> Result<bool, Error> {
     ];
     let mut good = true;
     for (what, span) in wrong {
-        good &= println!("pages: {what}: {:?}", fail::send_span(own, span));
+        good &= println!("pages: {what}: {:?}", unchecked::send_span(own, span));
     }
     let given = Span::new(first, 2, Transfer::HandOver);
     ipc::send(own, &mut Message::default().with_pages(kept.hand_over()))?;
-    good &= println!("pages: given away: {:?}", fail::send_span(own, given));
+    good &= println!("pages: given away: {:?}", unchecked::send_span(own, given));
     let Received::Send(mut message) = ipc::receive(PATIENCE)? else { return Ok(false) };
     Ok(good & println!("pages: received back: {}", message.take_pages().is_some()))
 }
@@ -154,7 +155,7 @@ fn batch() -> Result<bool, Error> {
     let mut batch = Batch::new();
     batch.notify(own, 1)?;
     batch.send(Handle::new(NO_HANDLE).ok_or(Error::BadHandle)?, Message::default())?;
-    batch.reply(fail::forged_token(1), Message::default())?;
+    batch.reply(unchecked::forged_token(1), Message::default())?;
     for _ in 3..BATCH_MAX {
         batch.send(own, Message::default())?;
     }
@@ -253,14 +254,14 @@ fn serve(how: &str) -> Result<bool, Error> {
             Ok(println!("serve: then {next:?}, too late {late:?}"))
         }
         "twice" => {
-            let again = fail::copy_token(&token);
+            let again = unchecked::copy_token(&token);
             let first = ipc::reply(token, &mut Message::default());
             let second = ipc::reply(again, &mut Message::default());
             Ok(println!("serve: first {first:?}, second {second:?}"))
         }
         "batch" => batch_of_replies(own, token),
         "limit" => {
-            let again = fail::copy_token(&token);
+            let again = unchecked::copy_token(&token);
             let then = ipc::reply_receive(Some(token), &mut Message::default(), PATIENCE).map(drop);
             let late = ipc::reply(again, &mut Message::default());
             Ok(println!("serve: then {then:?}, again {late:?}"))
@@ -297,7 +298,7 @@ fn serve(how: &str) -> Result<bool, Error> {
 fn batch_of_replies(own: Handle, token: Token) -> Result<bool, Error> {
     let page = || Pages::alloc(1).map(|page| Message::default().with_pages(page.hand_over()));
     let mut batch = Batch::new();
-    batch.reply(fail::copy_token(&token), page()?)?;
+    batch.reply(unchecked::copy_token(&token), page()?)?;
     batch.reply(token, page()?)?;
     batch.send(own, page()?)?;
     let results = batch.run()?;

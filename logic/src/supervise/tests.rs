@@ -1,7 +1,7 @@
 //! Single lives, and long histories against what is promised.
 
-mod doomed;
 mod histories;
 mod lives;
-mod watching;
+mod pending_kills;
+mod watchdog;
 mod world;

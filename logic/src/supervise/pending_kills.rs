@@ -1,30 +1,30 @@
-//! Processes that are to end: the kernel may be too busy to take that in, so it is told again until
-//! they have.
+//! Processes that were killed and have not ended: the kernel may have been too busy to take the kill, so
+//! it is repeated.
 
 use ant_abi::MAX_PROCESSES;
 use arrayvec::ArrayVec;
 
-/// How soon it is told again.
-const AGAIN_US: u64 = 100_000;
+/// Time until the kills are repeated.
+const REPEAT_US: u64 = 100_000;
 
-/// Processes that were to end, and have not.
+/// Processes that were killed and have not ended.
 #[derive(Debug, Default)]
-pub struct Doomed {
+pub struct PendingKills {
     pids: ArrayVec<u32, MAX_PROCESSES>,
-    again_at: u64,
+    repeat_at: u64,
 }
 
-impl Doomed {
+impl PendingKills {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        Self { pids: ArrayVec::new_const(), again_at: 0 }
+        Self { pids: ArrayVec::new_const(), repeat_at: 0 }
     }
 
-    /// A process was told to end.
+    /// A process was killed.
     pub fn add(&mut self, pid: u32, now: u64) {
         if self.pids.is_empty() {
-            self.again_at = now + AGAIN_US;
+            self.repeat_at = now + REPEAT_US;
         }
         if !self.pids.contains(&pid) {
             // There are no more processes than this has room for.
@@ -34,19 +34,19 @@ impl Doomed {
 
     /// A process has ended.
     pub fn ended(&mut self, pid: u32) {
-        self.pids.retain(|&mut doomed| doomed != pid);
+        self.pids.retain(|&mut pending| pending != pid);
     }
 
-    /// When they are to be told again; `u64::MAX` for never.
+    /// When the kills are repeated; `u64::MAX` for never.
     #[must_use]
     pub fn deadline(&self) -> u64 {
-        if self.pids.is_empty() { u64::MAX } else { self.again_at }
+        if self.pids.is_empty() { u64::MAX } else { self.repeat_at }
     }
 
-    /// If it is time, tells each again. `kill` says whether there is such a process still.
+    /// Repeats the kills that are due. `kill` says whether there still is such a process.
     pub fn advance(&mut self, now: u64, mut kill: impl FnMut(u32) -> bool) {
         if self.deadline() <= now {
-            self.again_at = now + AGAIN_US;
+            self.repeat_at = now + REPEAT_US;
             self.pids.retain(|&mut pid| kill(pid));
         }
     }

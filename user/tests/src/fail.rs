@@ -1,13 +1,6 @@
-//! Ways for a program to go wrong on purpose.
+//! Instructions that fault, by which a program fails on purpose.
 
 use core::arch::asm;
-
-use ant_abi::Error;
-use ant_abi::ipc::{IPC_SEND, Span};
-
-use crate::ant::check;
-use crate::ipc::{Handle, Token};
-use crate::raw::{self, Registers};
 
 /// Reads where nothing is mapped.
 pub fn read_nothing() {
@@ -95,22 +88,4 @@ pub fn float() {
 pub fn overflow_stack(depth: u64) -> u64 {
     let page = core::hint::black_box([depth; 512]);
     if depth == u64::MAX { page[0] } else { overflow_stack(depth + 1) + page[511] }
-}
-
-/// A token that no request has come with, or one that was used.
-pub fn forged_token(number: u64) -> Token {
-    Token::new(number).expect("a number but 0")
-}
-
-/// A token to use a second time.
-pub fn copy_token(token: &Token) -> Token {
-    forged_token(token.number())
-}
-
-/// Sends pages that are not this process's, or not in such a way.
-pub fn send_span(handle: Handle, span: Span) -> Result<(), Error> {
-    let operands = [handle.number(), 0, 0];
-    let mut registers = Registers { operands, span: span.0, ..Registers::default() };
-    // SAFETY: none; the kernel is meant to refuse it.
-    check(unsafe { raw::exchange(IPC_SEND, &mut registers) }).map(drop)
 }

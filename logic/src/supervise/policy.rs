@@ -1,11 +1,10 @@
-//! Whether a server that has ended is started again, and when.
+//! Restart policy: whether a server that has ended is restarted, and when.
 //!
-//! The first time at once, since what befell it may not come again; then after a pause that doubles
-//! each time; and when it has been too often in too short a time, never. Its past is forgotten as
-//! time goes by, so that a server that has run well for long starts with a clean record.
+//! The first restart is immediate, since the cause may be transient; each further one comes after a
+//! pause that doubles; too many within the policy's time, and the server is given up. Restarts that
+//! are older than that time do not count.
 //!
-//! Deliberately absent: clocks, servers, how to start one. Time is a number in whatever unit the
-//! caller has.
+//! Deliberately absent: clocks, servers, how to start one. Time is a number in the caller's unit.
 
 use arrayvec::ArrayVec;
 
@@ -15,13 +14,13 @@ pub const TRIES_MAX: u32 = 16;
 /// The pause doubles so many times at most.
 pub const DOUBLINGS_MAX: u32 = 6;
 
-/// How often a server is started again.
+/// How often a server is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Restarts within any time of length `within`, at most; what is more than `TRIES_MAX` counts as
-    /// that. 0: it is never started again.
+    /// that. 0: it is never restarted.
     pub tries: u32,
-    /// How long a restart is held against it.
+    /// How long a restart counts.
     pub within: u64,
     /// Pause before the second restart; before the first there is none, before the third twice as
     /// long, and so on, up to `delay << DOUBLINGS_MAX`.
@@ -31,12 +30,12 @@ pub struct Policy {
 /// What is to become of a server that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is started again.
+    /// It is restarted.
     Again {
         /// When: not before the time that was given as now.
         at: u64,
     },
-    /// It stays as it is.
+    /// It is given up.
     GiveUp,
 }
 
@@ -55,8 +54,7 @@ impl History {
         Self { restarts: ArrayVec::new_const(), count: 0 }
     }
 
-    /// The server has ended at `now`: decides what becomes of it. If it is to be started again, the
-    /// restart counts from here on as done.
+    /// The server has ended at `now`: decides what becomes of it. A restart counts from here on as done.
     pub fn ended(&mut self, policy: Policy, now: u64) -> Verdict {
         self.restarts.retain(|at| at.saturating_add(policy.within) > now);
         if self.restarts.len() >= policy.tries.min(TRIES_MAX) as usize {
@@ -68,7 +66,7 @@ impl History {
         Verdict::Again { at }
     }
 
-    /// How often it was started again, in all.
+    /// How often it was restarted, in all.
     #[must_use]
     pub const fn count(&self) -> u32 {
         self.count

@@ -5,7 +5,8 @@ use core::mem;
 use ant_abi::Error;
 use ant_rt::ica::Pages;
 use ant_rt::ipc::{self, Message, Received, Timeout};
-use ant_rt::{fail, println};
+use ant_rt::println;
+use ant_user_tests::fail;
 
 use crate::wait_for_input;
 

@@ -2,7 +2,8 @@
 #![no_std]
 #![no_main]
 
-use ant_rt::{Args, device, eprintln, fail};
+use ant_rt::{Args, device, eprintln};
+use ant_user_tests::fail;
 
 ant_rt::program!(main);
 

@@ -19,7 +19,7 @@ fn at_once_then_later_then_never() {
 }
 
 #[test]
-fn who_lived_long_starts_with_a_clean_record() {
+fn old_restarts_do_not_count() {
     let mut history = History::new();
     for now in [100, 200, 300] {
         assert_ne!(history.ended(POLICY, now), Verdict::GiveUp);
@@ -31,7 +31,7 @@ fn who_lived_long_starts_with_a_clean_record() {
 }
 
 #[test]
-fn a_restart_is_held_against_it_for_so_long() {
+fn a_restart_counts_for_so_long() {
     let mut history = History::new();
     for now in [100, 200, 300] {
         history.ended(POLICY, now);

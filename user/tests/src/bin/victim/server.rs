@@ -6,7 +6,8 @@ use ant_api_name::Name;
 use ant_rt::ica::{Pages, SharedPages};
 use ant_rt::ipc::{self, Handle, Message, OnRestart, Received, Request, Timeout, Token};
 use ant_rt::server::{self, Service};
-use ant_rt::{ant, device, fail};
+use ant_rt::{ant, device};
+use ant_user_tests::fail;
 use core::sync::atomic::Ordering;
 
 use crate::requests::{self, GATE};

@@ -1,19 +1,20 @@
-//! Which name stands for which handle, so that it outlives the name service.
+//! The table of the name service: names and the handles that they stand for; it outlives the service's
+//! process.
 //!
-//! Each name has a slot: here, in the state pages, and with `init`, which keeps the handle. It counts
+//! Each name has a slot: here, in the state pages, and with `init`, which keeps the handle. It is valid
 //! if it is in all three. The service may be killed between any two steps: names that were there
 //! before are there after, one that was about to be registered is or is not, and a name never stands
 //! for another owner's handle.
 //!
-//! A server's name is a server's: a program cannot take it, not even when nobody serves under it, and
-//! has to give one up that a server wants.
+//! A server's name stays a server's: a program cannot register it, not even when no server serves under
+//! it, and loses a name that a server registers.
 //!
-//! Neighbours: [`state`](crate::state), which says what a kill leaves. Deliberately absent: messages,
-//! and what a name looks like (three words).
+//! Neighbours: [`persist`](super), which says what a kill leaves. Deliberately absent: messages, and the
+//! format of a name (three words).
 
 use ant_abi::Error;
 
-use crate::state::PersistentWords;
+use super::PersistentWords;
 
 /// Names that there can be.
 pub const NAMES: usize = 16;
@@ -57,7 +58,7 @@ pub trait NameHost: PersistentWords {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry<H> {
     name: Name,
-    /// Badge of who has registered it.
+    /// Badge of its owner, the process that has registered it.
     owner: u64,
     handle: H,
 }
@@ -114,7 +115,7 @@ impl<O: NameHost> Names<O> {
         (!self.host.is_dead(entry.handle)).then_some(entry.handle)
     }
 
-    /// Name number `index` of the living.
+    /// Name number `index` of those whose handles are alive.
     pub fn name(&self, index: usize) -> Option<Name> {
         let living = |entry: &&Entry<O::Handle>| !self.host.is_dead(entry.handle);
         self.entries.iter().flatten().filter(living).nth(index).map(|entry| entry.name)
@@ -161,7 +162,7 @@ impl<O: NameHost> Names<O> {
         })
     }
 
-    /// Removes the names of the dead that are nobody's any more, and those that were this owner's.
+    /// Removes names whose handles are dead: programs' names, and all of this owner's.
     fn remove_dead(&mut self, owner: u64) {
         for slot in 0..NAMES {
             let Some(entry) = self.entries[slot] else { continue };

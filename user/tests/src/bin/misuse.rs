@@ -12,12 +12,14 @@ use ant_abi::{Error, PhysAddr};
 use ant_logic::calls::nr;
 use ant_rt::ica::Pages;
 use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
+use ant_user_tests::unchecked;
+use linux_raw_sys::general::{__NR_execve, __NR_exit_group, __NR_munmap, __NR_prctl};
 use zerocopy::{Immutable, IntoBytes};
 
 ant_rt::program!(main);
 
-/// Numbers of calls that would change the proxy: `munmap`, `exit_group`, `execve`, `prctl`.
-const LOCAL: [u64; 4] = [11, 231, 59, 157];
+/// Calls that would change the proxy.
+const LOCAL: [u32; 4] = [__NR_munmap, __NR_exit_group, __NR_execve, __NR_prctl];
 /// No call of Linux.
 const NO_SUCH_CALL: u64 = 999;
 
@@ -60,7 +62,7 @@ fn raddr() -> bool {
 
 /// Sends a `write` to standard output that is wrong in one way.
 fn answer(how: &str, spoil: impl FnOnce(&mut ant_abi::lca::Lca)) -> bool {
-    let result = linux::call_unchecked(|lca| {
+    let result = unchecked::linux_call(|lca| {
         lca.syscallno = nr::WRITE;
         lca.args[0].value = 1;
         lca.args[1].kind = ARG_BUFFER;
@@ -73,7 +75,7 @@ fn answer(how: &str, spoil: impl FnOnce(&mut ant_abi::lca::Lca)) -> bool {
 
 fn local() -> bool {
     LOCAL.iter().all(|&number| {
-        let result = linux::call_unchecked(|lca| lca.syscallno = number);
+        let result = unchecked::linux_call(|lca| lca.syscallno = number.into());
         println!("call {number}: {result:?}")
     })
 }
@@ -106,7 +108,7 @@ fn close_everything() -> bool {
 
 /// Tells AnT that its proxy need not stay, and the proxy that it shall; then makes no call any more.
 fn flag() -> bool {
-    let called = linux::call_and_change(
+    let called = unchecked::linux_call_and_change(
         |lca| {
             lca.syscallno = nr::GETPID;
             lca.cflag = 0;
@@ -128,10 +130,11 @@ fn flood_with_pages() -> bool {
 /// Gets a proxy's file of the device for its own LCA, and returns its call, which is under way, to
 /// other CPUs than its own. Root only: others do not get such a file.
 fn forged_return(partition: u32) -> bool {
-    const O_RDWR: i32 = 2;
     let (Ok(grant), Ok(info)) = (ant::lca_get(), ant::system_info()) else { return false };
     let lca = StoreEntry::call(PhysAddr::new(grant.raddr), info.pid as u16).0;
-    let Ok(fd) = linux::open(c"/dev/ant", O_RDWR, 0) else { return println!("return: no device") };
+    let Ok(fd) = linux::open(c"/dev/ant", linux::O_RDWR, 0) else {
+        return println!("return: no device");
+    };
     let bound = ioctl(fd, &BIND, &ProxyBind { partition, reserved: 0, lca });
     let others = (0..info.cpus + 1).filter(|&cpu| cpu != info.cpu);
     { others }.all(|cid| {
@@ -142,7 +145,7 @@ fn forged_return(partition: u32) -> bool {
 
 fn ioctl(fd: i32, ioctl: &Ioctl, argument: &(impl IntoBytes + Immutable)) -> Result<i64, Error> {
     let bytes = argument.as_bytes();
-    linux::call_unchecked(|lca| {
+    unchecked::linux_call(|lca| {
         lca.syscallno = nr::IOCTL;
         lca.args[0].value = fd as u64;
         lca.args[1].value = u64::from(ioctl.request());
