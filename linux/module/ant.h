@@ -7,8 +7,8 @@
  *   ant_partition::lock   loading, starting and stopping
  *   low_page_lock         the page below 1 MiB (boot.c)
  *   partitions_lock       the list of partitions (partition.c)
- * The gate (SRCU) is entered under none of them but ant_file::lock; whoever stops a partition
- * waits for those inside. The spin locks guard one store or list each and nest in nothing.
+ * The gate (SRCU) is entered under none of them but ant_file::lock; the stop of a partition waits
+ * for every reader inside. The spin locks guard one store or list each and nest in nothing.
  * CPU hotplug calls the guard under its own locks, so the guard takes none.
  */
 #ifndef ANT_H
@@ -67,7 +67,10 @@ struct ant_device {
 	char name[16];
 };
 
-/* CPUs and memory that Linux lent to one AnT. After the stop a husk: only id, ref, stopped. */
+/*
+ * CPUs, memory and devices that Linux gave to one AnT. After the stop a zombie, until the last file
+ * is closed: only id, ref and stopped mean something.
+ */
 struct ant_partition {
 	u32 id;
 	u32 flags;
@@ -80,7 +83,7 @@ struct ant_partition {
 
 	wait_queue_head_t wait;		/* for requests, panics, the end */
 	spinlock_t get_lock;		/* Linux has many consumers */
-	u32 next_cpu;			/* whose turn it is to be served. Under get_lock */
+	u32 next_cpu;			/* the next to be served. Under get_lock */
 
 	spinlock_t proxy_lock;		/* for the next */
 	struct list_head proxies;	/* proxy files. Under proxy_lock */
@@ -112,7 +115,7 @@ struct ant_file {
 
 static inline enum ant_role ant_role(const struct ant_file *file)
 {
-	/* Pairs with become() in device.c: whoever sees the role sees what it is about. */
+	/* Pairs with become() in file.c: with the role come partition and LCA. */
 	return smp_load_acquire(&file->role);
 }
 
@@ -129,7 +132,7 @@ static inline phys_addr_t ant_raddr(u64 entry)
 	return entry & ANT_ENTRY_ADDRESS_MASK;
 }
 
-/* device.c */
+/* file.c */
 extern const struct file_operations ant_file_operations;
 
 /* calls.c */
@@ -161,7 +164,7 @@ void ant_guard_exit(void);
 bool ant_guard_mark(u32 linux_cpu);
 void ant_guard_unmark(u32 linux_cpu);
 
-/* CPUs.c */
+/* cpus.c */
 int ant_cpus_claim(struct ant_partition *part, struct ant_partition_create *req);
 void ant_cpus_disclaim(struct ant_partition *part);
 int ant_cpus_take(struct ant_partition *part, struct ant_partition_create *req);
