@@ -128,10 +128,14 @@ static void fill_boot_block(const struct ant_partition *part)
 	memcpy(block->extents, part->extents, part->extent_count * sizeof(*part->extents));
 }
 
-/* Tells AnT one thing more; before its first CPU starts. */
-void ant_boot_flag(const struct ant_partition *part, u32 flag)
+/* Tells AnT of one device more; before its first CPU starts. */
+void ant_boot_add_device(const struct ant_partition *part, u32 index,
+			 const struct ant_boot_device *device)
 {
-	boot_block(part)->flags |= flag;
+	struct ant_boot_block *block = boot_block(part);
+
+	block->devices[index] = *device;
+	block->device_count = index + 1;
 }
 
 static void find_cpu_blocks(struct ant_partition *part)

@@ -92,6 +92,7 @@ static struct ant_partition *alloc_partition(const struct ant_partition_create *
 	spin_lock_init(&part->get_lock);
 	spin_lock_init(&part->proxy_lock);
 	INIT_LIST_HEAD(&part->proxies);
+	INIT_LIST_HEAD(&part->devices);
 	return part;
 }
 
@@ -191,10 +192,10 @@ static void stop(struct ant_partition *part)
 	wake_up_all(&part->wait);
 	synchronize_srcu(&gate);
 	zap(part);
-	/* A device goes back last, for AnT may use it until its CPUs are Linux's. */
-	ant_device_quiet(part);
+	/* Devices go back last, for AnT may use them until its CPUs are Linux's. */
+	ant_devices_quiet(part);
 	units_down(part, ARRAY_SIZE(units));
-	ant_device_give_back(part);
+	ant_devices_give_back(part);
 	pr_info("ant%u: stopped\n", part->id);
 }
 

@@ -29,7 +29,7 @@ use ant_p::fault_injection::FaultPoint;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, BlockReason, ExitReason, Owned};
-use ant_p::{Cpu, Role, devices, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
+use ant_p::{Cpu, Role, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
 use arrayvec::ArrayVec;
 use exit_queue::ExitQueue;
 use loader::Progress;
@@ -146,12 +146,6 @@ impl MKernel {
 }
 
 impl Role for MKernel {
-    fn look(&mut self, cpu: &mut Cpu) {
-        for endpoint in devices::take_interrupts() {
-            cpu.notify(endpoint);
-        }
-    }
-
     fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message) {
         match message {
             Message::MCall { slot, number, args } => self.m_call(from, slot, number, args),

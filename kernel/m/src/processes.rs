@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate, Span, Transfer};
+use ant_abi::ipc::{PRIORITY_USUAL, ServerCreate, Span, Transfer};
 use ant_abi::layout::{DEVICE_END, DEVICE_START, ICA_START};
 use ant_abi::syscall::{ANY_CPU, PROCESS_PROGRAM, PROCESS_SERVER};
 use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE};
@@ -241,20 +241,18 @@ fn load(
     loaded
 }
 
-/// Maps the device memory of a grant into a process that was not started.
+/// Maps device memory, `len` bytes from physical address `start` on, into a process of this CPU.
 pub fn map_device(
     process: &mut Owned,
-    grant: &DeviceGrant,
+    start: u64,
+    len: u64,
     memory: &mut MemoryManager,
 ) -> Result<(), Error> {
-    if grant.kind != GRANT_MEMORY {
-        return Ok(());
-    }
-    if grant.start + grant.len > DEVICE_END - DEVICE_START {
+    if start + len > DEVICE_END - DEVICE_START {
         return Err(Error::Invalid);
     }
     let is_memory = |extent: &ant_abi::boot::Extent| {
-        grant.start < extent.start + extent.len && extent.start < grant.start + grant.len
+        start < extent.start + extent.len && extent.start < start + len
     };
     let boot = shared::boot();
     if boot.extents[..boot.extent_count as usize].iter().any(is_memory) {
@@ -262,7 +260,7 @@ pub fn map_device(
     }
     // The tables that lead there are the process's, too.
     let free_before = memory.free_pages();
-    let mapped = (grant.start..grant.start + grant.len)
+    let mapped = (start..start + len)
         .step_by(PAGE_SIZE)
         .try_for_each(|phys| process.space.map_device(phys, memory));
     process.public().add_pages((free_before - memory.free_pages()) as i64);
