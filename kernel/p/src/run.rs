@@ -7,6 +7,7 @@ use ant_abi::ipc::Span;
 use ant_abi::lca::{EXIT_FAULTED, EXIT_KILLED};
 use ant_abi::syscall::STATE_READY;
 use ant_abi::{Error, store};
+use ant_logic::devices::Rights;
 use ant_logic::ipc::{IpcCpu, Packet};
 use ant_logic::rings::address::AddressRing;
 use arrayvec::ArrayVec;
@@ -15,15 +16,13 @@ use crate::fastpath::{self, Next};
 use crate::locals::Locals;
 use crate::mailbox::{self, Incoming, Message};
 use crate::process::{self, BlockReason, ExitReason, Owned};
-use crate::{endpoints, exit, interrupts, linux, log, migrate, shared, syscalls};
+use crate::{devices, endpoints, exit, interrupts, linux, log, migrate, shared, syscalls};
 use ant_arch::apic::Timer;
 use ant_arch::context::VECTOR_SYSCALL;
 use ant_arch::{clock, trap};
 
 /// What differs between m-kernel and p-kernel.
 pub trait Role: Sized {
-    /// Looks for work that came from outside the CPU, but for messages and returns.
-    fn look(&mut self, cpu: &mut Cpu);
     /// Takes a message that only one of the two understands.
     fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message);
     /// Serves a system call that not every CPU can.
@@ -86,6 +85,9 @@ impl Cpu {
     /// Makes a process this CPU's. Callers may have come before it.
     pub fn adopt(&mut self, mut process: Owned) {
         let (slot, endpoint) = (process.slot(), process.endpoint);
+        if let Some(endpoint) = endpoint {
+            process.grants.notify_at(endpoint, self.index());
+        }
         self.ipc.enter(slot, process.base, endpoint);
         process.priority = self.ipc.priority(slot);
         self.local.insert(process);
@@ -128,10 +130,10 @@ impl Cpu {
         }
     }
 
-    /// Takes what has come from other CPUs and from Linux.
+    /// Takes what has come from devices, from other CPUs and from Linux.
     fn poll_inputs(&mut self, role: &mut impl Role) {
         let start = clock::now();
-        role.look(self);
+        self.take_interrupts();
         let has_all = self.take_messages(role);
         // Some came before the process that they are about, from another CPU than it.
         for (from, message) in core::mem::take(&mut self.parked) {
@@ -193,14 +195,13 @@ impl Cpu {
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
             Message::Move { pid, cpu } => migrate::request(self, pid, cpu),
             Message::Grant { pid, grant } => {
-                if let Some(slot) = self.local.find_pid(pid)
-                    && let Some(process) = self.local.process(slot)
-                {
-                    let endpoint = process.endpoint;
-                    if let Err(error) = process.grants.add(&grant, endpoint) {
+                self.with_process(pid, |cpu, slot| {
+                    if let Err(error) =
+                        devices::resolve(&grant).and_then(|rights| cpu.grant(slot, &rights))
+                    {
                         log::warning!("process {pid} gets no device: {error:?}");
                     }
-                }
+                });
             }
             Message::MReply { slot, result } => syscalls::m_call_returned(self, slot, result),
             other => role.message(self, from, other),
@@ -233,14 +234,23 @@ impl Cpu {
         exit::exit(self, slot, ExitReason::new(EXIT_KILLED, u64::from(signal), text));
     }
 
+    /// Gives a process of this CPU ports and interrupts.
+    pub fn grant(&mut self, slot: u8, rights: &Rights) -> Result<(), Error> {
+        let index = self.index();
+        let process = self.local.caller(slot)?;
+        let endpoint = process.endpoint;
+        process.grants.add(rights, endpoint, index)
+    }
+
     /// An endpoint has another receiver, or none.
     pub fn receiver_changed(&mut self, endpoint: u8) {
+        let index = self.index();
         if let ant_logic::ipc::Target::Bound { cpu, server } = endpoints::state(endpoint).target()
-            && usize::from(cpu) == self.index()
+            && usize::from(cpu) == index
             && let Some(process) = self.local.process(server)
         {
             process.endpoint = Some(endpoint);
-            process.grants.notify_at(endpoint);
+            process.grants.notify_at(endpoint, index);
             self.ipc.bind(server, endpoint);
         }
         self.ipc.receiver_changed(endpoint, &mut self.local);
