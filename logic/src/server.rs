@@ -6,6 +6,21 @@
 //!
 //! Deliberately absent: system calls, texts, clocks. Time is in microseconds and comes in as an
 //! argument; whatever the machine is to do goes through [`ServerHost`].
+//!
+//! A server says that it is *ready*, and waits for its turn; when it has its state pages and its
+//! devices, it says that it *serves*. A replacement becomes ready beside the running server, or
+//! alone if that waits or is given up; then the old process ends, and the new one has its turn, on
+//! probation, with a copy of the state pages. The server keeps its program and its state pages
+//! until the new process serves: a failed one leaves them as they were, and the old process running
+//! if the new one was not even ready.
+//!
+//! A restart or a replacement that was asked for gets one answer, when the server serves or it is
+//! known that it does not; a successor that does not serve by then is ended.
+//!
+//! Times: a fault or a kill is noticed at once, a server that hangs within `every_us` + `answer_us`
+//! of its [`Watch`]; it is started again at once, then after growing pauses ([`Policy`]). It must
+//! serve within [`START_US`]; one that is replaced has `FINISH_US` to finish what it is at; the
+//! answer comes within [`ANSWER_US`].
 
 mod doomed;
 mod replace;
