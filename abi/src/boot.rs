@@ -71,7 +71,7 @@ abi_struct! {
         pub image_phys: u64,
         /// Frequency of the time-stamp counter in kHz, as Linux measured it.
         pub tsc_khz: u32,
-        /// CPUs in `CPUs`.
+        /// CPUs in `cpus`.
         pub cpu_count: u32,
         /// Extents in `extents`.
         pub extent_count: u32,

@@ -109,7 +109,7 @@ struct ant_boot_block {
 	__u64 image_phys;
 	/* Frequency of the time-stamp counter in kHz, as Linux measured it. */
 	__u32 tsc_khz;
-	/* CPUs in `CPUs`. */
+	/* CPUs in `cpus`. */
 	__u32 cpu_count;
 	/* Extents in `extents`. */
 	__u32 extent_count;
@@ -145,7 +145,7 @@ static_assert(sizeof(struct ant_address_store) == 2176);
  * Control page of one CPU. Counters count from the start of the partition.
  */
 struct ant_cpu_control {
-	/* One of `CORE_*`. Written by AnT. */
+	/* One of `CPU_*`. Written by AnT. */
 	__u32 state;
 	/* One of `ROLE_*`. Written by AnT. */
 	__u32 role;
