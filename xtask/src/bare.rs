@@ -20,7 +20,7 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 const INIT: &str = "ant-init";
 /// Tells init's build script where the servers are that it embeds.
 const SERVERS_DIR: &str = "ANT_SERVERS_DIR";
-/// Package whose programs people run.
+/// Package with the programs that people run.
 const APPS: &str = "ant-apps";
 /// Where the OS servers are: in directory `NAME` the package `ant-NAME`.
 const SERVERS: &str = "user/servers";
@@ -112,7 +112,7 @@ pub fn say_weight() -> Result<()> {
     Ok(())
 }
 
-/// Builds the kernel whose servers are those of `tests/manifest.toml`, into `target/ant/bare/tests`.
+/// Builds the kernel with the servers of `tests/manifest.toml`, into `target/ant/bare/tests`.
 pub fn build_test_kernel() -> Result<()> {
     let (programs, out) = (paths::bare_programs(), paths::test_kernel());
     let mut init = cargo(&toolchain::find_bare()?);

@@ -9,9 +9,9 @@ use std::process::Command;
 /// heap, and whatever the m-kernel alone has.
 const OF_ALLOCATION: &[&str] =
     &["PageAllocator", "AddressSpace>::new", "AddressSpace::new", "__rust_alloc", "ant_m::"];
-/// These the whole kernel has, so that they are still called so.
+/// The whole kernel has these: they are still called so.
 const OF_THE_M_KERNEL: &[&str] = &["PageAllocator", "ant_m::"];
-/// This every kernel has.
+/// Every kernel has this.
 const OF_THE_P_KERNEL: &str = "ant_p::";
 
 /// Fails with everything in the p-kernel alone that allocates.

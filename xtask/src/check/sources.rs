@@ -20,7 +20,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// All files whose names end in one of `endings`, in the order of their paths.
+/// All files with names that end in one of `endings`, in the order of their paths.
 pub fn all(endings: &[&str]) -> Result<Vec<Source>> {
     let mut found = Vec::new();
     walk(&paths::root(), endings, &mut found)?;
