@@ -1,12 +1,11 @@
 //! One concept, one word: comments and documents use those of docs/glossary.md.
 //!
-//! Code is no person, so no pronoun of persons stands for it; where the field has a term, no picture and
-//! no private word stands for that. What is still to be cleaned is counted in `words.txt`, file by file.
-//! The counts only fall: a file with more fails, and so does one with fewer, until
-//! `./ant check --update-words` has written the new count.
+//! No pronoun of persons stands for code, and no metaphor or private word for what the field has a term
+//! for. Words that are left are counted in `words.txt`, file by file. The counts only fall: a file with
+//! more fails, and so does one with fewer, until `./ant check --update-words` has written the new count.
 //!
-//! Read are comments, and Markdown. Not read: code and strings, what stands between backticks, and
-//! quoted output (blocks of three backticks). "The user who …" is said of a person, and right.
+//! Comments and Markdown are read; code, strings, text between backticks and quoted output (blocks of
+//! three backticks) are not. "The user who …" is said of a person, and right.
 
 use super::sources::{self, Source};
 use ant_vm::paths;
@@ -14,6 +13,9 @@ use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+
+/// How the names of the files end that are read.
+const ENDINGS: &[&str] = &[".rs", ".c", ".h", ".md"];
 
 /// What is not said, and what is said instead.
 const INSTEAD: &[(&str, &str)] = &[
@@ -48,7 +50,7 @@ const UPDATE: &str = "./ant check --update-words";
 /// Fails where a file has more of the words than are counted, or fewer.
 pub fn check() -> Result<()> {
     let counted = counted()?;
-    let found = found(&sources::all(&[".rs", ".c", ".h", ".md"])?);
+    let found = found(&sources::all(ENDINGS)?);
     let wrong = violations(&found, &counted);
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -56,7 +58,7 @@ pub fn check() -> Result<()> {
 
 /// Writes the counts anew. Files may have come, gone and moved; the sum must not have grown.
 pub fn update() -> Result<()> {
-    let found = found(&sources::all(&[".rs", ".c", ".h", ".md"])?);
+    let found = found(&sources::all(ENDINGS)?);
     let counts: BTreeMap<String, usize> =
         found.into_iter().map(|(path, words)| (path, words.len())).collect();
     let (before, now) = (counted()?.values().sum::<usize>(), counts.values().sum::<usize>());
