@@ -15,7 +15,7 @@ use ant_abi::syscall::{
     ProcessCreate, ProcessInfo, STATE_CREATED, STATE_EXITING,
 };
 use ant_logic::ipc::Target;
-use ant_p::fault_injection::FaultPoint;
+use ant_p::fault_point::FaultPoint;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};

@@ -25,7 +25,7 @@ use ant_abi::lca::EXIT_LOAD_FAILED;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::PROCESS_SERVER;
 use ant_arch::{clock, paging, percpu};
-use ant_p::fault_injection::FaultPoint;
+use ant_p::fault_point::FaultPoint;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, BlockReason, ExitReason, Owned};

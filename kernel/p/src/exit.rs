@@ -3,11 +3,19 @@
 
 use core::sync::atomic::{Ordering, fence};
 
+use ant_abi::lca::EXIT_KILLED;
 use ant_abi::syscall::STATE_EXITING;
 use ant_logic::ipc::{Gone, Target};
 
+use crate::cpu::Cpu;
 use crate::process::{BlockReason, ExitReason};
-use crate::{Cpu, endpoints, linux};
+use crate::{endpoints, linux};
+
+/// Ends a process of this CPU as a signal would.
+pub fn kill(cpu: &mut Cpu, slot: u8, signal: u8) {
+    let text = format_args!("killed by signal {signal}");
+    exit(cpu, slot, ExitReason::new(EXIT_KILLED, u64::from(signal), text));
+}
 
 /// Ends a process of this CPU.
 pub fn exit(cpu: &mut Cpu, slot: u8, exit: ExitReason) {

@@ -20,11 +20,11 @@ use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
 use ant_logic::rings::packet::PACKET_WORDS;
 use ant_logic::sched::RunQueue;
 
+use crate::cpu::Cpu;
 use crate::endpoints;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::process::{BlockReason, Calling, Owned};
-use crate::run::Cpu;
 use crate::{ipc, mailbox};
 use ant_arch::context::VECTOR_SYSCALL;
 

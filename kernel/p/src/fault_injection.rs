@@ -1,47 +1,23 @@
-//! Failing on purpose: processes that end, fault or loop at one of their next system calls.
+//! Fault injection: processes that end, fault or loop at a system call ([`FaultPoint`]), and CPUs that
+//! panic, hang or send Linux nonsense.
 
-use ant_abi::Error;
-use ant_abi::syscall::{INJECT_END, INJECT_END_AFTER, INJECT_FAULT, INJECT_LOOP};
+use ant_abi::store;
+use ant_abi::syscall::{
+    INJECT_BAD_RADDR, INJECT_END_AFTER, INJECT_FAULT, INJECT_HANG, INJECT_LOOP,
+};
 
-use crate::run::{Cpu, Role};
-use crate::{log, syscalls};
+use crate::cpu::Cpu;
+use crate::fault_point::FaultPoint;
+use crate::role::Role;
+use crate::{doorbell, exit, log, shared, syscalls};
 
 /// Signal that a process is ended by.
 const SIGKILL: u8 = 9;
 
-/// How a process is to fail, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FaultPoint {
-    /// One of `ant_abi::syscall::INJECT_END` and what follows it.
-    how: u32,
-    /// System calls that it makes until then, with that one.
-    calls: u32,
-}
-
-impl FaultPoint {
-    /// In the way `how`, at system call number `calls` from now on. `Invalid`: there is no such way, or
-    /// no such call.
-    pub fn new(how: u64, calls: u64) -> Result<Self, Error> {
-        let how = u32::try_from(how).ok().filter(|how| (INJECT_END..=INJECT_LOOP).contains(how));
-        let calls = u32::try_from(calls).ok().filter(|&calls| calls > 0);
-        Ok(Self { how: how.ok_or(Error::Invalid)?, calls: calls.ok_or(Error::Invalid)? })
-    }
-
-    /// Has a process of this CPU fail so.
-    pub(crate) fn arm(self, cpu: &mut Cpu, slot: u8) {
-        if let Some(process) = cpu.local.process(slot) {
-            process.fault_point = Some(self);
-        }
-    }
-
-    /// From words of another CPU.
-    pub(crate) fn decode(words: u64) -> Self {
-        Self { how: words as u32, calls: (words >> 32) as u32 }
-    }
-
-    /// As a word.
-    pub(crate) fn encode(self) -> u64 {
-        u64::from(self.how) | u64::from(self.calls) << 32
+/// Has a process of this CPU fail at `fault_point`.
+pub fn arm(cpu: &mut Cpu, slot: u8, fault_point: FaultPoint) {
+    if let Some(process) = cpu.local.process(slot) {
+        process.fault_point = Some(fault_point);
     }
 }
 
@@ -54,19 +30,37 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
     match (how, cpu.local.process(slot)) {
         (INJECT_FAULT, Some(process)) => process.context.jump_to_null(),
         (INJECT_LOOP, Some(process)) => process.context.restart_syscall(),
-        _ => cpu.kill(slot, SIGKILL),
+        _ => exit::kill(cpu, slot, SIGKILL),
     }
 }
 
 /// Counts a system call; how the process fails at it, if it does.
 fn count_down(cpu: &mut Cpu, slot: u8) -> Option<u32> {
     let process = cpu.local.process(slot)?;
-    let (pid, call) = (process.pid, process.context.syscall().0);
-    let FaultPoint { how, calls } = process.fault_point.as_mut()?;
-    let left = calls.saturating_sub(1);
-    if *calls > 0 && left == 0 {
+    let fault_point = process.fault_point.as_mut()?;
+    let is_first = fault_point.is_pending();
+    let how = fault_point.count_down()?;
+    if is_first {
+        let (pid, call) = (process.pid, process.context.syscall().0);
         log::warning!("process {pid} fails on purpose ({how}) at system call {call:#x}");
     }
-    *calls = left;
-    (left == 0).then_some(*how)
+    Some(how)
+}
+
+/// Has this CPU fail, `ant_abi::syscall::INJECT_*`.
+pub fn fail(cpu: usize, kind: u32) {
+    log::warning!("failing on purpose on CPU {}", shared::linux_cpu(cpu));
+    match kind {
+        INJECT_HANG => loop {
+            core::hint::spin_loop();
+        },
+        INJECT_BAD_RADDR => {
+            // Linux's own first page, and an address outside all memory.
+            for raddr in [0, store::ENTRY_ADDRESS_MASK] {
+                let _ = shared::requests(cpu).push(raddr);
+            }
+            doorbell::ring_linux(cpu);
+        }
+        _ => panic!("asked for"),
+    }
 }

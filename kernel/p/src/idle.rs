@@ -4,8 +4,9 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::syscall::STATE_READY;
 
+use crate::cpu::Cpu;
 use crate::mailbox;
-use crate::run::{Cpu, Role};
+use crate::role::Role;
 use crate::{fastpath, shared};
 use ant_arch::{clock, cpu};
 

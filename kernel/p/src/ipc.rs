@@ -13,11 +13,11 @@ use ant_logic::ipc::{
 use ant_logic::rings::packet::PACKET_WORDS;
 use zerocopy::{FromZeros, IntoBytes};
 
+use crate::cpu::Cpu;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::mailbox;
 use crate::process::{BlockReason, Calling, Owned};
-use crate::run::Cpu;
 use crate::user_memory::{self, UserRange};
 use crate::{endpoints, ica, log, shared};
 

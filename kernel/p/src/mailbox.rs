@@ -12,7 +12,7 @@ use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
 use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
 
-use crate::fault_injection::FaultPoint;
+use crate::fault_point::FaultPoint;
 use crate::process::Owned;
 use crate::{doorbell, shared};
 

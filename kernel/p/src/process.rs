@@ -16,7 +16,7 @@ use ant_abi::{MAX_PROCESSES, PhysAddr};
 use arrayvec::ArrayString;
 
 use crate::devices::Grants;
-use crate::fault_injection::FaultPoint;
+use crate::fault_point::FaultPoint;
 use crate::handles::Handles;
 use crate::linux::lca::LcaPage;
 use ant_arch::context::Context;

@@ -6,9 +6,9 @@ use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::Token;
 
 use super::{Next, call_here, call_there, leave_cpu, reply_here, reply_there, resolve_fast};
+use crate::cpu::Cpu;
 use crate::ica;
 use crate::process::Calling;
-use crate::run::Cpu;
 
 /// A call with pages.
 pub(super) fn call(cpu: &mut Cpu, slot: u8, flags: u64, calling: Calling) -> Option<Next> {

@@ -8,8 +8,10 @@ use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
 use ant_abi::{Error, PhysAddr};
 use ant_logic::lca::Builder;
 
+use crate::cpu::Cpu;
 use crate::process::{BlockReason, ExitReason, LcaState, Owned};
-use crate::{Cpu, Role, doorbell, exit, ipc, log, shared};
+use crate::role::Role;
+use crate::{doorbell, exit, ipc, log, shared};
 
 /// Linux's number of the signal that cannot be caught.
 const SIGKILL: u64 = 9;
