@@ -5,7 +5,7 @@
 //!
 //! - `memory`: the pages of the partition; `ica`: those of the ICA.
 //! - `processes`, `loader`, `program`: making and destroying processes, reading their programs.
-//! - `init_calls`: what `init` may do; `asked`: what processes of any CPU ask for.
+//! - `init_calls`: what `init` may do; `m_call`: what processes of any CPU ask for.
 #![no_std]
 
 mod exit_queue;
@@ -159,7 +159,7 @@ impl Role for MKernel {
             Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
             Message::Dropped(span) => ica::free_dropped(span, &mut self.memory),
             Message::Reap(process) => self.reap(cpu, process),
-            _ => log::error!("CPU {} has sent nonsense", shared::linux_cpu(from)),
+            _ => log::error!("CPU {} has sent what no m-kernel takes", shared::linux_cpu(from)),
         }
     }
 
@@ -175,13 +175,12 @@ impl Role for MKernel {
         syscalls::set_result(cpu, slot, result);
     }
 
-    /// A proxy may die while its process moves to another CPU: the message finds it there, or waits
-    /// there for it.
+    /// A proxy may die while its process migrates: the message finds it there, or waits there for it.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, entry: StoreEntry) {
         let lca = entry.with_kind(KIND_CALL).0;
         let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca);
         let Some(owner) = owner else {
-            log::warning!("a release for nobody: {lca:#x}");
+            log::warning!("a release for no process: {lca:#x}");
             return;
         };
         let pid = owner.pid.load(Ordering::Relaxed);

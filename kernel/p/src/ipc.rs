@@ -1,4 +1,4 @@
-//! The system calls of IPC: from registers to the [`IpcCpu`](ant_logic::ipc::Station) and back.
+//! The system calls of IPC: from registers to the [`IpcCpu`](ant_logic::ipc::IpcCpu) and back.
 
 use ant_abi::Error;
 use ant_abi::ipc::{

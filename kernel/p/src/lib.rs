@@ -128,7 +128,7 @@ impl Role for PKernel {
     }
 
     fn released_elsewhere(&mut self, _cpu: &mut Cpu, lca: StoreEntry) {
-        log::warning!("a release for nobody here: {:#x}", lca.0);
+        log::warning!("a release for no process of this CPU: {:#x}", lca.0);
     }
 
     fn loading_returned(&mut self, _cpu: &mut Cpu, slot: u8) {
