@@ -80,6 +80,7 @@ fn qemu(args: &Args) -> Result<Tally> {
             return Ok(Tally::FAILED);
         }
     };
+    bare::build_test_programs()?;
     bare::build_test_kernel()?;
     let mut tests = Command::new(program);
     tests.args(["--kernel", &kernel]).args(&args.filter);

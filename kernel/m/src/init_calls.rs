@@ -3,7 +3,6 @@
 use core::sync::atomic::{Ordering, fence};
 
 use ant_abi::Error;
-use ant_abi::boot::BOOT_ALLOW_INJECT;
 use ant_abi::ipc::{
     DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, EXIT_NOTICE_TAKE,
     ExitNotice, HANDLE_GRANT, PRIORITIES, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE,
@@ -11,25 +10,22 @@ use ant_abi::ipc::{
 };
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{
-    FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
-    ProcessCreate, ProcessInfo, STATE_CREATED, STATE_EXITING,
+    FAULT_INJECT, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START, ProcessCreate,
+    ProcessInfo, STATE_CREATED, STATE_EXITING,
 };
 use ant_logic::ipc::Target;
-use ant_p::fault_point::FaultPoint;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{BlockReason, Public};
 use ant_p::user_memory::{self, UserPtr, UserRange};
 use ant_p::{Cpu, devices, endpoints, log, process, shared};
+use linux_raw_sys::general::_NSIG;
 use zerocopy::IntoBytes;
 
 use super::MKernel;
 use crate::loader::InProcess;
 use crate::processes;
-
-/// Highest signal number of Linux.
-const MAX_SIGNAL: u64 = 64;
 
 /// Serves a call of `init`, which is process `slot`.
 pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
@@ -53,7 +49,10 @@ pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 
         ENDPOINT_CLOSE => close(m, cpu, slot, args[0]).map(|()| 0),
         HANDLE_GRANT => grant_handle(cpu, slot, args),
         DEVICE_GRANT => grant_device(m, cpu, slot, args[0], UserPtr::new(args[1])).map(|()| 0),
-        FAULT_INJECT => inject(m, cpu, args).map(|()| 0),
+        #[cfg(feature = "fault-injection")]
+        FAULT_INJECT => crate::fault_injection::inject(m, cpu, args).map(|()| 0),
+        #[cfg(not(feature = "fault-injection"))]
+        FAULT_INJECT => Err(Error::NoSystemCall),
         _ => return None,
     };
     Some(result.unwrap_or_else(Error::to_return))
@@ -98,13 +97,14 @@ fn create_server(
     let mut source = InProcess { space, program };
     let created = m.processes.create_server(&request, &mut source, &mut m.memory);
     m.memory.publish();
-    let mut server = created.map_err(|failure| {
+    let server = created.map_err(|failure| {
         if !failure.text.is_empty() {
             log::warning!("a server cannot be loaded: {}", failure.text);
         }
         Error::from_return(-(failure.errno as i64)).unwrap_or(Error::NotExecutable)
     })?;
-    server.fault_point = m.next_fault_point.take();
+    #[cfg(feature = "fault-injection")]
+    crate::fault_injection::arm_next(m, &server);
     let pid = server.pid;
     cpu.adopt(server);
     Ok(i64::from(pid))
@@ -127,8 +127,8 @@ fn start(m: &mut MKernel, cpu: &mut Cpu, pid: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The process with an id, as everyone sees it.
-fn find(pid: u64) -> Result<&'static Public, Error> {
+/// The process with an id, as every CPU sees it.
+pub(crate) fn find(pid: u64) -> Result<&'static Public, Error> {
     let pid = u32::try_from(pid).ok().filter(|&pid| pid != 0).ok_or(Error::NoProcess)?;
     process::find(|public| public.pid.load(Ordering::Relaxed) == pid).ok_or(Error::NoProcess)
 }
@@ -277,7 +277,7 @@ fn grant_device(
 }
 
 fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: u64, signal: u64) -> Result<(), Error> {
-    if !(1..=MAX_SIGNAL).contains(&signal) {
+    if !(1..=u64::from(_NSIG)).contains(&signal) {
         return Err(Error::Invalid);
     }
     let pid = find(pid)?.pid.load(Ordering::Relaxed);
@@ -301,37 +301,4 @@ fn list(cpu: &mut Cpu, slot: u8, to: UserRange, from_pid: u64) -> Result<i64, Er
         next = info.pid + 1;
     }
     Ok(written as i64)
-}
-
-fn inject(m: &mut MKernel, cpu: &mut Cpu, [kind, target, calls]: [u64; 3]) -> Result<(), Error> {
-    if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
-        return Err(Error::NotPermitted);
-    }
-    if kind > u64::from(INJECT_BAD_RADDR) {
-        return set_fault_point(m, cpu, target, FaultPoint::new(kind, calls)?);
-    }
-    let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
-    if target >= shared::cpu_count() {
-        return Err(Error::NoDevice);
-    }
-    let message = Message::Inject(kind as u32);
-    if target == cpu.index() {
-        cpu.handle_message(target, message, m);
-        return Ok(());
-    }
-    mailbox::send(cpu.index(), target, message).map_err(|_| Error::Again)
-}
-
-/// Has a process, or the server that is made next, fail later.
-fn set_fault_point(
-    m: &mut MKernel,
-    cpu: &mut Cpu,
-    pid: u64,
-    fault_point: FaultPoint,
-) -> Result<(), Error> {
-    if pid == 0 {
-        m.next_fault_point = Some(fault_point);
-        return Ok(());
-    }
-    tell(m, cpu, pid, Message::FaultPoint { pid: pid as u32, fault_point })
 }

@@ -9,6 +9,8 @@
 #![no_std]
 
 mod exit_queue;
+#[cfg(feature = "fault-injection")]
+mod fault_injection;
 mod ica;
 mod init_calls;
 mod loader;
@@ -25,7 +27,6 @@ use ant_abi::lca::EXIT_LOAD_FAILED;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::PROCESS_SERVER;
 use ant_arch::{clock, paging, percpu};
-use ant_p::fault_point::FaultPoint;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, BlockReason, ExitReason, Owned};
@@ -58,8 +59,15 @@ pub fn start() -> ! {
     let processes = Processes::new(&mut memory);
     let exit_queue = ExitQueue::new();
     let closed = ArrayVec::new();
-    let mut m_kernel =
-        MKernel { memory, processes, exit_queue, init: 0, closed, next_fault_point: None };
+    let mut m_kernel = MKernel {
+        memory,
+        processes,
+        exit_queue,
+        init: 0,
+        closed,
+        #[cfg(feature = "fault-injection")]
+        next_fault_point: None,
+    };
     let mut cpu = Cpu::new(0, timer, ipc_cpu::of(0));
     m_kernel.start_init(&mut cpu);
     log::info!(
@@ -99,8 +107,9 @@ struct MKernel {
     init: u8,
     /// Endpoints that `init` has closed and whose numbers are not free yet.
     closed: ArrayVec<u8, ENDPOINTS>,
-    /// How the server that is made next is to fail on purpose.
-    next_fault_point: Option<FaultPoint>,
+    /// How the server that is made next is to fail.
+    #[cfg(feature = "fault-injection")]
+    next_fault_point: Option<ant_p::fault_injection::FaultPoint>,
 }
 
 impl MKernel {

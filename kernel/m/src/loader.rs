@@ -10,6 +10,7 @@ use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
 use arrayvec::ArrayVec;
 use core::ops::Range;
+use linux_raw_sys::general::{AT_FDCWD, O_CLOEXEC, O_RDONLY};
 
 use ant_arch::context::Context;
 use ant_arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
@@ -19,10 +20,6 @@ use ant_p::user_memory::{self, UserRange, fill};
 use zerocopy::IntoBytes;
 
 use crate::program::{Program, Segment};
-
-/// Linux: `AT_FDCWD`, `O_CLOEXEC` (and `O_RDONLY`, which is 0).
-const AT_FDCWD: u64 = -100i64 as u64;
-const O_CLOEXEC: u64 = 0o2000000;
 
 /// Pages of a process's stack.
 const STACK_PAGES: u64 = 16;
@@ -136,9 +133,9 @@ impl Loader {
     /// A loader whose first call, the `openat`, is now in `lca`.
     pub fn begin(strings: Strings, lca: &mut Lca) -> Self {
         let mut builder = start_call(lca, nr::OPENAT);
-        builder.value(AT_FDCWD);
+        builder.value(AT_FDCWD as u64);
         builder.input(strings.path()).expect("a path fits the buffer");
-        builder.value(O_CLOEXEC);
+        builder.value(u64::from(O_RDONLY | O_CLOEXEC));
         builder.finish();
         Self { strings, step: Step::Open, fd: 0, output: 0..0, program: None }
     }

@@ -179,7 +179,6 @@ impl Processes {
             used_ica: false,
             scratch,
             grants: Grants::default(),
-            fault_point: None,
         };
         ica::begin(slot, plan.ica);
         let owned = Owned::create(slot, process, plan.kind, plan.home);

@@ -52,7 +52,11 @@ fn exchange(cpu: &mut Cpu, slot: u8) -> Option<Next> {
     let process = cpu.local.process(slot)?;
     let (number, [to, timeout, flags]) = process.context.syscall();
     let (span, handle) = process.context.span_and_handle();
-    if timeout != FOREVER || handle != 0 || process.fault_point.is_some() {
+    if timeout != FOREVER || handle != 0 {
+        return None;
+    }
+    #[cfg(feature = "fault-injection")]
+    if crate::fault_injection::is_armed(process) {
         return None;
     }
     match number {

@@ -12,7 +12,7 @@
 //!   `fastpath`: the fast path of most of them.
 //! - `mailbox`, `doorbell`, `interrupts`: between CPUs, and between the kernels.
 //! - `linux`: the Linux side of a process; `devices`: those that it was granted.
-//! - `fault_point`, `fault_injection`: processes and CPUs that fail on purpose.
+//! - `fault_injection`: processes and CPUs that fail on purpose, in kernels built for tests.
 #![no_std]
 
 mod cpu;
@@ -22,8 +22,8 @@ pub mod endpoints;
 pub mod exit;
 mod fastpath;
 mod fault;
-mod fault_injection;
-pub mod fault_point;
+#[cfg(feature = "fault-injection")]
+pub mod fault_injection;
 pub mod handles;
 pub mod ica;
 mod idle;

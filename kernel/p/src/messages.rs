@@ -6,7 +6,7 @@ use ant_logic::ipc::Packet;
 use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
 use crate::role::Role;
-use crate::{endpoints, exit, fault_injection, linux, log, migrate, process, syscalls};
+use crate::{endpoints, exit, linux, log, migrate, process, syscalls};
 
 /// Message budget: how long a CPU takes messages before it lets a process run, if more keep coming, in
 /// microseconds. The process has as long until the CPU takes more: whatever others send, it has half of
@@ -65,10 +65,8 @@ impl Cpu {
                 linux::call::take_returns(self, role);
                 self.with_process(pid, linux::call::proxy_died);
             }
-            Message::Inject(kind) => fault_injection::fail(self.index(), kind),
-            Message::FaultPoint { pid, fault_point } => {
-                self.with_process(pid, |cpu, slot| fault_injection::arm(cpu, slot, fault_point))
-            }
+            #[cfg(feature = "fault-injection")]
+            Message::Inject(kind) => crate::fault_injection::fail(self.index(), kind),
             Message::ReceiverChanged { endpoint } => self.receiver_changed(endpoint),
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
             Message::Move { pid, cpu } => migrate::request(self, pid, cpu),

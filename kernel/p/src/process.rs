@@ -16,7 +16,6 @@ use ant_abi::{MAX_PROCESSES, PhysAddr};
 use arrayvec::ArrayString;
 
 use crate::devices::Grants;
-use crate::fault_point::FaultPoint;
 use crate::handles::Handles;
 use crate::linux::lca::LcaPage;
 use ant_arch::context::Context;
@@ -128,8 +127,6 @@ pub struct Process {
     pub scratch: PhysAddr,
     /// Devices that it was granted.
     pub grants: Grants,
-    /// How it is to fail on purpose, and when.
-    pub fault_point: Option<FaultPoint>,
 }
 
 /// A call of IPC that is under way.

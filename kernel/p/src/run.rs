@@ -9,7 +9,7 @@ use crate::cpu::Cpu;
 use crate::fastpath::{self, Next};
 use crate::process::BlockReason;
 use crate::role::Role;
-use crate::{fault, fault_injection, interrupts, linux, mailbox, migrate};
+use crate::{fault, interrupts, linux, mailbox, migrate};
 
 impl Cpu {
     /// Works for ever.
@@ -78,7 +78,10 @@ impl Cpu {
         };
         self.local.runs_no_process();
         match vector {
-            VECTOR_SYSCALL => fault_injection::serve(self, slot, role),
+            #[cfg(feature = "fault-injection")]
+            VECTOR_SYSCALL => crate::fault_injection::serve(self, slot, role),
+            #[cfg(not(feature = "fault-injection"))]
+            VECTOR_SYSCALL => crate::syscalls::serve(self, slot, role),
             vector if vector >= trap::FIRST_INTERRUPT => {
                 if let Some(process) = self.local.process(slot) {
                     process.set_state(STATE_READY);

@@ -5,18 +5,13 @@ use crate::ant::{self, answers, expect};
 use crate::com2::{Line, await_all_come, await_heard, interrupts};
 use crate::group::Group;
 use crate::guest::TestGuest;
-use ant_vm::image::ExtraFile;
-use ant_vm::machine::Machine;
-use ant_vm::paths;
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
-const VICTIM: &str = "/usr/lib/ant/apps/victim";
+const VICTIM: &str = "/usr/lib/ant/tests/victim";
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
-/// A kernel whose servers are those of `tests/manifest.toml`.
-const KERNEL: &str = "/usr/lib/ant/ant-kernel-tests";
 /// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
 const HPET: u64 = 0xfed0_0000;
 const HPET_ID: u64 = 0x8086_0001;
@@ -26,7 +21,7 @@ const RECEIVED_MAX: usize = 256;
 
 pub fn group() -> Group {
     Group::new("devices")
-        .machine(machine)
+        .machine(|machine| LINE.connect(machine))
         .test("input_reaches_a_client", input_reaches_a_client)
         .test("input_reaches_whoever_serves", input_reaches_whoever_serves)
         .test("too_much_input_is_cut", too_much_input_is_cut)
@@ -40,25 +35,13 @@ pub fn group() -> Group {
         .test("a_grant_that_makes_no_sense", a_grant_that_makes_no_sense)
 }
 
-fn machine(machine: &mut Machine) {
-    LINE.connect(machine);
-    with_test_kernel(machine);
-}
-
-/// Puts [`KERNEL`] into the guest.
-pub fn with_test_kernel(machine: &mut Machine) {
-    // If there is none, the tests say so that need it.
-    let content = std::fs::read(paths::test_kernel().join("ant-kernel")).unwrap_or_default();
-    machine.files.push(ExtraFile { path: KERNEL.into(), mode: 0o644, content });
-}
-
 fn up(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)
 }
 
 /// Has the servers of `tests/manifest.toml` running.
 pub fn up_with_probe(guest: &TestGuest) -> Result<()> {
-    ant::up(guest, &format!("{} --image {KERNEL}", ant::USUAL))
+    ant::up(guest, ant::FAILING)
 }
 
 /// Waits until the last of these servers has ended for good: nothing else happens.

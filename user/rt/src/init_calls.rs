@@ -15,6 +15,9 @@ use crate::ant::check;
 use crate::ipc::Handle;
 use crate::raw::syscall;
 
+/// The signal that a process cannot outlive.
+pub const SIGKILL: u32 = linux_raw_sys::general::SIGKILL;
+
 /// A call whose arguments are no addresses.
 fn call(number: u64, args: [u64; 3]) -> Result<u64, Error> {
     // SAFETY: passes no address.

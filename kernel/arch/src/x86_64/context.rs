@@ -149,11 +149,6 @@ impl Context {
         self.rip -= SYSCALL_LEN;
     }
 
-    /// Lets the process run into a page fault: nothing is mapped at 0.
-    pub fn jump_to_null(&mut self) {
-        self.rip = 0;
-    }
-
     /// Lets the process run in ring 3 until the next trap, interrupt or system call.
     #[inline]
     pub fn run(&mut self, area: &mut OwnArea) {

@@ -7,14 +7,12 @@ use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEn
 use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
 use ant_abi::{Error, PhysAddr};
 use ant_logic::lca::Builder;
+use linux_raw_sys::general::SIGKILL;
 
 use crate::cpu::Cpu;
 use crate::process::{BlockReason, ExitReason, LcaState, Owned};
 use crate::role::Role;
 use crate::{doorbell, exit, ipc, log, shared};
-
-/// Linux's number of the signal that cannot be caught.
-const SIGKILL: u64 = 9;
 
 /// Serves `linux_call(raddr)`; with `notifies`, the process goes on meanwhile.
 pub fn request(cpu: &mut Cpu, slot: u8, raddr: PhysAddr, notifies: bool) {
@@ -144,7 +142,7 @@ pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
     if process.exit.is_none() {
         log::warning!("process {}: ended, because its proxy is gone", process.pid);
         let text = format_args!("its proxy is gone");
-        exit::exit(cpu, slot, ExitReason::new(EXIT_KILLED, SIGKILL, text));
+        exit::exit(cpu, slot, ExitReason::new(EXIT_KILLED, u64::from(SIGKILL), text));
     }
     cpu.local.note_if_reapable(slot);
 }
