@@ -22,7 +22,7 @@ pub const REQUEST_KILL: u32 = 2;
 /// List processes from id `a` on. The reply goes on with at most `LIST_MAX` `ProcessInfo`s, in the
 /// order of their ids.
 pub const REQUEST_LIST: u32 = 3;
-/// Fail on purpose, as `FAULT_INJECT` does: `a` = `INJECT_*`, `b` = CPU index or process; for a process
+/// Fail on purpose, as `FaultInject` does: `a` = an [`Injection`](crate::syscall::Injection), `b` = CPU index or process; for a process
 /// the number of the system call follows, in 4 bytes.
 pub const REQUEST_INJECT: u32 = 4;
 /// List the servers. The reply goes on with at most `SERVERS_MAX` `ServerInfo`s.

@@ -5,6 +5,8 @@
 //! pointers inside the buffer are listed as relocations. So the proxy rebuilds and executes a call
 //! without knowing any system call. Encoding and decoding are in `ant-logic::lca`.
 
+use num_enum::{IntoPrimitive, TryFromPrimitive};
+
 use crate::PAGE_SIZE;
 
 /// Arguments of a system call.
@@ -31,18 +33,23 @@ pub const ARG_BUFFER: u8 = 1;
 pub const ARG_LOAN: u8 = 2;
 
 /// `Lca::syscallno` of the notice that ends an AP process. Not a system call: the proxy reports it
-/// to its parent and exits. Arguments: 0 = one of `EXIT_*` (value), 1 = the number that goes with it
+/// to its parent and exits. Arguments: 0 = an [`ExitKind`] (value), 1 = the number that goes with it
 /// (value), 2 = text for people (buffer, UTF-8).
 pub const SYSCALL_EXIT: u64 = u64::MAX;
 
-/// The process exited; the number is its exit status.
-pub const EXIT_EXITED: u64 = 0;
-/// The process was ended by a fault; the number is the Linux signal that stands for it.
-pub const EXIT_FAULTED: u64 = 1;
-/// The process was killed; the number is the signal.
-pub const EXIT_KILLED: u64 = 2;
-/// The program could not be loaded; the number is an error number.
-pub const EXIT_LOAD_FAILED: u64 = 3;
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u64)]
+pub enum ExitKind {
+    /// It exited; the number is its exit status.
+    Exited = 0,
+    /// It was ended by a fault; the number is the Linux signal that stands for it.
+    Faulted = 1,
+    /// It was killed; the number is the signal.
+    Killed = 2,
+    /// Its program could not be loaded; the number is an error number.
+    LoadFailed = 3,
+}
 
 abi_struct! {
     /// One argument.

@@ -21,6 +21,7 @@ pub mod control;
 pub mod cpu_block;
 pub mod device;
 mod error;
+mod ids;
 pub mod ipc;
 pub mod layout;
 pub mod lca;
@@ -30,6 +31,7 @@ pub mod syscall;
 
 pub use describe::{Constant, Field, Struct};
 pub use error::Error;
+pub use ids::{CpuIndex, EndpointId, Generation, OutOfRange, Pid, Priority, Slot};
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
 /// with a peer of another revision.

@@ -4,15 +4,9 @@ use core::sync::atomic::{Ordering, fence};
 
 use ant_abi::Error;
 use ant_abi::boot::BOOT_ALLOW_INJECT;
-use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, EXIT_NOTICE_TAKE,
-    HANDLE_GRANT, PRIORITIES, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
-};
+use ant_abi::ipc::{DeviceGrant, PRIORITIES, ServerCreate};
 use ant_abi::lca::LCA_BUFFER;
-use ant_abi::syscall::{
-    FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
-    ProcessCreate, ProcessInfo, STATE_CREATED, STATE_EXITING,
-};
+use ant_abi::syscall::{Injection, ProcessCreate, ProcessInfo, ProcessState, Sysnum};
 use ant_logic::ipc::Target;
 use ant_p::fault_injection::FaultPoint;
 use ant_p::handles::Handle;
@@ -29,25 +23,26 @@ use crate::processes;
 const MAX_SIGNAL: u64 = 64;
 
 /// Serves a call of `init`, which is process `slot`.
-pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
+pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: Sysnum, args: [u64; 3]) -> i64 {
     let result = match number {
-        PROCESS_CREATE => create(m, cpu, slot, args).map(|()| 0),
-        PROCESS_START => start(m, cpu, args[0]).map(|()| 0),
-        PROCESS_KILL => kill(m, cpu, args[0], args[1]).map(|()| 0),
-        PROCESS_LIST => list(cpu, slot, args),
-        PROCESS_PRIORITY => priority(m, cpu, args[0], args[1]).map(|()| 0),
-        PROCESS_MOVE => move_process(m, cpu, args[0], args[1]).map(|()| 0),
-        EXIT_NOTICE_TAKE => ended(m, cpu, slot, args[0]).map(|()| 0),
-        SERVER_CREATE => create_server(m, cpu, slot, args),
-        ENDPOINT_CREATE => create_endpoint(m, cpu, slot),
-        ENDPOINT_BIND => bind(m, cpu, slot, args[0], args[1]),
-        ENDPOINT_CLOSE => close(m, cpu, slot, args[0]).map(|()| 0),
-        HANDLE_GRANT => grant_handle(cpu, slot, args),
-        DEVICE_GRANT => grant_device(m, cpu, slot, args[0], args[1]).map(|()| 0),
-        FAULT_INJECT => inject(m, cpu, args).map(|()| 0),
-        _ => return None,
+        Sysnum::ProcessCreate => create(m, cpu, slot, args).map(|()| 0),
+        Sysnum::ProcessStart => start(m, cpu, args[0]).map(|()| 0),
+        Sysnum::ProcessKill => kill(m, cpu, args[0], args[1]).map(|()| 0),
+        Sysnum::ProcessList => list(cpu, slot, args),
+        Sysnum::ProcessPriority => priority(m, cpu, args[0], args[1]).map(|()| 0),
+        Sysnum::ProcessMove => move_process(m, cpu, args[0], args[1]).map(|()| 0),
+        Sysnum::ExitNoticeTake => ended(m, cpu, slot, args[0]).map(|()| 0),
+        Sysnum::ServerCreate => create_server(m, cpu, slot, args),
+        Sysnum::EndpointCreate => create_endpoint(m, cpu, slot),
+        Sysnum::EndpointBind => bind(m, cpu, slot, args[0], args[1]),
+        Sysnum::EndpointClose => close(m, cpu, slot, args[0]).map(|()| 0),
+        Sysnum::HandleGrant => grant_handle(cpu, slot, args),
+        Sysnum::DeviceGrant => grant_device(m, cpu, slot, args[0], args[1]).map(|()| 0),
+        Sysnum::FaultInject => inject(m, cpu, args).map(|()| 0),
+        // The others are not `init`'s alone: they are served before.
+        _ => Err(Error::NoSystemCall),
     };
-    Some(result.unwrap_or_else(Error::to_return))
+    result.unwrap_or_else(Error::to_return)
 }
 
 fn create(
@@ -106,7 +101,7 @@ fn unstarted(cpu: &mut Cpu, pid: u64) -> Result<u8, Error> {
     let pid = u32::try_from(pid).map_err(|_| Error::NoProcess)?;
     let slot = cpu.local.find_pid(pid).ok_or(Error::NoProcess)?;
     let state = cpu.local.caller(slot)?.public().state.load(Ordering::Relaxed);
-    (state == STATE_CREATED).then_some(slot).ok_or(Error::Busy)
+    (state == u32::from(ProcessState::Created)).then_some(slot).ok_or(Error::Busy)
 }
 
 fn start(m: &mut MKernel, cpu: &mut Cpu, pid: u64) -> Result<(), Error> {
@@ -196,7 +191,7 @@ fn bind(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, pid: u64) -> Resu
 
 fn bind_process(cpu: &mut Cpu, endpoint: u8, pid: u64) -> Result<u32, Error> {
     let process = find(pid)?;
-    let ends = || process.state.load(Ordering::Relaxed) == STATE_EXITING;
+    let ends = || process.state.load(Ordering::Relaxed) == u32::from(ProcessState::Exiting);
     if ends() {
         return Err(Error::NoProcess);
     }
@@ -287,14 +282,16 @@ fn inject(m: &mut MKernel, cpu: &mut Cpu, [kind, target, calls]: [u64; 3]) -> Re
     if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
         return Err(Error::NotPermitted);
     }
-    if kind > u64::from(INJECT_BAD_RADDR) {
-        return light_fuse(m, cpu, target, FaultPoint::new(kind, calls)?);
+    let kind = u32::try_from(kind).ok().and_then(|kind| Injection::try_from(kind).ok());
+    let kind = kind.ok_or(Error::Invalid)?;
+    if !kind.is_of_cpu() {
+        return set_fault_point(m, cpu, target, FaultPoint::new(kind, calls)?);
     }
     let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
     if target >= shared::cpu_count() {
         return Err(Error::NoDevice);
     }
-    let message = Message::Inject(kind as u32);
+    let message = Message::Inject(kind);
     if target == cpu.index() {
         cpu.handle_message(target, message, m);
         return Ok(());
@@ -303,7 +300,7 @@ fn inject(m: &mut MKernel, cpu: &mut Cpu, [kind, target, calls]: [u64; 3]) -> Re
 }
 
 /// Has a process, or the server that is made next, fail later.
-fn light_fuse(
+fn set_fault_point(
     m: &mut MKernel,
     cpu: &mut Cpu,
     pid: u64,

@@ -21,14 +21,14 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::Error;
 use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
-use ant_abi::lca::EXIT_LOAD_FAILED;
+use ant_abi::lca::ExitKind;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
-use ant_abi::syscall::PROCESS_SERVER;
+use ant_abi::syscall::{ProcessKind, Service, Sysnum};
 use ant_p::arch::{paging, percpu, trap};
 use ant_p::fault_injection::FaultPoint;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::{self, BlockReason, ExitReason, Owned};
+use ant_p::process::{self, BlockReason, ExitReason, MCall, Owned};
 use ant_p::{Cpu, Role, devices, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
 use arrayvec::ArrayVec;
 use exit_queue::ExitQueue;
@@ -130,7 +130,11 @@ impl MKernel {
         if cpu.local.process(slot).is_some() {
             // Its CPU has long stopped taking messages.
             let text = format_args!("CPU {linux_cpu} does not answer AnT");
-            exit::exit(cpu, slot, ExitReason::new(EXIT_LOAD_FAILED, Error::TimedOut as u64, text));
+            exit::exit(
+                cpu,
+                slot,
+                ExitReason::new(ExitKind::LoadFailed, Error::TimedOut as u64, text),
+            );
         }
     }
 
@@ -162,15 +166,17 @@ impl Role for MKernel {
         }
     }
 
-    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
-        if syscalls::is_m_call(number) {
-            let result = self.grant(0, slot, number, args);
-            let result = syscalls::take_m_reply(cpu, slot, number, args[0], result);
-            return syscalls::set_result(cpu, slot, result);
-        }
+    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: Sysnum, args: [u64; 3]) {
         let is_init = cpu.local.process(slot).is_some_and(|process| process.is_init);
-        let served = is_init.then(|| init_calls::serve(self, cpu, slot, number, args)).flatten();
-        let result = served.unwrap_or(syscalls::unknown_or_forbidden(number).to_return());
+        let result = match number.service() {
+            Service::MKernel => {
+                let result = self.grant(0, slot, number, args);
+                syscalls::take_m_reply(cpu, slot, MCall { number, arg: args[0] }, result)
+            }
+            Service::InitOnly if is_init => init_calls::serve(self, cpu, slot, number, args),
+            Service::InitOnly => Error::NotPermitted.to_return(),
+            Service::Local => Error::NoSystemCall.to_return(),
+        };
         syscalls::set_result(cpu, slot, result);
     }
 
@@ -198,7 +204,7 @@ impl Role for MKernel {
             Progress::Done => self.place(cpu, slot),
             Progress::Failed(failure) => {
                 let text = format_args!("{}", failure.text);
-                exit::exit(cpu, slot, ExitReason::new(EXIT_LOAD_FAILED, failure.errno, text));
+                exit::exit(cpu, slot, ExitReason::new(ExitKind::LoadFailed, failure.errno, text));
             }
         }
         self.memory.publish();
@@ -213,7 +219,7 @@ impl Role for MKernel {
     }
 
     fn reap(&mut self, cpu: &mut Cpu, process: Owned) {
-        if process.public().kind.load(Ordering::Relaxed) == PROCESS_SERVER {
+        if process.public().kind.load(Ordering::Relaxed) == u32::from(ProcessKind::Server) {
             self.exit_queue.add(&process);
             ipc::notify_own(cpu, self.init, NOTIFY_EXITED);
         }

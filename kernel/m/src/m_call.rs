@@ -2,7 +2,7 @@
 //! message, for its process, and makes the answer the process's own (`ant_p::syscalls`).
 
 use ant_abi::Error;
-use ant_abi::ipc::{ENDPOINT_OPEN, ICA_ALLOC};
+use ant_abi::syscall::Sysnum;
 use ant_logic::ipc::Target;
 use ant_p::mailbox::{self, Message};
 use ant_p::{endpoints, log, shared};
@@ -11,20 +11,20 @@ use crate::{MKernel, ica};
 
 impl MKernel {
     /// CPU `from` asks for its process in `slot`.
-    pub(crate) fn m_call(&mut self, from: usize, slot: u8, number: u64, args: [u64; 3]) {
+    pub(crate) fn m_call(&mut self, from: usize, slot: u8, number: Sysnum, args: [u64; 3]) {
         let result = self.grant(from, slot, number, args);
         if mailbox::send(0, from, Message::MReply { slot, result }).is_err() {
             log::error!("CPU {} takes no messages", shared::linux_cpu(from));
         }
     }
 
-    /// Serves one of `ant_p::syscalls::is_m_call`'s calls for the process in `slot` of CPU `cpu`.
-    pub(crate) fn grant(&mut self, cpu: usize, slot: u8, number: u64, args: [u64; 3]) -> i64 {
+    /// Serves one of the m-kernel's calls (`Service::MKernel`) for the process in `slot` of CPU `cpu`.
+    pub(crate) fn grant(&mut self, cpu: usize, slot: u8, number: Sysnum, args: [u64; 3]) -> i64 {
         let result = match number {
-            ICA_ALLOC => {
+            Sysnum::IcaAlloc => {
                 ica::alloc(args[0], slot, slot == self.init, &mut self.memory).map(i64::from)
             }
-            ENDPOINT_OPEN => open(cpu, slot, slot == self.init),
+            Sysnum::EndpointOpen => open(cpu, slot, slot == self.init),
             _ => Err(Error::NoSystemCall),
         };
         self.memory.publish();

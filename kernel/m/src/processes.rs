@@ -2,9 +2,9 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate, Span, Transfer};
+use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, ServerCreate, Span, Transfer};
 use ant_abi::layout::{DEVICE_END, DEVICE_START, ICA_START};
-use ant_abi::syscall::{ANY_CPU, PROCESS_PROGRAM, PROCESS_SERVER};
+use ant_abi::syscall::{ANY_CPU, ProcessKind};
 use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE};
 use ant_logic::ica::{Access, Limit};
 use ant_p::arch::context::Context;
@@ -12,7 +12,7 @@ use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::devices::Grants;
 use ant_p::handles::Handles;
 use ant_p::linux::lca::LcaPage;
-use ant_p::process::{self, BlockReason, Calling, LcaState, MCall, Owned, Process};
+use ant_p::process::{self, BlockReason, Calling, LcaState, Owned, Process};
 use ant_p::{endpoints, shared};
 
 use crate::ica;
@@ -32,7 +32,7 @@ const SLOTS_FOR_SERVERS: usize = 8;
 /// What a new process is to be.
 struct Plan {
     home: usize,
-    kind: u32,
+    kind: ProcessKind,
     priority: u8,
     has_lca: bool,
     ica: Limit,
@@ -62,8 +62,8 @@ impl Processes {
     ) -> Result<Owned, Error> {
         let plan = Plan {
             home: place(cpu)?,
-            kind: PROCESS_PROGRAM,
-            priority: PRIORITY_USUAL,
+            kind: ProcessKind::Program,
+            priority: ant_abi::Priority::USUAL.bits() as u8,
             has_lca: true,
             ica: ica::LIMIT_PROGRAM,
         };
@@ -93,7 +93,7 @@ impl Processes {
     ) -> Result<Owned, Failure> {
         let plan = Plan {
             home: 0,
-            kind: PROCESS_SERVER,
+            kind: ProcessKind::Server,
             priority: ant_abi::ipc::PRIORITIES as u8 - 1,
             has_lca: true,
             ica: ica::LIMIT_INIT,
@@ -120,7 +120,7 @@ impl Processes {
         let priority = priority.ok_or(refused(Error::Invalid))?;
         let home = place(request.cpu).map_err(refused)?;
         let ica = ica::limit_server(request.ica_pages);
-        let plan = Plan { home, kind: PROCESS_SERVER, priority, has_lca: false, ica };
+        let plan = Plan { home, kind: ProcessKind::Server, priority, has_lca: false, ica };
         let mut process = self.create_empty(&plan, memory).map_err(refused)?;
         let len = request.name.iter().position(|&byte| byte == 0).unwrap_or(request.name.len() - 1);
         let mut name = [0; ant_abi::syscall::NAME_LEN + 1];
@@ -177,7 +177,7 @@ impl Processes {
             endpoint: None,
             owns_endpoint: false,
             calling: Calling::default(),
-            m_call: MCall::default(),
+            m_call: None,
             used_ica: false,
             scratch,
             grants: Grants::default(),

@@ -97,7 +97,7 @@ impl Grants {
         self.ports.clear();
     }
 
-    /// Serves `PORT_READ`.
+    /// Serves `PortRead`.
     pub fn port_read(&self, port: u64, width: u64) -> Result<u64, Error> {
         let (port, width) = self.granted(port, width)?;
         // SAFETY: the port is the process's, and its device can do no DMA: `init`'s manifest says
@@ -105,7 +105,7 @@ impl Grants {
         Ok(u64::from(unsafe { cpu::port_read(port, width) }))
     }
 
-    /// Serves `PORT_WRITE`.
+    /// Serves `PortWrite`.
     pub fn port_write(&self, port: u64, width: u64, value: u64) -> Result<(), Error> {
         let (port, width) = self.granted(port, width)?;
         // SAFETY: as in `port_read`.

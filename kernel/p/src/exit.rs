@@ -1,9 +1,9 @@
 //! The end of a process. Others have to let go of it first: Linux of its LCA, other CPUs' IPC of
 //! its call, and pages that it lent come back. Then its memory is the memory manager's again.
 
+use ant_abi::syscall::ProcessState;
 use core::sync::atomic::{Ordering, fence};
 
-use ant_abi::syscall::STATE_EXITING;
 use ant_logic::ipc::{Gone, Target};
 
 use crate::process::{BlockReason, ExitReason};
@@ -20,7 +20,7 @@ pub fn exit(cpu: &mut Cpu, slot: u8, exit: ExitReason) {
     process.exit = Some(exit);
     process.grants.revoke();
     let own = process.endpoint.filter(|_| process.owns_endpoint);
-    cpu.local.block(slot, BlockReason::Exit, STATE_EXITING);
+    cpu.local.block(slot, BlockReason::Exit, ProcessState::Exiting);
     cpu.local.deadlines.clear(slot);
     // All: it may have been bound a moment ago and not know it yet. Who is about to bind it sees, after
     // that, that it ends.

@@ -11,10 +11,8 @@
 
 mod pages;
 
-use ant_abi::ipc::{
-    CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
-};
-use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
+use ant_abi::ipc::{CALL_ACROSS_RESTARTS, FOREVER, IPC_WORDS, ReceivedKind, Span};
+use ant_abi::syscall::{ProcessState, Sysnum};
 use ant_logic::ica::With;
 use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
 use ant_logic::rings::packet::PACKET_WORDS;
@@ -27,6 +25,9 @@ use crate::locals::Locals;
 use crate::process::{BlockReason, Calling, Owned};
 use crate::run::Cpu;
 use crate::{ipc, mailbox};
+
+const IPC_CALL: u64 = Sysnum::IpcCall as u64;
+const IPC_REPLY_RECEIVE: u64 = Sysnum::IpcReplyReceive as u64;
 
 /// What came of a process's run.
 pub enum Next {
@@ -107,7 +108,7 @@ fn call_here(
     let Pair { leaves: client, takes, queue } = pair(&mut cpu.local, slot, server)?;
     let token = cpu.ipc.call_directly(slot, options, server, calling.span)?;
     client.block_for_reply(calling);
-    takes.context.set_received(RECEIVED_CALL, token.0, u64::from(options.badge));
+    takes.context.set_received(ReceivedKind::Call.into(), token.0, u64::from(options.badge));
     pass_cpu(queue, server, takes, client.context.words());
     Some(Next::Process(server))
 }
@@ -187,7 +188,7 @@ fn take_call(cpu: &mut Cpu, from: usize, parts: &Parts) -> Option<u8> {
         return None;
     }
     let token = cpu.ipc.take_call_directly(from as u8, *client, *sequence, request)?;
-    server.context.set_received(RECEIVED_CALL, token.0, u64::from(*badge));
+    server.context.set_received(ReceivedKind::Call.into(), token.0, u64::from(*badge));
     pass_cpu(queue, *slot, server, message.words);
     if !message.span.is_none() {
         pages::arrive(cpu, *slot, message.span, With::Call);
@@ -224,13 +225,13 @@ impl Owned {
     fn block_for_reply(&mut self, calling: Calling) {
         self.calling = calling;
         self.blocked_on = BlockReason::Reply;
-        self.set_state(STATE_CALLING);
+        self.set_state(ProcessState::Calling);
     }
 
     #[inline]
     fn block_for_message(&mut self) {
         self.blocked_on = BlockReason::Receive;
-        self.set_state(STATE_RECEIVING);
+        self.set_state(ProcessState::Receiving);
     }
 }
 

@@ -1,8 +1,7 @@
 //! A CPU that no process wants.
 
+use ant_abi::syscall::ProcessState;
 use core::sync::atomic::Ordering;
-
-use ant_abi::syscall::STATE_READY;
 
 use crate::arch::{clock, cpu};
 use crate::mailbox;
@@ -30,7 +29,7 @@ impl Cpu {
         let next = self.take_packet(from, role)?;
         self.poll_needed = self.has_work();
         if self.poll_needed {
-            self.local.process(next)?.set_state(STATE_READY);
+            self.local.process(next)?.set_state(ProcessState::Ready);
             return None;
         }
         Some(next)

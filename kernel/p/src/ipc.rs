@@ -2,10 +2,10 @@
 
 use ant_abi::Error;
 use ant_abi::ipc::{
-    BATCH_MAX, CALL_ACROSS_RESTARTS, IpcOperation, NOTIFY_RETIRE, NOTIFY_USER, OPERATION_NOTIFY,
-    OPERATION_REPLY, OPERATION_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION, RECEIVED_SEND, Span,
+    BATCH_MAX, CALL_ACROSS_RESTARTS, IpcOperation, NOTIFY_RETIRE, NOTIFY_USER, OperationKind,
+    ReceivedKind, Span,
 };
-use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
+use ant_abi::syscall::ProcessState;
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::{
     CallOptions, CallOutcome, IpcHost, Message, Packet, Received, SendError, Target, Token,
@@ -43,7 +43,7 @@ impl Raw {
     }
 }
 
-/// Serves `IPC_CALL`.
+/// Serves `IpcCall`.
 pub fn call(cpu: &mut Cpu, slot: u8, [number, timeout, flags]: [u64; 3]) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
@@ -57,7 +57,7 @@ pub fn call(cpu: &mut Cpu, slot: u8, [number, timeout, flags]: [u64; 3]) -> Resu
     ica::transfer_out(&mut cpu.local, slot, message.span, Sender::Waits)?;
     let process = cpu.local.caller(slot)?;
     process.calling = Calling { handle: number, span: message.span };
-    cpu.local.block(slot, BlockReason::Reply, STATE_CALLING);
+    cpu.local.block(slot, BlockReason::Reply, ProcessState::Calling);
     cpu.local.limit(slot, timeout);
     cpu.ipc.call(slot, options, message, &mut cpu.local);
     Ok(())
@@ -87,7 +87,7 @@ fn options(
     Ok(CallOptions { endpoint, generation, across_restarts, badge })
 }
 
-/// Serves `IPC_RECEIVE`.
+/// Serves `IpcReceive`.
 pub fn receive(cpu: &mut Cpu, slot: u8, timeout: u64) -> Result<(), Error> {
     if let Some(received) = cpu.ipc.receive(slot, &mut cpu.local) {
         deliver(&mut cpu.local, slot, received);
@@ -97,12 +97,12 @@ pub fn receive(cpu: &mut Cpu, slot: u8, timeout: u64) -> Result<(), Error> {
         cpu.ipc.stop_receiving(slot);
         return Err(Error::TimedOut);
     }
-    cpu.local.block(slot, BlockReason::Receive, STATE_RECEIVING);
+    cpu.local.block(slot, BlockReason::Receive, ProcessState::Receiving);
     cpu.local.limit(slot, timeout);
     Ok(())
 }
 
-/// Serves `IPC_REPLY`.
+/// Serves `IpcReply`.
 pub fn reply(cpu: &mut Cpu, slot: u8, token: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
@@ -123,7 +123,7 @@ fn reply_with(cpu: &mut Cpu, slot: u8, token: u64, message: Message) -> Result<(
     }
 }
 
-/// Serves `IPC_REPLY_RECEIVE`.
+/// Serves `IpcReplyReceive`.
 pub fn reply_receive(cpu: &mut Cpu, slot: u8, [token, timeout, _]: [u64; 3]) -> Result<(), Error> {
     if token != 0 {
         match reply(cpu, slot, token) {
@@ -142,7 +142,7 @@ pub fn reply_receive(cpu: &mut Cpu, slot: u8, [token, timeout, _]: [u64; 3]) -> 
     receive(cpu, slot, timeout)
 }
 
-/// Serves `IPC_SEND`.
+/// Serves `IpcSend`.
 pub fn send(cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
@@ -189,7 +189,7 @@ fn refused(cpu: &mut Cpu, slot: u8, number: u64, send_error: SendError) -> Error
     }
 }
 
-/// Serves `IPC_NOTIFY`.
+/// Serves `IpcNotify`.
 pub fn notify(cpu: &mut Cpu, slot: u8, number: u64, bits: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let handle = process.handles.get(number)?;
@@ -206,7 +206,7 @@ pub fn notify(cpu: &mut Cpu, slot: u8, number: u64, bits: u64) -> Result<(), Err
     Ok(())
 }
 
-/// Serves `IPC_BATCH`.
+/// Serves `IpcBatch`.
 pub fn batch(cpu: &mut Cpu, slot: u8, at: u64, count: u64) -> Result<(), Error> {
     let mut operations = [IpcOperation::new_zeroed(); BATCH_MAX];
     let count = usize::try_from(count).ok().filter(|&count| count <= BATCH_MAX);
@@ -224,11 +224,10 @@ fn operate(cpu: &mut Cpu, slot: u8, operation: &IpcOperation) -> Result<(), Erro
     let IpcOperation { kind, target, words, span, handle, .. } = *operation;
     let process = cpu.local.caller(slot)?;
     let message = Raw { words, span, handle }.message(process)?;
-    match kind {
-        OPERATION_SEND => send_message(cpu, slot, target, message),
-        OPERATION_NOTIFY => notify(cpu, slot, target, words[0]),
-        OPERATION_REPLY => reply_with(cpu, slot, target, message),
-        _ => Err(Error::Invalid),
+    match OperationKind::try_from(kind).map_err(|_| Error::Invalid)? {
+        OperationKind::Send => send_message(cpu, slot, target, message),
+        OperationKind::Notify => notify(cpu, slot, target, words[0]),
+        OperationKind::Reply => reply_with(cpu, slot, target, message),
     }
 }
 
@@ -260,14 +259,16 @@ pub fn notify_own(cpu: &mut Cpu, slot: u8, bits: u64) {
 /// Puts what a process has received into its registers, and its pages into its ICA.
 fn deliver(local: &mut Locals, slot: u8, received: Received) {
     let (kind, token, badge, message) = match received {
-        Received::Notification(bits) => (RECEIVED_NOTIFICATION, 0, 0, Message::of([bits, 0, 0, 0])),
-        Received::Call { token, badge, message } => (RECEIVED_CALL, token.0, badge, message),
-        Received::Send { badge, message } => (RECEIVED_SEND, 0, badge, message),
+        Received::Notification(bits) => {
+            (ReceivedKind::Notification, 0, 0, Message::of([bits, 0, 0, 0]))
+        }
+        Received::Call { token, badge, message } => (ReceivedKind::Call, token.0, badge, message),
+        Received::Send { badge, message } => (ReceivedKind::Send, 0, badge, message),
     };
-    let with = if kind == RECEIVED_CALL { With::Call } else { With::Other };
+    let with = if kind == ReceivedKind::Call { With::Call } else { With::Other };
     deliver_message(local, slot, &message, with);
     if let Some(process) = local.process(slot) {
-        process.context.set_received(kind, token, u64::from(badge));
+        process.context.set_received(kind.into(), token, u64::from(badge));
         process.context.set_result(0);
     }
 }

@@ -45,6 +45,7 @@ use ::core::sync::atomic::Ordering;
 use ant_abi::cpu_block::{CPU_READY, CPU_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
+use ant_abi::syscall::Sysnum;
 use arch::apic::{self, Timer};
 use arch::{segments, trap};
 use mailbox::Message;
@@ -107,7 +108,7 @@ impl Role for PKernel {
         log::error!("CPU {} has sent what only the m-kernel takes", shared::linux_cpu(from));
     }
 
-    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
+    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: Sysnum, args: [u64; 3]) {
         syscalls::m_call_send(cpu, slot, number, args);
     }
 

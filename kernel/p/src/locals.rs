@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::syscall::{STATE_READY, STATE_RUNNING};
+use ant_abi::syscall::ProcessState;
 use ant_abi::{Error, MAX_PROCESSES, store};
 use ant_logic::deadlines::Deadlines;
 use ant_logic::sched::RunQueue;
@@ -132,7 +132,7 @@ impl Locals {
             process.set_home(self.index);
         }
         if process.blocked_on == BlockReason::Runnable {
-            process.set_state(STATE_READY);
+            process.set_state(ProcessState::Ready);
             self.queue.add(slot, process.priority);
         }
         self.mine[usize::from(slot)] = Some(process);
@@ -168,7 +168,7 @@ impl Locals {
     }
 
     /// Takes a process off the run queue.
-    pub fn block(&mut self, slot: u8, blocked_on: BlockReason, state: u32) {
+    pub fn block(&mut self, slot: u8, blocked_on: BlockReason, state: ProcessState) {
         self.queue.remove(slot);
         if let Some(process) = self.process(slot) {
             process.blocked_on = blocked_on;
@@ -189,7 +189,7 @@ impl Locals {
     pub fn wake(&mut self, slot: u8) {
         let Some(process) = self.process(slot) else { return };
         process.blocked_on = BlockReason::Runnable;
-        process.set_state(STATE_READY);
+        process.set_state(ProcessState::Ready);
         let priority = process.priority;
         self.deadlines.clear(slot);
         if self.queue.current().is_none() {
@@ -230,7 +230,7 @@ impl Locals {
             self.loaded = slot;
             shared::count(self.control.switches());
         }
-        process.set_state(STATE_RUNNING);
+        process.set_state(ProcessState::Running);
         self.control.running_pid().store(process.pid, Ordering::Relaxed);
         shared::count(self.control.kernel_entries());
         process.context.run(&mut self.area);

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::MAX_CPUS;
 use ant_abi::ipc::{DeviceGrant, Span};
+use ant_abi::syscall::{Injection, Sysnum};
 use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
 use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
@@ -40,8 +41,8 @@ pub enum Message {
         /// Process id.
         pid: u32,
     },
-    /// Fail on purpose, `ant_abi::syscall::INJECT_*`. From the m-kernel.
-    Inject(u32),
+    /// Fail on purpose. From the m-kernel.
+    Inject(Injection),
     /// The process with this id is to fail on purpose. From the m-kernel.
     FaultPoint {
         /// Process id.
@@ -87,7 +88,7 @@ pub enum Message {
         /// Its slot.
         slot: u8,
         /// Number of the call.
-        number: u64,
+        number: Sysnum,
         /// Its arguments.
         args: [u64; 3],
     },
@@ -145,7 +146,7 @@ impl Message {
             Message::Kill { pid, signal } => [KILL, u64::from(pid), u64::from(signal), 0, 0],
             Message::Released { pid } => [RELEASED, u64::from(pid), 0, 0, 0],
             Message::ProxyDied { pid } => [PROXY_DIED, u64::from(pid), 0, 0, 0],
-            Message::Inject(kind) => [INJECT, u64::from(kind), 0, 0, 0],
+            Message::Inject(kind) => [INJECT, u64::from(u32::from(kind)), 0, 0, 0],
             Message::FaultPoint { pid, fault_point } => {
                 [FAULT_POINT, u64::from(pid), fault_point.encode(), 0, 0]
             }
@@ -161,7 +162,7 @@ impl Message {
             }
             Message::MReply { slot, result } => [M_REPLY, u64::from(slot), result as u64, 0, 0],
             Message::MCall { slot, number, args: [a, b, c] } => {
-                return [M_CALL, u64::from(slot), number, a, b, c, 0, 0];
+                return [M_CALL, u64::from(slot), number.into(), a, b, c, 0, 0];
             }
             Message::Freed { slot, pid, span } => {
                 [FREED, u64::from(slot), u64::from(pid), span.0, 0]
@@ -185,9 +186,9 @@ impl Message {
             KILL => Message::Kill { pid: a as u32, signal: b as u8 },
             RELEASED => Message::Released { pid: a as u32 },
             PROXY_DIED => Message::ProxyDied { pid: a as u32 },
-            INJECT => Message::Inject(a as u32),
+            INJECT => Message::Inject(Injection::try_from(a as u32).ok()?),
             FAULT_POINT => {
-                Message::FaultPoint { pid: a as u32, fault_point: FaultPoint::decode(b) }
+                Message::FaultPoint { pid: a as u32, fault_point: FaultPoint::decode(b)? }
             }
             RECEIVER_CHANGED => Message::ReceiverChanged { endpoint: a as u8 },
             PRIORITY => Message::Priority { pid: a as u32, priority: b as u8 },
@@ -197,7 +198,9 @@ impl Message {
                 Message::Grant { pid: a as u32, grant }
             }
             M_REPLY => Message::MReply { slot: a as u8, result: b as i64 },
-            M_CALL => Message::MCall { slot: a as u8, number: b, args: [c, d, e] },
+            M_CALL => {
+                Message::MCall { slot: a as u8, number: Sysnum::try_from(b).ok()?, args: [c, d, e] }
+            }
             FREED => Message::Freed { slot: a as u8, pid: b as u32, span: Span(c) },
             DROPPED => Message::Dropped(Span(a)),
             // SAFETY: as for `ADOPT`.

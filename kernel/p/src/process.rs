@@ -11,8 +11,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::Span;
+use ant_abi::lca::ExitKind;
 use ant_abi::store::StoreEntry;
-use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_CREATED};
+use ant_abi::syscall::{NAME_LEN, ProcessInfo, ProcessKind, ProcessState, Sysnum};
 use arrayvec::ArrayString;
 
 use crate::arch::context::Context;
@@ -28,8 +29,8 @@ pub const EXIT_TEXT_MAX: usize = 160;
 /// Why a process ends.
 #[derive(Clone, Debug)]
 pub struct ExitReason {
-    /// One of `ant_abi::lca::EXIT_*`.
-    pub kind: u64,
+    /// In which way.
+    pub kind: ExitKind,
     /// The number that goes with it.
     pub number: u64,
     /// For people; empty when the rest says it all.
@@ -38,7 +39,7 @@ pub struct ExitReason {
 
 impl ExitReason {
     /// An end with the text that `args` make, cut to what fits.
-    pub fn new(kind: u64, number: u64, args: fmt::Arguments<'_>) -> Self {
+    pub fn new(kind: ExitKind, number: u64, args: fmt::Arguments<'_>) -> Self {
         Self { kind, number, text: crate::log::cut(args) }
     }
 }
@@ -121,7 +122,7 @@ pub struct Process {
     /// Its call that is under way: the handle, and its pages that went along.
     pub calling: Calling,
     /// What it asked the m-kernel for.
-    pub m_call: MCall,
+    pub m_call: Option<MCall>,
     /// It has had ICA pages.
     pub used_ica: bool,
     /// What stands in the place of pages that it was lent and that were taken back early.
@@ -141,11 +142,11 @@ pub struct Calling {
     pub span: Span,
 }
 
-/// A system call that the m-kernel serves; number 0 for none.
-#[derive(Clone, Copy, Debug, Default)]
+/// A system call that the m-kernel serves.
+#[derive(Clone, Copy, Debug)]
 pub struct MCall {
     /// Its number.
-    pub number: u64,
+    pub number: Sysnum,
     /// First argument.
     pub arg: u64,
 }
@@ -156,7 +157,7 @@ pub struct Public {
     pub pid: AtomicU32,
     /// Index of the CPU it runs on.
     pub cpu: AtomicU32,
-    /// One of `ant_abi::syscall::STATE_*`.
+    /// An `ant_abi::syscall::ProcessState`.
     pub state: AtomicU32,
     /// Pages it has, tables and what others have lent it included.
     pub pages: AtomicU32,
@@ -166,7 +167,7 @@ pub struct Public {
     pub lca: AtomicU64,
     /// Its own priority.
     pub priority: AtomicU32,
-    /// One of `ant_abi::syscall::PROCESS_*`. Written by the m-kernel.
+    /// An `ant_abi::syscall::ProcessKind`. Written by the m-kernel.
     pub kind: AtomicU32,
     name: [AtomicU64; NAME_LEN / 8],
 }
@@ -252,7 +253,7 @@ pub struct Owned {
 impl Owned {
     /// Puts a process into a free slot; `home` is the CPU that it is to run on. The m-kernel only: it
     /// alone fills and frees slots.
-    pub fn create(slot: u8, process: Process, kind: u32, home: usize) -> Self {
+    pub fn create(slot: u8, process: Process, kind: ProcessKind, home: usize) -> Self {
         let entry = &TABLE[usize::from(slot)];
         assert_eq!(entry.public.pid.load(Ordering::Relaxed), 0, "slot {slot} is taken");
         let pid = process.pid;
@@ -265,8 +266,8 @@ impl Owned {
         public.calls.store(0, Ordering::Relaxed);
         public.lca.store(lca, Ordering::Relaxed);
         public.priority.store(priority, Ordering::Relaxed);
-        public.kind.store(kind, Ordering::Relaxed);
-        public.state.store(STATE_CREATED, Ordering::Relaxed);
+        public.kind.store(kind.into(), Ordering::Relaxed);
+        public.state.store(ProcessState::Created.into(), Ordering::Relaxed);
         public.pid.store(pid, Ordering::Release);
         Self { slot, entry }
     }
@@ -314,15 +315,15 @@ impl Owned {
 
     /// Publishes what it does.
     #[inline]
-    pub fn set_state(&self, state: u32) {
-        self.public().state.store(state, Ordering::Relaxed);
+    pub fn set_state(&self, state: ProcessState) {
+        self.public().state.store(state.into(), Ordering::Relaxed);
     }
 }
 
 impl Process {
     /// Whether it has ended and everyone outside AnT's memory manager has let go of it.
     pub fn is_reapable(&self) -> bool {
-        self.exit.is_some() && self.ipc_released && self.linux_released && self.m_call.number == 0
+        self.exit.is_some() && self.ipc_released && self.linux_released && self.m_call.is_none()
     }
 }
 

@@ -4,8 +4,8 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::boot::BOOT_IDLE_POLL;
 use ant_abi::ipc::Span;
-use ant_abi::lca::{EXIT_FAULTED, EXIT_KILLED};
-use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
+use ant_abi::lca::ExitKind;
+use ant_abi::syscall::{Injection, ProcessState, Sysnum};
 use ant_abi::{Error, store};
 use ant_logic::ipc::{IpcCpu, Packet};
 use ant_logic::rings::address::AddressRing;
@@ -27,7 +27,7 @@ pub trait Role: Sized {
     /// Takes a message that only one of the two understands.
     fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message);
     /// Serves a system call that not every CPU can.
-    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]);
+    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: Sysnum, args: [u64; 3]);
     /// Linux has let go of an LCA whose process is not this CPU's.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, lca: store::StoreEntry);
     /// A call that the loader of process `slot` made has returned.
@@ -232,7 +232,7 @@ impl Cpu {
     /// Ends a process as a signal would.
     pub fn kill(&mut self, slot: u8, signal: u8) {
         let text = format_args!("killed by signal {signal}");
-        exit::exit(self, slot, ExitReason::new(EXIT_KILLED, u64::from(signal), text));
+        exit::exit(self, slot, ExitReason::new(ExitKind::Killed, u64::from(signal), text));
     }
 
     /// An endpoint has another receiver, or none.
@@ -287,7 +287,7 @@ impl Cpu {
             VECTOR_SYSCALL => fault_injection::serve(self, slot, role),
             vector if vector >= 32 => {
                 if let Some(process) = self.local.process(slot) {
-                    process.set_state(STATE_READY);
+                    process.set_state(ProcessState::Ready);
                 }
                 self.poll_needed = true;
                 trap::interrupt(vector);
@@ -325,7 +325,8 @@ impl Cpu {
         let linux_cpu = shared::linux_cpu(self.index());
         let Some(process) = self.local.process(slot) else { return };
         let (rip, name) = (process.context.rip, trap::name(vector));
-        let end = |args| ExitReason::new(EXIT_FAULTED, u64::from(linux::signal_of(vector)), args);
+        let end =
+            |args| ExitReason::new(ExitKind::Faulted, u64::from(linux::signal_of(vector)), args);
         let exit = if vector == trap::PAGE_FAULT {
             let access = trap::access_name(process.context.error);
             let address = trap::fault_address();
@@ -337,18 +338,19 @@ impl Cpu {
         exit::exit(self, slot, exit);
     }
 
-    fn inject(&mut self, kind: u32) {
+    fn inject(&mut self, kind: Injection) {
         let linux_cpu = shared::linux_cpu(self.index());
         log::warning!("failing on purpose on CPU {linux_cpu}");
         match kind {
-            INJECT_HANG => cpu::hang(),
-            INJECT_BAD_RADDR => {
+            Injection::Hang => cpu::hang(),
+            Injection::BadRaddr => {
                 // Linux's own first page, and an address that is not a page of anyone.
                 for raddr in [0, store::ENTRY_ADDRESS_MASK] {
                     let _ = shared::requests(self.index()).push(raddr);
                 }
                 apic::ring_linux(self.index());
             }
+            // A CPU can only be asked to fail as CPUs do.
             _ => panic!("asked for"),
         }
     }

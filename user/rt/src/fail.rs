@@ -3,7 +3,8 @@
 use core::arch::asm;
 
 use ant_abi::Error;
-use ant_abi::ipc::{IPC_SEND, Span};
+use ant_abi::ipc::Span;
+use ant_abi::syscall::Sysnum;
 
 use crate::ant::check;
 use crate::ipc::{Handle, Token};
@@ -112,5 +113,5 @@ pub fn send_span(handle: Handle, span: Span) -> Result<(), Error> {
     let operands = [handle.number(), 0, 0];
     let mut registers = Registers { operands, span: span.0, ..Registers::default() };
     // SAFETY: none; the kernel is meant to refuse it.
-    check(unsafe { raw::exchange(IPC_SEND, &mut registers) }).map(drop)
+    check(unsafe { raw::exchange(Sysnum::IpcSend, &mut registers) }).map(drop)
 }

@@ -3,9 +3,9 @@
 
 use ant_abi::Error;
 use ant_abi::ipc::NOTIFY_LINUX;
-use ant_abi::lca::{EXIT_KILLED, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
+use ant_abi::lca::{ExitKind, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
 use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
-use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
+use ant_abi::syscall::ProcessState;
 use ant_logic::lca::Builder;
 
 use crate::arch::apic;
@@ -35,7 +35,7 @@ pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
     if notifies {
         process.context.set_result(0);
     } else {
-        cpu.local.block(slot, wait, STATE_IN_CALL);
+        cpu.local.block(slot, wait, ProcessState::InCall);
     }
     if state == LcaState::Idle {
         send(cpu, slot);
@@ -44,7 +44,7 @@ pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
 
 /// Sends the call that the loader has put into the LCA of process `slot`.
 pub fn request_for_loader(cpu: &mut Cpu, slot: u8) {
-    cpu.local.block(slot, BlockReason::NotStarted, STATE_LOADING);
+    cpu.local.block(slot, BlockReason::NotStarted, ProcessState::Loading);
     send(cpu, slot);
 }
 
@@ -143,7 +143,7 @@ pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
     if process.exit.is_none() {
         log::warning!("process {}: ended, because its proxy is gone", process.pid);
         let text = format_args!("its proxy is gone");
-        exit::exit(cpu, slot, ExitReason::new(EXIT_KILLED, SIGKILL, text));
+        exit::exit(cpu, slot, ExitReason::new(ExitKind::Killed, SIGKILL, text));
     }
     cpu.local.note_if_reapable(slot);
 }
@@ -188,7 +188,7 @@ fn send_end(cpu: &mut Cpu, slot: u8) {
     let page = lca.contents();
     page.cflag = 0;
     let mut builder = Builder::new(page, SYSCALL_EXIT);
-    builder.value(exit.kind);
+    builder.value(exit.kind.into());
     builder.value(exit.number);
     builder.input(exit.text.as_bytes()).expect("an empty buffer has room for the text");
     builder.finish();

@@ -12,7 +12,7 @@ use ant_abi::control::{
     REQUEST_SPAWN, Reply, Request, ServerInfo,
 };
 use ant_abi::ipc::BADGE_PROGRAM;
-use ant_abi::syscall::{INJECT_BAD_RADDR, ProcessCreate, ProcessInfo};
+use ant_abi::syscall::{Injection, ProcessCreate, ProcessInfo};
 use ant_rt::linux::Errno;
 use ant_rt::linux::asynchronous::Call;
 use ant_rt::{init_calls, log};
@@ -54,7 +54,7 @@ enum Then {
     },
     /// Fail on purpose: a CPU that panics or hangs answers nothing.
     Inject {
-        kind: u32,
+        kind: Injection,
         cpu: u32,
     },
 }
@@ -240,7 +240,8 @@ fn list_processes(from: u32, answer: &mut Answer) -> Result<(), Error> {
 /// A process fails later; its system call follows the request.
 fn inject(request: &Request, rest: &[u8], answer: &mut Answer) -> Result<(), Error> {
     let (kind, target) = (request.a, request.b);
-    if kind <= INJECT_BAD_RADDR {
+    let kind = Injection::try_from(kind).map_err(|_| Error::Invalid)?;
+    if kind.is_of_cpu() {
         answer.then = Then::Inject { kind, cpu: target };
         return Ok(());
     }
