@@ -20,7 +20,8 @@ mod priorities;
 mod queue;
 
 pub use cpu::{
-    CallOptions, CallOutcome, Gone, IpcCpu, IpcHost, NotWaiting, Received, SendError, Target,
+    CallOptions, CallOutcome, Gone, IpcCpu, IpcHost, LoanEnd, NotWaiting, OnRestart, Received,
+    SendError, Target,
 };
 pub use message::{Message, Packet, Parts, Request, Token};
 

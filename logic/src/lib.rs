@@ -42,3 +42,5 @@ pub mod rings;
 pub mod sched;
 pub mod server;
 pub mod state;
+#[cfg(test)]
+mod test_ids;

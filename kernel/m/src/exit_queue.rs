@@ -21,7 +21,7 @@ impl ExitQueue {
     /// oldest is forgotten.
     pub fn add(&mut self, process: &Owned) {
         let mut end = ExitNotice {
-            pid: process.pid,
+            pid: process.pid.get(),
             kind: ExitKind::Killed as u32,
             number: 0,
             text: [0; EXIT_TEXT],

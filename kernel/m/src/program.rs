@@ -1,8 +1,7 @@
 //! What the kernel needs to know of a program: an ELF executable with AnT's mark.
 
 use ant_abi::PAGE_SIZE;
-use ant_abi::layout::PROCESS_END;
-use ant_abi::layout::PROCESS_START;
+use ant_abi::layout::{PROCESS_END, PROCESS_START};
 use arrayvec::ArrayVec;
 use elf::abi::{EM_X86_64, ET_EXEC, PF_W, PF_X, PT_LOAD, PT_NOTE};
 use elf::endian::LittleEndian;

@@ -5,9 +5,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::Error;
 use ant_abi::boot::BOOT_COM2;
 use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, NOTIFY_USER};
+use ant_abi::{CpuIndex, EndpointId, Error};
 use arrayvec::ArrayVec;
 
 use crate::arch::cpu::{self, PortWidth};
@@ -65,7 +65,7 @@ pub fn check(grant: &DeviceGrant, flags: u32) -> Result<(), Error> {
 impl Grants {
     /// Adds a grant that [`check`] found right. `endpoint` is where its process receives, if it does
     /// already.
-    pub fn add(&mut self, grant: &DeviceGrant, endpoint: Option<u8>) -> Result<(), Error> {
+    pub fn add(&mut self, grant: &DeviceGrant, endpoint: Option<EndpointId>) -> Result<(), Error> {
         match grant.kind {
             GRANT_PORTS => {
                 let range = (grant.start as u16, (grant.start + grant.len - 1) as u16);
@@ -82,9 +82,9 @@ impl Grants {
     }
 
     /// Its process receives at `endpoint`: interrupts go there.
-    pub fn notify_at(&self, endpoint: u8) {
+    pub fn notify_at(&self, endpoint: EndpointId) {
         for &(line, bit) in &self.lines {
-            let word = TAKEN | u64::from(bit) << 8 | u64::from(endpoint);
+            let word = TAKEN | u64::from(bit) << 8 | endpoint.bits();
             LINE_TARGETS[usize::from(line)].store(word, Ordering::Relaxed);
         }
     }
@@ -130,8 +130,8 @@ impl Grants {
 
 /// The endpoints whose first notification bits the interrupts that the module has forwarded have
 /// raised. The m-kernel's CPU only.
-pub fn take_interrupts() -> impl Iterator<Item = u8> {
-    let pending = shared::control(0).interrupts();
+pub fn take_interrupts() -> impl Iterator<Item = EndpointId> {
+    let pending = shared::control(CpuIndex::M_KERNEL).interrupts();
     let mut lines = match pending.load(Ordering::Relaxed) {
         0 => 0,
         _ => pending.swap(0, Ordering::AcqRel),
@@ -141,7 +141,7 @@ pub fn take_interrupts() -> impl Iterator<Item = u8> {
             let line = lines.trailing_zeros() as usize;
             lines &= lines - 1;
             let word = LINE_TARGETS[line].load(Ordering::Relaxed);
-            let endpoint = word as u8;
+            let endpoint = EndpointId::from_bits(word & 0xff);
             if word & TAKEN != 0 && endpoints::bits(endpoint).raise(1 << (word >> 8 & 63)) {
                 return Some(endpoint);
             }

@@ -1,6 +1,7 @@
 //! The end of a process. Others have to let go of it first: Linux of its LCA, other CPUs' IPC of
 //! its call, and pages that it lent come back. Then its memory is the memory manager's again.
 
+use ant_abi::Slot;
 use ant_abi::syscall::ProcessState;
 use core::sync::atomic::{Ordering, fence};
 
@@ -10,8 +11,8 @@ use crate::process::{BlockReason, ExitReason};
 use crate::{Cpu, endpoints, linux};
 
 /// Ends a process of this CPU.
-pub fn exit(cpu: &mut Cpu, slot: u8, exit: ExitReason) {
-    let index = cpu.index() as u8;
+pub fn exit(cpu: &mut Cpu, slot: Slot, exit: ExitReason) {
+    let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     assert!(!process.is_init, "init ended: {exit:?}");
     if process.exit.is_some() {

@@ -1,7 +1,7 @@
 //! Failing on purpose: processes that end, fault or loop at one of their next system calls.
 
-use ant_abi::Error;
 use ant_abi::syscall::Injection;
+use ant_abi::{Error, Slot};
 
 use crate::run::{Cpu, Role};
 use crate::{log, syscalls};
@@ -27,7 +27,7 @@ impl FaultPoint {
     }
 
     /// Has a process of this CPU fail so.
-    pub(crate) fn arm(self, cpu: &mut Cpu, slot: u8) {
+    pub(crate) fn arm(self, cpu: &mut Cpu, slot: Slot) {
         if let Some(process) = cpu.local.process(slot) {
             process.fault_point = Some(self);
         }
@@ -46,7 +46,7 @@ impl FaultPoint {
 }
 
 /// Serves the system call that ended the last run of a process, unless it is to fail there.
-pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
+pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
     let Some(how) = count_down(cpu, slot) else { return syscalls::serve(cpu, slot, role) };
     if how == Injection::EndAfter {
         syscalls::serve(cpu, slot, role);
@@ -59,7 +59,7 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
 }
 
 /// Counts a system call; how the process fails at it, if it does.
-fn count_down(cpu: &mut Cpu, slot: u8) -> Option<Injection> {
+fn count_down(cpu: &mut Cpu, slot: Slot) -> Option<Injection> {
     let process = cpu.local.process(slot)?;
     let (pid, call) = (process.pid, process.context.syscall().0);
     let FaultPoint { how, calls } = process.fault_point.as_mut()?;

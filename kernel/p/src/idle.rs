@@ -1,6 +1,7 @@
 //! A CPU that no process wants.
 
 use ant_abi::syscall::ProcessState;
+use ant_abi::{CpuIndex, Slot};
 use core::sync::atomic::Ordering;
 
 use crate::arch::{clock, cpu};
@@ -19,7 +20,7 @@ impl Cpu {
     /// As [`Cpu::idle`], for who waits for a packet: takes the first that comes. Who runs then, past
     /// the loop; `None`: it is the loop's turn, to which there is more to do.
     #[inline]
-    pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<u8> {
+    pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<Slot> {
         if !self.local.queue.is_empty() {
             return None;
         }
@@ -37,8 +38,8 @@ impl Cpu {
 
     /// Takes the next packet from CPU `from`. Who runs then, at once.
     #[inline]
-    fn take_packet(&mut self, from: usize, role: &mut impl Role) -> Option<u8> {
-        match mailbox::receive_unless(&self.incoming[from], |words| {
+    fn take_packet(&mut self, from: CpuIndex, role: &mut impl Role) -> Option<Slot> {
+        match mailbox::receive_unless(&self.incoming[from.index()], |words| {
             fastpath::take(self, from, words)
         })? {
             Ok(next) => Some(next),
@@ -64,7 +65,7 @@ impl Cpu {
     /// Sleeps, or polls, until there is work, or the timer has fired; sleep is over with any
     /// interrupt. A CPU from which a packet has come; `None` also if the timer has fired.
     #[inline]
-    fn rest(&mut self) -> Option<usize> {
+    fn rest(&mut self) -> Option<CpuIndex> {
         let control = self.local.control;
         let fired = control.timer_interrupts().load(Ordering::Relaxed);
         let start = clock::now();
@@ -81,7 +82,7 @@ impl Cpu {
         from
     }
 
-    fn sleep(&self) -> Option<usize> {
+    fn sleep(&self) -> Option<CpuIndex> {
         if !self.has_work() {
             cpu::wait_for_interrupt();
         }
@@ -90,7 +91,7 @@ impl Cpu {
 
     /// Looks for work until there is some, or the timer has fired more often than `fired`, open for
     /// interrupts. Whoever has sent meanwhile has not rung: the caller looks into the rings.
-    fn poll(&self, fired: u64) -> Option<usize> {
+    fn poll(&self, fired: u64) -> Option<CpuIndex> {
         let timer = self.local.control.timer_interrupts();
         mailbox::start_polling(self.index());
         let from = loop {

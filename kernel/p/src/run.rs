@@ -6,7 +6,7 @@ use ant_abi::boot::BOOT_IDLE_POLL;
 use ant_abi::ipc::Span;
 use ant_abi::lca::ExitKind;
 use ant_abi::syscall::{Injection, ProcessState, Sysnum};
-use ant_abi::{Error, store};
+use ant_abi::{CpuIndex, EndpointId, Error, Pid, Priority, Slot, store};
 use ant_logic::ipc::{IpcCpu, Packet};
 use ant_logic::rings::address::AddressRing;
 use arrayvec::ArrayVec;
@@ -25,15 +25,15 @@ pub trait Role: Sized {
     /// Looks for work that came from outside the CPU, but for messages and returns.
     fn look(&mut self, cpu: &mut Cpu);
     /// Takes a message that only one of the two understands.
-    fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message);
+    fn message(&mut self, cpu: &mut Cpu, from: CpuIndex, message: Message);
     /// Serves a system call that not every CPU can.
-    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: Sysnum, args: [u64; 3]);
+    fn syscall(&mut self, cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]);
     /// Linux has let go of an LCA whose process is not this CPU's.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, lca: store::StoreEntry);
     /// A call that the loader of process `slot` made has returned.
-    fn loading_returned(&mut self, cpu: &mut Cpu, slot: u8);
+    fn loading_returned(&mut self, cpu: &mut Cpu, slot: Slot);
     /// Takes ICA pages back that the process in `slot` gives back, and has unmapped.
-    fn freed(&mut self, slot: u8, pid: u32, span: Span);
+    fn freed(&mut self, slot: Slot, pid: Pid, span: Span);
     /// Takes the memory of a process back that is over.
     fn reap(&mut self, cpu: &mut Cpu, process: Owned);
 }
@@ -45,7 +45,7 @@ pub struct Cpu {
     /// Its processes.
     pub local: Locals,
     /// Messages about processes that are about to come, and who sent them.
-    parked: ArrayVec<(usize, Message), PARKED_MAX>,
+    parked: ArrayVec<(CpuIndex, Message), PARKED_MAX>,
     /// Rings to this CPU.
     pub(crate) incoming: Incoming,
     /// What Linux returns to this CPU.
@@ -65,8 +65,8 @@ const PARKED_MAX: usize = 16;
 const MESSAGE_BUDGET_US: u64 = 100;
 
 impl Cpu {
-    /// A CPU without processes. `station` is its own, and empty.
-    pub fn new(index: usize, timer: Timer, ipc: &'static mut IpcCpu) -> Self {
+    /// A CPU without processes. `ipc` is its own, and empty.
+    pub fn new(index: CpuIndex, timer: Timer, ipc: &'static mut IpcCpu) -> Self {
         Self {
             ipc,
             local: Locals::new(index, timer),
@@ -79,7 +79,7 @@ impl Cpu {
     }
 
     /// Index within the partition.
-    pub fn index(&self) -> usize {
+    pub fn index(&self) -> CpuIndex {
         self.local.index()
     }
 
@@ -121,7 +121,8 @@ impl Cpu {
 
     /// Hands over who is over, as far as the m-kernel takes messages.
     fn reap_zombies(&mut self, role: &mut impl Role) {
-        while !self.local.zombies.is_empty() && mailbox::has_room(self.index(), 0) {
+        while !self.local.zombies.is_empty() && mailbox::has_room(self.index(), CpuIndex::M_KERNEL)
+        {
             let Some(slot) = self.local.zombies.pop() else { return };
             let process = self.local.remove(slot);
             role.reap(self, process);
@@ -148,7 +149,7 @@ impl Cpu {
     fn take_messages(&mut self, role: &mut impl Role) -> bool {
         let until = clock::now().saturating_add(clock::cycles(MESSAGE_BUDGET_US));
         while mailbox::waiting(self.incoming).is_some() {
-            for (from, ring) in self.incoming.iter().enumerate() {
+            for (from, ring) in CpuIndex::all().zip(self.incoming) {
                 if let Some(message) = mailbox::receive(ring) {
                     self.handle_message(from, message, role);
                 }
@@ -161,7 +162,7 @@ impl Cpu {
     }
 
     /// Does what another CPU asks for.
-    pub fn handle_message(&mut self, from: usize, message: Message, role: &mut impl Role) {
+    pub fn handle_message(&mut self, from: CpuIndex, message: Message, role: &mut impl Role) {
         if let Some(pid) = message.with_process()
             && self.local.find_pid(pid).is_none()
         {
@@ -172,7 +173,7 @@ impl Cpu {
                 if let Packet::Wakeup { endpoint } = packet {
                     endpoints::bits(endpoint).end_wakeup();
                 }
-                self.ipc.take(from as u8, packet, &mut self.local);
+                self.ipc.take(from, packet, &mut self.local);
             }
             Message::Adopt(process) => self.adopt(process),
             Message::Kill { pid, signal } => {
@@ -210,7 +211,7 @@ impl Cpu {
     }
 
     /// Does what a message says to the process with this id, if it is still there.
-    fn with_process(&mut self, pid: u32, act: impl FnOnce(&mut Self, u8)) {
+    fn with_process(&mut self, pid: Pid, act: impl FnOnce(&mut Self, Slot)) {
         if let Some(slot) = self.local.find_pid(pid) {
             act(self, slot);
         }
@@ -218,7 +219,7 @@ impl Cpu {
 
     /// Sends a message after a process that has left this CPU, or keeps it for one that is about to
     /// come. One about a process that is over is nobody's.
-    fn forward(&mut self, from: usize, pid: u32, message: Message) {
+    fn forward(&mut self, from: CpuIndex, pid: Pid, message: Message) {
         let sent = match process::home_of(pid) {
             None => true,
             Some(home) if home == self.index() => self.parked.try_push((from, message)).is_ok(),
@@ -230,15 +231,15 @@ impl Cpu {
     }
 
     /// Ends a process as a signal would.
-    pub fn kill(&mut self, slot: u8, signal: u8) {
+    pub fn kill(&mut self, slot: Slot, signal: u8) {
         let text = format_args!("killed by signal {signal}");
         exit::exit(self, slot, ExitReason::new(ExitKind::Killed, u64::from(signal), text));
     }
 
     /// An endpoint has another receiver, or none.
-    pub fn receiver_changed(&mut self, endpoint: u8) {
+    pub fn receiver_changed(&mut self, endpoint: EndpointId) {
         if let ant_logic::ipc::Target::Bound { cpu, server } = endpoints::state(endpoint).target()
-            && usize::from(cpu) == self.index()
+            && cpu == self.index()
             && let Some(process) = self.local.process(server)
         {
             process.endpoint = Some(endpoint);
@@ -251,23 +252,23 @@ impl Cpu {
     }
 
     /// Tells whoever receives at an endpoint that notification bits were raised there.
-    pub fn notify(&mut self, endpoint: u8) {
+    pub fn notify(&mut self, endpoint: EndpointId) {
         self.ipc.notify(endpoint, &mut self.local);
     }
 
     /// Gives a process of this CPU another priority.
-    pub fn set_priority(&mut self, pid: u32, priority: u8) {
+    pub fn set_priority(&mut self, pid: Pid, priority: Priority) {
         let Some(slot) = self.local.find_pid(pid) else { return };
         if let Some(process) = self.local.process(slot) {
             process.base = priority;
-            process.public().priority.store(u32::from(priority), Ordering::Relaxed);
+            process.public().priority.store(priority.into(), Ordering::Relaxed);
         }
         self.ipc.set_base(slot, priority, &mut self.local);
     }
 
     /// Runs a process, and those that it and they pass the CPU to directly, until something comes
     /// that the loop has to look at.
-    fn run_process(&mut self, mut slot: u8, role: &mut impl Role) {
+    fn run_process(&mut self, mut slot: Slot, role: &mut impl Role) {
         let vector = loop {
             let vector = self.local.run(slot);
             match fastpath::serve(self, slot, vector) {
@@ -320,7 +321,7 @@ impl Cpu {
     }
 
     /// Ends a process that has run into an exception.
-    fn fault(&mut self, slot: u8, vector: u64) {
+    fn fault(&mut self, slot: Slot, vector: u64) {
         shared::count(shared::control(self.index()).faults());
         let linux_cpu = shared::linux_cpu(self.index());
         let Some(process) = self.local.process(slot) else { return };
@@ -348,7 +349,7 @@ impl Cpu {
                 for raddr in [0, store::ENTRY_ADDRESS_MASK] {
                     let _ = shared::requests(self.index()).push(raddr);
                 }
-                apic::ring_linux(self.index());
+                apic::ring_linux(self.index().index());
             }
             // A CPU can only be asked to fail as CPUs do.
             _ => panic!("asked for"),

@@ -4,13 +4,15 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ant_abi::MAX_CPUS;
 use ant_abi::boot::{BOOT_MAGIC, BootBlock};
 use ant_abi::cpu_block::{CpuBlock, CpuControl};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
+use ant_abi::{CpuIndex, MAX_CPUS};
 use ant_logic::rings::address::AddressRing;
 use ant_logic::rings::log::Log;
 use core::mem::offset_of;
+
+use crate::arch::percpu;
 
 /// Where the shared area is mapped, on every CPU.
 pub const SHARED_VIRT: u64 = IMAGE_VIRT + SHARED_OFFSET;
@@ -51,30 +53,44 @@ pub fn cpu_count() -> usize {
     CPUS.load(Ordering::Relaxed)
 }
 
-/// What Linux calls CPU `cpu`.
-pub fn linux_cpu(cpu: usize) -> u32 {
-    boot().cpus[cpu].linux_cpu
+/// The CPUs of this partition, the m-kernel's first.
+pub fn cpus() -> impl Iterator<Item = CpuIndex> {
+    CpuIndex::all().take(cpu_count())
 }
 
-fn block(cpu: usize) -> u64 {
-    assert!(cpu < MAX_CPUS);
-    SHARED_VIRT + BOOT_BLOCK_SPAN + cpu as u64 * CPU_BLOCK_SPAN
+/// The CPU of this partition with an index that a process has passed.
+pub fn cpu_with_index(index: u64) -> Option<CpuIndex> {
+    CpuIndex::try_from(index).ok().filter(|cpu| cpu.index() < cpu_count())
+}
+
+/// The CPU that runs this.
+pub fn this_cpu() -> CpuIndex {
+    CpuIndex::from_bits(percpu::index() as u64)
+}
+
+/// What Linux calls CPU `cpu`.
+pub fn linux_cpu(cpu: CpuIndex) -> u32 {
+    boot().cpus[cpu.index()].linux_cpu
+}
+
+fn block(cpu: CpuIndex) -> u64 {
+    SHARED_VIRT + BOOT_BLOCK_SPAN + cpu.bits() * CPU_BLOCK_SPAN
 }
 
 /// Request store of a CPU: AnT produces, Linux consumes.
-pub fn requests(cpu: usize) -> &'static AddressRing {
+pub fn requests(cpu: CpuIndex) -> &'static AddressRing {
     // SAFETY: mapped for the life of the kernel; `AddressRing` is all atomics with the ABI's layout.
     unsafe { &*((block(cpu) + offset_of!(CpuBlock, request) as u64) as *const AddressRing) }
 }
 
 /// Return store of a CPU: Linux produces, the CPU consumes.
-pub fn returns(cpu: usize) -> &'static AddressRing {
+pub fn returns(cpu: CpuIndex) -> &'static AddressRing {
     // SAFETY: as `requests`.
     unsafe { &*((block(cpu) + offset_of!(CpuBlock, ret) as u64) as *const AddressRing) }
 }
 
 /// Log ring of a CPU: the CPU writes, Linux reads.
-pub fn log(cpu: usize) -> &'static Log {
+pub fn log(cpu: CpuIndex) -> &'static Log {
     // SAFETY: as `requests`, for `Log`.
     unsafe { &*((block(cpu) + offset_of!(CpuBlock, log) as u64) as *const Log) }
 }
@@ -84,7 +100,7 @@ pub fn log(cpu: usize) -> &'static Log {
 pub struct Control(u64);
 
 /// The control page of CPU `cpu`.
-pub fn control(cpu: usize) -> Control {
+pub fn control(cpu: CpuIndex) -> Control {
     Control(block(cpu) + offset_of!(CpuBlock, control) as u64)
 }
 

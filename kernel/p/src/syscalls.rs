@@ -4,18 +4,18 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::Error;
 use ant_abi::ipc::Span;
 use ant_abi::lca::ExitKind;
 use ant_abi::syscall::{LOG_WRITE_MAX, LcaGrant, ProcessState, Service, Sysnum, SystemInfo};
+use ant_abi::{CpuIndex, EndpointId, Error, Slot};
 
 use crate::mailbox::{self, Message};
-use crate::process::{BlockReason, ExitReason, MCall};
+use crate::process::{BlockReason, Completion, ExitReason, MCall};
 use crate::run::{Cpu, Role};
 use crate::{exit, ica, ipc, linux, log, shared, user_memory};
 
 /// Serves the system call that ended the last run of a process.
-pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
+pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
     let Some(process) = cpu.local.process(slot) else { return };
     let (number, args) = process.context.syscall();
     let Ok(number) = Sysnum::try_from(number) else {
@@ -40,8 +40,10 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
             return set_result(cpu, slot, read.map_or_else(Error::to_return, |value| value as i64));
         }
         Sysnum::PortWrite => process.grants.port_write(args[0], args[1], args[2]),
-        Sysnum::LinuxCall => return linux::call::request(cpu, slot, args[0], false),
-        Sysnum::LinuxCallAsync => return linux::call::request(cpu, slot, args[0], true),
+        Sysnum::LinuxCall => return linux::call::request(cpu, slot, args[0], Completion::Wake),
+        Sysnum::LinuxCallAsync => {
+            return linux::call::request(cpu, slot, args[0], Completion::Notify);
+        }
         Sysnum::ProcessExit => {
             let exit = ExitReason::new(ExitKind::Exited, args[0] & 0xff, format_args!(""));
             return exit::exit(cpu, slot, exit);
@@ -62,14 +64,14 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
 }
 
 /// Gives a process the error of a system call that sets its result itself otherwise.
-fn finish(result: Result<(), Error>, cpu: &mut Cpu, slot: u8) {
+fn finish(result: Result<(), Error>, cpu: &mut Cpu, slot: Slot) {
     if let Err(error) = result {
         set_result(cpu, slot, error.to_return());
     }
 }
 
-fn ica_free(cpu: &mut Cpu, slot: u8, span: Span, role: &mut impl Role) -> Result<(), Error> {
-    if !mailbox::has_room(cpu.index(), 0) {
+fn ica_free(cpu: &mut Cpu, slot: Slot, span: Span, role: &mut impl Role) -> Result<(), Error> {
+    if !mailbox::has_room(cpu.index(), CpuIndex::M_KERNEL) {
         return Err(Error::Again);
     }
     ica::holder(&mut cpu.local, slot)?.release(span)?;
@@ -78,13 +80,13 @@ fn ica_free(cpu: &mut Cpu, slot: u8, span: Span, role: &mut impl Role) -> Result
     Ok(())
 }
 
-fn sleep(cpu: &mut Cpu, slot: u8, us: u64) {
+fn sleep(cpu: &mut Cpu, slot: Slot, us: u64) {
     cpu.local.block(slot, BlockReason::Time, ProcessState::Sleeping);
     cpu.local.limit(slot, us);
 }
 
 /// Serves a call that only the m-kernel can, on another CPU: asks it.
-pub fn m_call_send(cpu: &mut Cpu, slot: u8, number: Sysnum, args: [u64; 3]) {
+pub fn m_call_send(cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) {
     match number.service() {
         Service::MKernel => {}
         // `init` is the m-kernel's CPU's.
@@ -92,20 +94,20 @@ pub fn m_call_send(cpu: &mut Cpu, slot: u8, number: Sysnum, args: [u64; 3]) {
         Service::Local => return set_result(cpu, slot, Error::NoSystemCall.to_return()),
     }
     let index = cpu.index();
-    if !mailbox::has_room(index, 0) {
+    if !mailbox::has_room(index, CpuIndex::M_KERNEL) {
         return set_result(cpu, slot, Error::Again.to_return());
     }
     if let Some(process) = cpu.local.process(slot) {
         process.m_call = Some(MCall { number, arg: args[0] });
     }
     cpu.local.block(slot, BlockReason::MReply, ProcessState::InMCall);
-    if mailbox::send(index, 0, Message::MCall { slot, number, args }).is_err() {
+    if mailbox::send(index, CpuIndex::M_KERNEL, Message::MCall { slot, number, args }).is_err() {
         cpu.local.wake_with(slot, Error::Again.to_return());
     }
 }
 
 /// The m-kernel's answer has come.
-pub fn m_call_returned(cpu: &mut Cpu, slot: u8, result: i64) {
+pub fn m_call_returned(cpu: &mut Cpu, slot: Slot, result: i64) {
     let Some(process) = cpu.local.process(slot) else { return };
     let Some(m_call) = process.m_call.take() else { return };
     let has_ended = process.exit.is_some();
@@ -118,24 +120,24 @@ pub fn m_call_returned(cpu: &mut Cpu, slot: u8, result: i64) {
 }
 
 /// Makes what the m-kernel has given a process its own.
-pub fn take_m_reply(cpu: &mut Cpu, slot: u8, m_call: MCall, result: i64) -> i64 {
+pub fn take_m_reply(cpu: &mut Cpu, slot: Slot, m_call: MCall, result: i64) -> i64 {
     let Ok(given) = u64::try_from(result) else { return result };
     match m_call.number {
         Sysnum::IcaAlloc => ica::take_fresh(&mut cpu.local, slot, given as u32, m_call.arg as u32),
-        Sysnum::EndpointOpen => ipc::take_endpoint(cpu, slot, given as u8),
+        Sysnum::EndpointOpen => ipc::take_endpoint(cpu, slot, EndpointId::from_bits(given)),
         _ => result,
     }
 }
 
 /// Sets the result of a process's system call.
-pub fn set_result(cpu: &mut Cpu, slot: u8, result: i64) {
+pub fn set_result(cpu: &mut Cpu, slot: Slot, result: i64) {
     // The process may have given its own life up to the call.
     if let Some(process) = cpu.local.process(slot) {
         process.context.set_result(result);
     }
 }
 
-fn log_write(cpu: &mut Cpu, slot: u8, from: u64, len: u64) -> Result<(), Error> {
+fn log_write(cpu: &mut Cpu, slot: Slot, from: u64, len: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let mut text = [0; LOG_WRITE_MAX];
     let len = usize::try_from(len).ok().filter(|&len| len <= LOG_WRITE_MAX);
@@ -146,7 +148,7 @@ fn log_write(cpu: &mut Cpu, slot: u8, from: u64, len: u64) -> Result<(), Error> 
     Ok(())
 }
 
-fn lca_get(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
+fn lca_get(cpu: &mut Cpu, slot: Slot, to: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     // Linux has a process for each that runs there in somebody's name: servers do not.
     let lca = process.lca.as_ref().ok_or(Error::NotPermitted)?;
@@ -154,15 +156,15 @@ fn lca_get(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
     user_memory::write_value(&process.space, to, &grant)
 }
 
-fn system_info(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
+fn system_info(cpu: &mut Cpu, slot: Slot, to: u64) -> Result<(), Error> {
     let index = cpu.index();
     let process = cpu.local.caller(slot)?;
     let info = SystemInfo {
         tsc_khz: shared::boot().tsc_khz,
         cpus: shared::cpu_count() as u32,
-        cpu: index as u32,
+        cpu: index.into(),
         linux_cpu: shared::linux_cpu(index),
-        pid: process.pid,
+        pid: process.pid.get(),
         revision: ant_abi::REVISION,
     };
     user_memory::write_value(&process.space, to, &info)
@@ -172,7 +174,7 @@ fn system_info(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
 /// Written and read by every CPU.
 static REPORTED_CALLS: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 
-fn report_enosys(cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
+fn report_enosys(cpu: &mut Cpu, slot: Slot, number: u64) -> Result<(), Error> {
     let pid = cpu.local.caller(slot)?.pid;
     let word = REPORTED_CALLS.get((number / 64) as usize);
     // Numbers beyond Linux's are not worth remembering.

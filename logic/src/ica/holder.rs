@@ -4,8 +4,8 @@
 //! Only the process's own CPU does any of it. What is left of a process when it is over goes back to
 //! the memory manager by [`IcaTable::free_all`].
 
-use ant_abi::Error;
 use ant_abi::ipc::{Span, Transfer};
+use ant_abi::{Error, Slot};
 
 use super::{Access, IcaTable, State, pages};
 
@@ -43,7 +43,7 @@ pub struct Holder<'a, S, const PAGES: usize> {
     /// Whose pages they are.
     pub table: &'a IcaTable<PAGES>,
     /// The process's slot.
-    pub slot: u8,
+    pub slot: Slot,
     /// Its page tables.
     pub space: S,
 }
@@ -183,7 +183,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
 impl<const PAGES: usize> IcaTable<PAGES> {
     /// A message of process `giver` is on its way and nobody waits for it: if the process ends, the
     /// pages go on. Only the giver's CPU calls this.
-    pub fn detach(&self, giver: u8, span: Span) {
+    pub fn detach(&self, giver: Slot, span: Span) {
         if span.transfer() == Some(Transfer::HandOver) {
             for page in pages(span) {
                 // It may have been received already.
@@ -197,7 +197,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 impl<const PAGES: usize> IcaTable<PAGES> {
     /// Frees what of a span process `slot` owns and has let go of; `give_back` gets each page and its
     /// frame.
-    pub fn free(&self, span: Span, slot: u8, mut give_back: impl FnMut(u32, u64)) {
+    pub fn free(&self, span: Span, slot: Slot, mut give_back: impl FnMut(u32, u64)) {
         for page in pages(span) {
             if self.state(page) == Some(State::Owned { owner: slot }) {
                 self.free_page(page, slot, &mut give_back);
@@ -211,7 +211,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
             let frame = match span.transfer() {
                 Some(Transfer::HandOver) => self.discard(page).ok(),
                 // Any slot will do for one that shares.
-                Some(Transfer::Share) => self.release(page, 0).ok().flatten(),
+                Some(Transfer::Share) => self.release(page, Slot::default()).ok().flatten(),
                 _ => None,
             };
             if let Some(frame) = frame {
@@ -224,7 +224,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// any of them on loan; `calling` went along with the call that was under way.
     pub fn free_all(
         &self,
-        slot: u8,
+        slot: Slot,
         space: &impl Space,
         calling: Span,
         mut give_back: impl FnMut(u32, u64),
@@ -256,7 +256,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    fn free_page(&self, page: u32, slot: u8, give_back: &mut impl FnMut(u32, u64)) {
+    fn free_page(&self, page: u32, slot: Slot, give_back: &mut impl FnMut(u32, u64)) {
         if let Ok(Some(frame)) = self.release(page, slot) {
             give_back(page, frame);
         }

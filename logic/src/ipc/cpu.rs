@@ -1,7 +1,7 @@
 //! The state of one CPU, and what changes it.
 
-use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::{NOTIFY_RETIRE, Span};
+use ant_abi::{CpuIndex, EndpointId, Generation, MAX_PROCESSES, Priority, Slot};
 
 use super::message::{Message, Packet, Request, Token};
 use super::priorities::Priorities;
@@ -19,9 +19,9 @@ pub enum Target {
     /// The process in slot `server`, which is CPU `cpu`'s.
     Bound {
         /// Index of the CPU.
-        cpu: u8,
+        cpu: CpuIndex,
         /// Slot of the process.
-        server: u8,
+        server: Slot,
     },
     /// Nobody now; somebody will.
     Unbound,
@@ -32,29 +32,38 @@ pub enum Target {
 /// The machine around a [`IpcCpu`]: processes, endpoints, other CPUs.
 pub trait IpcHost {
     /// Who receives at an endpoint, and the endpoint's generation: raised whenever a receiver goes.
-    fn target(&self, endpoint: u8) -> (Target, u32);
+    fn target(&self, endpoint: EndpointId) -> (Target, Generation);
     /// The endpoint's first generation: those before it were another endpoint's of the same number.
-    fn first_generation(&self, endpoint: u8) -> u32;
+    fn first_generation(&self, endpoint: EndpointId) -> Generation;
     /// Sends to another CPU; the order between two CPUs is kept.
-    fn post(&mut self, cpu: u8, packet: Packet);
+    fn post(&mut self, cpu: CpuIndex, packet: Packet);
     /// The call of a client of this CPU is over.
-    fn ended(&mut self, client: u8, outcome: CallOutcome);
+    fn ended(&mut self, client: Slot, outcome: CallOutcome);
     /// A server of this CPU, which waited in [`IpcCpu::receive`], gets this.
-    fn received(&mut self, server: u8, received: Received);
+    fn received(&mut self, server: Slot, received: Received);
     /// A process of this CPU runs with this priority from now on. It may be between two CPUs: see
     /// [`IpcCpu::enter`].
-    fn set_priority(&mut self, slot: u8, priority: u8);
+    fn set_priority(&mut self, slot: Slot, priority: Priority);
     /// Takes the notification bits that wait at an endpoint.
-    fn take_bits(&mut self, endpoint: u8) -> u64;
+    fn take_bits(&mut self, endpoint: EndpointId) -> u64;
     /// A message sent to an endpoint waits no more: it was received, or dropped.
-    fn send_dequeued(&mut self, endpoint: u8);
+    fn send_dequeued(&mut self, endpoint: EndpointId);
     /// Nobody will receive this message: one that was sent, or a reply to a client that is gone.
     fn dropped(&mut self, message: &Message);
-    /// A server of this CPU must not reach these pages any more, which it had been lent. `revoked`:
-    /// it has not given them back by itself, and may touch them yet without having done wrong.
-    fn loan_ends(&mut self, server: u8, span: Span, revoked: bool);
+    /// A server of this CPU must not reach these pages any more, which it had been lent.
+    fn loan_ends(&mut self, server: Slot, span: Span, how: LoanEnd);
     /// Nothing is left of a process for which [`IpcCpu::leave`] said [`Gone::Later`].
-    fn gone(&mut self, slot: u8);
+    fn gone(&mut self, slot: Slot);
+}
+
+/// How a loan of pages ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoanEnd {
+    /// The borrower has replied, or has ended.
+    Returned,
+    /// The call was cancelled: the borrower does not know it yet, and may touch the pages without
+    /// having done wrong.
+    Revoked,
 }
 
 /// How a call ends.
@@ -65,7 +74,7 @@ pub enum CallOutcome {
     /// The server is another one by now, or will be.
     Restarted {
         /// Generation of the endpoint.
-        generation: u32,
+        generation: Generation,
     },
     /// Nobody will ever receive at the endpoint.
     Closed,
@@ -96,15 +105,24 @@ pub enum Received {
     },
 }
 
+/// What becomes of a request whose endpoint gets another generation before it was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnRestart {
+    /// It fails: it makes sense to that generation only.
+    Fail,
+    /// It goes to the next generation.
+    Wait,
+}
+
 /// Where a request goes and with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallOptions {
     /// The endpoint.
-    pub endpoint: u8,
+    pub endpoint: EndpointId,
     /// Generation for which the request is meant.
-    pub generation: u32,
-    /// It makes sense to any generation.
-    pub across_restarts: bool,
+    pub generation: Generation,
+    /// What becomes of it if the endpoint has another generation before it was received.
+    pub on_restart: OnRestart,
     /// Badge of the handle.
     pub badge: u32,
 }
@@ -115,7 +133,7 @@ pub enum SendError {
     /// The receiver is another one by now.
     Restarted {
         /// Generation of the endpoint.
-        generation: u32,
+        generation: Generation,
     },
     /// Nobody receives there at the moment.
     Unbound,
@@ -152,7 +170,7 @@ enum Client {
     /// With CPU `cpu`.
     Sent {
         sequence: u32,
-        cpu: u8,
+        cpu: CpuIndex,
         options: CallOptions,
     },
     /// Being taken back from another CPU.
@@ -169,15 +187,15 @@ struct ThreadIpc {
     client: Client,
     receiving: bool,
     /// Where it receives.
-    endpoint: Option<u8>,
+    endpoint: Option<EndpointId>,
     /// Another receives at its endpoint; it was not told yet.
     retired: bool,
     /// What it received last were notification bits.
     notified: bool,
     /// Its own priority.
-    base: u8,
+    base: Priority,
     /// The priority it runs with.
-    effective: u8,
+    effective: Priority,
     /// Those of its callers.
     callers: Priorities,
 }
@@ -189,8 +207,8 @@ impl ThreadIpc {
         endpoint: None,
         retired: false,
         notified: false,
-        base: 0,
-        effective: 0,
+        base: Priority::LOWEST,
+        effective: Priority::LOWEST,
         callers: Priorities::NONE,
     };
 }
@@ -199,11 +217,11 @@ impl ThreadIpc {
 /// message is in `IpcCpu::messages`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Caller {
-    cpu: u8,
+    cpu: CpuIndex,
     sequence: u32,
-    server: u8,
+    server: Slot,
     badge: u32,
-    priority: u8,
+    priority: Priority,
     /// The server has not received it yet.
     queued: bool,
 }
@@ -211,7 +229,7 @@ struct Caller {
 impl Caller {
     /// That of a request from CPU `cpu`.
     #[inline]
-    fn new(cpu: u8, sequence: u32, request: &Request) -> Self {
+    fn new(cpu: CpuIndex, sequence: u32, request: &Request) -> Self {
         let Request { server, badge, priority, .. } = *request;
         Self { cpu, sequence, server, badge, priority, queued: true }
     }
@@ -220,7 +238,7 @@ impl Caller {
 /// IPC of one CPU.
 #[derive(Debug, PartialEq, Eq)]
 pub struct IpcCpu {
-    cpu: u8,
+    cpu: CpuIndex,
     sequence: u32,
     threads: [ThreadIpc; MAX_PROCESSES],
     callers: [Option<Caller>; MAX_PROCESSES],
@@ -233,7 +251,7 @@ pub struct IpcCpu {
 impl IpcCpu {
     /// A CPU without processes.
     #[must_use]
-    pub const fn new(cpu: u8) -> Self {
+    pub const fn new(cpu: CpuIndex) -> Self {
         Self {
             cpu,
             sequence: 0,
@@ -245,13 +263,13 @@ impl IpcCpu {
     }
 
     /// Says which CPU this is; nobody has entered yet.
-    pub fn begin_on(&mut self, cpu: u8) {
+    pub fn begin_on(&mut self, cpu: CpuIndex) {
         self.cpu = cpu;
     }
 
     /// A process comes to this CPU. Callers may have come before it, who found it through an
     /// endpoint: it runs with [`IpcCpu::priority`].
-    pub fn enter(&mut self, slot: u8, priority: u8, endpoint: Option<u8>) {
+    pub fn enter(&mut self, slot: Slot, priority: Priority, endpoint: Option<EndpointId>) {
         let thread = self.thread(slot);
         let callers = thread.callers;
         let effective = callers.highest().max(priority);
@@ -259,7 +277,7 @@ impl IpcCpu {
     }
 
     /// A process of this CPU receives at `endpoint` from now on.
-    pub fn bind(&mut self, slot: u8, endpoint: u8) {
+    pub fn bind(&mut self, slot: Slot, endpoint: EndpointId) {
         let thread = self.thread(slot);
         thread.endpoint = Some(endpoint);
         thread.retired = false;
@@ -267,21 +285,21 @@ impl IpcCpu {
 
     /// The priority that a process runs with.
     #[must_use]
-    pub fn priority(&self, slot: u8) -> u8 {
-        self.threads[usize::from(slot)].effective
+    pub fn priority(&self, slot: Slot) -> Priority {
+        self.threads[slot.index()].effective
     }
 
     /// Where a process receives.
     #[must_use]
-    pub fn endpoint(&self, slot: u8) -> Option<u8> {
-        self.threads[usize::from(slot)].endpoint
+    pub fn endpoint(&self, slot: Slot) -> Option<EndpointId> {
+        self.threads[slot.index()].endpoint
     }
 
     /// Whether a process has no call under way, has received nobody's request, and knows whether
     /// it serves: it can go to another CPU.
     #[must_use]
-    pub fn is_quiet(&self, slot: u8) -> bool {
-        let thread = &self.threads[usize::from(slot)];
+    pub fn is_quiet(&self, slot: Slot) -> bool {
+        let thread = &self.threads[slot.index()];
         let mut callers = self.callers.iter().flatten();
         matches!(thread.client, Client::Idle)
             && !thread.retired
@@ -291,7 +309,7 @@ impl IpcCpu {
     /// A process calls and waits; [`IpcHost::ended`] follows, maybe before this returns.
     pub fn call(
         &mut self,
-        client: u8,
+        client: Slot,
         options: CallOptions,
         message: Message,
         host: &mut impl IpcHost,
@@ -300,7 +318,7 @@ impl IpcCpu {
     }
 
     /// Waits for a message. `None`: nothing yet; [`IpcHost::received`] follows.
-    pub fn receive(&mut self, server: u8, host: &mut impl IpcHost) -> Option<Received> {
+    pub fn receive(&mut self, server: Slot, host: &mut impl IpcHost) -> Option<Received> {
         let thread = self.thread(server);
         if core::mem::take(&mut thread.retired) {
             return Some(Received::Notification(NOTIFY_RETIRE));
@@ -329,7 +347,7 @@ impl IpcCpu {
     }
 
     /// A server no longer waits for a message. Says whether it did.
-    pub fn stop_receiving(&mut self, server: u8) -> bool {
+    pub fn stop_receiving(&mut self, server: Slot) -> bool {
         core::mem::take(&mut self.thread(server).receiving)
     }
 
@@ -340,15 +358,15 @@ impl IpcCpu {
     /// Nobody waits for this reply: it was given, or the client has taken its call back.
     pub fn reply(
         &mut self,
-        server: u8,
+        server: Slot,
         token: Token,
         message: Message,
         host: &mut impl IpcHost,
     ) -> Result<(), NotWaiting> {
         let client = token.client();
         let caller = self.caller(server, token).ok_or(NotWaiting)?;
-        self.callers[usize::from(client)] = None;
-        self.served(client, caller, false, host);
+        self.callers[client.index()] = None;
+        self.served(client, caller, LoanEnd::Returned, host);
         if caller.cpu == self.cpu {
             self.finish(client, caller.sequence, CallOutcome::Reply(message), host);
         } else {
@@ -366,7 +384,7 @@ impl IpcCpu {
     /// It was not sent.
     pub fn send(
         &mut self,
-        priority: u8,
+        priority: Priority,
         options: CallOptions,
         message: Message,
         host: &mut impl IpcHost,
@@ -375,7 +393,7 @@ impl IpcCpu {
         let (target, generation) = target(endpoint, options.generation, host);
         match target {
             Target::Closed => Err(SendError::Closed),
-            _ if generation != options.generation && !options.across_restarts => {
+            _ if generation != options.generation && options.on_restart == OnRestart::Fail => {
                 Err(SendError::Restarted { generation })
             }
             Target::Unbound => Err(SendError::Unbound),
@@ -388,7 +406,7 @@ impl IpcCpu {
     }
 
     /// Notification bits were raised at an endpoint.
-    pub fn notify(&mut self, endpoint: u8, host: &mut impl IpcHost) {
+    pub fn notify(&mut self, endpoint: EndpointId, host: &mut impl IpcHost) {
         let (target, _) = host.target(endpoint);
         let Target::Bound { cpu, server } = target else { return };
         if cpu != self.cpu {
@@ -405,18 +423,18 @@ impl IpcCpu {
     }
 
     /// The time of a client's call is over; [`IpcHost::ended`] follows, maybe before this returns.
-    pub fn time_out(&mut self, client: u8, host: &mut impl IpcHost) {
+    pub fn time_out(&mut self, client: Slot, host: &mut impl IpcHost) {
         let _ = self.cancel(client, CancelReason::TimedOut, host);
     }
 
     /// A process of this CPU is over. Nobody is to be bound to its endpoint any more.
-    pub fn leave(&mut self, slot: u8, host: &mut impl IpcHost) -> Gone {
+    pub fn leave(&mut self, slot: Slot, host: &mut impl IpcHost) -> Gone {
         self.thread(slot).receiving = false;
         // First of all, as it may be its own server.
         let gone = self.cancel(slot, CancelReason::Leaving, host);
         self.bounce_queue(slot, host);
-        for client in 0..MAX_PROCESSES as u8 {
-            let place = &mut self.callers[usize::from(client)];
+        for client in Slot::all() {
+            let place = &mut self.callers[client.index()];
             if place.as_ref().is_some_and(|caller| caller.server == slot)
                 && let Some(caller) = place.take()
             {
@@ -430,9 +448,9 @@ impl IpcCpu {
     }
 
     /// Another receives at an endpoint, or somebody again, or nobody ever again.
-    pub fn receiver_changed(&mut self, endpoint: u8, host: &mut impl IpcHost) {
+    pub fn receiver_changed(&mut self, endpoint: EndpointId, host: &mut impl IpcHost) {
         let (target, _) = host.target(endpoint);
-        for slot in 0..MAX_PROCESSES as u8 {
+        for slot in Slot::all() {
             let here = Target::Bound { cpu: self.cpu, server: slot };
             let thread = self.thread(slot);
             if thread.endpoint == Some(endpoint) && target != here {
@@ -447,20 +465,20 @@ impl IpcCpu {
     }
 
     /// Gives a process of this CPU another priority of its own.
-    pub fn set_base(&mut self, slot: u8, priority: u8, host: &mut impl IpcHost) {
+    pub fn set_base(&mut self, slot: Slot, priority: Priority, host: &mut impl IpcHost) {
         self.thread(slot).base = priority;
         self.recompute(slot, host);
     }
 
     /// Moves a process away: see [`IpcCpu::is_quiet`]. Whoever waits for it finds it where the
     /// endpoint says it is, which is not here any more.
-    pub fn move_away(&mut self, slot: u8, host: &mut impl IpcHost) {
+    pub fn move_away(&mut self, slot: Slot, host: &mut impl IpcHost) {
         self.bounce_queue(slot, host);
         *self.thread(slot) = ThreadIpc::EMPTY;
     }
 
     /// Another CPU has sent this.
-    pub fn take(&mut self, from: u8, packet: Packet, host: &mut impl IpcHost) {
+    pub fn take(&mut self, from: CpuIndex, packet: Packet, host: &mut impl IpcHost) {
         match packet {
             Packet::Call { client, sequence, request } => {
                 let here = Target::Bound { cpu: self.cpu, server: request.server };
@@ -496,8 +514,8 @@ impl IpcCpu {
         }
     }
 
-    fn thread(&mut self, slot: u8) -> &mut ThreadIpc {
-        &mut self.threads[usize::from(slot)]
+    fn thread(&mut self, slot: Slot) -> &mut ThreadIpc {
+        &mut self.threads[slot.index()]
     }
 
     fn next_sequence(&mut self) -> u32 {
@@ -507,9 +525,9 @@ impl IpcCpu {
 
     /// The call that `server` has received with this token, if it is to be replied to.
     #[inline]
-    fn caller(&self, server: u8, token: Token) -> Option<Caller> {
+    fn caller(&self, server: Slot, token: Token) -> Option<Caller> {
         let client = token.client();
-        let caller = (*self.callers.get(usize::from(client))?)?;
+        let caller = self.callers[client.index()]?;
         let is_it = caller.server == server
             && !caller.queued
             && Token::new(client, caller.cpu, caller.sequence) == token;
@@ -519,15 +537,15 @@ impl IpcCpu {
     /// Sends a call to whoever serves it now, or lets it wait, or ends it.
     fn dispatch(
         &mut self,
-        client: u8,
+        client: Slot,
         mut options: CallOptions,
         message: &Message,
         host: &mut impl IpcHost,
     ) {
-        let CallOptions { endpoint, across_restarts, .. } = options;
+        let CallOptions { endpoint, on_restart, .. } = options;
         let (target, generation) = target(endpoint, options.generation, host);
         if target != Target::Closed && generation != options.generation {
-            if !across_restarts {
+            if on_restart == OnRestart::Fail {
                 self.thread(client).client = Client::Idle;
                 host.ended(client, CallOutcome::Restarted { generation });
                 return;
@@ -540,7 +558,7 @@ impl IpcCpu {
                 host.ended(client, CallOutcome::Closed);
             }
             Target::Unbound => {
-                self.messages[usize::from(client)] = *message;
+                self.messages[client.index()] = *message;
                 self.thread(client).client = Client::Waiting(options);
             }
             Target::Bound { cpu, server } => {
@@ -550,18 +568,18 @@ impl IpcCpu {
     }
 
     /// Sends a call again that was not received.
-    fn dispatch_again(&mut self, client: u8, options: CallOptions, host: &mut impl IpcHost) {
-        let message = self.messages[usize::from(client)];
+    fn dispatch_again(&mut self, client: Slot, options: CallOptions, host: &mut impl IpcHost) {
+        let message = self.messages[client.index()];
         self.dispatch(client, options, &message, host);
     }
 
     /// Sends a call to a server.
     fn send_call(
         &mut self,
-        client: u8,
+        client: Slot,
         options: CallOptions,
-        cpu: u8,
-        server: u8,
+        cpu: CpuIndex,
+        server: Slot,
         message: &Message,
         host: &mut impl IpcHost,
     ) {
@@ -572,14 +590,14 @@ impl IpcCpu {
         if cpu == self.cpu {
             self.arrive(cpu, client, sequence, &request, host);
         } else {
-            self.messages[usize::from(client)] = message;
+            self.messages[client.index()] = message;
             host.post(cpu, Packet::Call { client, sequence, request });
         }
     }
 
     /// Notes that a client's call is with CPU `cpu`; gives its number and its priority.
     #[inline]
-    fn mark_sent(&mut self, client: u8, options: CallOptions, cpu: u8) -> (u32, u8) {
+    fn mark_sent(&mut self, client: Slot, options: CallOptions, cpu: CpuIndex) -> (u32, Priority) {
         let sequence = self.next_sequence();
         let thread = self.thread(client);
         thread.client = Client::Sent { sequence, cpu, options };
@@ -588,21 +606,21 @@ impl IpcCpu {
 
     /// Notes a caller of a server of this CPU; says whether it is queued.
     #[inline]
-    fn add_caller(&mut self, client: u8, endpoint: u8, mut caller: Caller) -> bool {
+    fn add_caller(&mut self, client: Slot, endpoint: EndpointId, mut caller: Caller) -> bool {
         let thread = self.thread(caller.server);
         // It may not have been told yet, and never be if another is bound before.
         thread.endpoint = Some(endpoint);
         thread.callers.add(caller.priority);
         caller.queued = !core::mem::take(&mut thread.receiving);
-        self.callers[usize::from(client)] = Some(caller);
+        self.callers[client.index()] = Some(caller);
         caller.queued
     }
 
     /// A call comes from CPU `from` to a server of this CPU.
     fn arrive(
         &mut self,
-        from: u8,
-        client: u8,
+        from: CpuIndex,
+        client: Slot,
         sequence: u32,
         request: &Request,
         host: &mut impl IpcHost,
@@ -610,12 +628,12 @@ impl IpcCpu {
         let Request { server, endpoint, badge, priority, message, .. } = *request;
         let queued = self.add_caller(client, endpoint, Caller::new(from, sequence, request));
         if queued {
-            self.messages[usize::from(client)] = message;
+            self.messages[client.index()] = message;
             self.queue.add_call(server, client, priority);
         } else {
-            self.messages[usize::from(client)].span = message.span;
+            self.messages[client.index()].span = message.span;
         }
-        if priority > self.threads[usize::from(server)].effective {
+        if priority > self.threads[server.index()].effective {
             self.inherit(server, priority, host);
         }
         if !queued {
@@ -625,26 +643,32 @@ impl IpcCpu {
     }
 
     /// The call, which is first in the queue, is the server's from now on.
-    fn receive_call(&mut self, client: u8) -> Option<Received> {
-        let caller = self.callers[usize::from(client)].as_mut()?;
+    fn receive_call(&mut self, client: Slot) -> Option<Received> {
+        let caller = self.callers[client.index()].as_mut()?;
         caller.queued = false;
         let Caller { cpu, sequence, server, badge, .. } = *caller;
         self.queue.remove_call(server, client);
         let token = Token::new(client, cpu, sequence);
-        Some(Received::Call { token, badge, message: self.messages[usize::from(client)] })
+        Some(Received::Call { token, badge, message: self.messages[client.index()] })
     }
 
     /// The server has no more to do with a call that it had.
-    fn served(&mut self, client: u8, caller: Caller, revoked: bool, host: &mut impl IpcHost) {
-        let span = self.messages[usize::from(client)].span;
+    fn served(&mut self, client: Slot, caller: Caller, how: LoanEnd, host: &mut impl IpcHost) {
+        let span = self.messages[client.index()].span;
         if span.lends() {
-            host.loan_ends(caller.server, span, revoked);
+            host.loan_ends(caller.server, span, how);
         }
         self.drop_caller(caller.server, caller.priority, host);
     }
 
     /// A call of a client of this CPU is over.
-    fn finish(&mut self, client: u8, sequence: u32, outcome: CallOutcome, host: &mut impl IpcHost) {
+    fn finish(
+        &mut self,
+        client: Slot,
+        sequence: u32,
+        outcome: CallOutcome,
+        host: &mut impl IpcHost,
+    ) {
         let thread = self.thread(client);
         match thread.client {
             Client::Sent { sequence: its, .. } if its == sequence => {
@@ -670,7 +694,7 @@ impl IpcCpu {
     }
 
     /// How a call ends whose server has ended.
-    fn restarted(&mut self, client: u8, host: &impl IpcHost) -> CallOutcome {
+    fn restarted(&mut self, client: Slot, host: &impl IpcHost) -> CallOutcome {
         let options = match self.thread(client).client {
             Client::Sent { options, .. } | Client::Cancelling { options, .. } => options,
             Client::Idle | Client::Waiting(_) => return CallOutcome::Closed,
@@ -682,8 +706,8 @@ impl IpcCpu {
     }
 
     /// The server of a call that it had received has ended.
-    fn fail(&mut self, client: u8, caller: Caller, host: &mut impl IpcHost) {
-        self.served(client, caller, false, host);
+    fn fail(&mut self, client: Slot, caller: Caller, host: &mut impl IpcHost) {
+        self.served(client, caller, LoanEnd::Returned, host);
         let sequence = caller.sequence;
         if caller.cpu == self.cpu {
             let outcome = self.restarted(client, host);
@@ -694,7 +718,7 @@ impl IpcCpu {
     }
 
     /// A call of this CPU was not received where it had been sent to.
-    fn bounced(&mut self, client: u8, sequence: u32, host: &mut impl IpcHost) {
+    fn bounced(&mut self, client: Slot, sequence: u32, host: &mut impl IpcHost) {
         match self.thread(client).client {
             Client::Sent { sequence: its, options, .. } if its == sequence => {
                 self.dispatch_again(client, options, host);
@@ -705,13 +729,13 @@ impl IpcCpu {
     }
 
     /// Sends all that waits at a server to whoever takes its place.
-    fn bounce_queue(&mut self, server: u8, host: &mut impl IpcHost) {
+    fn bounce_queue(&mut self, server: Slot, host: &mut impl IpcHost) {
         // What comes back to the same list meanwhile does not: nobody is bound to this server.
         while let Some(item) = self.queue.first(server) {
             match item {
                 Item::Call(client) => {
                     self.queue.remove_call(server, client);
-                    let Some(caller) = self.callers[usize::from(client)].take() else { continue };
+                    let Some(caller) = self.callers[client.index()].take() else { continue };
                     self.drop_caller(server, caller.priority, host);
                     let sequence = caller.sequence;
                     if caller.cpu == self.cpu {
@@ -731,7 +755,7 @@ impl IpcCpu {
     }
 
     /// Another serves in its place: what it has not received goes there, and it is told.
-    fn retire(&mut self, server: u8, host: &mut impl IpcHost) {
+    fn retire(&mut self, server: Slot, host: &mut impl IpcHost) {
         self.thread(server).endpoint = None;
         self.bounce_queue(server, host);
         if self.stop_receiving(server) {
@@ -742,7 +766,7 @@ impl IpcCpu {
     }
 
     /// Puts a message where it belongs now, or drops it.
-    fn resend(&mut self, priority: u8, sent: Sent, host: &mut impl IpcHost) {
+    fn resend(&mut self, priority: Priority, sent: Sent, host: &mut impl IpcHost) {
         match target(sent.endpoint, sent.generation, host) {
             (Target::Bound { cpu, server }, generation) => {
                 self.forward(cpu, server, priority, Sent { generation, ..sent }, host);
@@ -751,7 +775,14 @@ impl IpcCpu {
         }
     }
 
-    fn forward(&mut self, cpu: u8, server: u8, priority: u8, sent: Sent, host: &mut impl IpcHost) {
+    fn forward(
+        &mut self,
+        cpu: CpuIndex,
+        server: Slot,
+        priority: Priority,
+        sent: Sent,
+        host: &mut impl IpcHost,
+    ) {
         let Sent { endpoint, generation, badge, message } = sent;
         if cpu != self.cpu {
             let request = Request { server, endpoint, generation, badge, priority, message };
@@ -768,8 +799,8 @@ impl IpcCpu {
     }
 
     /// Takes a client's call back.
-    fn cancel(&mut self, client: u8, why: CancelReason, host: &mut impl IpcHost) -> Gone {
-        match self.threads[usize::from(client)].client {
+    fn cancel(&mut self, client: Slot, why: CancelReason, host: &mut impl IpcHost) -> Gone {
+        match self.threads[client.index()].client {
             Client::Idle => return Gone::Now,
             Client::Waiting(_) => {}
             Client::Sent { sequence, cpu, .. } if cpu == self.cpu => {
@@ -796,8 +827,8 @@ impl IpcCpu {
     }
 
     /// Forgets a call to a server of this CPU.
-    fn forget(&mut self, client: u8, cpu: u8, sequence: u32, host: &mut impl IpcHost) {
-        let place = &mut self.callers[usize::from(client)];
+    fn forget(&mut self, client: Slot, cpu: CpuIndex, sequence: u32, host: &mut impl IpcHost) {
+        let place = &mut self.callers[client.index()];
         let is_it = |caller: &Caller| (caller.cpu, caller.sequence) == (cpu, sequence);
         if !place.as_ref().is_some_and(is_it) {
             return;
@@ -807,13 +838,20 @@ impl IpcCpu {
             self.queue.remove_call(caller.server, client);
             self.drop_caller(caller.server, caller.priority, host);
         } else {
-            self.served(client, caller, true, host);
+            self.served(client, caller, LoanEnd::Revoked, host);
         }
     }
 
     /// A call to a server of this CPU is worth more from now on.
-    fn boost(&mut self, client: u8, cpu: u8, sequence: u32, priority: u8, host: &mut impl IpcHost) {
-        let Some(caller) = &self.callers[usize::from(client)] else { return };
+    fn boost(
+        &mut self,
+        client: Slot,
+        cpu: CpuIndex,
+        sequence: u32,
+        priority: Priority,
+        host: &mut impl IpcHost,
+    ) {
+        let Some(caller) = &self.callers[client.index()] else { return };
         if (caller.cpu, caller.sequence) == (cpu, sequence)
             && let Some(server) = self.boost_call(client, priority)
         {
@@ -824,10 +862,10 @@ impl IpcCpu {
     /// A server has a caller of this priority; if it waits for another server itself, that one has,
     /// too.
     #[inline(never)]
-    fn inherit(&mut self, server: u8, priority: u8, host: &mut impl IpcHost) {
+    fn inherit(&mut self, server: Slot, priority: Priority, host: &mut impl IpcHost) {
         let mut next = Some(server);
         while let Some(slot) = next.take() {
-            let thread = &mut self.threads[usize::from(slot)];
+            let thread = &mut self.threads[slot.index()];
             if thread.effective >= priority {
                 return;
             }
@@ -843,8 +881,8 @@ impl IpcCpu {
     }
 
     /// Gives a call to a server of this CPU a higher priority; says who the server is.
-    fn boost_call(&mut self, client: u8, priority: u8) -> Option<u8> {
-        let caller = self.callers[usize::from(client)].as_mut()?;
+    fn boost_call(&mut self, client: Slot, priority: Priority) -> Option<Slot> {
+        let caller = self.callers[client.index()].as_mut()?;
         let (server, queued, before) = (caller.server, caller.queued, caller.priority);
         if before >= priority {
             return None;
@@ -861,7 +899,7 @@ impl IpcCpu {
     }
 
     /// A server has lost a caller of this priority.
-    fn drop_caller(&mut self, server: u8, priority: u8, host: &mut impl IpcHost) {
+    fn drop_caller(&mut self, server: Slot, priority: Priority, host: &mut impl IpcHost) {
         let thread = self.thread(server);
         thread.callers.remove(priority);
         if thread.effective > thread.base && priority == thread.effective {
@@ -871,7 +909,7 @@ impl IpcCpu {
 
     /// Finds the priority of a process anew.
     #[inline(never)]
-    fn recompute(&mut self, slot: u8, host: &mut impl IpcHost) {
+    fn recompute(&mut self, slot: Slot, host: &mut impl IpcHost) {
         let thread = self.thread(slot);
         let priority = thread.callers.highest().max(thread.base);
         if priority > thread.effective {
@@ -884,11 +922,9 @@ impl IpcCpu {
 }
 
 /// Who receives at an endpoint, and its generation, for who knew it in generation `known`.
-fn target(endpoint: u8, known: u32, host: &impl IpcHost) -> (Target, u32) {
+fn target(endpoint: EndpointId, known: Generation, host: &impl IpcHost) -> (Target, Generation) {
     let (target, generation) = host.target(endpoint);
-    // Generations are numbered in a circle.
-    let is_before = |first_generation: u32| (known.wrapping_sub(first_generation) as i32) < 0;
-    if generation != known && is_before(host.first_generation(endpoint)) {
+    if generation != known && known.is_before(host.first_generation(endpoint)) {
         return (Target::Closed, generation);
     }
     (target, generation)

@@ -1,22 +1,22 @@
 //! `linux_call`: carrying a request to Linux and its result back (paper 4.3), and the end of a
 //! process, which is a request, too.
 
-use ant_abi::Error;
 use ant_abi::ipc::NOTIFY_LINUX;
 use ant_abi::lca::{ExitKind, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
 use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
 use ant_abi::syscall::ProcessState;
+use ant_abi::{CpuIndex, Error, Slot};
 use ant_logic::lca::Builder;
 
 use crate::arch::apic;
-use crate::process::{BlockReason, ExitReason, LcaState, Owned};
+use crate::process::{BlockReason, Completion, ExitReason, LcaState, Owned};
 use crate::{Cpu, Role, exit, ipc, log, shared};
 
 /// Linux's number of the signal that cannot be caught.
 const SIGKILL: u64 = 9;
 
-/// Serves `linux_call(raddr)`; with `notifies`, the process goes on meanwhile.
-pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
+/// Serves `LinuxCall` and `LinuxCallAsync`.
+pub fn request(cpu: &mut Cpu, slot: Slot, raddr: u64, completion: Completion) {
     let Some(process) = cpu.local.process(slot) else { return };
     if process.lca_entry().is_none_or(|entry| entry.raddr() != raddr) {
         // Only the caller's own LCA: any other address is not its to send.
@@ -25,17 +25,18 @@ pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
     }
     let (state, wait) = match process.lca_state {
         LcaState::Idle => (LcaState::Idle, BlockReason::Return),
-        LcaState::Releasing if !notifies => (LcaState::Releasing, BlockReason::Release),
+        LcaState::Releasing if completion == Completion::Wake => {
+            (LcaState::Releasing, BlockReason::Release)
+        }
         LcaState::Releasing | LcaState::Outstanding { .. } | LcaState::Exiting => {
             process.context.set_result(Error::Busy.to_return());
             return;
         }
     };
-    process.linux_notifies = notifies;
-    if notifies {
-        process.context.set_result(0);
-    } else {
-        cpu.local.block(slot, wait, ProcessState::InCall);
+    process.completion = completion;
+    match completion {
+        Completion::Notify => process.context.set_result(0),
+        Completion::Wake => cpu.local.block(slot, wait, ProcessState::InCall),
     }
     if state == LcaState::Idle {
         send(cpu, slot);
@@ -43,13 +44,13 @@ pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
 }
 
 /// Sends the call that the loader has put into the LCA of process `slot`.
-pub fn request_for_loader(cpu: &mut Cpu, slot: u8) {
+pub fn request_for_loader(cpu: &mut Cpu, slot: Slot) {
     cpu.local.block(slot, BlockReason::NotStarted, ProcessState::Loading);
     send(cpu, slot);
 }
 
 /// Puts the address into the request store and rings Linux (paper 4.3 (2)).
-fn send(cpu: &mut Cpu, slot: u8) {
+fn send(cpu: &mut Cpu, slot: Slot) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let Some(lca) = &process.lca else { return };
@@ -59,7 +60,7 @@ fn send(cpu: &mut Cpu, slot: u8) {
     post(index, process);
 }
 
-fn post(cpu: usize, process: &mut Owned) {
+fn post(cpu: CpuIndex, process: &mut Owned) {
     let Some(lca) = &mut process.lca else { return };
     lca.set_cid(cpu);
     lca.stamp(STEP_ANT_RINGS, shared::linux_cpu(cpu), 0);
@@ -70,7 +71,7 @@ fn post(cpu: usize, process: &mut Owned) {
     if full {
         log::error!("process {}: the request store looks full", process.pid);
     }
-    apic::ring_linux(cpu);
+    apic::ring_linux(cpu.index());
 }
 
 /// Takes what is in this CPU's return store (paper 4.3 (9)); no more than it holds, so that nobody
@@ -89,7 +90,7 @@ pub fn take_returns(cpu: &mut Cpu, role: &mut impl Role) {
     }
 }
 
-fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
+fn returned(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let LcaState::Outstanding { proxy_stays } = process.lca_state else {
@@ -107,7 +108,7 @@ fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
         }
     } else if process.blocked_on == BlockReason::NotStarted {
         role.loading_returned(cpu, slot);
-    } else if process.linux_notifies {
+    } else if process.completion == Completion::Notify {
         ipc::notify_own(cpu, slot, NOTIFY_LINUX);
     } else {
         cpu.local.wake_with(slot, 0);
@@ -116,7 +117,7 @@ fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
 
 /// Linux has let go of the LCA of process `slot`, as AnT has asked for. A return that Linux put here
 /// before has been seen.
-pub fn released(cpu: &mut Cpu, slot: u8) {
+pub fn released(cpu: &mut Cpu, slot: Slot) {
     let Some(process) = cpu.local.process(slot) else { return };
     match (process.lca_state, process.exit.is_some()) {
         (LcaState::Releasing, true) => send_end(cpu, slot),
@@ -134,7 +135,7 @@ pub fn released(cpu: &mut Cpu, slot: u8) {
 }
 
 /// Process `slot` has no proxy any more, and with it no descriptors and no directory: it is over.
-pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
+pub fn proxy_died(cpu: &mut Cpu, slot: Slot) {
     let Some(process) = cpu.local.process(slot) else { return };
     process.linux_released = true;
     if process.is_init {
@@ -150,7 +151,7 @@ pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
 
 /// `init` has lost its proxy, and nobody can tell it anything any more. It goes on: the servers need
 /// it.
-fn without_linux(cpu: &mut Cpu, slot: u8) {
+fn without_linux(cpu: &mut Cpu, slot: Slot) {
     log::error!("init has lost its proxy: AnT takes no orders any more, what runs goes on");
     let Some(process) = cpu.local.process(slot) else { return };
     process.lca_state = LcaState::Exiting;
@@ -159,7 +160,7 @@ fn without_linux(cpu: &mut Cpu, slot: u8) {
     }
 }
 
-fn linux_released(cpu: &mut Cpu, slot: u8) {
+fn linux_released(cpu: &mut Cpu, slot: Slot) {
     if let Some(process) = cpu.local.process(slot) {
         process.linux_released = true;
         cpu.local.note_if_reapable(slot);
@@ -167,7 +168,7 @@ fn linux_released(cpu: &mut Cpu, slot: u8) {
 }
 
 /// The Linux side of the end of a process: tells Linux, whose release of the LCA completes it.
-pub fn end(cpu: &mut Cpu, slot: u8) {
+pub fn end(cpu: &mut Cpu, slot: Slot) {
     let Some(process) = cpu.local.process(slot) else { return };
     match process.lca_state {
         _ if process.linux_released => {}
@@ -179,7 +180,7 @@ pub fn end(cpu: &mut Cpu, slot: u8) {
 }
 
 /// Sends the notice of the end. It is not a call: nothing returns, the release follows.
-fn send_end(cpu: &mut Cpu, slot: u8) {
+fn send_end(cpu: &mut Cpu, slot: Slot) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let Some(exit) = process.exit.clone() else { return };

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 
+use ant_abi::CpuIndex;
 use ant_abi::cpu_block::{ROUTE_APIC_SHIFT, ROUTE_NONE};
 use ant_abi::layout::DOORBELL_VECTOR;
 use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
@@ -91,7 +92,7 @@ pub fn ring_linux(cpu: usize) {
     // What was put into the request store must be visible before the route is read. Pairs with the
     // module, which publishes a new route, then looks into the store: one of the two sees the other.
     fence(Ordering::SeqCst);
-    let route = shared::control(cpu).route().load(Ordering::Acquire);
+    let route = shared::control(CpuIndex::from_bits(cpu as u64)).route().load(Ordering::Acquire);
     // Linux is trusted not to route us into a CPU of its choice that cannot take it, but a vector
     // below 32 would be an exception.
     if route == ROUTE_NONE || (route as u8) < 32 {

@@ -209,7 +209,7 @@ extern "C" fn kernel_trap(frame: &KernelFrame) {
 /// Counts and acknowledges an interrupt. What it is about lies in shared memory, where the CPU
 /// looks after every interrupt.
 pub fn interrupt(vector: u64) {
-    let control = shared::control(percpu::index());
+    let control = shared::control(shared::this_cpu());
     if vector == u64::from(SPURIOUS_VECTOR) {
         shared::count(control.unexpected_interrupts());
         return;
