@@ -28,7 +28,7 @@ pub const ROUTE_APIC_SHIFT: u32 = 32;
 abi_struct! {
     /// Control page of one CPU. Counters count from the start of the partition.
     pub struct CpuControl {
-        /// One of `CORE_*`. Written by AnT.
+        /// One of `CPU_*`. Written by AnT.
         pub state: u32,
         /// One of `ROLE_*`. Written by AnT.
         pub role: u32,
@@ -49,7 +49,7 @@ abi_struct! {
         /// Doorbells taken, from Linux or from another AnT CPU. Written by AnT; a doorbell that
         /// does not raise it within a second means a CPU with interrupts off.
         pub doorbells: u64,
-        /// Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT.
+        /// Unexpected interrupts: acknowledged, counted, ignored. Written by AnT.
         pub unexpected_interrupts: u64,
         /// Timer interrupts taken. Written by AnT.
         pub timer_interrupts: u64,

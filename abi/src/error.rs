@@ -4,7 +4,7 @@ use num_enum::{IntoPrimitive, TryFromPrimitive};
 
 /// Errors of AnT's system calls, of control messages and of the module.
 ///
-/// The numbers are Linux's, so an AP process meets one set of numbers whichever kernel answers.
+/// The numbers are Linux's, so a process meets one set of numbers whichever kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
 #[repr(i32)]
 pub enum Error {
@@ -36,13 +36,13 @@ pub enum Error {
     NoDevice = 19,
     /// A value outside its range.
     Invalid = 22,
-    /// Nobody will ever receive there.
+    /// The endpoint is closed.
     PeerGone = 32,
     /// No such system call.
     NoSystemCall = 38,
     /// A message that is not of the protocol.
     Protocol = 71,
-    /// Nobody waits for that reply.
+    /// No caller waits for that reply.
     NotWaiting = 74,
     /// The server is another one by now.
     PeerRestarted = 104,

@@ -63,7 +63,7 @@ pub const NOTIFY_USER: u64 = (1 << 48) - 1;
 /// to servers that its manifest has watched. Numbers of an interface's own requests are below.
 pub const REQUEST_ALIVE: u64 = u64::MAX;
 /// Notification bit by which the kernel tells a process that another receives at its endpoint from
-/// now on. A server then asks `init` whether to end, for anyone with a handle can raise it, too.
+/// now on. A server then asks `init` whether to end, for every process with a handle can raise it, too.
 pub const NOTIFY_RETIRE: u64 = 1 << 47;
 
 /// How a span of pages goes with a message.

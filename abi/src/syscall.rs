@@ -48,19 +48,19 @@ pub enum Sysnum {
     ///
     /// `PeerRestarted`: the endpoint has had another generation since the handle was last used (`rsi` =
     /// the new one); the request was not served, or was being served when the server ended; the handle
-    /// works again. `PeerGone`: nobody will ever receive there. `TimedOut`: it was taken back. `Again`:
+    /// works again. `PeerGone`: the endpoint is closed. `TimedOut`: it was taken back. `Again`:
     /// the CPU there takes no messages at the moment. To take a request back, the CPU of the server has
-    /// to answer: who calls a server of a CPU that hangs waits until that CPU is back.
+    /// to answer: the caller of a server whose CPU hangs waits until that CPU is back.
     IpcCall = 0x1020,
     /// Waits for a message at the caller's endpoint, at most `rsi` microseconds: notification bits and the
     /// most important of the others in turns, if there are both. `rdi` = a
     /// [`ReceivedKind`](crate::ipc::ReceivedKind),
     /// `rdx` = badge of the handle that it came through, `rsi` = token for the reply.
     IpcReceive = 0x1021,
-    /// Replies with the message to the caller with token `rdi`. `NotWaiting`: nobody waits for that
+    /// Replies with the message to the caller with token `rdi`. `NotWaiting`: no caller waits for that
     /// reply (already given, timed out, ended).
     IpcReply = 0x1022,
-    /// `IpcReply`, then `IpcReceive`; a token for which nobody waits is no error here, and token 0
+    /// `IpcReply`, then `IpcReceive`; a token for which no caller waits is no error here, and token 0
     /// means no reply.
     IpcReplyReceive = 0x1023,
     /// Puts the message into the queue of the endpoint of handle `rdi` and goes on. Messages of one sender
@@ -68,7 +68,7 @@ pub enum Sysnum {
     /// moves to another CPU or is replaced. Its pages can be handed over or shared, not lent.
     ///
     /// It was not sent: `QueueFull`: `SENDS_MAX` wait there, or as many in all as there is room for. `Again`:
-    /// nobody receives there at the moment, or the CPU there takes no messages. `PeerRestarted` and
+    /// no process receives there at the moment, or the CPU there takes no messages. `PeerRestarted` and
     /// `PeerGone` as of `IpcCall`.
     IpcSend = 0x1024,
     /// Raises the notification bits `rsi` at the endpoint of handle `rdi`. They wait until they are
@@ -84,7 +84,7 @@ pub enum Sysnum {
     EndpointOpen = 0x1028,
     /// Takes `rdi` ICA pages (at most 1024), zeroed, next to each other; returns the number of the first.
     ///
-    /// `OverQuota`: with them, more pages that the caller has taken were somebody's than it may take at a
+    /// `OverQuota`: with them, more pages that the caller has taken were in use than it may take at a
     /// time (`ICA_QUOTA_PROGRAM`, `ServerCreate::ica_pages`); one that it has given away counts until
     /// its new owner frees it. `NoMemory`: so many are not free, or kept for servers.
     IcaAlloc = 0x1029,
@@ -103,14 +103,14 @@ pub enum Sysnum {
     /// `init` only: makes a server from the `ServerCreate` at `rdi` and the program of `rdx` bytes at
     /// `rsi`. Returns its process id; it does not run yet, `ProcessStart` starts it.
     ServerCreate = 0x1030,
-    /// `init` only: makes an endpoint that nobody receives at yet; returns a handle to it.
+    /// `init` only: makes an endpoint at which no process receives yet; returns a handle to it.
     EndpointCreate = 0x1031,
     /// `init` only: from now on process `rsi` receives at the endpoint of handle `rdi`; with `rsi` = 0
-    /// nobody, and who calls waits. Returns the generation: the next one, if somebody has received there
+    /// none does, and callers wait. Returns the generation: the next one, if a process has received there
     /// before. After an error (`PeerGone`: it is closed; `NoProcess`: the process has ended; `Busy`: it
     /// receives elsewhere) all is as it was.
     EndpointBind = 0x1032,
-    /// `init` only: ends the endpoint of handle `rdi`: whoever waits there gets `PeerGone`.
+    /// `init` only: ends the endpoint of handle `rdi`: callers that wait there get `PeerGone`.
     EndpointClose = 0x1033,
     /// `init` only: gives process `rdi`, which was not started yet, the caller's handle `rsi`, with badge
     /// `rdx` (32 bits); returns the

@@ -1,23 +1,26 @@
-//! Who has the pages of the ICA (paper 2.1.2).
+//! Owners of the pages of the ICA (paper 2.1.2).
 //!
-//! Every page of the ICA is at the same address in every process, and this table says to whom it
-//! belongs. All CPUs share it without a lock: an entry is changed only by the CPU whose turn it
-//! is, and that follows from the entry's state:
+//! Every page of the ICA is at the same address in every process, and this table says to which
+//! process it belongs. All CPUs share it without a lock: an entry is changed only by the CPU whose turn
+//! it is, and that follows from the entry's state:
 //!
 //! | state | means | whose turn |
 //! |---|---|---|
-//! | free | nobody has the number | the m-kernel: `alloc` |
-//! | reserved | somebody has the number, there is no frame (yet, or any more) | the m-kernel: `set_frame`, `forget` |
+//! | free | the number is not taken | the m-kernel: `alloc` |
+//! | reserved | the number is taken, there is no frame (yet, or any more) | the m-kernel: `set_frame`, `forget` |
 //! | owned | one process has it | the owner's CPU: `begin_transfer`, `release` |
 //! | lent | its owner has lent it with a message | the owner's CPU: `end_loan` |
-//! | in transit | it was handed over, and the message was not received yet | who has the message: `complete_hand_over`, `undo_transfer`, `discard`; the giver's CPU: `orphan` |
-//! | shared | so many have it, and none more than the others | each of their CPUs: `begin_share`, `release`, `release_share` |
+//! | in transit | handed over, and not received yet | see below |
+//! | shared | so many have it, all alike | each sharer's CPU: `begin_share`, `release`, `release_share` |
 //!
-//! A message that shares pages counts as one that has them, until its receiver takes its place. To
-//! whom pages are lent is not written down: the message knows. Neither is who shares: [`Holder`] looks
+//! A page in transit is changed by the CPU with the message (`complete_hand_over`, `undo_transfer`,
+//! `discard`), and by the giver's CPU (`orphan`).
+//!
+//! A message that shares pages counts as one that has them, until its receiver takes its place. The
+//! borrower of pages is not written down: the message knows. Neither are sharers: [`Holder`] looks
 //! into the page tables of the one that asks.
 //!
-//! Whoever gets a frame back from here is the only one who does, and nobody has it any more.
+//! A frame comes back from here once, when no process has it any more.
 //!
 //! How many pages one may have is `Quotas`' business.
 //!
@@ -57,7 +60,7 @@ const _: () = assert!(
 #[derive(Debug)]
 #[repr(C)]
 pub struct IcaTable<const PAGES: usize = { ICA_PAGES as usize }> {
-    /// See the table above for who writes which. Every change is `AcqRel`: what the one before did
+    /// See the table above for which CPU writes which. Every change is `AcqRel`: what the one before did
     /// to the page has happened when the next one has it.
     entries: [AtomicU64; PAGES],
     /// Where `alloc` looks first: behind what it found last. Only the m-kernel touches it.
@@ -117,7 +120,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         Ok(())
     }
 
-    /// Makes a reserved page free: its number can be given to somebody else. Only the m-kernel calls
+    /// Makes a reserved page free: its number can be given away again. Only the m-kernel calls
     /// this, when no address space has the page any more.
     ///
     /// # Errors
@@ -148,8 +151,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     }
 
     /// Lets the pages of `span` go with a message of `owner` which shares them. Each is either owned
-    /// by it, or shared already, and **then the caller has made sure that `owner` is one of those
-    /// who share it** (it is mapped there): the table cannot know. Only the owner's CPU calls this.
+    /// by it, or shared already, and **then the caller has made sure that `owner` is one of the
+    /// sharers** (it is mapped there): the table cannot know. Only the owner's CPU calls this.
     ///
     /// # Errors
     ///
@@ -177,8 +180,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         })
     }
 
-    /// Makes the process with slot `to` the owner of pages that were handed over. Only who has the
-    /// message calls this: the receiver's CPU.
+    /// Makes the process with slot `to` the owner of pages that were handed over. Only the
+    /// CPU with the message calls this: the receiver's.
     ///
     /// # Errors
     ///
@@ -212,7 +215,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    /// Ends the loan of the pages of `span` to whomever it was: they are the owner's alone. Only the
+    /// Ends the loan of the pages of `span` to its borrower: they are the owner's alone. Only the
     /// owner's CPU calls this, when the borrower does not have them mapped any more.
     ///
     /// # Errors
@@ -228,11 +231,11 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         self.change(span, from(State::Lent { owner, access }, State::Owned { owner }))
     }
 
-    /// Lets go of a page, for its owner `by` or for one of those (processes and messages) who share
-    /// it; that `by` shares it, the caller has made sure of. Only the CPU of `by` calls this, when
+    /// Lets go of a page, for its owner `by` or for one of its sharers (processes and
+    /// messages); that `by` shares it, the caller has made sure of. Only the CPU of `by` calls this, when
     /// `by` does not have the page mapped any more.
     ///
-    /// Returns the physical address of the frame if nobody has the page any more. The page is
+    /// Returns the physical address of the frame if the page has no owner or sharer any more. The page is
     /// reserved then: its number is taken until the m-kernel says [`IcaTable::forget`].
     ///
     /// # Errors
@@ -249,7 +252,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         })
     }
 
-    /// Lets go of a shared page for `by`, one of those who share it, of which the caller has made sure.
+    /// Lets go of a shared page for `by`, one of its sharers, of which the caller has made sure.
     /// If it is the last, it owns the page then. Only the CPU of `by` calls this, when `by` does not
     /// have the page mapped any more.
     ///
@@ -267,7 +270,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         self.change_one(page, leave).map(drop)
     }
 
-    /// Takes a page in transit away from its giver `giver`, which ends: nobody who gets its slot
+    /// Takes a page in transit away from its giver `giver`, which ends: no process that gets its slot
     /// later is given the page back. Only the giver's CPU calls this; the message goes on.
     ///
     /// # Errors
@@ -278,8 +281,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         self.change_one(page, from(given, State::InTransit { giver: None })).map(drop)
     }
 
-    /// Lets go of a page in transit whose message nobody receives and which nobody gets back (its
-    /// giver has ended). Only who has the message calls this.
+    /// Lets go of a page in transit whose message is not received and which does not come back (its
+    /// giver has ended). Only the CPU with the message calls this.
     ///
     /// Returns the physical address of the frame; the page is reserved then, as after
     /// [`IcaTable::release`].
@@ -296,7 +299,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 
     /// Physical address of the frame of a page; `None` if it has none.
     ///
-    /// It stays so as long as the one for whom the caller asks has the page.
+    /// It stays so as long as the process that the caller asks for has the page.
     #[inline]
     #[must_use]
     pub fn frame(&self, page: u32) -> Option<u64> {
@@ -304,7 +307,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     }
 
     /// Whether process `slot`, in which `frame` is mapped as this page, can give the page on: it is
-    /// the owner, or one of those who share the page.
+    /// the owner, or one of the page's sharers.
     #[inline]
     #[must_use]
     pub fn can_give(&self, page: u32, slot: Slot, frame: u64) -> bool {
@@ -425,7 +428,7 @@ fn update(entry: &AtomicU64, change: impl Fn(Entry) -> Option<Entry>) -> Option<
     }
 }
 
-/// The change from one state, which nobody shares, to another; both have a frame, or neither.
+/// The change from one state, not shared, to another; both have a frame, or neither.
 #[inline]
 fn from(from: State, to: State) -> impl Fn(Entry) -> Option<Entry> {
     let (from, to) = (Entry::new(from, 0), Entry::new(to, 0));

@@ -5,8 +5,8 @@
 //! * [`notification`]: notification bits, raised by any CPU and taken by the receiver's.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a CPU times out when.
-//! * [`ica`]: who has the pages that processes hand to each other.
-//! * [`input`]: what has come for a server and nobody has read, kept when it ends.
+//! * [`ica`]: owners of the pages that processes hand to each other.
+//! * [`input`]: what has come for a server and was not read, kept when it ends.
 //! * [`ipc`]: calls, replies and messages between processes, as one CPU sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
 //! * [`names`]: which name stands for which handle, kept when the name service ends.

@@ -7,7 +7,7 @@
 //! its way from one process to the other.
 //!
 //! Deliberately absent: clocks, timers, what a process is, priorities that change by themselves
-//! (a low one can wait for ever: who gives priorities sees to that).
+//! (a low one can wait for ever: the policy that gives priorities sees to that).
 
 mod line;
 
@@ -22,13 +22,13 @@ pub struct RunQueue {
     current: Option<Running>,
     /// When the slice of `current` is over. Stays when `current` leaves, for `switch_to`.
     slice_end: u64,
-    /// Runnable, in the order in which they get the CPU. Never holds `current`, nobody twice.
+    /// Runnable, in the order in which they get the CPU. Never holds `current`, none twice.
     waiting: ReadyLists,
     /// How long each in `waiting` may run when it gets the CPU.
     turns: [Quantum; MAX_PROCESSES],
 }
 
-/// Who has the CPU.
+/// The process that has the CPU.
 #[derive(Clone, Copy, Debug)]
 struct Running {
     id: Slot,
@@ -90,7 +90,7 @@ impl RunQueue {
         }
     }
 
-    /// Who has the CPU.
+    /// The process that has the CPU.
     #[must_use]
     pub fn current(&self) -> Option<Slot> {
         self.current.map(|current| current.id)
@@ -102,7 +102,7 @@ impl RunQueue {
         self.current.map(|current| current.priority)
     }
 
-    /// Decides who has the CPU from `now` on.
+    /// Decides which process has the CPU from `now` on.
     ///
     /// The one that has it keeps it, unless one of a higher priority is runnable, or its slice is
     /// over and one of its own priority waits. If one of a higher priority takes the CPU from it,
@@ -129,7 +129,7 @@ impl RunQueue {
     /// (with the CPU or without), this is [`RunQueue::add`].
     ///
     /// The one that had the CPU has left it (`block_current`, `remove`), or is then the first of
-    /// its priority to get it back: in the same slice, which goes on meanwhile, so that two who
+    /// its priority to get it back: in the same slice, which goes on meanwhile, so that two that
     /// pass the CPU to each other do not keep a third from it.
     ///
     /// Nothing happens if `id` is runnable already.
@@ -147,8 +147,8 @@ impl RunQueue {
         true
     }
 
-    /// Whether the current one, if it left, or nobody, if nobody is runnable, could pass the CPU to
-    /// one of `priority` that is not runnable: nobody else would get it, and
+    /// Whether the current one, if it left, or an idle CPU, if none is runnable, could pass the CPU to
+    /// one of `priority` that is not runnable: no other would get it, and
     /// [`RunQueue::deadline`] stays as it is.
     #[inline]
     #[must_use]
@@ -161,7 +161,7 @@ impl RunQueue {
     }
 
     /// The current one leaves; `id`, which was not runnable, has the CPU for the rest of the
-    /// slice of who had it last. To be asked for only after [`RunQueue::can_pass`] has said so: this
+    /// slice of the one that had it last. To be asked for only after [`RunQueue::can_pass`] has said so: this
     /// is then the same as [`RunQueue::block_current`] and [`RunQueue::switch_to`].
     #[inline]
     pub fn pass(&mut self, id: Slot, priority: Priority) {
@@ -169,7 +169,7 @@ impl RunQueue {
         self.current = Some(Running { id, priority });
     }
 
-    /// Sends the current one behind all others of its priority; nobody has the CPU until the next
+    /// Sends the current one behind all others of its priority; none has the CPU until the next
     /// `pick`.
     pub fn yield_current(&mut self) {
         if let Some(Running { id, priority }) = self.current.take() {
@@ -177,7 +177,7 @@ impl RunQueue {
         }
     }
 
-    /// Makes the current one not runnable; says who it was.
+    /// Makes the current one not runnable; says which it was.
     pub fn block_current(&mut self) -> Option<Slot> {
         self.current.take().map(|current| current.id)
     }
@@ -200,7 +200,7 @@ impl RunQueue {
         self.waiting.len() + usize::from(self.current.is_some())
     }
 
-    /// Whether nobody is runnable: the CPU may halt.
+    /// Whether none is runnable: the CPU may halt.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.current.is_none() && self.waiting.highest().is_none()

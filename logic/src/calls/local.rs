@@ -1,10 +1,10 @@
 //! Calls that a proxy refuses.
 //!
-//! An AP process fills its own LCA, so it can ask for any number with any arguments; the table of
+//! A process fills its own LCA, so it can ask for any number with any arguments; the table of
 //! what AnT encodes does not bind it. This list keeps a proxy able to serve. It is not a sandbox: a
 //! program can do with its proxy whatever its user can do to a process of theirs (kill it, stop it,
 //! write to `/proc/self/mem`). What holds is that the proxy has the user's rights and no more, and
-//! that nobody but the program depends on it.
+//! that only the program depends on it.
 //!
 //! Not here, because the number does not tell: descriptors that the proxy needs (`closes` names the
 //! one that goes; keep them out of a program's way), and `fcntl` commands that ask for signals.
@@ -70,7 +70,7 @@ pub const NOT_DELEGATED: &[(u64, &str)] = &[
     (322, "execveat"),
     (435, "clone3"),
     // What a thread has registered with Linux or waits for in its memory. The proxy's library has done
-    // that already, and a wait for memory that nobody else writes never ends.
+    // that already, and a wait for memory that no other process writes never ends.
     (202, "futex"),
     (205, "set_thread_area"),
     (211, "get_thread_area"),
@@ -85,7 +85,7 @@ pub const NOT_DELEGATED: &[(u64, &str)] = &[
     (455, "futex_wait"),
     (456, "futex_requeue"),
     // Signals. They would arrive in the proxy, and the parent uses them to wake and to end it. `kill` is
-    // allowed: whom a user may signal, they may signal from AnT, even their own proxy.
+    // allowed: a process that a user may signal, they may signal from AnT, even their own proxy.
     (13, "rt_sigaction"),
     (14, "rt_sigprocmask"),
     (15, "rt_sigreturn"),
@@ -106,7 +106,7 @@ pub const NOT_DELEGATED: &[(u64, &str)] = &[
     (282, "signalfd"),
     (289, "signalfd4"),
     (297, "rt_tgsigqueueinfo"),
-    // Who the proxy is. It runs as the user who started the program; `setsid`, `setpgid` and `keyctl`
+    // The proxy's identity. It runs as the user who started the program; `setsid`, `setpgid` and `keyctl`
     // would take it out of its parent's hands, or reach into the parent.
     (105, "setuid"),
     (106, "setgid"),

@@ -323,7 +323,7 @@ calls! {
     TIMERFD_SETTIME = 286, "timerfd_settime": [Value, Value, given(ITIMERSPEC), filled(ITIMERSPEC)];
     TIMERFD_GETTIME = 287, "timerfd_gettime": [Value, filled(ITIMERSPEC)];
 
-    // Who one is: the proxy, to Linux.
+    // Identity: the proxy's, to Linux.
     GETPID = 39, "getpid": [];
     GETUID = 102, "getuid": [];
     GETGID = 104, "getgid": [];

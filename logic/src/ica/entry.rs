@@ -28,10 +28,10 @@ pub enum Access {
     Write,
 }
 
-/// Who has a page of the ICA.
+/// The owner of a page of the ICA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody.
+    /// None.
     Free,
     /// Its number is taken, but there is no frame.
     Reserved,
@@ -105,7 +105,7 @@ impl Entry {
         has_one.then_some(self.0 & FRAME)
     }
 
-    /// Whether it is in the same state as `other`, which nobody shares.
+    /// Whether it is in the same state as `other`, which is not shared.
     #[inline]
     pub(super) fn is_like(self, other: Self) -> bool {
         (self.0 ^ other.0) & KIND_AND_SLOT == 0
@@ -117,7 +117,7 @@ impl Entry {
         Self(self.0 & FRAME | other.0)
     }
 
-    /// Whether it was handed over by whomever, and not received.
+    /// Whether it was handed over, and not received.
     #[inline]
     pub(super) fn is_in_transit(self) -> bool {
         (self.0 ^ Self::new(State::InTransit { giver: None }, 0).0) & KIND == 0

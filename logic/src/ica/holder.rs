@@ -33,14 +33,14 @@ pub enum Sender {
 pub enum With {
     /// A call: its sender ends the message's own part in shared pages when the call is over.
     Call,
-    /// One whose sender does not wait: the message's part goes over to who receives it.
+    /// One whose sender does not wait: the message's part goes over to the receiver.
     Other,
 }
 
 /// A process and its page tables.
 #[derive(Debug)]
 pub struct Holder<'a, S, const PAGES: usize> {
-    /// Whose pages they are.
+    /// The owners of pages.
     pub table: &'a IcaTable<PAGES>,
     /// The process's slot.
     pub slot: Slot,
@@ -146,7 +146,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
         self.map(span, Access::Write);
     }
 
-    /// Whether the process has all pages of a span, as their owner or as one of those who share them:
+    /// Whether the process has all pages of a span, as their owner or as one of their sharers:
     /// not on loan, not scratch in their place, not on their way back to the memory manager.
     fn has_all(&self, span: Span) -> Result<(), Error> {
         let end = u64::from(span.first()) + u64::from(span.count());
@@ -157,7 +157,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
         self.space.has(span, has).then_some(()).ok_or(Error::Fault)
     }
 
-    /// Counts the process among those who share pages, unless it is already.
+    /// Counts the process among the sharers of pages, unless it is already.
     fn take_share(&self, span: Span, with: With) -> Result<(), Error> {
         for page in pages(span) {
             match (self.table.is_mapped(page, &self.space), with) {
@@ -181,7 +181,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
 }
 
 impl<const PAGES: usize> IcaTable<PAGES> {
-    /// A message of process `giver` is on its way and nobody waits for it: if the process ends, the
+    /// A message of process `giver` is on its way and no sender waits for it: if the process ends, the
     /// pages go on. Only the giver's CPU calls this.
     pub fn detach(&self, giver: Slot, span: Span) {
         if span.transfer() == Some(Transfer::HandOver) {
@@ -205,7 +205,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    /// Frees the pages of a message that nobody receives, and who sent it does not get back.
+    /// Frees the pages of a message that is not received, and do not go back to its sender.
     pub fn free_dropped(&self, span: Span, mut give_back: impl FnMut(u32, u64)) {
         for page in pages(span) {
             let frame = match span.transfer() {
@@ -220,8 +220,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    /// Frees all pages of a process that is over, with its part in those that it shared. Nobody has
-    /// any of them on loan; `calling` went along with the call that was under way.
+    /// Frees all pages of a process that is over, with its part in those that it shared. None
+    /// of them is on loan; `calling` went along with the call that was under way.
     pub fn free_all(
         &self,
         slot: Slot,

@@ -1,14 +1,14 @@
 //! How many pages of the ICA a process may take.
 //!
-//! Who takes a page from the m-kernel pays for it until nobody has it any more, wherever it goes
-//! meanwhile. So what one is given costs nothing, and it helps nobody to leave pages with others.
-//! What a process leaves with others when it ends, nobody pays for.
+//! The process that takes a page from the m-kernel pays for it until the page is free again, wherever it
+//! goes meanwhile. So what a process is given costs nothing, and it gains nothing by leaving pages with
+//! others. What a process leaves with others when it ends has no payer.
 //!
 //! Some are promised pages: what they have not taken of them, others do not get. Nor do they when the
 //! promise ends with its process, for the next is promised as many.
 //!
 //! Only the m-kernel uses this; it is not told of a page's way, only of its beginning and its end.
-//! Deliberately absent: who has the pages (`IcaTable`).
+//! Deliberately absent: owners of the pages (`IcaTable`).
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -38,7 +38,7 @@ struct Account {
     paid: AtomicU32,
 }
 
-/// Who pays for which page of an ICA. Atomic only to be a `static`: one CPU writes and reads.
+/// Which process pays for which page of an ICA. Atomic only to be a `static`: one CPU writes and reads.
 #[derive(Debug)]
 pub struct Quotas<const PAGES: usize = { ICA_PAGES as usize }> {
     /// By page; of no meaning for one that is free.
@@ -56,7 +56,7 @@ pub struct Quotas<const PAGES: usize = { ICA_PAGES as usize }> {
 }
 
 impl<const PAGES: usize> Quotas<PAGES> {
-    /// All pages are free, and nobody may take any.
+    /// All pages are free, and no process may take any.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -77,7 +77,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
         });
     }
 
-    /// The process in `slot` is over: nobody pays for what it has left with others.
+    /// The process in `slot` is over: what it has left with others has no payer.
     pub fn close(&self, slot: Slot) {
         if self.accounts[slot.index()].paid.load(Relaxed) > 0 {
             let left = self.payers.iter().filter(|payer| payer.load(Relaxed) == byte(Some(slot)));
@@ -92,7 +92,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
 
     /// Where the process in `slot` takes `count` pages: there, or else there. What was promised is in
     /// a place of its own, at the end, so that those without a promise cannot take it to pieces; it
-    /// stays that large, for whoever is promised as much again.
+    /// stays that large, for a process that is promised as much again.
     pub fn places(&self, slot: Slot, count: u32) -> [Range<u32>; 2] {
         let pages = PAGES as u32;
         let border = pages.saturating_sub(self.most_promised.load(Relaxed));
@@ -122,7 +122,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
             return Err(Error::OverQuota);
         }
         let free = PAGES as u32 - self.taken.load(Relaxed);
-        // For whoever is promised as much again: a server that is restarted, or replaced.
+        // For a process that is promised as much again: a server that is restarted, or replaced.
         let kept = self.most_promised.load(Relaxed) - self.promised.load(Relaxed);
         // Of what was promised to it, it may take while others are owed more than there is.
         let unpromised = count.saturating_sub(account.owed());

@@ -55,9 +55,9 @@ pub enum SendError {
         /// Generation of the endpoint.
         generation: Generation,
     },
-    /// Nobody receives there at the moment.
+    /// No process receives there at the moment.
     Unbound,
-    /// Nobody will ever receive there.
+    /// The endpoint is closed.
     Closed,
 }
 
@@ -71,7 +71,7 @@ pub enum Gone {
     Later,
 }
 
-/// Nobody waits for that reply.
+/// No caller waits for that reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotWaiting;
 
@@ -85,7 +85,7 @@ enum CancelReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
     Idle,
-    /// Nobody receives at the endpoint.
+    /// No process receives at the endpoint.
     Waiting(CallOptions),
     /// With CPU `cpu`.
     Sent {
@@ -162,7 +162,7 @@ pub struct IpcCpu {
     sequence: u32,
     threads: [ThreadIpc; MAX_PROCESSES],
     callers: [Option<Caller>; MAX_PROCESSES],
-    /// By the slot of the client: what nobody has received yet; of what a server of this CPU has
+    /// By the slot of the client: what was not received yet; of what a server of this CPU has
     /// received, only the span.
     messages: [Message; MAX_PROCESSES],
     queue: Queue,
@@ -181,12 +181,12 @@ impl IpcCpu {
         }
     }
 
-    /// Says which CPU this is; nobody has entered yet.
+    /// Says which CPU this is; no process has entered yet.
     pub fn begin_on(&mut self, cpu: CpuIndex) {
         self.cpu = cpu;
     }
 
-    /// A process comes to this CPU. Callers may have come before it, who found it through an
+    /// A process comes to this CPU. Callers may have come before it, which found it through an
     /// endpoint: it runs with [`IpcCpu::priority`].
     pub fn enter(&mut self, slot: Slot, priority: Priority, endpoint: Option<EndpointId>) {
         let thread = self.thread(slot);
@@ -214,7 +214,7 @@ impl IpcCpu {
         self.threads[slot.index()].endpoint
     }
 
-    /// Whether a process has no call under way, has received nobody's request, and knows whether
+    /// Whether a process has no call under way, has no received request to reply to, and knows whether
     /// it serves: it can go to another CPU.
     #[must_use]
     pub fn is_quiet(&self, slot: Slot) -> bool {
@@ -225,7 +225,7 @@ impl IpcCpu {
             && !callers.any(|caller| caller.server == slot && !caller.queued)
     }
 
-    /// Moves a process away: see [`IpcCpu::is_quiet`]. Whoever waits for it finds it where the
+    /// Moves a process away: see [`IpcCpu::is_quiet`]. Callers that wait for it find it where the
     /// endpoint says it is, which is not here any more.
     pub fn move_away(&mut self, slot: Slot, host: &mut impl IpcHost) {
         self.bounce_queue(slot, host);

@@ -129,7 +129,7 @@ pub enum Packet {
         /// The priority.
         priority: Priority,
     },
-    /// A message that nobody waits for.
+    /// A message whose sender does not wait.
     Send(Request),
     /// Notification bits wait at an endpoint of the receiving CPU's.
     Wakeup {

@@ -1,6 +1,6 @@
-//! Checks what an AP process wrote into the head of its LCA.
+//! Checks what a process wrote into the head of its LCA.
 //!
-//! The head is a copy: it does not change while it is looked at. Whoever executes the call must not
+//! The head is a copy: it does not change while it is looked at. The proxy that executes the call must not
 //! look at the original again.
 
 use core::fmt;
@@ -21,7 +21,7 @@ use zerocopy::FromBytes;
 pub enum Decoded {
     /// A system call.
     Call(Request),
-    /// The notice that the AP process is over.
+    /// The notice that the process has ended.
     End(End),
 }
 

@@ -8,7 +8,7 @@ impl IpcCpu {
         let _ = self.cancel(client, CancelReason::TimedOut, host);
     }
 
-    /// A process of this CPU is over. Nobody is to be bound to its endpoint any more.
+    /// A process of this CPU has ended. It is bound to no endpoint any more.
     pub fn leave(&mut self, slot: Slot, host: &mut impl IpcHost) -> Gone {
         self.thread(slot).receiving = false;
         // First of all, as it may be its own server.
@@ -42,7 +42,7 @@ impl IpcCpu {
                 return Gone::Later;
             }
             Client::Cancelling { why: ref mut its, .. } => {
-                // Who leaves has no more time to wait for.
+                // A client that leaves has no time-out any more.
                 if *its == CancelReason::TimedOut {
                     *its = why;
                 }

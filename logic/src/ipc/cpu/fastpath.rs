@@ -1,9 +1,9 @@
 //! A call and its reply in the usual case, in a few steps. They leave what [`IpcCpu::call`],
 //! [`IpcCpu::reply`], [`IpcCpu::receive`] and [`IpcCpu::take`] leave, or nothing has happened.
 //!
-//! The messages have no handle. To a process of this CPU they do not come through here: who asks
-//! gives them to it, as [`IpcHost::received`] and [`IpcHost::ended`] would. It ends loans, too, as
-//! [`IpcHost::loan_ends`] would, before anyone hears of a reply: [`IpcCpu::pages_of`] says which.
+//! The messages have no handle. To a process of this CPU they do not come through here: the caller of these
+//! functions gives them to it, as [`IpcHost::received`] and [`IpcHost::ended`] would. It ends loans, too, as
+//! [`IpcHost::loan_ends`] would, before the client has the reply: [`IpcCpu::pages_of`] says which.
 
 use super::*;
 
@@ -77,7 +77,7 @@ impl IpcCpu {
     }
 
     /// A server replies to a client of this CPU, and waits for the next message. `has_bits`:
-    /// whether notification bits wait at an endpoint. The client, whose call is over; `None`: nobody
+    /// whether notification bits wait at an endpoint. The client, whose call is over; `None`: no client
     /// waits for that reply, something is there to receive, or the server's priority falls.
     #[inline(always)]
     pub fn reply_directly(

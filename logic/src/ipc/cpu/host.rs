@@ -5,7 +5,7 @@ use ant_abi::{CpuIndex, EndpointId, Generation, Priority, Slot};
 
 use crate::ipc::message::{Message, Packet, Token};
 
-/// Who receives at an endpoint.
+/// The receiver at an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The process in slot `server`, which is CPU `cpu`'s.
@@ -15,15 +15,15 @@ pub enum Target {
         /// Slot of the process.
         server: Slot,
     },
-    /// Nobody now; somebody will.
+    /// None now; there will be one.
     Unbound,
-    /// Nobody ever again.
+    /// None ever again.
     Closed,
 }
 
 /// The machine around a [`IpcCpu`]: processes, endpoints, other CPUs.
 pub trait IpcHost {
-    /// Who receives at an endpoint, and the endpoint's generation: raised whenever a receiver goes.
+    /// The receiver at an endpoint, and the endpoint's generation: raised whenever a receiver goes.
     fn target(&self, endpoint: EndpointId) -> (Target, Generation);
     /// The endpoint's first generation: those before it were another endpoint's of the same number.
     fn first_generation(&self, endpoint: EndpointId) -> Generation;
@@ -40,7 +40,7 @@ pub trait IpcHost {
     fn take_bits(&mut self, endpoint: EndpointId) -> u64;
     /// A message sent to an endpoint waits no more: it was received, or dropped.
     fn send_dequeued(&mut self, endpoint: EndpointId);
-    /// Nobody will receive this message: one that was sent, or a reply to a client that is gone.
+    /// This message will not be received: one that was sent, or a reply to a client that is gone.
     fn dropped(&mut self, message: &Message);
     /// A server of this CPU must not reach these pages any more, which it had been lent.
     fn loan_ends(&mut self, server: Slot, span: Span, how: LoanEnd);
@@ -69,7 +69,7 @@ pub enum CallOutcome {
         /// Generation of the endpoint.
         generation: Generation,
     },
-    /// Nobody will ever receive at the endpoint.
+    /// The endpoint is closed.
     Closed,
     /// Taken back in time.
     TimedOut,
@@ -89,7 +89,7 @@ pub enum Received {
         /// What it sent.
         message: Message,
     },
-    /// A message that nobody waits for.
+    /// A message whose sender does not wait.
     Send {
         /// Badge of the sender's handle.
         badge: u32,

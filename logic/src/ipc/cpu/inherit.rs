@@ -48,7 +48,7 @@ impl IpcCpu {
         }
     }
 
-    /// Gives a call to a server of this CPU a higher priority; says who the server is.
+    /// Gives a call to a server of this CPU a higher priority; gives the server.
     fn boost_call(&mut self, client: Slot, priority: Priority) -> Option<Slot> {
         let caller = self.callers[client.index()].as_mut()?;
         let (server, queued, before) = (caller.server, caller.queued, caller.priority);

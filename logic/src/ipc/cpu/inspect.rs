@@ -1,4 +1,4 @@
-//! What tests may see of a station.
+//! What tests may see of the state of a CPU.
 
 use std::vec::Vec;
 

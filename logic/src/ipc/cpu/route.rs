@@ -15,7 +15,7 @@ impl IpcCpu {
         self.dispatch(client, options, &message, host);
     }
 
-    /// Sends a message that nobody waits for. The caller has made sure that there is room for it
+    /// Sends a message and goes on. The caller has made sure that there is room for it
     /// (see [`IpcHost::send_dequeued`]).
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl IpcCpu {
         }
     }
 
-    /// Another receives at an endpoint, or somebody again, or nobody ever again.
+    /// An endpoint has another receiver, or one again, or none ever again.
     pub fn receiver_changed(&mut self, endpoint: EndpointId, host: &mut impl IpcHost) {
         let (target, _) = host.target(endpoint);
         for slot in Slot::all() {
@@ -78,7 +78,7 @@ impl IpcCpu {
         }
     }
 
-    /// Sends a call to whoever serves it now, or lets it wait, or ends it.
+    /// Sends a call to its receiver now, or lets it wait, or ends it.
     fn dispatch(
         &mut self,
         client: Slot,
@@ -164,9 +164,9 @@ impl IpcCpu {
         }
     }
 
-    /// Sends all that waits at a server to whoever takes its place.
+    /// Sends all that waits at a server to the receiver that takes its place.
     pub(super) fn bounce_queue(&mut self, server: Slot, host: &mut impl IpcHost) {
-        // What comes back to the same list meanwhile does not: nobody is bound to this server.
+        // What comes back to the same list meanwhile does not: no endpoint is bound to this server.
         while let Some(item) = self.queue.first(server) {
             match item {
                 Item::Call(client) => {
@@ -235,7 +235,7 @@ impl IpcCpu {
     }
 }
 
-/// Who receives at an endpoint, and its generation, for who knew it in generation `known`.
+/// The receiver at an endpoint, and its generation, for a sender that knew it in generation `known`.
 pub(super) fn target(
     endpoint: EndpointId,
     known: Generation,

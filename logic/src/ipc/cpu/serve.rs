@@ -41,7 +41,7 @@ impl IpcCpu {
     ///
     /// # Errors
     ///
-    /// Nobody waits for this reply: it was given, or the client has taken its call back.
+    /// No caller waits for this reply: it was given, or the client has taken its call back.
     pub fn reply(
         &mut self,
         server: Slot,
