@@ -50,7 +50,7 @@ abi_struct! {
         /// Doorbells taken, from Linux or from another AnT CPU. Written by AnT; a doorbell that
         /// does not raise it within a second means a CPU with interrupts off.
         pub doorbells: u64,
-        /// Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT.
+        /// Unexpected interrupts: acknowledged, counted, ignored. Written by AnT.
         pub unexpected_interrupts: u64,
         /// Timer interrupts taken. Written by AnT.
         pub timer_interrupts: u64,

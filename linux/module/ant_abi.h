@@ -216,7 +216,7 @@ struct ant_cpu_control {
 	 * does not raise it within a second means a CPU with interrupts off.
 	 */
 	__u64 doorbells;
-	/* Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT. */
+	/* Unexpected interrupts: acknowledged, counted, ignored. Written by AnT. */
 	__u64 unexpected_interrupts;
 	/* Timer interrupts taken. Written by AnT. */
 	__u64 timer_interrupts;
@@ -319,25 +319,25 @@ static_assert(sizeof(struct ant_stamp) == 16);
  */
 struct ant_lca {
 	/*
-	 * CPU that the result goes back to: index of the AP process's CPU in the partition.
+	 * CPU that the result goes back to: index of the process's CPU in the partition.
 	 * Filled by the AnT kernel.
 	 */
 	__u32 cid;
-	/* `CFLAG_*`. Filled by the AP process. */
+	/* `CFLAG_*`. Filled by the process. */
 	__u32 cflag;
-	/* Number of the Linux system call. Filled by the AP process. */
+	/* Number of the Linux system call. Filled by the process. */
 	__u64 syscallno;
 	/* Its return value. Filled by the proxy. */
 	__s64 retval;
-	/* Relocations in use. Filled by the AP process. */
+	/* Relocations in use. Filled by the process. */
 	__u32 relocation_count;
 	/* Zero. */
 	__u32 reserved;
-	/* The arguments. Filled by the AP process. */
+	/* The arguments. Filled by the process. */
 	struct ant_arg args[6];
-	/* Pointers inside the buffer. Filled by the AP process. */
+	/* Pointers inside the buffer. Filled by the process. */
 	struct ant_relocation relocations[16];
-	/* Steps of a traced call, see `STEP_*`. Filled by whoever takes the step. */
+	/* Steps of a traced call, see `STEP_*`. Filled by the party that takes the step. */
 	struct ant_stamp stamps[10];
 	/* Zero. */
 	__u64 reserved_tail[12];

@@ -51,7 +51,7 @@ pub enum ArgKind {
 /// Data that an argument points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {
-    /// Who reads and who writes it.
+    /// Which side reads and which writes it.
     pub direction: Direction,
     /// How long it is.
     pub size: Size,
@@ -61,7 +61,7 @@ pub struct Data {
     pub excess: Overflow,
 }
 
-/// Who reads and who writes data.
+/// Which side reads and which writes data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The call reads it.

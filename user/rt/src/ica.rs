@@ -10,7 +10,8 @@ use core::num::NonZero;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
-use ant_abi::ipc::{ICA_ALLOC, ICA_FREE, Span, Transfer};
+use ant_abi::ipc::{Span, Transfer};
+use ant_abi::syscall::Sysnum;
 use ant_logic::persist::PersistentWords;
 
 use crate::ant::check;
@@ -24,7 +25,7 @@ impl Pages {
     /// Takes `count` pages, zeroed.
     pub fn alloc(count: u32) -> Result<Self, Error> {
         // SAFETY: passes no address.
-        let first = check(unsafe { raw::syscall(ICA_ALLOC, [u64::from(count), 0, 0]) })?;
+        let first = check(unsafe { raw::syscall(Sysnum::IcaAlloc, [u64::from(count), 0, 0]) })?;
         Ok(Self(Owned(number(Span::new(first as u32, count, Transfer::HandOver)))))
     }
 
@@ -267,7 +268,7 @@ impl Drop for Owned {
     fn drop(&mut self) {
         let span = self.span(Transfer::HandOver).0;
         // SAFETY: nobody in this process uses the pages any more.
-        let free = || check(unsafe { raw::syscall(ICA_FREE, [span, 0, 0]) });
+        let free = || check(unsafe { raw::syscall(Sysnum::IcaFree, [span, 0, 0]) });
         // The m-kernel may be busy with what others give back.
         while free() == Err(Error::Again) {
             crate::ant::process_yield();

@@ -11,10 +11,8 @@ use core::fmt;
 use core::num::NonZero;
 
 use ant_abi::Error;
-use ant_abi::ipc::{
-    CALL_ACROSS_RESTARTS, ENDPOINT_OPEN, FOREVER, HANDLE_CLOSE, IPC_CALL, IPC_NOTIFY, IPC_RECEIVE,
-    IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION,
-};
+use ant_abi::ipc::{CALL_ACROSS_RESTARTS, FOREVER, ReceivedKind};
+use ant_abi::syscall::Sysnum;
 
 use crate::ant::check;
 use crate::raw::{self, Registers};
@@ -150,7 +148,7 @@ pub fn call(
 ) -> Result<Reply, CallError> {
     let options = if on_restart == OnRestart::Wait { CALL_ACROSS_RESTARTS } else { 0 };
     let operands = [handle.number(), timeout.0, options];
-    let (result, registers) = exchange(IPC_CALL, operands, message);
+    let (result, registers) = exchange(Sysnum::IpcCall, operands, message);
     match result {
         Ok(()) => Ok(Reply::new(&registers)),
         Err(error) => Err(CallError::new(error, registers.operands[1])),
@@ -189,7 +187,7 @@ pub fn ask(
 /// in the message after an error did not go.
 #[inline]
 pub fn send(handle: Handle, message: &mut Message<'_>) -> Result<(), Error> {
-    exchange(IPC_SEND, [handle.number(), 0, 0], message).0
+    exchange(Sysnum::IpcSend, [handle.number(), 0, 0], message).0
 }
 
 /// Raises notification bits at an endpoint. No bits only tell whether it still is one: `PeerGone` if
@@ -199,20 +197,21 @@ pub fn send(handle: Handle, message: &mut Message<'_>) -> Result<(), Error> {
 /// and replacements. Raised twice before somebody receives, they come once; received by a server that
 /// ends before it has done anything about them, they do not come again.
 pub fn notify(handle: Handle, bits: u64) -> Result<(), Error> {
-    exchange(IPC_NOTIFY, [handle.number(), bits, 0], &mut Message::default()).0
+    exchange(Sysnum::IpcNotify, [handle.number(), bits, 0], &mut Message::default()).0
 }
 
 /// Waits for whatever comes to this process's endpoint.
 #[inline]
 pub fn receive(timeout: Timeout) -> Result<Received, Error> {
-    let (result, registers) = exchange(IPC_RECEIVE, [0, timeout.0, 0], &mut Message::default());
+    let (result, registers) =
+        exchange(Sysnum::IpcReceive, [0, timeout.0, 0], &mut Message::default());
     result.map(|()| received(&registers))
 }
 
 /// Replies to a request.
 #[inline]
 pub fn reply(token: Token, message: &mut Message<'_>) -> Result<(), Error> {
-    exchange(IPC_REPLY, [token.number(), 0, 0], message).0
+    exchange(Sysnum::IpcReply, [token.number(), 0, 0], message).0
 }
 
 /// Replies, if there is a request to reply to, and waits for what comes next. That nobody waits for
@@ -224,28 +223,28 @@ pub fn reply_receive(
     timeout: Timeout,
 ) -> Result<Received, Error> {
     let token = token.as_ref().map_or(0, Token::number);
-    let (result, registers) = exchange(IPC_REPLY_RECEIVE, [token, timeout.0, 0], message);
+    let (result, registers) = exchange(Sysnum::IpcReplyReceive, [token, timeout.0, 0], message);
     result.map(|()| received(&registers))
 }
 
 /// Makes this process's endpoint; a handle to it, to give to others.
 pub fn open_endpoint() -> Result<Handle, Error> {
     // SAFETY: passes no address.
-    let number = check(unsafe { raw::syscall(ENDPOINT_OPEN, [0; 3]) })?;
+    let number = check(unsafe { raw::syscall(Sysnum::EndpointOpen, [0; 3]) })?;
     Handle::new(number).ok_or(Error::BadHandle)
 }
 
 /// Closes a handle.
 pub fn close(handle: Handle) -> Result<(), Error> {
     // SAFETY: passes no address.
-    check(unsafe { raw::syscall(HANDLE_CLOSE, [handle.number(), 0, 0]) }).map(drop)
+    check(unsafe { raw::syscall(Sysnum::HandleClose, [handle.number(), 0, 0]) }).map(drop)
 }
 
 /// Makes the call with the message, and settles whose its pages are: after an error the kernel
 /// leaves those that did not go in the span.
 #[inline]
 fn exchange(
-    number: u64,
+    number: Sysnum,
     operands: [u64; 3],
     message: &mut Message<'_>,
 ) -> (Result<(), Error>, Registers) {
@@ -269,9 +268,10 @@ fn exchange(
 #[inline]
 fn received(registers: &Registers) -> Received {
     let [kind, token, badge] = registers.operands;
-    match kind {
-        RECEIVED_NOTIFICATION => Received::Notification(registers.words[0]),
-        RECEIVED_CALL => Received::Call(Request::new(badge, registers, Token::new(token))),
-        _ => Received::Send(Request::new(badge, registers, None)),
+    match ReceivedKind::try_from(kind) {
+        Ok(ReceivedKind::Notification) => Received::Notification(registers.words[0]),
+        Ok(ReceivedKind::Call) => Received::Call(Request::new(badge, registers, Token::new(token))),
+        // A newer kernel's kind has no sender that waits.
+        Ok(ReceivedKind::Send) | Err(_) => Received::Send(Request::new(badge, registers, None)),
     }
 }

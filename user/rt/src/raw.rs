@@ -4,11 +4,11 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ant_abi::Error;
-use ant_abi::PAGE_SIZE;
 use ant_abi::ipc::{IPC_WORDS, Span};
 use ant_abi::layout::ICA_START;
 use ant_abi::lca::Lca;
+use ant_abi::syscall::Sysnum;
+use ant_abi::{Error, PAGE_SIZE};
 use ant_logic::lca::Memory;
 
 /// Issues an AnT system call.
@@ -16,7 +16,7 @@ use ant_logic::lca::Memory;
 /// # Safety
 /// What the call does with its arguments as addresses must be sound.
 #[inline]
-pub unsafe fn syscall(number: u64, args: [u64; 3]) -> i64 {
+pub unsafe fn syscall(number: Sysnum, args: [u64; 3]) -> i64 {
     let result;
     // SAFETY: the kernel preserves all registers but rax, rcx and r11; the rest is the caller's
     // promise.
@@ -53,7 +53,7 @@ pub struct Registers {
 /// # Safety
 /// The span's pages must be the caller's to give in that way; batches: see `syscall`.
 #[inline]
-pub unsafe fn exchange(number: u64, registers: &mut Registers) -> i64 {
+pub unsafe fn exchange(number: Sysnum, registers: &mut Registers) -> i64 {
     let Registers { operands, words, span, handle } = registers;
     let result;
     // SAFETY: the kernel preserves all other registers but rcx and r11; the rest is the caller's
