@@ -29,7 +29,7 @@ pub unsafe fn place(cpu: CpuIndex, memory: *mut u8) {
 /// The IPC state of the CPU that asks, which asks once.
 pub fn of(cpu: CpuIndex) -> &'static mut IpcCpu {
     let place = PLACES[cpu.index()].swap(0, Ordering::Acquire);
-    assert!(place != 0, "a CPU has its IPC state once");
-    // SAFETY: `place` put an `IpcCpu` there, for this CPU alone, and it is given away once.
+    assert!(place != 0, "a CPU takes its IPC state once");
+    // SAFETY: `place` put one there, for this CPU alone, and gives it away once.
     unsafe { &mut *(place as *mut IpcCpu) }
 }
