@@ -191,7 +191,7 @@ static_assert(sizeof(struct ant_address_store) == 2176);
  * Control page of one CPU. Counters count from the start of the partition.
  */
 struct ant_cpu_control {
-	/* One of `CORE_*`. Written by AnT. */
+	/* One of `CPU_*`. Written by AnT. */
 	__u32 state;
 	/* One of `ROLE_*`. Written by AnT. */
 	__u32 role;
@@ -216,7 +216,7 @@ struct ant_cpu_control {
 	 * does not raise it within a second means a CPU with interrupts off.
 	 */
 	__u64 doorbells;
-	/* Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT. */
+	/* Unexpected interrupts: acknowledged, counted, ignored. Written by AnT. */
 	__u64 unexpected_interrupts;
 	/* Timer interrupts taken. Written by AnT. */
 	__u64 timer_interrupts;
@@ -258,9 +258,9 @@ struct ant_cpu_control {
 	/* Interrupts of devices that this CPU has taken. Written by AnT. */
 	__u64 device_interrupts;
 	/*
-	 * Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT on
-	 * CPU 0's page, zero elsewhere; read by the module at each interrupt, which gives CPU 0 those
-	 * of a CPU that there is not.
+	 * Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT
+	 * on CPU 0's page, zero elsewhere; read by the module at each interrupt. An index of no
+	 * CPU means CPU 0.
 	 */
 	__u32 interrupt_targets[64];
 	/* Zero; rounds the page up. */
