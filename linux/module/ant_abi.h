@@ -258,9 +258,9 @@ struct ant_cpu_control {
 	/* Interrupts of devices that this CPU has taken. Written by AnT. */
 	__u64 device_interrupts;
 	/*
-	 * Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT on
-	 * CPU 0's page, zero elsewhere; read by the module at each interrupt, which gives CPU 0 those
-	 * of a CPU that there is not.
+	 * Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT
+	 * on CPU 0's page, zero elsewhere; read by the module at each interrupt. An index of no
+	 * CPU means CPU 0.
 	 */
 	__u32 interrupt_targets[64];
 	/* Zero; rounds the page up. */
