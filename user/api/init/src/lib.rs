@@ -27,8 +27,8 @@ pub const FIRST_KEPT: u64 = 4;
 pub enum Request {
     /// The server is ready. The reply, a [`StartGrant`], comes when it may serve.
     Ready,
-    /// The server was told to end (`NOTIFY_RETIRE`, which any process with a handle can raise): shall it? The reply
-    /// is 1 if so, 0 if not.
+    /// The server was told to end (`NOTIFY_RETIRE`, which any process with a handle can raise): shall it?
+    /// The reply is 1 if so, 0 if not.
     Retire,
     /// Keep the handle that comes with it in this slot, for the server's next generation.
     Keep(u32),
