@@ -19,7 +19,7 @@ use ant_abi::ipc::IPC_WORDS;
 
 /// Handles that `init` can keep for one server.
 pub const KEPT_MAX: u32 = 16;
-/// Number of the first kept handle in a server that was started again; the next ones follow.
+/// Number of the first kept handle in a server that was restarted; the next ones follow.
 pub const FIRST_KEPT: u64 = 4;
 
 /// A request to `init`.
