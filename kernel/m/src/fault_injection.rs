@@ -7,7 +7,7 @@ use ant_abi::boot::BOOT_ALLOW_INJECT;
 use ant_abi::syscall::INJECT_BAD_RADDR;
 use ant_p::fault_injection::FaultPoint;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::{self, Owned};
+use ant_p::process;
 use ant_p::{Cpu, shared};
 
 use super::MKernel;
@@ -23,7 +23,7 @@ pub fn inject(
         return Err(Error::NotPermitted);
     }
     if kind > u64::from(INJECT_BAD_RADDR) {
-        return arm(m, target, FaultPoint::new(kind, calls)?);
+        return arm(target, FaultPoint::new(kind, calls)?);
     }
     let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
     if target >= shared::cpu_count() {
@@ -38,19 +38,12 @@ pub fn inject(
 }
 
 /// Arms the fault point of a process, or of the server that is made next.
-fn arm(m: &mut MKernel, pid: u64, fault_point: FaultPoint) -> Result<(), Error> {
+fn arm(pid: u64, fault_point: FaultPoint) -> Result<(), Error> {
     if pid == 0 {
-        m.next_fault_point = Some(fault_point);
+        fault_point.arm_next_server();
         return Ok(());
     }
     let process = init_calls::find(pid)?;
     fault_point.arm(process::slot_of(process), process.pid.load(Ordering::Relaxed));
     Ok(())
-}
-
-/// Arms the fault point of a server that was just made, if the next one is to fail.
-pub fn arm_next(m: &mut MKernel, server: &Owned) {
-    if let Some(fault_point) = m.next_fault_point.take() {
-        fault_point.arm(server.slot(), server.pid);
-    }
 }

@@ -58,15 +58,7 @@ pub fn start() -> ! {
     let processes = Processes::new(&mut memory);
     let exit_queue = ExitQueue::new();
     let closed = ArrayVec::new();
-    let mut m_kernel = MKernel {
-        memory,
-        processes,
-        exit_queue,
-        init: 0,
-        closed,
-        #[cfg(feature = "fault-injection")]
-        next_fault_point: None,
-    };
+    let mut m_kernel = MKernel { memory, processes, exit_queue, init: 0, closed };
     let mut cpu = Cpu::new(0, timer, ipc_cpu::of(0));
     m_kernel.start_init(&mut cpu);
     log::info!(
@@ -106,9 +98,6 @@ struct MKernel {
     init: u8,
     /// Endpoints that `init` has closed and whose numbers are not free yet.
     closed: ArrayVec<u8, ENDPOINTS>,
-    /// How the server that is made next is to fail.
-    #[cfg(feature = "fault-injection")]
-    next_fault_point: Option<ant_p::fault_injection::FaultPoint>,
 }
 
 impl MKernel {

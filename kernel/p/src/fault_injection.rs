@@ -20,6 +20,9 @@ use crate::{log, shared, syscalls};
 /// by the CPU that has the process, which counts down; a single word, so it pairs with nothing.
 static ARMED: [AtomicU64; MAX_PROCESSES] = [const { AtomicU64::new(0) }; MAX_PROCESSES];
 
+/// The same for the server that is made next. The m-kernel's alone.
+static NEXT_SERVER: AtomicU64 = AtomicU64::new(0);
+
 /// How a process is to fail, and at which of its system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultPoint {
@@ -49,6 +52,11 @@ impl FaultPoint {
         ARMED[usize::from(slot)].store(self.encode(pid), Ordering::Relaxed);
     }
 
+    /// Has the server fail so that is made next. The m-kernel only.
+    pub fn arm_next_server(self) {
+        NEXT_SERVER.store(self.encode(0), Ordering::Relaxed);
+    }
+
     /// The one that is armed for a process.
     #[inline]
     fn of(process: &Owned) -> Option<Self> {
@@ -63,6 +71,15 @@ impl FaultPoint {
     fn encode(self, pid: u32) -> u64 {
         let half = u32::from(self.how) << Self::CALLS_BITS | self.calls;
         u64::from(pid) << 32 | u64::from(half)
+    }
+}
+
+/// A server was made: arms what [`FaultPoint::arm_next_server`] was told. The m-kernel only.
+pub fn server_made(server: &Owned) {
+    let half = NEXT_SERVER.swap(0, Ordering::Relaxed);
+    if half != 0 {
+        let word = u64::from(server.pid) << 32 | half;
+        ARMED[usize::from(server.slot())].store(word, Ordering::Relaxed);
     }
 }
 
