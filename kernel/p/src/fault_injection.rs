@@ -3,7 +3,8 @@
 //!
 //! `ant_m` has the system call; here is what each CPU does at the system calls of its processes.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 
 use ant_abi::syscall::{
     INJECT_BAD_RADDR, INJECT_END, INJECT_END_AFTER, INJECT_FAULT, INJECT_HANG, INJECT_LOOP,
@@ -49,18 +50,18 @@ impl FaultPoint {
 
     /// Has the process `pid` in `slot` fail so. The m-kernel only.
     pub fn arm(self, slot: u8, pid: u32) {
-        ARMED[usize::from(slot)].store(self.encode(pid), Ordering::Relaxed);
+        ARMED[usize::from(slot)].store(self.encode(pid), Relaxed);
     }
 
     /// Has the server fail so that is made next. The m-kernel only.
     pub fn arm_next_server(self) {
-        NEXT_SERVER.store(self.encode(0), Ordering::Relaxed);
+        NEXT_SERVER.store(self.encode(0), Relaxed);
     }
 
     /// The one that is armed for a process.
     #[inline]
     fn of(process: &Owned) -> Option<Self> {
-        let word = ARMED[usize::from(process.slot())].load(Ordering::Relaxed);
+        let word = ARMED[usize::from(process.slot())].load(Relaxed);
         // A slot may have had another process.
         ((word >> 32) as u32 == process.pid).then_some(Self {
             how: (word >> Self::CALLS_BITS & 0xf) as u8,
@@ -76,10 +77,10 @@ impl FaultPoint {
 
 /// A server was made: arms what [`FaultPoint::arm_next_server`] was told. The m-kernel only.
 pub fn server_made(server: &Owned) {
-    let half = NEXT_SERVER.swap(0, Ordering::Relaxed);
+    let half = NEXT_SERVER.swap(0, Relaxed);
     if half != 0 {
         let word = u64::from(server.pid) << 32 | half;
-        ARMED[usize::from(server.slot())].store(word, Ordering::Relaxed);
+        ARMED[usize::from(server.slot())].store(word, Relaxed);
     }
 }
 
@@ -106,14 +107,17 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
 /// Counts a system call; how the process fails at it, if it does.
 fn count_down(cpu: &mut Cpu, slot: u8) -> Option<u32> {
     let process = cpu.local.process(slot)?;
-    let FaultPoint { how, calls } = FaultPoint::of(process)?;
-    let left = calls.saturating_sub(1);
+    let (pid, call) = (process.pid, process.context.syscall().0);
+    let armed = FaultPoint::of(process)?;
+    let FaultPoint { how, calls } = armed;
+    let left = FaultPoint { how, calls: calls.saturating_sub(1) };
     if calls == 1 {
-        let (pid, call) = (process.pid, process.context.syscall().0);
         log::warning!("process {pid} fails on purpose ({how}) at system call {call:#x}");
     }
-    FaultPoint { how, calls: left }.arm(slot, process.pid);
-    (left == 0).then_some(u32::from(how))
+    // If the m-kernel has armed another one meanwhile, that one stays.
+    let (old, new) = (armed.encode(pid), left.encode(pid));
+    let _ = ARMED[usize::from(slot)].compare_exchange(old, new, Relaxed, Relaxed);
+    (left.calls == 0).then_some(u32::from(how))
 }
 
 /// Has this CPU fail in the way `kind`, one of `INJECT_PANIC` to `INJECT_BAD_RADDR`.
