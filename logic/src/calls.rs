@@ -2,7 +2,8 @@
 //!
 //! Only AnT's side needs it ([`crate::lca::encode`]); a proxy executes a request without knowing
 //! any system call, except which ones it refuses ([`must_not_delegate`]). Numbers and sizes are those of
-//! the x86-64 system call interface, not of a C library, from the crate `linux-raw-sys`. To carry one more call, add its line.
+//! the x86-64 system call interface, not of a C library, from the crate `linux-raw-sys`. To carry one
+//! more call, add its line.
 //!
 //! Deliberately absent: what a call does.
 
@@ -51,7 +52,7 @@ pub enum ArgKind {
 /// Data that an argument points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {
-    /// Which side reads and which writes it.
+    /// Whether the call reads or writes it.
     pub direction: Direction,
     /// How long it is.
     pub size: Size,
@@ -61,7 +62,7 @@ pub struct Data {
     pub excess: Overflow,
 }
 
-/// Which side reads and which writes data.
+/// Whether a call reads or writes data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The call reads it.

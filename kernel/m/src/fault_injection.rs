@@ -5,7 +5,6 @@ use ant_abi::syscall::Injection;
 use ant_abi::{Error, Pid};
 use ant_p::fault_injection::FaultPoint;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::Owned;
 use ant_p::{Cpu, shared};
 
 use super::MKernel;
@@ -23,7 +22,7 @@ pub fn inject(
     let kind = u32::try_from(kind).ok().and_then(|kind| Injection::try_from(kind).ok());
     let kind = kind.ok_or(Error::Invalid)?;
     if !kind.is_of_cpu() {
-        return arm(m, target, FaultPoint::new(kind, calls)?);
+        return arm(target, FaultPoint::new(kind, calls)?);
     }
     let target = shared::cpu_with_index(target).ok_or(Error::NoDevice)?;
     let message = Message::Inject(kind);
@@ -35,20 +34,13 @@ pub fn inject(
 }
 
 /// Arms the fault point of a process, or of the server that is made next.
-fn arm(m: &mut MKernel, target: u64, fault_point: FaultPoint) -> Result<(), Error> {
+fn arm(target: u64, fault_point: FaultPoint) -> Result<(), Error> {
     if target == 0 {
-        m.next_fault_point = Some(fault_point);
+        fault_point.arm_next_server();
         return Ok(());
     }
     let pid = Pid::try_from(target).map_err(|_| Error::NoProcess)?;
     let (slot, _) = init_calls::find(pid)?;
     fault_point.arm(slot, pid);
     Ok(())
-}
-
-/// Arms the fault point of a server that was just made, if the next one is to fail.
-pub fn arm_next(m: &mut MKernel, server: &Owned) {
-    if let Some(fault_point) = m.next_fault_point.take() {
-        fault_point.arm(server.slot(), server.pid);
-    }
 }

@@ -112,7 +112,7 @@ fn create_server(
         Error::from_return(-(failure.errno as i64)).unwrap_or(Error::NotExecutable)
     })?;
     #[cfg(feature = "fault-injection")]
-    crate::fault_injection::arm_next(m, &server);
+    ant_p::fault_injection::server_made(&server);
     let pid = server.pid;
     cpu.adopt(server);
     Ok(i64::from(pid.get()))

@@ -59,15 +59,8 @@ pub fn start() -> ! {
     let processes = Processes::new(&mut memory);
     let exit_queue = ExitQueue::new();
     let closed = ArrayVec::new();
-    let mut m_kernel = MKernel {
-        memory,
-        processes,
-        exit_queue,
-        init: Slot::default(),
-        closed,
-        #[cfg(feature = "fault-injection")]
-        next_fault_point: None,
-    };
+    let init = Slot::default();
+    let mut m_kernel = MKernel { memory, processes, exit_queue, init, closed };
     let mut cpu = Cpu::new(CpuIndex::M_KERNEL, timer, ipc_cpu::of(CpuIndex::M_KERNEL));
     m_kernel.start_init(&mut cpu);
     log::info!(
@@ -107,9 +100,6 @@ struct MKernel {
     init: Slot,
     /// Endpoints that `init` has closed and whose numbers are not free yet.
     closed: ArrayVec<EndpointId, ENDPOINTS>,
-    /// How the server that is made next is to fail.
-    #[cfg(feature = "fault-injection")]
-    next_fault_point: Option<ant_p::fault_injection::FaultPoint>,
 }
 
 impl MKernel {

@@ -18,6 +18,9 @@ use crate::{doorbell, exit, log, shared, syscalls};
 /// by the CPU that has the process, which counts down; a single word, so it pairs with nothing.
 static ARMED: [AtomicU64; MAX_PROCESSES] = [const { AtomicU64::new(0) }; MAX_PROCESSES];
 
+/// The same for the server that is made next. The m-kernel's alone.
+static NEXT_SERVER: AtomicU64 = AtomicU64::new(0);
+
 /// How a process is to fail, and at which of its system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultPoint {
@@ -43,7 +46,12 @@ impl FaultPoint {
 
     /// Has the process `pid` in `slot` fail so. The m-kernel only.
     pub fn arm(self, slot: Slot, pid: Pid) {
-        ARMED[slot.index()].store(self.encode(pid), Ordering::Relaxed);
+        ARMED[slot.index()].store(self.encode(Some(pid)), Ordering::Relaxed);
+    }
+
+    /// Has the server fail so that is made next. The m-kernel only.
+    pub fn arm_next_server(self) {
+        NEXT_SERVER.store(self.encode(None), Ordering::Relaxed);
     }
 
     /// The one that is armed for a process.
@@ -58,9 +66,18 @@ impl FaultPoint {
         Some(Self { how, calls: word as u32 & ((1 << Self::CALLS_BITS) - 1) })
     }
 
-    fn encode(self, pid: Pid) -> u64 {
+    fn encode(self, pid: Option<Pid>) -> u64 {
         let half = u32::from(self.how) << Self::CALLS_BITS | self.calls;
-        u64::from(pid) << 32 | u64::from(half)
+        u64::from(pid.map_or(0, Pid::get)) << 32 | u64::from(half)
+    }
+}
+
+/// A server was made: arms what [`FaultPoint::arm_next_server`] was told. The m-kernel only.
+pub fn server_made(server: &Owned) {
+    let half = NEXT_SERVER.swap(0, Ordering::Relaxed);
+    if half != 0 {
+        let word = u64::from(server.pid.get()) << 32 | half;
+        ARMED[server.slot().index()].store(word, Ordering::Relaxed);
     }
 }
 
@@ -87,14 +104,18 @@ pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
 /// Counts a system call; how the process fails at it, if it does.
 fn count_down(cpu: &mut Cpu, slot: Slot) -> Option<Injection> {
     let process = cpu.local.process(slot)?;
-    let FaultPoint { how, calls } = FaultPoint::of(process)?;
-    let left = calls.saturating_sub(1);
+    let (pid, call) = (process.pid, process.context.syscall().0);
+    let armed = FaultPoint::of(process)?;
+    let FaultPoint { how, calls } = armed;
+    let left = FaultPoint { how, calls: calls.saturating_sub(1) };
     if calls == 1 {
-        let (pid, call) = (process.pid, process.context.syscall().0);
         log::warning!("process {pid} fails on purpose ({how:?}) at system call {call:#x}");
     }
-    FaultPoint { how, calls: left }.arm(slot, process.pid);
-    (left == 0).then_some(how)
+    // If the m-kernel has armed another one meanwhile, that one stays.
+    let (old, new) = (armed.encode(Some(pid)), left.encode(Some(pid)));
+    let word = &ARMED[slot.index()];
+    let _ = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+    (left.calls == 0).then_some(how)
 }
 
 /// Has this CPU fail in the way `kind`, one of those of CPUs.

@@ -67,7 +67,7 @@ not_delegated! {
     __NR_map_shadow_stack,
     __NR_mseal,
     // Processes and threads, which are AnT's to serve. A copy of the proxy would hold the LCA's mapping
-    // and be nobody's child to wait for; another program in its place would not answer.
+    // and have no parent that waits for it; another program in its place would not answer.
     __NR_clone,
     __NR_fork,
     __NR_vfork,
@@ -96,7 +96,7 @@ not_delegated! {
     __NR_futex_wait,
     __NR_futex_requeue,
     // Signals. They would arrive in the proxy, and the parent uses them to wake and to end it. `kill` is
-    // allowed: a process that a user may signal, they may signal from AnT, even their own proxy.
+    // allowed: a user may signal from AnT what that user may signal on Linux, even the own proxy.
     __NR_rt_sigaction,
     __NR_rt_sigprocmask,
     __NR_rt_sigreturn,
@@ -117,7 +117,7 @@ not_delegated! {
     __NR_signalfd,
     __NR_signalfd4,
     __NR_rt_tgsigqueueinfo,
-    // The proxy's identity. It runs as the user who started the program; `setsid`, `setpgid` and `keyctl`
+    // Credentials of the proxy. It runs as the user that started the program; `setsid`, `setpgid` and `keyctl`
     // would take it out of its parent's hands, or reach into the parent.
     __NR_setuid,
     __NR_setgid,

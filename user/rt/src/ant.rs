@@ -64,7 +64,7 @@ pub fn linux_call(raddr: u64) -> Result<(), Error> {
 
 /// As [`linux_call`], without waiting; most programs want [`crate::linux::asynchronous`].
 pub fn linux_call_async(raddr: u64) -> Result<(), Error> {
-    // SAFETY: as in `linux_call`; who sends its LCA keeps off it until it is back.
+    // SAFETY: as in `linux_call`; the caller keeps off its LCA until it is back.
     check(unsafe { syscall(Sysnum::LinuxCallAsync, [raddr, 0, 0]) }).map(|_| ())
 }
 

@@ -1,4 +1,4 @@
-//! AnT's system calls that only `init` may make: processes, endpoints, what is granted to whom.
+//! AnT's system calls that only `init` may make: processes, endpoints, and grants.
 
 use ant_abi::Error;
 use ant_abi::boot::BootDevice;
@@ -62,7 +62,7 @@ pub fn process_list(out: &mut [ProcessInfo], from_pid: u32) -> Result<&[ProcessI
     Ok(&out[..bytes as usize / size_of::<ProcessInfo>()])
 }
 
-/// The next server that has ended, if there is one that was not told of.
+/// The next exit notice of a server, if there is one.
 pub fn process_ended() -> Result<Option<ExitNotice>, Error> {
     let mut end = ExitNotice::new_zeroed();
     // SAFETY: the kernel fills `end`.
@@ -73,7 +73,7 @@ pub fn process_ended() -> Result<Option<ExitNotice>, Error> {
     }
 }
 
-/// Makes an endpoint at which nobody receives yet.
+/// Makes an endpoint without a receiver.
 pub fn endpoint_create() -> Result<Handle, Error> {
     let number = call(Sysnum::EndpointCreate, [0; 3])?;
     Handle::new(number).ok_or(Error::BadHandle)

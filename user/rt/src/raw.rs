@@ -96,7 +96,7 @@ fn ica_range(span: Span) -> (u64, usize) {
     (ICA_START + u64::from(span.first()) * PAGE_SIZE as u64, span.count() as usize * PAGE_SIZE)
 }
 
-/// The pages of a span, which nobody else can write.
+/// The pages of a span, which no other process can write.
 ///
 /// # Safety
 /// For `'a`, the pages are mapped and only read.
@@ -106,7 +106,7 @@ pub unsafe fn ica_bytes<'a>(span: Span) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(start as *const u8, len) }
 }
 
-/// The pages of a span, which nobody else has.
+/// The pages of a span, which no other process has.
 ///
 /// # Safety
 /// For `'a`, the pages are mapped, writable, and the caller's alone.
@@ -162,7 +162,7 @@ pub fn with_lca<R>(work: impl FnOnce(&mut Lca) -> R) -> R {
     let lca = LCA.load(Ordering::Relaxed) as *mut Lca;
     let away = LCA_IS_AWAY.load(Ordering::Relaxed);
     assert!(!lca.is_null() && !away, "the LCA is not the process's to touch");
-    // SAFETY: the kernel mapped the page for the life of the process; every bit pattern is a valid
+    // SAFETY: the kernel mapped the page for as long as the process exists; every bit pattern is a valid
     // `Lca`; the process has one thread, and no call is under way while it runs.
     work(unsafe { &mut *lca })
 }
