@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 
 use ant_abi::boot::BOOT_COM2;
 use ant_dev::{ControlFile, DeviceRequest};
-use nix::errno::Errno;
-
-use crate::protocol::{Device, DeviceChoice};
+use ant_protocol::{Device, DeviceChoice};
+use rustix::io::Errno;
 
 /// First I/O port of COM2.
 const COM2_PORT: u32 = 0x2f8;
@@ -22,7 +21,7 @@ const COM2_LINE: u32 = 3;
 
 /// What AnT got, or why it got nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lent {
+pub struct AssignedDevices {
     /// What it has.
     pub devices: Vec<Device>,
     /// What it does not have, and why; for people.
@@ -30,24 +29,26 @@ pub struct Lent {
 }
 
 /// Gives AnT what was chosen, if Linux can spare it. `root` is where `/sys` and `/proc` are.
-pub fn lend(root: &Path, choice: DeviceChoice, control: &dyn ControlFile) -> Lent {
+pub fn lend(root: &Path, choice: DeviceChoice, control: &dyn ControlFile) -> AssignedDevices {
     if choice == DeviceChoice::None {
-        return Lent::default();
+        return AssignedDevices::default();
     }
     match lend_com2(root, control) {
-        Ok(device) => Lent { devices: vec![device], notes: Vec::new() },
-        Err(why) => Lent { devices: Vec::new(), notes: vec![format!("without COM2: {why}")] },
+        Ok(device) => AssignedDevices { devices: vec![device], notes: Vec::new() },
+        Err(why) => {
+            AssignedDevices { devices: Vec::new(), notes: vec![format!("without COM2: {why}")] }
+        }
     }
 }
 
 fn lend_com2(root: &Path, control: &dyn ControlFile) -> Result<Device, String> {
     let request = find_com2(root)?;
     control.take_device(&request).map_err(|error| match error.errno {
-        Errno::EBUSY => format!(
+        Errno::BUSY => format!(
             "another driver has its interrupt line {COM2_LINE} or its ports: see /proc/interrupts \
              and /proc/ioports"
         ),
-        Errno::EOPNOTSUPP => "its interrupt line is not edge-triggered".into(),
+        Errno::OPNOTSUPP => "its interrupt line is not edge-triggered".into(),
         _ => error.to_string(),
     })?;
     let (port, ports, line) = (request.port, request.ports, request.line);
