@@ -107,8 +107,8 @@ impl ControlFile for Control {
         if let Some(entry) = self.pop() {
             return Ok(Some(entry));
         }
-        // Quiet the doorbell, then look again: a request put in before is not left behind.
-        self.memory.quiet();
+        // Reset the doorbell, then check again: a request put in before is not left behind.
+        self.memory.reset();
         let entry = self.pop();
         if entry.is_some() {
             self.memory.ring();

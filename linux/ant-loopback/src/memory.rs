@@ -113,7 +113,7 @@ impl Memory {
     }
 
     /// Resets the doorbell.
-    pub fn quiet(&self) {
+    pub fn reset(&self) {
         let _ = rustix::io::read(&self.doorbell, &mut [0; 8]);
     }
 

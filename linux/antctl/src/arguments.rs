@@ -33,7 +33,7 @@ Columns:
               loading    its file is being read     ready      waits for its CPU
               in call    waits for Linux            sleeping   waits for a time to pass
               receiving  waits for a message        calling    waits for a reply to its message
-              asking     waits for the m-kernel     ending     has ended, its pages are still in use
+              m-call     waits for the m-kernel     ending     has ended, its pages are still in use
   PRIO      0, the lowest, to 7; see `antctl priority`
   RESTARTS  how often the server was started again, not counting `antctl server restart`
   CALLS     system calls that Linux has executed for it

@@ -55,6 +55,8 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::event::poll;
+    use rustix::io::retry_on_intr;
     use rustix::process::{getpid, kill_process};
 
     #[test]
@@ -62,6 +64,8 @@ mod tests {
         let signals = Signals::watch().unwrap();
         assert_eq!(signals.next().unwrap(), None);
         kill_process(getpid(), Signal::TERM).unwrap();
+        // Another thread may be the one that it is delivered to.
+        retry_on_intr(|| poll(&mut signals.poll_fds(), None)).unwrap();
         assert_eq!(signals.next().unwrap(), Some(Signal::TERM));
         assert_eq!(signals.next().unwrap(), None);
     }

@@ -331,7 +331,7 @@ fn init_session(socket: OwnedFd) -> Result<Session, Errno> {
         identity: Identity::nobody(),
         descriptors: [socket, output, null, root],
         command: "init".into(),
-        stage: Stage::Asked,
+        stage: Stage::Requested,
         end_request: None,
         doorbell: None,
     })

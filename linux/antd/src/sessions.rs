@@ -25,7 +25,7 @@ const BY_PROGRAM: [Signal; 2] = [Signal::PIPE, Signal::XFSZ];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// `init` has been asked for it.
-    Asked,
+    Requested,
     /// `init` has created it.
     Exists {
         /// AnT's number.
@@ -89,7 +89,7 @@ impl Session {
     #[must_use]
     pub fn lca(&self) -> Option<StoreEntry> {
         match self.stage {
-            Stage::Asked => None,
+            Stage::Requested => None,
             Stage::Exists { lca, .. } => Some(lca),
         }
     }
@@ -226,7 +226,7 @@ mod tests {
             identity: Identity::nobody(),
             descriptors: [null(), null(), null(), null()],
             command: "wc".into(),
-            stage: Stage::Asked,
+            stage: Stage::Requested,
             end_request: request.map(|(signal, text)| EndRequest {
                 signal,
                 text: text.into(),

@@ -120,7 +120,7 @@ impl RunningPartition {
             identity,
             descriptors,
             command: command.join(" "),
-            stage: Stage::Asked,
+            stage: Stage::Requested,
             end_request: None,
             doorbell: None,
         });

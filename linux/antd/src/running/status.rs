@@ -194,7 +194,7 @@ fn state_name(state: u32) -> String {
         STATE_EXITING => "ending".into(),
         STATE_RECEIVING => "receiving".into(),
         STATE_CALLING => "calling".into(),
-        STATE_IN_M_CALL => "asking".into(),
+        STATE_IN_M_CALL => "m-call".into(),
         STATE_SLEEPING => "sleeping".into(),
         other => format!("{other}?"),
     }

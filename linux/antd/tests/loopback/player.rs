@@ -46,7 +46,7 @@ pub struct World {
     /// A directory for the test's files; the socket is there, too.
     pub dir: PathBuf,
     pub init_lca: StoreEntry,
-    /// Returns that have come and nobody has asked for yet, by CPU.
+    /// Returns that have come and were not asked for yet, by CPU.
     seen: Vec<VecDeque<StoreEntry>>,
     next: u64,
 }
@@ -223,7 +223,7 @@ impl World {
         (process, asked)
     }
 
-    /// Runs a program as this process, with `stdin`, and output that nobody reads.
+    /// Runs a program as this process, with `stdin`, and output to `/dev/null`.
     pub fn run(&mut self, stdin: BorrowedFd<'_>) -> (Client, Process) {
         let client = self.client();
         client.run(&self.dir, stdin);
