@@ -115,8 +115,13 @@ fn distribution_modules(archive: &mut Archive, version: &str) -> io::Result<()> 
 /// What `./ant build` made; what is not there yet is left out.
 fn product(archive: &mut Archive) -> io::Result<()> {
     let linux = paths::linux_programs();
-    for (program, to) in [("ant-agent", "/usr/sbin"), ("antd", "/usr/sbin"), ("antctl", "/usr/bin")]
-    {
+    let programs = [
+        ("ant-agent", "/usr/sbin"),
+        ("antd", "/usr/sbin"),
+        ("antctl", "/usr/bin"),
+        ("ant-bench", "/usr/bin"),
+    ];
+    for (program, to) in programs {
         if let Ok(content) = fs::read(linux.join(program)) {
             archive.file(&format!("{to}/{program}"), 0o755, &content);
         }

@@ -18,7 +18,7 @@ pub fn logs() -> PathBuf {
     out().join("log")
 }
 
-/// Static programs for Linux: `antd`, `antctl`, the guest agent.
+/// Static programs for Linux: `antd`, `antctl`, `ant-bench`, the guest agent.
 pub fn linux_programs() -> PathBuf {
     out().join("linux")
 }

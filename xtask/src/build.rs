@@ -15,7 +15,7 @@ use std::process::Command;
 pub enum Part {
     /// ant.ko
     Module,
-    /// antd, antctl, the guest's agent
+    /// antd, antctl, ant-bench, the guest's agent
     Linux,
     /// init and the sample programs
     Programs,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::process::Command;
 
 /// What has a program for Linux; built at once, so that what several need is built once.
-const PACKAGES: &[&str] = &["ant-agent", "antd", "antctl"];
+const PACKAGES: &[&str] = &["ant-agent", "antd", "antctl", "ant-bench"];
 
 /// Builds the Linux programs and puts them under `target/ant/linux`.
 pub fn build() -> Result<()> {

@@ -1,4 +1,4 @@
-//! What a backend offers: partitions, their control files, and the way to proxy files.
+//! What a backend offers: partitions, their control files, and proxy files.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -8,7 +8,7 @@ use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 
 use crate::{CreateError, OpenError, OperationError, ProxyFile, SharedArea};
 
-/// What a partition shall be made of.
+/// What a partition is to consist of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionRequest {
     /// Linux's numbers of the CPUs; the first becomes the m-kernel's.
@@ -30,7 +30,7 @@ pub struct DeviceRequest {
     pub name: String,
 }
 
-/// Makes partitions.
+/// Creates partitions.
 pub trait Device {
     /// What module this is.
     ///
@@ -96,8 +96,8 @@ pub trait ControlFile: AsFd {
     /// `ENODEV` once the partition has stopped.
     fn get(&self) -> Result<Option<StoreEntry>, OperationError>;
 
-    /// Tells AnT that Linux is through with an LCA, and why: CPU 0, the m-kernel, hands it on to the
-    /// CPU that has the process.
+    /// Tells AnT that Linux has released an LCA, and why: CPU 0, the m-kernel, forwards that to the
+    /// CPU that owns the process.
     ///
     /// # Errors
     ///
@@ -112,22 +112,23 @@ pub trait ControlFile: AsFd {
     /// Something did not go back; the kernel's log says what.
     fn stop(&self) -> Result<(), OperationError>;
 
-    /// What a proxy of this partition needs to get a file of its own.
+    /// What a proxy of this partition needs to open a file of its own.
     fn binder(&self) -> Box<dyn Binder>;
 }
 
-/// Why Linux is through with an LCA.
+/// Why Linux has released an LCA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// AnT has asked for it: by a call without continuation, or because the process is over.
+    /// AnT has asked for it: by a call without continuation, or because the process has ended.
     AsAsked,
-    /// The proxy died, or there is none: the process is over.
+    /// The proxy died, or there is none: the process ends.
     Died,
 }
 
 impl Release {
     /// The kind of the entry that tells AnT (`KIND_*`).
-    pub(crate) const fn kind(self) -> u64 {
+    #[must_use]
+    pub const fn kind(self) -> u64 {
         match self {
             Self::AsAsked => KIND_RELEASED,
             Self::Died => KIND_DIED,
@@ -135,7 +136,7 @@ impl Release {
     }
 }
 
-/// Makes proxy files. Made in the parent, used in a proxy after the fork.
+/// Opens proxy files. Created in the parent, used in a proxy after the fork.
 pub trait Binder {
     /// The descriptor that a proxy must keep open for [`Binder::bind`], if there is one.
     fn keeps(&self) -> Option<BorrowedFd<'_>>;

@@ -1,22 +1,20 @@
-//! The real backend: `/dev/ant`, made by `ant.ko`.
+//! The backend of a real machine: `/dev/ant`, made by `ant.ko`.
 
-use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use ant_abi::boot::{BootDevice, DEVICE_NAME};
 use ant_abi::device as abi;
 use ant_abi::store::StoreEntry;
 use ant_abi::{MAX_CPUS, REVISION};
-use nix::errno::Errno;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use zerocopy::FromZeros;
 
-use crate::proxy_file::Way;
-use crate::raw::{Access, Mapping, ioctl, ioctl_none};
+use crate::raw::{ioctl, ioctl_none};
 use crate::{
-    Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, OpenError, OperationError,
-    PartitionRequest, ProxyFile, Release, SharedArea,
+    Access, Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, Mapping, OpenError,
+    OperationError, PartitionRequest, ProxyFile, ProxyOps, Release, SharedArea,
 };
 
 /// Where the device is.
@@ -62,19 +60,15 @@ impl Device for AntDevice {
     }
 }
 
-fn open(path: &Path) -> Result<File, OpenError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK)
-        .open(path)
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)).into())
+fn open(path: &Path) -> Result<OwnedFd, OpenError> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// A control file.
 #[derive(Debug)]
 struct Control {
-    file: File,
+    file: OwnedFd,
     number: u32,
     path: PathBuf,
 }
@@ -114,8 +108,8 @@ impl ControlFile for Control {
         let failed = |errno| OperationError::new(format!("taking device {}", device.name), errno);
         let mut take = abi::DeviceTake::new_zeroed();
         take.bus = device.bus;
-        take.address = device_name(&device.address).ok_or(failed(Errno::ENAMETOOLONG))?;
-        take.name = device_name(&device.name).ok_or(failed(Errno::ENAMETOOLONG))?;
+        take.address = device_name(&device.address).ok_or(failed(Errno::NAMETOOLONG))?;
+        take.name = device_name(&device.name).ok_or(failed(Errno::NAMETOOLONG))?;
         ioctl(&self.file, &abi::DEVICE_TAKE, &mut take).map_err(failed)?;
         Ok(take.device)
     }
@@ -130,7 +124,7 @@ impl ControlFile for Control {
         let mut get = abi::CallGet { lca: 0 };
         match ioctl(&self.file, &abi::GET, &mut get) {
             Ok(()) => Ok(Some(StoreEntry(get.lca))),
-            Err(Errno::EAGAIN) => Ok(None),
+            Err(Errno::AGAIN) => Ok(None),
             Err(errno) => Err(OperationError::new("taking a request", errno)),
         }
     }
@@ -152,7 +146,8 @@ impl ControlFile for Control {
 }
 
 /// A name or an address with NULs behind it, at least one.
-pub(crate) fn device_name(text: &str) -> Option<[u8; DEVICE_NAME]> {
+#[must_use]
+pub fn device_name(text: &str) -> Option<[u8; DEVICE_NAME]> {
     let mut name = [0; DEVICE_NAME];
     name[..DEVICE_NAME - 1].get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     Some(name)
@@ -173,21 +168,21 @@ impl Binder for DeviceBinder {
     fn bind(&self, lca: StoreEntry) -> Result<ProxyFile, OperationError> {
         let failed = |errno| OperationError::new(format!("binding {:#x}", lca.0), errno);
         let file = open(&self.path).map_err(|error| match error {
-            OpenError::NotLoaded => failed(Errno::ENODEV),
-            OpenError::NotPermitted => failed(Errno::EACCES),
+            OpenError::NotLoaded => failed(Errno::NODEV),
+            OpenError::NotPermitted => failed(Errno::ACCESS),
             OpenError::Other(errno) => failed(errno),
         })?;
         let mut bind = abi::ProxyBind { partition: self.partition, reserved: 0, lca: lca.0 };
         ioctl(&file, &abi::BIND, &mut bind).map_err(failed)?;
-        Ok(ProxyFile::new(file.into(), lca, ByDevice))
+        Ok(ProxyFile::new(file, lca, DeviceOps))
     }
 }
 
-/// The way of a proxy file of the device: everything goes through the file itself.
+/// Everything goes through the proxy file itself.
 #[derive(Debug)]
-struct ByDevice;
+struct DeviceOps;
 
-impl Way for ByDevice {
+impl ProxyOps for DeviceOps {
     fn offset(&self, lca: StoreEntry) -> u64 {
         lca.raddr().get()
     }

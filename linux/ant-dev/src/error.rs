@@ -1,8 +1,8 @@
-//! What can go wrong at `/dev/ant`, in sentences that say what to do.
+//! Errors at `/dev/ant`, with sentences that say what to do.
 
 use ant_abi::device as abi;
 use ant_abi::{MAX_CPUS, REVISION};
-use nix::errno::Errno;
+use rustix::io::Errno;
 use thiserror::Error;
 
 /// `/dev/ant` could not be opened.
@@ -22,8 +22,8 @@ pub enum OpenError {
 impl From<Errno> for OpenError {
     fn from(errno: Errno) -> Self {
         match errno {
-            Errno::ENOENT | Errno::ENXIO | Errno::ENODEV => OpenError::NotLoaded,
-            Errno::EACCES | Errno::EPERM => OpenError::NotPermitted,
+            Errno::NOENT | Errno::NXIO | Errno::NODEV => OpenError::NotLoaded,
+            Errno::ACCESS | Errno::PERM => OpenError::NotPermitted,
             other => OpenError::Other(other),
         }
     }
@@ -35,7 +35,7 @@ impl From<Errno> for OpenError {
 pub struct OperationError {
     /// What was tried.
     pub operation: String,
-    /// What the kernel said.
+    /// The kernel's error number.
     pub errno: Errno,
 }
 
@@ -46,7 +46,7 @@ impl OperationError {
     }
 }
 
-/// A partition could not be made. Nothing of it is left.
+/// A partition could not be created. Nothing of it is left.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CreateError {
     /// No device.
@@ -60,7 +60,7 @@ pub enum CreateError {
     Operation(#[from] OperationError),
 }
 
-/// Why the module made no partition: `FAILURE_*` of `ant_abi::device` in words.
+/// Why the module created no partition: `FAILURE_*` of `ant_abi::device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Failure {
     /// The revisions differ.
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_missing_device_means_a_missing_module() {
-        assert_eq!(OpenError::from(Errno::ENOENT), OpenError::NotLoaded);
-        assert_eq!(OpenError::from(Errno::EACCES), OpenError::NotPermitted);
+        assert_eq!(OpenError::from(Errno::NOENT), OpenError::NotLoaded);
+        assert_eq!(OpenError::from(Errno::ACCESS), OpenError::NotPermitted);
     }
 }

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ant_abi::lca::{LCA_HEADER, Lca, STEPS, Stamp};
 use zerocopy::IntoBytes;
 
-use crate::raw::Mapping;
-use crate::shared::copy_words;
+use crate::Mapping;
 
-/// A mapped LCA. The AP process may write any of it at any time.
+/// A mapped LCA. The process on AnT may write any of it at any time.
 ///
-/// After the partition has stopped an access raises SIGBUS, which ends the proxy: that is wanted.
+/// After the partition has stopped an access raises SIGBUS, which ends the proxy, as it should.
 #[derive(Debug)]
 pub struct LcaPage {
     mapping: Mapping,
@@ -27,7 +26,7 @@ impl LcaPage {
     #[must_use]
     pub fn head(&self) -> [u8; LCA_HEADER] {
         let mut words = [0u64; LCA_HEADER / 8];
-        copy_words(&self.mapping, 0, &mut words);
+        self.mapping.copy_words(0, &mut words);
         let mut head = [0; LCA_HEADER];
         head.copy_from_slice(words.as_bytes());
         head
@@ -42,7 +41,7 @@ impl LcaPage {
     pub fn buffer(&self, range: Range<usize>) -> Vec<u8> {
         let first = range.start / 8 * 8;
         let mut words = vec![0u64; (range.end - first).div_ceil(8)];
-        copy_words(&self.mapping, LCA_HEADER + first, &mut words);
+        self.mapping.copy_words(LCA_HEADER + first, &mut words);
         words.as_bytes()[range.start - first..range.end - first].to_vec()
     }
 
@@ -61,7 +60,7 @@ impl LcaPage {
         self.mapping.address(LCA_HEADER + offset)
     }
 
-    /// Puts `value` at `offset` of the buffer, a multiple of 8, and says what was there.
+    /// Writes `value` at `offset` of the buffer, a multiple of 8, and returns the former value.
     ///
     /// # Panics
     ///

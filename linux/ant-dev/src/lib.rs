@@ -1,32 +1,29 @@
 //! `/dev/ant` for the programs of AnT/Linux: files, ioctls, and the memory that they map.
 //!
-//! Two backends stand behind one set of traits:
+//! * `backend`: the traits of a partition's files: [`Device`], [`ControlFile`], [`Binder`].
+//! * [`device`]: the backend of a real machine, the device that `ant.ko` makes. Crate
+//!   `ant-loopback` is the other one, for tests.
+//! * [`ProxyFile`]: the file of one LCA; [`ProxyOps`] is what backends do differently.
+//! * [`SharedArea`] and [`LcaPage`]: memory shared with a kernel that is not trusted. They copy
+//!   what they read, and give no reference into it away.
 //!
-//! * [`device`]: the device itself, made by `ant.ko`.
-//! * [`loopback`]: a partition in a memory file, both sides of it in one tree of Linux processes,
-//!   so that whoever works with a partition can be tested on any machine. The other side is
-//!   [`loopback::Ant`], which a test plays.
-//!
-//! What is mapped is shared with a kernel that is not trusted: [`SharedArea`] and [`LcaPage`] copy
-//! what they read, and give no reference into it away.
-//!
-//! Deliberately absent: policy. Who gets a proxy, what a call means, when a partition ends is
-//! `antd`'s. `unsafe` is in `raw` only.
+//! Deliberately absent: policy. Which process gets a proxy, what a call means, when a partition
+//! ends is decided by `antd`. `unsafe` is in `raw` only.
 #![deny(unsafe_code)]
 
 mod backend;
 mod error;
 mod lca_page;
 mod proxy_file;
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "the one module for ioctls and mappings")]
 mod raw;
 mod shared;
 
 pub mod device;
-pub mod loopback;
 
 pub use backend::{Binder, ControlFile, Device, DeviceRequest, PartitionRequest, Release};
 pub use error::{CreateError, Failure, OpenError, OperationError};
 pub use lca_page::LcaPage;
-pub use proxy_file::ProxyFile;
+pub use proxy_file::{ProxyFile, ProxyOps};
+pub use raw::{Access, Mapping, Shared};
 pub use shared::{CpuState, Role, SharedArea};

@@ -1,21 +1,24 @@
-//! A proxy file: it may map one LCA and give its calls back. What both backends have in common.
+//! A proxy file: maps one LCA and returns its calls. What both backends have in common.
 
 use std::fmt::Debug;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ant_abi::PAGE_SIZE;
 use ant_abi::store::StoreEntry;
-use nix::fcntl::{FcntlArg, fcntl};
+use rustix::io::fcntl_dupfd_cloexec;
 
-use crate::raw::{self, Access, Mapping};
-use crate::{LcaPage, OperationError};
+use crate::{Access, LcaPage, Mapping, OperationError};
 
-/// What differs between the backends.
-pub(crate) trait Way: Debug {
+/// What a backend does for a proxy file.
+pub trait ProxyOps: Debug {
     /// Where in the file the LCA is mapped.
     fn offset(&self, lca: StoreEntry) -> u64;
 
-    /// Gives the result in the LCA back to CPU `cpu`.
+    /// Returns the call in the LCA to the CPU of index `cpu_index`.
+    ///
+    /// # Errors
+    ///
+    /// No such CPU, or the partition has stopped.
     fn ret(&self, file: &OwnedFd, lca: StoreEntry, cpu_index: u32) -> Result<(), OperationError>;
 }
 
@@ -24,13 +27,14 @@ pub(crate) trait Way: Debug {
 pub struct ProxyFile {
     file: OwnedFd,
     lca: StoreEntry,
-    way: Box<dyn Way>,
+    ops: Box<dyn ProxyOps>,
 }
 
 impl ProxyFile {
     /// The file of the LCA that `file` is bound to.
-    pub(crate) fn new(file: OwnedFd, lca: StoreEntry, way: impl Way + 'static) -> Self {
-        Self { file, lca, way: Box::new(way) }
+    #[must_use]
+    pub fn new(file: OwnedFd, lca: StoreEntry, ops: impl ProxyOps + 'static) -> Self {
+        Self { file, lca, ops: Box::new(ops) }
     }
 
     /// The descriptor.
@@ -45,7 +49,8 @@ impl ProxyFile {
     ///
     /// Too many open files.
     pub fn raise(&mut self, least: i32) -> Result<(), OperationError> {
-        self.file = duplicate_above(&self.file, least)?;
+        self.file = fcntl_dupfd_cloexec(&self.file, least)
+            .map_err(|errno| OperationError::new("moving a descriptor up", errno))?;
         Ok(())
     }
 
@@ -55,24 +60,17 @@ impl ProxyFile {
     ///
     /// The partition has stopped.
     pub fn map(&self) -> Result<LcaPage, OperationError> {
-        Mapping::new(&self.file, self.way.offset(self.lca), PAGE_SIZE, Access::ReadWrite)
+        Mapping::new(&self.file, self.ops.offset(self.lca), PAGE_SIZE, Access::ReadWrite)
             .map(LcaPage::new)
             .map_err(|errno| OperationError::new(format!("mapping {:#x}", self.lca.0), errno))
     }
 
-    /// Gives the result in the LCA back to CPU `cpu`.
+    /// Returns the call in the LCA to the CPU of index `cpu_index`.
     ///
     /// # Errors
     ///
     /// No such CPU, or the partition has stopped.
     pub fn ret(&self, cpu_index: u32) -> Result<(), OperationError> {
-        self.way.ret(&self.file, self.lca, cpu_index)
+        self.ops.ret(&self.file, self.lca, cpu_index)
     }
-}
-
-/// A duplicate of `file` with a number of at least `least`, not inherited by programs.
-pub(crate) fn duplicate_above(file: &OwnedFd, least: i32) -> Result<OwnedFd, OperationError> {
-    let number = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(least))
-        .map_err(|errno| OperationError::new("moving a descriptor up", errno))?;
-    Ok(raw::own(number))
 }

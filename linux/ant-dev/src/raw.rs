@@ -1,16 +1,16 @@
-//! The one room with `unsafe`: ioctls and mappings.
+//! The one module with `unsafe`: ioctls and mappings.
 
 use std::ffi::c_void;
-use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::os::fd::AsFd;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use ant_abi::device::Ioctl;
 use ant_logic::rings::address::AddressRing;
 use ant_logic::rings::log::Log;
-use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::io::Errno;
+use rustix::ioctl::{IoctlOutput, Opcode};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// What a mapping is for.
@@ -30,7 +30,7 @@ pub struct Mapping {
     access: Access,
 }
 
-/// Types of which a shared reference may point into memory that somebody else writes.
+/// Types of which a shared reference may point into memory that another kernel or process writes.
 ///
 /// # Safety
 ///
@@ -41,7 +41,7 @@ pub unsafe trait Shared {}
 unsafe impl Shared for AtomicU32 {}
 // SAFETY: as above.
 unsafe impl Shared for AtomicU64 {}
-// SAFETY: a `AddressRing` consists of atomic integers only, its documentation says so.
+// SAFETY: an `AddressRing` consists of atomic integers only, its documentation says so.
 unsafe impl Shared for AddressRing {}
 // SAFETY: a `Log` consists of atomic integers only.
 unsafe impl Shared for Log {}
@@ -50,24 +50,27 @@ unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
 
 impl Mapping {
     /// Maps `len` bytes of `file` from `offset`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `mmap`.
     pub fn new(file: impl AsFd, offset: u64, len: usize, access: Access) -> Result<Self, Errno> {
-        let length = NonZeroUsize::new(len).ok_or(Errno::EINVAL)?;
         let prot = match access {
-            Access::Read => ProtFlags::PROT_READ,
-            Access::ReadWrite => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            Access::Read => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
         };
         // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
-        let start =
-            unsafe { mmap(None, length, prot, MapFlags::MAP_SHARED, file, offset as libc::off_t)? };
-        Ok(Self { start: start.cast(), len, access })
+        let start = unsafe { mmap(null_mut(), len, prot, MapFlags::SHARED, file, offset)? };
+        let start = NonNull::new(start.cast()).ok_or(Errno::FAULT)?;
+        Ok(Self { start, len, access })
     }
 
     /// The `T` at `offset`.
     ///
     /// # Panics
     ///
-    /// It is not inside the mapping, or not aligned; or `T` is to be had from a read-only mapping
-    /// through [`Mapping::writable`].
+    /// It is not inside the mapping, or not aligned.
+    #[must_use]
     pub fn at<T: Shared>(&self, offset: usize) -> &T {
         let end = offset.checked_add(size_of::<T>()).expect("offset overflows");
         assert!(end <= self.len && offset.is_multiple_of(align_of::<T>()), "outside the mapping");
@@ -77,12 +80,35 @@ impl Mapping {
     }
 
     /// As [`Mapping::at`], for stores.
+    ///
+    /// # Panics
+    ///
+    /// As [`Mapping::at`], or the mapping is read-only.
+    #[must_use]
     pub fn writable<T: Shared>(&self, offset: usize) -> &T {
         assert!(self.access == Access::ReadWrite, "a read-only mapping");
         self.at(offset)
     }
 
+    /// Copies words out of shared memory, each once.
+    ///
+    /// # Panics
+    ///
+    /// They are not inside the mapping, or not aligned.
+    pub fn copy_words(&self, offset: usize, words: &mut [u64]) {
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = self.at::<AtomicU64>(offset + index * 8).load(Ordering::Relaxed);
+        }
+        // Acquire: what follows is not done before the copy.
+        fence(Ordering::Acquire);
+    }
+
     /// Address of byte `offset`, for pointers that the kernel follows.
+    ///
+    /// # Panics
+    ///
+    /// It is not inside the mapping.
+    #[must_use]
     pub fn address(&self, offset: usize) -> u64 {
         assert!(offset <= self.len, "outside the mapping");
         self.start.as_ptr() as u64 + offset as u64
@@ -92,8 +118,33 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: `new` made exactly this mapping, and no reference into it outlives `self`.
-        let unmapped = unsafe { munmap(self.start.cast::<c_void>(), self.len) };
+        let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
         debug_assert!(unmapped.is_ok());
+    }
+}
+
+/// One of AnT's ioctls with the pointer to its structure, or NULL for one without.
+struct Request {
+    opcode: Opcode,
+    structure: *mut c_void,
+}
+
+// SAFETY: the request number is the interface's, which says how large the structure is; `ioctl` and
+// `ioctl_none` see to it that the pointer fits it. Nothing is read through the pointer here.
+unsafe impl rustix::ioctl::Ioctl for Request {
+    type Output = ();
+    const IS_MUTATING: bool = true;
+
+    fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        self.structure
+    }
+
+    unsafe fn output_from_ptr(_: IoctlOutput, _: *mut c_void) -> Result<(), Errno> {
+        Ok(())
     }
 }
 
@@ -108,30 +159,20 @@ pub fn ioctl<T: FromBytes + IntoBytes>(
     argument: &mut T,
 ) -> Result<(), Errno> {
     assert_eq!(size_of::<T>(), ioctl.size, "{} takes another structure", ioctl.name);
+    let structure = std::ptr::from_mut(argument).cast();
     // SAFETY: the module reads and writes `ioctl.size` bytes at the pointer, as the request number
     // says; `argument` is that large, and any bytes the module writes are a `T`.
-    let result = unsafe {
-        libc::ioctl(
-            file.as_fd().as_raw_fd(),
-            u64::from(ioctl.request()),
-            std::ptr::from_mut(argument).cast::<c_void>(),
-        )
-    };
-    Errno::result(result).map(drop)
+    unsafe { rustix::ioctl::ioctl(file, Request { opcode: ioctl.request(), structure }) }
 }
 
 /// Issues one of AnT's ioctls that have no structure.
+///
+/// # Panics
+///
+/// The ioctl has one.
 pub fn ioctl_none(file: impl AsFd, ioctl: &Ioctl) -> Result<(), Errno> {
     assert_eq!(ioctl.size, 0, "{} takes a structure", ioctl.name);
+    let structure = null_mut();
     // SAFETY: the module follows no pointer for a request of this kind.
-    let result =
-        unsafe { libc::ioctl(file.as_fd().as_raw_fd(), u64::from(ioctl.request()), 0usize) };
-    Errno::result(result).map(drop)
-}
-
-/// Takes a descriptor that `fcntl(F_DUPFD_CLOEXEC)` has just made.
-pub fn own(number: i32) -> std::os::fd::OwnedFd {
-    use std::os::fd::FromRawFd;
-    // SAFETY: the caller has just got it from the kernel, and nobody else knows it.
-    unsafe { std::os::fd::OwnedFd::from_raw_fd(number) }
+    unsafe { rustix::ioctl::ioctl(file, Request { opcode: ioctl.request(), structure }) }
 }

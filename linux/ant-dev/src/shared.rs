@@ -1,4 +1,4 @@
-//! The shared area as Linux's programs see it: read-only, written by AnT at any time.
+//! The shared area as programs on Linux see it: read-only, written by AnT at any time.
 
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -9,11 +9,10 @@ use ant_abi::cpu_block::{
 };
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, SHARED_SPAN};
 use ant_logic::rings::log::{LogItem, LogReader};
-use nix::errno::Errno;
+use rustix::io::Errno;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::OperationError;
-use crate::raw::Mapping;
+use crate::{Mapping, OperationError};
 
 /// `CpuControl::state`, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +27,8 @@ pub enum CpuState {
     Panicked,
     /// Stopped because another CPU panicked.
     Halted,
-    /// A number that means nothing.
-    Nonsense(u32),
+    /// A number that the interface does not define.
+    Unknown(u32),
 }
 
 impl From<u32> for CpuState {
@@ -40,15 +39,15 @@ impl From<u32> for CpuState {
             CPU_READY => CpuState::Ready,
             CPU_PANICKED => CpuState::Panicked,
             CPU_HALTED => CpuState::Halted,
-            other => CpuState::Nonsense(other),
+            other => CpuState::Unknown(other),
         }
     }
 }
 
-/// What a CPU is for.
+/// The kernel on a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Memory manager and process creation, too.
+    /// A p-kernel with memory management and process creation.
     MKernel,
     /// Traps, IPC, scheduling.
     PKernel,
@@ -72,24 +71,35 @@ pub struct SharedArea {
 
 impl SharedArea {
     /// Bytes that the mapping must have.
-    pub(crate) const LEN: usize = SHARED_SPAN as usize;
+    pub const LEN: usize = SHARED_SPAN as usize;
 
     /// Takes a mapping of the area and reads its boot block.
     ///
     /// # Errors
     ///
-    /// The boot block is none: the module did not fill it, or it is of another revision.
-    pub(crate) fn new(mapping: Mapping) -> Result<Self, OperationError> {
+    /// The mapping is too small for a boot block.
+    pub fn new(mapping: Mapping) -> Result<Self, OperationError> {
         let mut words = vec![0u64; size_of::<BootBlock>().div_ceil(8)];
-        copy_words(&mapping, 0, &mut words);
+        mapping.copy_words(0, &mut words);
         let (boot, _) = BootBlock::ref_from_prefix(words.as_bytes())
-            .map_err(|_| OperationError::new("reading the boot block", Errno::EINVAL))?;
+            .map_err(|_| OperationError::new("reading the boot block", Errno::INVAL))?;
         // The module fills the block before the first CPU starts; until then it may be empty.
         let filled = boot.magic == BOOT_MAGIC;
         let count = if filled { boot.cpu_count as usize } else { 0 };
         let cpus = boot.cpus.iter().copied().take(count).collect();
         let tsc_khz = boot.tsc_khz;
         Ok(Self { mapping, cpus, tsc_khz })
+    }
+
+    /// Where a CPU's block begins in the shared area.
+    ///
+    /// # Panics
+    ///
+    /// `cpu_index` is not below `MAX_CPUS`.
+    #[must_use]
+    pub fn cpu_offset(cpu_index: u32) -> usize {
+        assert!((cpu_index as usize) < ant_abi::MAX_CPUS, "no such CPU");
+        (BOOT_BLOCK_SPAN + u64::from(cpu_index) * CPU_BLOCK_SPAN) as usize
     }
 
     /// The CPUs of the partition; none before the first has been started.
@@ -108,11 +118,11 @@ impl SharedArea {
     ///
     /// # Panics
     ///
-    /// `cpu` is not below `MAX_CPUS`.
+    /// `cpu_index` is not below `MAX_CPUS`.
     #[must_use]
     pub fn control(&self, cpu_index: u32) -> CpuControl {
         let mut words = [0u64; size_of::<CpuControl>() / 8];
-        copy_words(&self.mapping, cpu_offset(cpu_index), &mut words);
+        self.mapping.copy_words(Self::cpu_offset(cpu_index), &mut words);
         CpuControl::read_from_bytes(words.as_bytes()).expect("a page is a page")
     }
 
@@ -120,10 +130,10 @@ impl SharedArea {
     ///
     /// # Panics
     ///
-    /// `cpu` is not below `MAX_CPUS`.
+    /// `cpu_index` is not below `MAX_CPUS`.
     #[must_use]
     pub fn state(&self, cpu_index: u32) -> CpuState {
-        let at = cpu_offset(cpu_index) + offset_of!(CpuControl, state) / 8 * 8;
+        let at = Self::cpu_offset(cpu_index) + offset_of!(CpuControl, state) / 8 * 8;
         let word = load(&self.mapping, at);
         CpuState::from(word as u32)
     }
@@ -132,39 +142,33 @@ impl SharedArea {
     ///
     /// # Panics
     ///
-    /// `cpu` is not below `MAX_CPUS`.
+    /// `cpu_index` is not below `MAX_CPUS`.
     #[must_use]
     pub fn doorbells(&self, cpu_index: u32) -> u64 {
-        load(&self.mapping, cpu_offset(cpu_index) + offset_of!(CpuControl, doorbells))
+        load(&self.mapping, Self::cpu_offset(cpu_index) + offset_of!(CpuControl, doorbells))
     }
 
     /// How often a CPU has entered or left its kernel: odd inside.
     ///
     /// # Panics
     ///
-    /// `cpu` is not below `MAX_CPUS`.
+    /// `cpu_index` is not below `MAX_CPUS`.
     #[must_use]
     pub fn kernel_entries(&self, cpu_index: u32) -> u64 {
-        load(&self.mapping, cpu_offset(cpu_index) + offset_of!(CpuControl, kernel_entries))
+        load(&self.mapping, Self::cpu_offset(cpu_index) + offset_of!(CpuControl, kernel_entries))
     }
 
     /// The next item of a CPU's log, if there is one.
     ///
     /// # Panics
     ///
-    /// `cpu` is not below `MAX_CPUS`.
+    /// `cpu_index` is not below `MAX_CPUS`.
     pub fn read_log(&self, cpu_index: u32, reader: &mut LogReader) -> Option<LogItem> {
-        reader.read(self.mapping.at(cpu_offset(cpu_index) + offset_of!(CpuBlock, log)))
+        reader.read(self.mapping.at(Self::cpu_offset(cpu_index) + offset_of!(CpuBlock, log)))
     }
 }
 
 const _: () = assert!(offset_of!(CpuControl, state) == 0);
-
-/// Where a CPU's block begins in the shared area.
-pub(crate) fn cpu_offset(cpu_index: u32) -> usize {
-    assert!((cpu_index as usize) < ant_abi::MAX_CPUS, "no such CPU");
-    (BOOT_BLOCK_SPAN + u64::from(cpu_index) * CPU_BLOCK_SPAN) as usize
-}
 
 /// Loads a word that AnT writes; what AnT wrote before it is seen after it.
 fn load(mapping: &Mapping, offset: usize) -> u64 {
@@ -173,13 +177,4 @@ fn load(mapping: &Mapping, offset: usize) -> u64 {
     // Acquire: pairs with AnT's Release store of `state`.
     fence(Ordering::Acquire);
     word
-}
-
-/// Copies words out of shared memory, each once.
-pub(crate) fn copy_words(mapping: &Mapping, offset: usize, words: &mut [u64]) {
-    for (index, word) in words.iter_mut().enumerate() {
-        *word = mapping.at::<AtomicU64>(offset + index * 8).load(Ordering::Relaxed);
-    }
-    // Acquire: what follows is not done before the copy.
-    fence(Ordering::Acquire);
 }

@@ -1,16 +1,15 @@
-//! What can be typed.
+//! The command line.
 
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::PathBuf;
 
 use ant_abi::ipc::PRIORITIES;
-use antd::cpu_list::{ParseError, parse_cpus, parse_memory};
-use antd::protocol::{CpuFailure, IMAGE, Injection, ProcessFailure};
+use ant_protocol::cpu_list::{ParseError, parse_cpu, parse_cpus, parse_memory};
+use ant_protocol::{CpuFailure, IMAGE, Injection, ProcessFailure};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::bench;
 #[cfg(test)]
 use crate::show;
 
@@ -28,18 +27,18 @@ const PS_COLUMNS: &str = "\
 Columns:
   PID       AnT's number of the process, not Linux's
   CPU       where it runs, by Linux's number
-  KIND      program: run by somebody with `antctl run`; server: one of AnT's own
+  KIND      program: started by `antctl run`; server: one of AnT's own
   STATE     what it does at the moment:
               created    made, not started          running    has its CPU
               loading    its file is being read     ready      waits for its CPU
               in call    waits for Linux            sleeping   waits for a time to pass
               receiving  waits for a message        calling    waits for a reply to its message
-              asking     waits for the m-kernel     ending     over, as soon as others let go of its pages
+              m-call     waits for the m-kernel     ending     has ended, its pages are still in use
   PRIO      0, the lowest, to 7; see `antctl priority`
   RESTARTS  how often the server was started again, not counting `antctl server restart`
   CALLS     system calls that Linux has executed for it
-  MEMORY    all that it has, with page tables and the pages that others have lent it
-  USER      who runs it, as whom Linux executes its calls
+  MEMORY    of all kinds, with page tables and the pages that are lent to it
+  USER      the user that Linux executes its calls as
   PROXY     Linux's number of the process that executes them
   COMMAND   program and arguments, or the server's name
 
@@ -48,7 +47,7 @@ A dash: it has none.";
 /// AnT on some of this machine's CPUs, beside Linux.
 ///
 /// AnT is a microkernel that gets CPUs and memory from the running Linux, without virtualisation.
-/// Its programs use Linux's system calls, as the user who runs them.
+/// Its programs use Linux's system calls, with the rights of the user that runs them.
 #[derive(Debug, Parser)]
 #[command(name = "antctl", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Arguments {
@@ -67,7 +66,7 @@ pub enum Command {
     /// List AnT's processes
     #[command(after_help = PS_COLUMNS)]
     Ps,
-    /// Show how AnT is: CPUs, memory, calls, proxies
+    /// Show the state of AnT: CPUs, memory, calls, proxies
     #[command(after_help = "Exit status: 0 if AnT runs, 3 if it does not, 1 if that is not known.")]
     Status {
         /// As JSON
@@ -78,7 +77,7 @@ pub enum Command {
     ///
     /// The last 10,000 lines are kept, also when AnT has ended.
     Log {
-        /// Go on with what comes
+        /// Continue with lines as they are written
         #[arg(short, long)]
         follow: bool,
     },
@@ -113,7 +112,7 @@ pub enum Command {
         #[arg(value_parser = pid)]
         pid: u32,
         /// The CPU, by Linux's number
-        #[arg(value_parser = cpu)]
+        #[arg(value_parser = parse_cpu)]
         cpu: u32,
     },
     /// List, restart or replace AnT's OS servers
@@ -130,8 +129,9 @@ pub enum Command {
     #[command(after_help = "Exit status: 0 if AnT can run, 1 if not.")]
     Doctor,
     /// Measure what a system call from AnT costs, beside Linux's own ways
+    #[command(disable_help_flag = true)]
     Bench(BenchArguments),
-    /// Make AnT fail on purpose, to see what happens then (root)
+    /// Inject a fault into AnT (root)
     ///
     /// Only if AnT was booted with --allow-inject, with a kernel that has fault injection: tests have
     /// one, the installed kernel does not. Nothing on Linux's side is harmed: a CPU that panics or
@@ -162,7 +162,7 @@ pub enum ServerCommand {
     List,
     /// End a server and start it again (root)
     ///
-    /// Returns when it serves. Who waits for it is told that it is another one by now.
+    /// Returns when it serves. Its clients are told that it was restarted.
     #[command(after_help = "Exit status: 0 if it serves again, 1 if not.")]
     Restart {
         /// Its name, as `antctl server list` shows it
@@ -171,8 +171,8 @@ pub enum ServerCommand {
     },
     /// Put another program in the place of a server, while AnT runs (root)
     ///
-    /// If the new one does not begin to serve, the old one goes on. The file is read once, by you;
-    /// the next boot begins with the server of the kernel image again.
+    /// If the new one does not begin to serve, the old one goes on. The file is read once, with your
+    /// rights; the next boot starts the server of the kernel image again.
     #[command(after_help = "\
 Exit status: 0 if the new one serves, 1 if not.
 
@@ -208,11 +208,10 @@ pub struct BootArguments {
     /// Proxies to keep ready, so that no program waits for a fork
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=128))]
     pub prefork: u32,
-    /// Device for AnT, if nobody on Linux uses it; without it AnT runs, too
+    /// Device for AnT, if it is unused on Linux; without it AnT runs, too
     #[arg(long, value_name = "DEVICE", default_value = "com2")]
     pub device: DeviceName,
-    /// CPUs without work look for some all the time: messages between them are faster, and they take
-    /// all the power they can
+    /// Idle CPUs poll: messages between them are faster, and they take all the power they can
     #[arg(long)]
     pub poll: bool,
     /// Allow `antctl inject`, if the kernel has fault injection
@@ -244,7 +243,7 @@ Examples:
   echo hello | antctl run -- wc")]
 pub struct RunArguments {
     /// CPU to run on, by Linux's number; AnT chooses if it is not given
-    #[arg(long, value_name = "N", value_parser = cpu)]
+    #[arg(long, value_name = "N", value_parser = parse_cpu)]
     pub cpu: Option<u32>,
     /// The program
     #[arg(value_name = "PROGRAM", required = true)]
@@ -254,37 +253,26 @@ pub struct RunArguments {
     pub args: Vec<OsString>,
 }
 
-/// `antctl bench`.
+/// `antctl bench`: everything after it is for `ant-bench`.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
-    /// What to measure.
-    #[command(subcommand)]
-    pub what: Bench,
+    /// What to measure, and how
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<OsString>,
 }
 
-/// What to measure.
-#[derive(Debug, Subcommand)]
-pub enum Bench {
-    /// One continued `getpid`, beside a native one and a futex round trip of the same run
-    Null(bench::null::Options),
-    /// Messages and pages between two processes of AnT, beside Linux's pipe and futex
-    Ipc(bench::ipc::Options),
-    /// Making a process of AnT, beside Linux's posix_spawn
-    Process(bench::process::Options),
-}
-
-/// How AnT can be made to fail.
+/// A fault to inject.
 #[derive(Debug, Subcommand)]
 pub enum InjectCommand {
     /// The kernel on a CPU panics
     Panic(OnCpu),
     /// A CPU spins with interrupts off
     Hang(OnCpu),
-    /// A CPU asks Linux for a page that is not AnT's
+    /// A CPU sends Linux the raddr of a page that is not AnT's
     BadRaddr(OnCpu),
     /// A process is ended in place of a system call
     End(AtCall),
-    /// A process is ended as soon as a system call has been served: where it waits, if it waits
+    /// A process is ended as soon as a system call has been served: where it blocks, if it blocks
     EndAfter(AtCall),
     /// A process runs into a page fault in place of a system call
     Fault(AtCall),
@@ -292,15 +280,15 @@ pub enum InjectCommand {
     Loop(AtCall),
 }
 
-/// The CPU that fails.
+/// The CPU of the fault.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct OnCpu {
     /// Which CPU: Linux's number
-    #[arg(long, value_parser = cpu)]
+    #[arg(long, value_parser = parse_cpu)]
     cpu: u32,
 }
 
-/// The process that fails, and when.
+/// The process of the fault, and when.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct AtCall {
     /// Number of the process, as `antctl ps` shows it
@@ -315,7 +303,7 @@ pub struct AtCall {
 }
 
 impl InjectCommand {
-    /// As antd has it.
+    /// As the message to antd.
     pub fn injection(&self) -> Injection {
         let cpu = |failure, OnCpu { cpu }| Injection::Cpu { failure, cpu };
         let process = |failure, AtCall { pid, call, .. }| Injection::Process { failure, pid, call };
@@ -339,11 +327,6 @@ fn cpus(text: &str) -> Result<Cpus, ParseError> {
     parse_cpus(text).map(Cpus)
 }
 
-/// A CPU by its number.
-pub fn cpu(text: &str) -> Result<u32, &'static str> {
-    text.parse().map_err(|_| "not the number of a CPU")
-}
-
 fn pid(text: &str) -> Result<u32, &'static str> {
     let pid = text.parse().map(NonZero::<u32>::get);
     pid.map_err(|_| "not the number of a process: `antctl ps` shows them")
@@ -357,6 +340,18 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_bench_is_for_ant_bench() {
+        let words = ["antctl", "bench", "null", "--cpu", "2", "--help"];
+        let Command::Bench(bench) = Arguments::parse_from(words).command else { panic!() };
+        assert_eq!(bench.args, ["null", "--cpu", "2", "--help"]);
+        let Command::Bench(bench) = Arguments::parse_from(["antctl", "bench", "--help"]).command
+        else {
+            panic!()
+        };
+        assert_eq!(bench.args, ["--help"]);
     }
 
     #[test]
@@ -421,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_said_in_words() {
+    fn what_is_no_number_is_explained() {
         let error = |words: &[&str]| Arguments::try_parse_from(words).unwrap_err().to_string();
         let text = error(&["antctl", "run", "--cpu", "abc", "wc"]);
         assert!(text.contains("'--cpu <N>': not the number of a CPU"), "{text}");

@@ -1,6 +1,6 @@
 //! `antctl doctor`: can this machine run AnT, and if not, what to do.
 //!
-//! It looks at what anybody may see, asks `antd` if that runs, and opens no device.
+//! It reads what every user may read, asks `antd` if that runs, and opens no device.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,12 +10,12 @@ use std::process::ExitCode;
 
 use ant_abi::REVISION;
 use ant_abi::device::MIN_MEMORY;
-use antd::protocol::{IMAGE, Reply, Request};
-use nix::sys::utsname::uname;
-use nix::unistd::Uid;
+use ant_protocol::cpu_list::describe_cpus;
+use ant_protocol::{ConnectError, Connection, IMAGE, Reply, Request};
+use rustix::process::geteuid;
+use rustix::system::uname;
 
 use crate::Failure;
-use crate::connect::{ConnectError, connect};
 use crate::output::{self, Look, counted, paint};
 
 /// Memory that a first trial takes.
@@ -59,7 +59,7 @@ impl Check {
 /// The answer could not be written.
 pub fn doctor() -> Result<ExitCode, Failure> {
     let cpuinfo = read("/proc/cpuinfo");
-    let status = connect().and_then(|daemon| daemon.ask(&Request::Status));
+    let status = Connection::open().and_then(|daemon| daemon.ask(&Request::Status));
     let ants = ants_cpus(&status);
     let mut checks = vec![architecture(), apic(&cpuinfo), cpus(&ants), hotplug(), memory()];
     checks.extend(hypervisor(&cpuinfo));
@@ -101,8 +101,7 @@ fn read(path: &str) -> String {
 }
 
 fn architecture() -> Check {
-    let machine = uname().map(|name| name.machine().to_string_lossy().into_owned());
-    let machine = machine.unwrap_or_default();
+    let machine = uname().machine().to_string_lossy().into_owned();
     Check::of(machine == "x86_64", format!("processor: {machine}"), "AnT needs x86-64")
 }
 
@@ -126,7 +125,7 @@ fn has_flag(cpuinfo: &str, name: &str) -> bool {
 fn ants_cpus(status: &Result<Reply, ConnectError>) -> Vec<u32> {
     let Ok(Reply::Status(status)) = status else { return Vec::new() };
     let cpus = status.partition.iter().flat_map(|partition| &partition.cpus);
-    cpus.map(|cpu_index| cpu_index.cpu).collect()
+    cpus.map(|cpu| cpu.cpu).collect()
 }
 
 fn cpus(ants: &[u32]) -> Check {
@@ -197,8 +196,7 @@ fn hypervisor(cpuinfo: &str) -> Option<Check> {
 }
 
 fn kernel() -> Check {
-    let release = uname().map(|name| name.release().to_string_lossy().into_owned());
-    let release = release.unwrap_or_default();
+    let release = uname().release().to_string_lossy().into_owned();
     let headers = Path::new("/lib/modules").join(&release).join("build").exists();
     let installed = Path::new("/sys/module/ant").exists();
     match (headers, installed) {
@@ -235,7 +233,7 @@ fn image() -> Check {
 }
 
 fn root() -> Check {
-    if Uid::effective().is_root() {
+    if geteuid().is_root() {
         return Check::of(true, "you are root", "");
     }
     Check::note(
@@ -253,15 +251,15 @@ fn daemon(status: Result<Reply, ConnectError>, ants: &[u32]) -> Check {
                 "install both from one build, then `rmmod ant` and `modprobe ant`",
             ),
             (_, Some(_)) => {
-                let cpus = antd::cpu_list::cpus_in_words(ants);
-                Check::of(true, format!("antd runs, and AnT on {cpus}"), "")
+                let text = format!("antd runs, and AnT on {}", describe_cpus(ants));
+                Check::of(true, text, "")
             }
             (_, None) => Check::of(true, "antd runs; AnT does not", ""),
         },
         Err(ConnectError::NoDaemon) => {
             Check::note("antd does not run", Some("`antctl boot` starts it"))
         }
-        Ok(reply) => Check::of(false, format!("antd answers {reply:?}"), "restart antd"),
+        Ok(reply) => Check::of(false, format!("antd replies {reply:?}"), "restart antd"),
         Err(error) => Check::of(false, error.to_string(), "restart antd"),
     }
 }

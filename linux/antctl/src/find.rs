@@ -1,11 +1,11 @@
-//! Where a program is.
+//! Finding a program's file.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use antd::protocol::APPS_DIR;
-use nix::unistd::{AccessFlags, access};
+use ant_protocol::APPS_DIR;
+use rustix::fs::{Access, access};
 
 /// A program that cannot be run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +62,8 @@ fn check(path: &Path, name: &str) -> Result<(), FindError> {
         }
         Err(_) => Err(FindError::NotFound(name.into())),
         Ok(metadata) if metadata.is_dir() => not("it is a directory"),
-        Ok(_) if access(path, AccessFlags::X_OK).is_err() => not("it is not executable"),
-        Ok(_) if access(path, AccessFlags::R_OK).is_err() => {
+        Ok(_) if access(path, Access::EXEC_OK).is_err() => not("it is not executable"),
+        Ok(_) if access(path, Access::READ_OK).is_err() => {
             not("it is not readable, and AnT reads programs as you")
         }
         Ok(_) => Ok(()),

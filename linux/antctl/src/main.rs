@@ -1,9 +1,9 @@
 //! `antctl`: the command people type. It talks to `antd` and never opens the device.
 //!
-//! * [`arguments`]: what can be typed. * `connect`: reaching `antd`, starting it if need be.
-//! * `run`: running a program. * `find`: where a program is. * `servers`: OS servers.
-//! * `show`: tables for people.
-//! * `doctor`: whether this machine can do it. * `bench`: measuring. * `output`: colours, pipes.
+//! * [`arguments`]: the command line. * `connect`: starting `antd`.
+//! * `run`: running a program. * `find`: finding its file. * `servers`: OS servers.
+//! * `signals`: signals as something to poll. * `show`: replies as text. * `output`: colours, pipes.
+//! * `doctor`: whether this machine can run AnT. * `bench`: handing over to `ant-bench`.
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -15,17 +15,18 @@ mod output;
 mod run;
 mod servers;
 mod show;
+mod signals;
 
 use std::io;
 use std::process::ExitCode;
 
-use antd::protocol::{Boot, DeviceChoice, Reply, Request};
+use ant_protocol::signals::parse_signal;
+use ant_protocol::{Boot, ConnectError, Connection, DeviceChoice, Reply, Request};
 use clap::Parser;
-use nix::sys::signal::Signal;
-use nix::unistd::Uid;
+use rustix::process::geteuid;
 
-use arguments::{Arguments, Bench, BootArguments, Command, DeviceName, InjectCommand};
-use connect::{ConnectError, connect, start_and_ask};
+use arguments::{Arguments, BootArguments, Command, DeviceName, InjectCommand};
+use connect::{StartError, start_and_ask};
 
 /// Exit status: it did not work.
 const FAILED: u8 = 1;
@@ -48,12 +49,12 @@ fn main() -> ExitCode {
         Command::Server { command } => servers::server(&command),
         Command::Stop => stop(),
         Command::Doctor => doctor::doctor(),
-        Command::Bench(arguments) => measure(&arguments.what),
+        Command::Bench(arguments) => bench::exec(&arguments.args),
         Command::Inject { how } => inject(&how),
     };
     match result {
         Ok(code) => code,
-        // Whoever reads has seen enough.
+        // The reader of a pipe has closed it: it has read enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
@@ -70,17 +71,20 @@ pub enum Failure {
     /// `antd` was not reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// `antd` was not started.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// `antd` or AnT refused; why and what to do.
     #[error("{0}")]
     Refused(String),
-    /// The answer could not be written.
+    /// The output could not be written.
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
 }
 
-/// What every command but `run` does: one request, one answer.
+/// One request, one reply.
 fn ask(request: &Request) -> Result<Reply, Failure> {
-    refused(connect()?.ask(request)?)
+    refused(Connection::open()?.ask(request)?)
 }
 
 /// A reply, unless it is a refusal.
@@ -91,9 +95,9 @@ fn refused(reply: Reply) -> Result<Reply, Failure> {
     }
 }
 
-/// Only root may; said here, before anything is started.
+/// Refuses other users than root before anything is started.
 fn need_root(what: &str) -> Result<(), Failure> {
-    if Uid::effective().is_root() {
+    if geteuid().is_root() {
         return Ok(());
     }
     Err(Failure::Refused(format!("only root can {what}: use sudo")))
@@ -116,7 +120,7 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, Failure> {
     });
     match refused(start_and_ask(&request)?)? {
         Reply::Booted { layout, notes } => {
-            let mut text = format!("AnT runs: {}\n", layout.in_words());
+            let mut text = format!("AnT runs: {}\n", layout);
             notes.iter().for_each(|note| text.push_str(&format!("  {note}\n")));
             Ok(output::text(&text)?)
         }
@@ -137,7 +141,7 @@ fn ps() -> Result<ExitCode, Failure> {
 }
 
 fn status(json: bool) -> Result<ExitCode, Failure> {
-    let status = match connect() {
+    let status = match Connection::open() {
         Ok(connection) => match refused(connection.ask(&Request::Status)?)? {
             Reply::Status(status) => Some(*status),
             reply => return Err(unexpected(&reply)),
@@ -156,10 +160,10 @@ fn status(json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn log(follow: bool) -> Result<ExitCode, Failure> {
-    let connection = connect()?;
-    connection.send(&Request::Log { follow })?;
+    let connection = Connection::open()?;
+    connection.request(&Request::Log { follow }, &[])?;
     while output::is_read_while(&connection)? {
-        match refused(connection.receive()?)? {
+        match refused(connection.reply()?)? {
             Reply::Log(lines) => {
                 output::text(&show::log(&lines))?;
             }
@@ -171,34 +175,14 @@ fn log(follow: bool) -> Result<ExitCode, Failure> {
 }
 
 fn kill(pid: u32, signal: &str) -> Result<ExitCode, Failure> {
-    let signal = parse_signal(signal)?;
+    let unknown = || Failure::Refused(format!("there is no signal {signal}"));
+    let signal = parse_signal(signal).ok_or_else(unknown)?;
     done(ask(&Request::Kill { pid, signal })?)
-}
-
-/// A signal by number or name, with or without SIG.
-fn parse_signal(text: &str) -> Result<i32, Failure> {
-    if let Ok(number) = text.parse::<i32>() {
-        return Ok(number);
-    }
-    let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    name.parse::<Signal>()
-        .map(|signal| signal as i32)
-        .map_err(|_| Failure::Refused(format!("there is no signal {text}")))
 }
 
 fn inject(how: &InjectCommand) -> Result<ExitCode, Failure> {
     need_root("make AnT fail")?;
     done(ask(&Request::Inject(how.injection()))?)
-}
-
-fn measure(what: &Bench) -> Result<ExitCode, Failure> {
-    let result = match what {
-        Bench::Null(options) => bench::null::run(options),
-        Bench::Ipc(options) => bench::ipc::run(options),
-        Bench::Process(options) => bench::process::run(options),
-    };
-    result.map(|()| ExitCode::SUCCESS).map_err(|error| Failure::Refused(format!("{error:#}")))
 }
 
 fn done(reply: Reply) -> Result<ExitCode, Failure> {
@@ -209,18 +193,5 @@ fn done(reply: Reply) -> Result<ExitCode, Failure> {
 }
 
 fn unexpected(reply: &Reply) -> Failure {
-    Failure::Refused(format!("antd answered something else: {reply:?}; restart it"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_as_people_write_them() {
-        for text in ["15", "TERM", "term", "SIGTERM"] {
-            assert_eq!(parse_signal(text).unwrap(), 15, "{text}");
-        }
-        assert!(parse_signal("NONSENSE").is_err());
-    }
+    Failure::Refused(format!("antd sent another reply: {reply:?}; restart it"))
 }

@@ -1,16 +1,16 @@
-//! Words for people: colours on a terminal, plain text in a pipe, and pipes that close early.
+//! Output: colours on a terminal, plain text in a pipe, tables, and pipes that close early.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 
-/// How a piece of text looks on a terminal.
+/// Look of a piece of text on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// As everything.
+    /// Default.
     Plain,
     /// A heading.
     Bold,
@@ -18,13 +18,13 @@ pub enum Look {
     Dim,
     /// Good.
     Green,
-    /// To be looked at.
+    /// A warning.
     Yellow,
     /// Bad.
     Red,
 }
 
-/// `text` as it shall look on standard output.
+/// `text` as it looks on standard output.
 #[must_use]
 pub fn paint(text: &str, look: Look) -> String {
     let code = match look {
@@ -60,37 +60,29 @@ pub fn text(text: &str) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until `source` has something; `false` if by then nobody reads standard output any more.
+/// Waits until `source` is readable; `false` if standard output is a pipe without a reader by then.
 ///
 /// # Errors
 ///
 /// Waiting failed.
 pub fn is_read_while(source: impl AsFd) -> io::Result<bool> {
     let stdout = io::stdout();
-    loop {
-        let mut files = [
-            PollFd::new(source.as_fd(), PollFlags::POLLIN),
-            // A pipe without a reader is reported whether asked for or not.
-            PollFd::new(stdout.as_fd(), PollFlags::empty()),
-        ];
-        match poll(&mut files, PollTimeout::NONE) {
-            Err(Errno::EINTR) => {}
-            result => {
-                result?;
-                let gone = files[1].revents().is_some_and(|e| e.contains(PollFlags::POLLERR));
-                return Ok(!gone);
-            }
-        }
-    }
+    let mut files = [
+        PollFd::new(&source, PollFlags::IN),
+        // A pipe without a reader is reported whether asked for or not.
+        PollFd::new(&stdout, PollFlags::empty()),
+    ];
+    retry_on_intr(|| poll(&mut files, None))?;
+    Ok(!files[1].revents().contains(PollFlags::ERR))
 }
 
-/// Writes a message on standard error. If that fails, there is nobody to tell.
+/// Writes a message to standard error, as far as that is possible.
 pub fn complain(text: &str) {
-    // At once: others write there, too.
+    // In one piece: other processes write there, too.
     let _ = io::stderr().write_all(format!("antctl: {text}\n").as_bytes());
 }
 
-/// So many of `what`, which is one of them.
+/// "1 call", "2 calls".
 #[must_use]
 pub fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })

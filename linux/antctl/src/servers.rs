@@ -1,4 +1,4 @@
-//! `antctl server`: AnT's OS servers, listed, restarted, replaced.
+//! `antctl server`: lists, restarts and replaces AnT's OS servers.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -7,14 +7,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ant_abi::control::PROGRAM_MAX;
-use antd::program::{self, ProgramError};
-use antd::protocol::{Reply, Request};
+use ant_protocol::program::{self, ProgramError};
+use ant_protocol::{Connection, Reply, Request};
 
 use crate::arguments::ServerCommand;
-use crate::connect::connect;
 use crate::{Failure, ask, done, need_root, output, refused, show, unexpected};
 
-/// Does what `antctl server` was told to.
+/// Executes `antctl server`.
 ///
 /// # Errors
 ///
@@ -44,14 +43,14 @@ fn replace(name: &str, file: &Path) -> Result<ExitCode, Failure> {
     let wrong = |error: ProgramError| Failure::Refused(format!("{}: {error}", file.display()));
     let bytes = read(file).map_err(wrong)?;
     let program = program::seal(&bytes).map_err(wrong)?;
-    let daemon = connect()?;
-    daemon.send_with(&Request::ReplaceServer { name: name.into() }, &[program.as_fd()])?;
-    done(refused(daemon.receive()?)?)
+    let daemon = Connection::open()?;
+    daemon.request(&Request::ReplaceServer { name: name.into() }, &[program.as_fd()])?;
+    done(refused(daemon.reply()?)?)
 }
 
-/// The bytes of a program, as whoever types this may read it.
+/// The bytes of a program, read with the user's rights.
 fn read(path: &Path) -> Result<Vec<u8>, ProgramError> {
-    // Before it is opened: to open a pipe waits for somebody to write.
+    // Before it is opened: opening a pipe blocks until it has a writer.
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(ProgramError::NoProgram);
@@ -73,7 +72,7 @@ mod tests {
         assert_eq!(read(Path::new("/etc/passwd")), Err(ProgramError::NoProgram));
         assert_eq!(read(Path::new("/")), Err(ProgramError::NoProgram));
         let text = read(Path::new("/no/such")).unwrap_err().to_string();
-        assert_eq!(text, "No such file or directory");
+        assert_eq!(text, "No such file or directory (os error 2)");
         let path = std::env::temp_dir().join(format!("antctl-server-{}", std::process::id()));
         fs::write(&path, [&b"\x7fELF"[..], &vec![0; PROGRAM_MAX]].concat()).unwrap();
         assert!(matches!(read(&path), Err(ProgramError::TooLarge(_))));

@@ -1,11 +1,11 @@
-//! Tables for people.
+//! Replies as text: tables, status, log.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
 
-use antd::cpu_list::memory_in_words;
-use antd::protocol::{
+use ant_protocol::cpu_list::describe_memory;
+use ant_protocol::{
     CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Resource, Server, Status,
 };
 
@@ -43,7 +43,7 @@ pub fn processes(processes: &[Process]) -> String {
             cell(process.priority),
             cell(or_none(process.restarts)),
             cell(process.calls),
-            cell(memory_in_words(process.memory)),
+            cell(describe_memory(process.memory)),
             cell(user),
             cell(or_none(process.proxy)),
             cell(&process.command),
@@ -120,7 +120,7 @@ fn parse_users(passwd: &str) -> HashMap<u32, String> {
     passwd.lines().filter_map(user).collect()
 }
 
-/// How things are; `None` if `antd` does not run.
+/// State of the daemon and of AnT; `None` if `antd` does not run.
 pub fn status(status: Option<&Status>) -> String {
     let Some(status) = status else {
         return "AnT does not run, nor does antd: `antctl boot --cpus LIST --memory SIZE`\n".into();
@@ -152,22 +152,22 @@ pub fn status(status: Option<&Status>) -> String {
 }
 
 fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
-    let calls: u64 = partition.cpus.iter().map(|cpu_index| cpu_index.calls).sum();
+    let calls: u64 = partition.cpus.iter().map(|cpu| cpu.calls).sum();
     let _ = writeln!(
         text,
         "AnT {} for {}: partition {}, {}, {}, {}",
         paint("runs", Look::Green),
         duration(partition.uptime_s),
         partition.number,
-        memory_in_words(partition.memory),
+        describe_memory(partition.memory),
         counted(partition.programs as u64, "program"),
         counted(calls, "call"),
     );
     let _ = writeln!(
         text,
         "Memory for processes: {} of {} free",
-        memory_in_words(partition.memory_free),
-        memory_in_words(partition.memory_managed)
+        describe_memory(partition.memory_free),
+        describe_memory(partition.memory_managed)
     );
     let _ = writeln!(
         text,
@@ -181,20 +181,18 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
     let _ = writeln!(text, "Devices: {}", devices(&partition.devices));
     let _ = writeln!(text, "Image: {}", partition.image.display());
     if partition.allow_inject {
-        let _ = writeln!(text, "It may be made to fail (--allow-inject)");
+        let _ = writeln!(text, "Fault injection is allowed (--allow-inject)");
     }
     if let Some(problem) = &partition.control {
         let _ = writeln!(text, "{} {problem}", paint("Problem:", Look::Red));
     }
     text.push('\n');
     text.push_str(&cpus(&partition.cpus));
-    for cpu_index in
-        partition.cpus.iter().filter(|cpu_index| cpu_index.state == "ready" && !cpu_index.answers)
-    {
+    for cpu in partition.cpus.iter().filter(|cpu| cpu.state == "ready" && !cpu.answers) {
         let _ = writeln!(
             text,
             "CPU {} {}: `antctl stop` brings the CPUs back",
-            cpu_index.cpu,
+            cpu.cpu,
             paint("does not answer", Look::Red)
         );
     }
@@ -233,33 +231,33 @@ fn cpus(cpus: &[CpuStatus]) -> String {
         ">IDLE",
     ];
     let mut table = Table::new(&headings);
-    for cpu_index in cpus {
-        let state = match cpu_index.state.as_str() {
-            "ready" if cpu_index.hangs => ("hangs".into(), Look::Red),
-            "ready" if cpu_index.answers => ("answers".into(), Look::Green),
+    for cpu in cpus {
+        let state = match cpu.state.as_str() {
+            "ready" if cpu.hangs => ("hangs".into(), Look::Red),
+            "ready" if cpu.answers => ("answers".into(), Look::Green),
             "ready" => ("no answer".into(), Look::Red),
             "panicked" => ("panicked".into(), Look::Red),
             other => (other.into(), Look::Yellow),
         };
         table.row(vec![
-            cell(cpu_index.cpu),
-            cell(&cpu_index.role),
+            cell(cpu.cpu),
+            cell(&cpu.role),
             state,
-            cell(or_none(cpu_index.running_pid)),
-            cell(cpu_index.processes),
-            cell(cpu_index.calls),
-            cell(cpu_index.doorbells),
-            cell(cpu_index.strays),
-            cell(cpu_index.switches),
-            cell(cpu_index.faults),
-            cell(cpu_index.refused),
-            cell(format!("{:.0} %", cpu_index.idle_percent)),
+            cell(or_none(cpu.running_pid)),
+            cell(cpu.processes),
+            cell(cpu.calls),
+            cell(cpu.doorbells),
+            cell(cpu.strays),
+            cell(cpu.switches),
+            cell(cpu.faults),
+            cell(cpu.refused),
+            cell(format!("{:.0} %", cpu.idle_percent)),
         ]);
     }
     table.render()
 }
 
-/// A time as people read it.
+/// A duration in two units.
 fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),

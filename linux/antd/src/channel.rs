@@ -1,18 +1,18 @@
 //! How the parent and one proxy talk: a packet socket pair, made before the fork.
 //!
 //! Down: one [`Assignment`], then a wake-up for each further call. Up: one [`Notice`] before the
-//! proxy exits. A proxy does what its AP process wants, so the parent believes a notice only as far
-//! as it concerns that process, and reads it only when the proxy has ended.
+//! proxy exits. A program controls its proxy, so the parent believes a notice only as far as it
+//! concerns that program, and reads it only when the proxy has ended.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{MsgFlags, recv, send};
+use ant_protocol::packet::{self, Packet};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionbio, retry_on_intr};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use serde::{Deserialize, Serialize};
 
-use crate::proxy::Identity;
-use crate::socket::{self, Packet};
+use crate::identity::Identity;
+use crate::text::printable;
 
 /// A wake-up. Anything but an assignment, which is JSON.
 const WAKE: &[u8] = b"w";
@@ -22,16 +22,14 @@ const ONE_SHOT: u8 = b'o';
 const ENDED: u8 = b'e';
 /// First byte of `Notice::Failed`.
 const FAILED: u8 = b'f';
-/// Longest text of a notice.
-const TEXT_MAX: usize = 1024;
 
-/// What a proxy is made for. Comes with four descriptors: what becomes 0, 1 and 2, and the
+/// What a proxy serves. Comes with four descriptors: what becomes 0, 1 and 2, and the
 /// directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The LCA with its generation.
     pub lca: u64,
-    /// As whom it acts.
+    /// With whose rights it acts.
     pub identity: Identity,
 }
 
@@ -40,7 +38,7 @@ pub struct Assignment {
 pub enum Notice {
     /// The call was without continuation.
     OneShot,
-    /// The AP process is over.
+    /// The process on AnT has ended.
     Ended {
         /// An `ant_abi::lca::ExitKind`.
         kind: u64,
@@ -67,13 +65,13 @@ pub struct ProxyEnd(OwnedFd);
 ///
 /// Too many open files.
 pub fn channel() -> Result<(ParentEnd, ProxyEnd), Errno> {
-    let (parent, proxy) = socket::pair()?;
-    fcntl(&parent, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let (parent, proxy) = packet::pair()?;
+    ioctl_fionbio(&parent, true)?;
     Ok((ParentEnd(parent), ProxyEnd(proxy)))
 }
 
 impl ParentEnd {
-    /// Gives the proxy its work; that is its first wake-up, too.
+    /// Sends the proxy its assignment, which is its first wake-up, too.
     ///
     /// # Errors
     ///
@@ -84,18 +82,18 @@ impl ParentEnd {
         descriptors: &[BorrowedFd<'_>; 4],
     ) -> Result<(), Errno> {
         let bytes = serde_json::to_vec(assignment).expect("an assignment can be written");
-        socket::send(&self.0, &bytes, descriptors)
+        packet::send(&self.0, &bytes, descriptors)
     }
 
-    /// Wakes the proxy for a further call. If it has gone, or has wake-ups enough, nothing happens.
+    /// Wakes the proxy for a further call. Nothing happens if it has gone, or has wake-ups queued.
     pub fn wake(&self) {
-        let _ = send(self.0.as_raw_fd(), WAKE, MsgFlags::MSG_NOSIGNAL);
+        let _ = send(&self.0, WAKE, SendFlags::NOSIGNAL);
     }
 
     /// Why the proxy exited, if it said so. Call it when the proxy has ended.
     #[must_use]
     pub fn notice(&self) -> Option<Notice> {
-        let packet = socket::receive(&self.0).ok().flatten()?;
+        let packet = packet::receive(&self.0).ok().flatten()?;
         Notice::from_bytes(&packet.bytes)
     }
 }
@@ -107,43 +105,39 @@ impl ProxyEnd {
     ///
     /// Too many open files.
     pub fn raise(self, least: RawFd) -> Result<Self, Errno> {
-        fcntl(&self.0, FcntlArg::F_DUPFD_CLOEXEC(least)).map(crate::sys::adopt).map(Self)
+        fcntl_dupfd_cloexec(&self.0, least).map(Self)
     }
 
     /// Its number.
     #[must_use]
     pub fn number(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+        self.0.as_raw_fd()
     }
 
-    /// Waits for work; `None` if the parent has none any more.
+    /// Waits for the assignment; `None` if the parent has closed the channel.
     ///
     /// # Errors
     ///
     /// What came is no assignment.
     pub fn assignment(&self) -> Result<Option<(Assignment, Vec<OwnedFd>)>, String> {
-        let packet = socket::receive(&self.0).map_err(|errno| format!("no assignment: {errno}"))?;
+        let packet = packet::receive(&self.0).map_err(|errno| format!("no assignment: {errno}"))?;
         let Some(Packet { bytes, descriptors }) = packet else { return Ok(None) };
         let assignment = serde_json::from_slice(&bytes)
-            .map_err(|error| format!("an assignment that is none: {error}"))?;
+            .map_err(|error| format!("not an assignment: {error}"))?;
         Ok(Some((assignment, descriptors)))
     }
 
-    /// Waits for the next wake-up; `false` if there is no parent any more.
+    /// Waits for the next wake-up; `false` if the parent has closed the channel.
     #[must_use]
     pub fn wait(&self) -> bool {
         let mut wake = [0; WAKE.len()];
-        loop {
-            match recv(self.number(), &mut wake, MsgFlags::empty()) {
-                Err(Errno::EINTR) => {}
-                result => return result.is_ok_and(|len| len > 0),
-            }
-        }
+        let received = retry_on_intr(|| recv(&self.0, &mut wake, RecvFlags::empty()));
+        received.is_ok_and(|(_, len)| len > 0)
     }
 
     /// Tells the parent why this proxy exits.
     pub fn tell(&self, notice: &Notice) {
-        let _ = socket::send(&self.0, &notice.to_bytes(), &[]);
+        let _ = packet::send(&self.0, &notice.to_bytes(), &[]);
     }
 }
 
@@ -162,7 +156,7 @@ impl Notice {
         }
     }
 
-    /// `None` if the bytes mean nothing.
+    /// `None` if the bytes are no notice.
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&first, rest) = bytes.split_first()?;
         match first {
@@ -182,17 +176,6 @@ impl Notice {
     }
 }
 
-/// Text from a source that is not trusted: of bounded length, without control characters.
-#[must_use]
-pub fn printable(bytes: &[u8]) -> String {
-    let bytes = &bytes[..bytes.len().min(TEXT_MAX)];
-    String::from_utf8_lossy(bytes)
-        .trim_end_matches(['\0', '\n'])
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +193,7 @@ mod tests {
             proxy.tell(notice);
             assert_eq!(parent.notice().as_ref(), Some(notice));
         }
-        assert_eq!(parent.notice(), None, "nothing waits, and nobody waits for it");
+        assert_eq!(parent.notice(), None, "there is no other, and the call does not block");
     }
 
     #[test]
@@ -220,12 +203,6 @@ mod tests {
         drop(parent);
         assert!(proxy.wait());
         assert!(!proxy.wait());
-    }
-
-    #[test]
-    fn text_from_outside_cannot_drive_a_terminal() {
-        assert_eq!(printable(b"a\x1b[31mb\n\0"), "a [31mb");
-        assert_eq!(printable(&[b'x'; 5000]).len(), TEXT_MAX);
     }
 
     proptest! {

@@ -1,33 +1,30 @@
-//! Who is connected to the daemon, and what they have not been told yet.
+//! Connections to the daemon, and the replies that are still to be sent.
 //!
-//! Nothing waits for a client: what one does not take is kept, up to a limit, then it is dropped.
+//! Nothing blocks on a client: what it does not take is queued up to a limit, then the connection is
+//! closed.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
-use nix::errno::Errno;
-use nix::sys::epoll::EpollFlags;
-use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
+use ant_protocol::{MessageError, Reply, Request, decode, encode, packet};
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
 
+use crate::identity::Capabilities;
+use crate::ids::ClientId;
 use crate::poller::{Poller, Source};
-use crate::protocol::{self, MessageError, Reply, Request};
-use crate::socket;
-use crate::sys::{self, Capabilities};
+use crate::sys;
 
 /// Connections that one user (but root) may have at a time.
 const PER_USER_MAX: usize = 160;
 /// Bytes that are kept for one client.
 const OUTBOX_MAX: usize = 16 << 20;
 
-/// A connection's number. Never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(pub u64);
-
-/// Who is at the other end.
+/// The process at the other end.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Process.
+    /// Its pid; 0 if it has none here.
     pub pid: i32,
     /// User.
     pub uid: u32,
@@ -41,11 +38,11 @@ pub struct Peer {
 
 impl Peer {
     fn of(socket: &OwnedFd) -> Result<Self, Errno> {
-        let credentials = getsockopt(socket, sockopt::PeerCredentials)?;
-        let (pid, uid) = (credentials.pid(), credentials.uid());
-        let capabilities = if uid == 0 { capabilities_of(pid) } else { Capabilities::default() };
+        let [pid, uid, gid] = sys::peer_credentials(socket)?;
+        let pid = pid.cast_signed();
+        let capabilities = if uid == 0 { Capabilities::of(pid) } else { Capabilities::default() };
         let groups = sys::peer_groups(socket)?;
-        Ok(Self { pid, uid, gid: credentials.gid(), groups, capabilities })
+        Ok(Self { pid, uid, gid, groups, capabilities })
     }
 
     /// Whether it may do what only root may.
@@ -53,16 +50,6 @@ impl Peer {
     pub fn is_root(&self) -> bool {
         self.uid == 0
     }
-}
-
-/// Capabilities of a process; none if it has gone.
-fn capabilities_of(pid: i32) -> Capabilities {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let set = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
-    };
-    Capabilities { effective: set("CapEff:"), permitted: set("CapPrm:") }
 }
 
 #[derive(Debug)]
@@ -73,7 +60,7 @@ struct Client {
     outbox_bytes: usize,
 }
 
-/// Everybody who is connected.
+/// All connections.
 #[derive(Debug, Default)]
 pub struct Clients {
     all: HashMap<ClientId, Client>,
@@ -81,14 +68,14 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Takes a new connection.
+    /// Accepts a connection.
     pub fn accept(&mut self, listener: &OwnedFd, poller: &Poller) {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = match accept4(listener.as_raw_fd(), flags) {
-            Ok(number) => sys::adopt(number),
-            Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => return,
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = match accept_with(listener, flags) {
+            Ok(socket) => socket,
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
             Err(errno) => {
-                tracing::warn!("a connection could not be taken: {errno}");
+                tracing::warn!("cannot accept a connection: {errno}");
                 return;
             }
         };
@@ -96,12 +83,12 @@ impl Clients {
         let others = self.all.values().filter(|client| client.peer.uid == peer.uid).count();
         if !peer.is_root() && others >= PER_USER_MAX {
             let text = format!("you have {others} connections to antd already: end some first");
-            let _ = socket::send(&socket, &protocol::encode(&Reply::Failed(text)), &[]);
+            let _ = packet::send(&socket, &encode(&Reply::Failed(text)), &[]);
             return;
         }
         self.next += 1;
         let id = ClientId(self.next);
-        if poller.add(&socket, Source::Client(id), EpollFlags::EPOLLIN).is_ok() {
+        if poller.add(&socket, Source::Client(id), EventFlags::IN).is_ok() {
             let client = Client { socket, peer, outbox: VecDeque::new(), outbox_bytes: 0 };
             self.all.insert(id, client);
         }
@@ -111,51 +98,54 @@ impl Clients {
     ///
     /// # Errors
     ///
-    /// It hung up, or sent what is no request.
+    /// It closed the connection, or sent what is no request.
     pub fn receive(
         &mut self,
         id: ClientId,
     ) -> Result<Option<(Request, Vec<OwnedFd>)>, MessageError> {
         let client = self.all.get(&id).ok_or(MessageError::Closed)?;
-        match socket::receive(&client.socket) {
-            Ok(Some(packet)) => Ok(Some((protocol::decode(&packet.bytes)?, packet.descriptors))),
+        match packet::receive(&client.socket) {
+            Ok(Some(packet)) => Ok(Some((decode(&packet.bytes)?, packet.descriptors))),
             Ok(None) => Err(MessageError::Closed),
-            Err(Errno::EAGAIN) => Ok(None),
+            Err(Errno::AGAIN) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Who a client is.
+    /// The process at the other end of a connection.
     #[must_use]
     pub fn peer(&self, id: ClientId) -> Option<&Peer> {
         self.all.get(&id).map(|client| &client.peer)
     }
 
-    /// Tells a client something. One that has gone is not told.
+    /// Sends a reply, unless the connection is closed.
     pub fn send(&mut self, id: ClientId, reply: &Reply, poller: &Poller) {
         let Some(client) = self.all.get_mut(&id) else { return };
-        let bytes = protocol::encode(reply);
+        let bytes = encode(reply);
         client.outbox_bytes += bytes.len();
         client.outbox.push_back(bytes);
         if client.outbox_bytes > OUTBOX_MAX {
-            tracing::warn!("client {} does not listen, dropped", client.peer.pid);
+            tracing::warn!(
+                "client {} does not read its replies: connection closed",
+                client.peer.pid
+            );
             self.drop_client(id, poller);
         } else {
             self.flush(id, poller);
         }
     }
 
-    /// Tells a client what it has not been told yet, as far as it listens.
+    /// Sends queued replies, as many as the socket takes.
     pub fn flush(&mut self, id: ClientId, poller: &Poller) {
         let Some(client) = self.all.get_mut(&id) else { return };
         while let Some(bytes) = client.outbox.front() {
-            match socket::send(&client.socket, bytes, &[]) {
+            match packet::send(&client.socket, bytes, &[]) {
                 Ok(()) => {
                     client.outbox_bytes -= bytes.len();
                     client.outbox.pop_front();
                 }
-                Err(Errno::EAGAIN) => break,
-                // It hung up; the event for that comes.
+                Err(Errno::AGAIN) => break,
+                // The other end is closed; the event for that follows.
                 Err(_) => {
                     client.outbox.clear();
                     client.outbox_bytes = 0;
@@ -163,9 +153,9 @@ impl Clients {
             }
         }
         let wanted = if client.outbox.is_empty() {
-            EpollFlags::EPOLLIN
+            EventFlags::IN
         } else {
-            EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT
+            EventFlags::IN | EventFlags::OUT
         };
         poller.change(&client.socket, Source::Client(id), wanted);
     }

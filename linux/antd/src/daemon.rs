@@ -1,4 +1,8 @@
-//! The event loop.
+//! The daemon: its event loop. `operations` has what each request of a client does; `control` those
+//! that concern processes and servers.
+
+mod control;
+mod operations;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -6,58 +10,55 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ant_dev::Device;
-use nix::errno::Errno;
-use nix::sys::epoll::EpollFlags;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use ant_protocol::{MessageError, Reply};
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use crate::clients::{ClientId, Clients};
+use crate::clients::Clients;
+use crate::ids::ClientId;
 use crate::log_book::LogBook;
-use crate::operations::FOLLOW_STEP;
 use crate::poller::{Poller, Source};
-use crate::protocol::{MessageError, Reply};
-use crate::running::{Collapse, Ports, Running};
-use crate::sys;
+use crate::running::{Ctx, PartitionFailed, RunningPartition};
+use crate::sys::{self, SignalFile};
 
 /// Open files that the daemon wants to be allowed: it holds those of every program.
 const FILES_WANTED: u64 = 8192;
+/// How often followers of the log get what is new.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
+/// How far back in the log the reason of a panic is looked for, in lines.
+const PANIC_LINES: u64 = 20;
 
 /// The daemon.
 pub struct Daemon {
-    pub(crate) device: Box<dyn Device>,
+    device: Box<dyn Device>,
     /// Where `/sys` and `/proc` are.
-    pub(crate) root: PathBuf,
-    pub(crate) poller: Poller,
+    root: PathBuf,
+    poller: Poller,
     listener: OwnedFd,
-    signals: SignalFd,
-    pub(crate) clients: Clients,
-    pub(crate) running: Option<Running>,
-    pub(crate) log_book: LogBook,
+    signals: SignalFile,
+    clients: Clients,
+    running: Option<RunningPartition>,
+    log_book: LogBook,
     /// Clients that follow the log, and the number of the line that each gets next.
-    pub(crate) followers: HashMap<ClientId, u64>,
-    /// Why AnT ended the last time, if it was not asked to.
-    pub(crate) last_failure: Option<String>,
+    followers: HashMap<ClientId, u64>,
+    /// Why AnT ended the last time, if it failed.
+    last_failure: Option<String>,
 }
 
 impl Daemon {
-    /// A daemon that serves who connects to `listener`. From here on SIGTERM, SIGINT and SIGHUP are
-    /// its to handle.
+    /// A daemon that accepts connections from `listener`. It handles SIGTERM, SIGINT and SIGHUP from
+    /// here on.
     ///
     /// # Errors
     ///
     /// Too many open files.
     pub fn new(device: Box<dyn Device>, listener: OwnedFd) -> Result<Self, Errno> {
         adjust_process();
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-            set.add(signal);
-        }
-        set.thread_block()?;
-        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let signals = SignalFile::new(&[Signal::TERM, Signal::INT, Signal::HUP])?;
         let poller = Poller::new()?;
-        poller.add(&listener, Source::Listener, EpollFlags::EPOLLIN)?;
-        poller.add(&signals, Source::Signals, EpollFlags::EPOLLIN)?;
+        poller.add(&listener, Source::Listener, EventFlags::IN)?;
+        poller.add(&signals, Source::Signals, EventFlags::IN)?;
         Ok(Self {
             device,
             root: "/".into(),
@@ -78,7 +79,7 @@ impl Daemon {
         Self { root, ..self }
     }
 
-    /// Serves until a signal asks it to end; then stops AnT.
+    /// Serves until a signal terminates it; then stops AnT.
     ///
     /// # Errors
     ///
@@ -89,23 +90,23 @@ impl Daemon {
             let wait =
                 next_tick.map(|next: Instant| next.saturating_duration_since(Instant::now()));
             let events = self.poller.wait(wait)?;
-            // Requests of AnT are many, and change nothing that has its time.
+            // Requests of AnT are frequent, and change no deadline.
             let mut changed = events.iter().any(|&(source, _)| source != Source::Partition);
             for (source, flags) in events {
-                if source == Source::Signals && self.asked_to_end() {
+                if source == Source::Signals && self.is_terminated() {
                     if let Err(text) = self.stop_running("antd ends") {
                         tracing::error!("{text}");
                     }
                     return Ok(());
                 }
-                if let Err(collapse) = self.handle(source, flags) {
-                    self.collapse(collapse);
+                if let Err(failure) = self.handle(source, flags) {
+                    self.partition_failed(failure);
                 }
             }
-            changed |= self.running.as_ref().is_some_and(Running::wants_tick);
+            changed |= self.running.as_ref().is_some_and(RunningPartition::wants_tick);
             if changed || next_tick.is_some_and(|next| next <= Instant::now()) {
-                if let Err(collapse) = self.tick() {
-                    self.collapse(collapse);
+                if let Err(failure) = self.tick() {
+                    self.partition_failed(failure);
                 }
                 next_tick = self.idle_time().map(|time| Instant::now() + time);
             }
@@ -113,19 +114,23 @@ impl Daemon {
     }
 
     fn idle_time(&self) -> Option<Duration> {
-        let running = self.running.as_ref().map(Running::idle_time);
-        if self.followers.is_empty() { running } else { running.map(|time| time.min(FOLLOW_STEP)) }
-    }
-
-    fn asked_to_end(&mut self) -> bool {
-        let mut end = false;
-        while let Ok(Some(info)) = self.signals.read_signal() {
-            end |= info.ssi_signo != Signal::SIGHUP as u32;
+        let running = self.running.as_ref().map(RunningPartition::idle_time);
+        if self.followers.is_empty() {
+            running
+        } else {
+            running.map(|time| time.min(FOLLOW_INTERVAL))
         }
-        end
     }
 
-    fn handle(&mut self, source: Source, flags: EpollFlags) -> Result<(), Collapse> {
+    fn is_terminated(&mut self) -> bool {
+        let mut terminated = false;
+        while let Some(signal) = self.signals.next() {
+            terminated |= signal != Signal::HUP.as_raw();
+        }
+        terminated
+    }
+
+    fn handle(&mut self, source: Source, flags: EventFlags) -> Result<(), PartitionFailed> {
         match source {
             Source::Signals => Ok(()),
             Source::Listener => {
@@ -133,27 +138,27 @@ impl Daemon {
                 Ok(())
             }
             Source::Client(client) => self.client_event(client, flags),
-            Source::Partition => match self.running_and_ports() {
-                Some((running, mut ports)) => running.partition_event(flags, &mut ports),
+            Source::Partition => match self.running_and_ctx() {
+                Some((running, mut ctx)) => running.partition_event(flags, &mut ctx),
                 None => Ok(()),
             },
-            Source::Init => match self.running_and_ports() {
-                Some((running, mut ports)) => running.init_answers(&mut ports),
+            Source::Init => match self.running_and_ctx() {
+                Some((running, mut ctx)) => running.init_replies(&mut ctx),
                 None => Ok(()),
             },
-            Source::Proxy(proxy) => match self.running_and_ports() {
-                Some((running, mut ports)) => running.proxy_ended(proxy, &mut ports),
+            Source::Proxy(proxy) => match self.running_and_ctx() {
+                Some((running, mut ctx)) => running.proxy_ended(proxy, &mut ctx),
                 None => Ok(()),
             },
         }
     }
 
-    fn client_event(&mut self, client: ClientId, flags: EpollFlags) -> Result<(), Collapse> {
-        if flags.contains(EpollFlags::EPOLLOUT) {
+    fn client_event(&mut self, client: ClientId, flags: EventFlags) -> Result<(), PartitionFailed> {
+        if flags.contains(EventFlags::OUT) {
             self.clients.flush(client, &self.poller);
         }
         match self.clients.receive(client) {
-            Ok(Some((request, descriptors))) => self.obey(client, request, descriptors),
+            Ok(Some((request, descriptors))) => self.execute(client, request, descriptors),
             Ok(None) => Ok(()),
             Err(MessageError::Closed | MessageError::Socket(_)) => self.client_gone(client),
             Err(error) => {
@@ -163,21 +168,21 @@ impl Daemon {
         }
     }
 
-    fn client_gone(&mut self, client: ClientId) -> Result<(), Collapse> {
+    fn client_gone(&mut self, client: ClientId) -> Result<(), PartitionFailed> {
         self.clients.drop_client(client, &self.poller);
         self.followers.remove(&client);
-        match self.running_and_ports() {
-            Some((running, mut ports)) => running.client_gone(client, &mut ports),
+        match self.running_and_ctx() {
+            Some((running, mut ctx)) => running.client_gone(client, &mut ctx),
             None => Ok(()),
         }
     }
 
-    fn tick(&mut self) -> Result<(), Collapse> {
+    fn tick(&mut self) -> Result<(), PartitionFailed> {
         let now = Instant::now();
-        let Some((running, mut ports)) = self.running_and_ports() else { return Ok(()) };
-        running.tick(now, &mut ports)?;
+        let Some((running, mut ctx)) = self.running_and_ctx() else { return Ok(()) };
+        running.tick(now, &mut ctx)?;
         if let Some((clients, partition)) = running.probe_result(now) {
-            let status = Reply::Status(Box::new(self.framed(Some(partition))));
+            let status = Reply::Status(Box::new(self.status_with(Some(partition))));
             for client in clients {
                 self.reply(client, &status);
             }
@@ -186,13 +191,13 @@ impl Daemon {
         Ok(())
     }
 
-    /// AnT cannot go on: what is left of it ends, Linux gets everything back.
-    fn collapse(&mut self, Collapse(mut reason): Collapse) {
+    /// Stops a partition that has failed: Linux gets everything back.
+    fn partition_failed(&mut self, PartitionFailed(mut reason): PartitionFailed) {
         let log_start = self.log_book.end();
         if let Some(running) = &self.running {
             self.log_book.drain(running.partition.shared());
         }
-        if let Some(line) = self.log_book.last_error(log_start.saturating_sub(LAST_WORDS)) {
+        if let Some(line) = self.log_book.last_error(log_start.saturating_sub(PANIC_LINES)) {
             reason = format!("{reason} (\"{}\")", line.text);
         }
         tracing::error!("{reason}");
@@ -203,26 +208,25 @@ impl Daemon {
         self.last_failure = Some(text);
     }
 
-    /// Tells a client something.
-    pub(crate) fn reply(&mut self, client: ClientId, reply: &Reply) {
+    /// Sends a reply.
+    fn reply(&mut self, client: ClientId, reply: &Reply) {
         self.clients.send(client, reply, &self.poller);
     }
 
-    /// The partition that runs, and what it needs of the daemon.
-    pub(crate) fn running_and_ports(&mut self) -> Option<(&mut Running, Ports<'_>)> {
-        let ports = Ports { poller: &self.poller, clients: &mut self.clients };
-        Some((self.running.as_mut()?, ports))
+    /// The partition that runs, and what it shares with the daemon.
+    fn running_and_ctx(&mut self) -> Option<(&mut RunningPartition, Ctx<'_>)> {
+        let ctx = Ctx { poller: &self.poller, clients: &mut self.clients };
+        Some((self.running.as_mut()?, ctx))
     }
 }
 
-/// How far back in the log the reason of a panic is looked for, in lines.
-const LAST_WORDS: u64 = 20;
-
 /// As many open files as may be, and children that can be waited for, whatever was inherited.
 fn adjust_process() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let wanted = soft.max(FILES_WANTED.min(hard));
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // `None` is no limit.
+    let wanted = FILES_WANTED.min(maximum.unwrap_or(FILES_WANTED));
+    if current.is_some_and(|current| current < wanted) {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
     }
     sys::default_child_signal();
 }

@@ -13,9 +13,8 @@ use ant_abi::boot::{
     BUS_PNP, BootDevice, RESOURCE_INTERRUPT, RESOURCE_MEMORY, RESOURCE_PORTS, Resource as Found,
 };
 use ant_dev::{ControlFile, DeviceRequest};
-use nix::errno::Errno;
-
-use crate::protocol::{Device, DeviceChoice, Resource};
+use ant_protocol::{Device, DeviceChoice, Resource};
+use rustix::io::Errno;
 
 /// A serial port that every PC has in the same place.
 struct SerialPort {
@@ -37,7 +36,7 @@ const KNOWN: [SerialPort; 1] =
 
 /// What AnT got, or why it got nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lent {
+pub struct AssignedDevices {
     /// What it has.
     pub devices: Vec<Device>,
     /// What it does not have, and why; for people.
@@ -45,27 +44,27 @@ pub struct Lent {
 }
 
 /// Gives AnT what was chosen, if Linux can spare it. `root` is where `/sys` and `/proc` are.
-pub fn lend(root: &Path, choice: DeviceChoice, control: &dyn ControlFile) -> Lent {
-    let mut lent = Lent::default();
+pub fn lend(root: &Path, choice: DeviceChoice, control: &dyn ControlFile) -> AssignedDevices {
+    let mut assigned = AssignedDevices::default();
     for device in KNOWN.iter().filter(|device| device.choice == choice) {
         match device.lend(root, control) {
-            Ok(device) => lent.devices.push(device),
-            Err(why) => lent.notes.push(format!("without {}: {why}", device.title)),
+            Ok(device) => assigned.devices.push(device),
+            Err(why) => assigned.notes.push(format!("without {}: {why}", device.title)),
         }
     }
-    lent
+    assigned
 }
 
 impl SerialPort {
     fn lend(&self, root: &Path, control: &dyn ControlFile) -> Result<Device, String> {
         let request = self.find(root)?;
         let found = control.take_device(&request).map_err(|error| match error.errno {
-            Errno::EBUSY => format!(
+            Errno::BUSY => format!(
                 "another driver has its interrupt line {} or its ports: see /proc/interrupts and \
                  /proc/ioports",
                 self.line
             ),
-            Errno::EOPNOTSUPP => "its interrupt line is not edge-triggered, or it uses DMA".into(),
+            Errno::OPNOTSUPP => "its interrupt line is not edge-triggered, or it uses DMA".into(),
             _ => error.to_string(),
         })?;
         Ok(Device { name: self.title.into(), resources: resources(&found) })

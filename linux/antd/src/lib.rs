@@ -1,47 +1,45 @@
-//! `antd`: the parent process of AnT/Linux (paper 3.3.2), and what `antctl` needs to talk to it.
+//! `antd`: the parent process of AnT/Linux (paper 3.3.2).
 //!
-//! One thread, one event loop ([`daemon`]) over the socket, the partition, the control channel to
-//! AnT's `init`, and the proxies. From the outside in:
+//! One thread, one event loop over the socket, the partition, the control channel to AnT's `init`,
+//! and the proxies. From the outside in:
 //!
-//! * What `antctl` uses, too: [`protocol`], their messages; [`cpu_list`], how people write CPUs and
-//!   memory; [`program`], what shall replace a server.
-//! * [`daemon`]: the loop. `clients`: who is connected. `operations`: what each request does;
-//!   `orders`: those that AnT's `init` carries out.
-//! * `running`: a partition with all that lives with it: `partition` (CPUs, image), `devices` (what
-//!   Linux can spare), `table`
-//!   (raddr → proxy, pure logic), `proxies` (their processes), `sessions` (who ran what), `init`
-//!   (the control channel), `hang` (CPUs that give no sign of life), `survey` (what AnT
-//!   consists of).
-//! * `proxy`: what runs in a proxy process; `channel`: how parent and proxy talk.
-//! * `log_book`: AnT's kernel log, kept.
+//! * [`daemon`]: the loop, and what each request of a client does. `poller`: what it waits for.
+//!   `clients`: the connections.
+//! * `running`: a partition that runs, with everything that belongs to it.
+//!   `partition` (CPUs, image), `devices` (what is unused on Linux), `sessions` (programs of
+//!   clients), `table` (raddr → proxy), `proxies` (their processes), `hang` (CPUs that hang).
+//! * `init`: the control channel. `pending`: its requests; `commands` and `list_query`: what they
+//!   are for.
+//! * `proxy`: what runs in a proxy process. `channel`: messages between parent and proxy.
+//!   `identity`: with whose rights a proxy acts.
+//! * `log_book`: AnT's kernel log. `explain`: sentences about errors. `text`: text that is not
+//!   trusted. `ids`, `timeouts`.
 //!
-//! Deliberately absent: ioctls (`ant-dev`), what a system call means (nobody on this side knows).
-//! `unsafe` is in `sys` only.
+//! Deliberately absent: ioctls (`ant-dev`), messages of clients (`ant-protocol`), what a system call
+//! means. `unsafe` is in `sys` only.
 #![deny(unsafe_code)]
 
 mod channel;
 mod clients;
-pub mod cpu_list;
+mod commands;
 pub mod daemon;
 mod devices;
+mod explain;
 mod hang;
+mod identity;
+mod ids;
 mod image;
 mod init;
+mod list_query;
 mod log_book;
-mod operations;
-mod orders;
 mod partition;
+mod pending;
 mod poller;
-pub mod program;
-pub mod protocol;
 mod proxies;
 mod proxy;
 mod running;
 mod sessions;
-mod socket;
-mod status;
-mod survey;
-#[allow(unsafe_code)]
+#[expect(unsafe_code, reason = "the one module for what rustix lacks")]
 mod sys;
 mod table;
 #[cfg(test)]
@@ -50,5 +48,5 @@ mod test_image;
 #[cfg(test)]
 #[path = "../tests/loopback/machine.rs"]
 mod test_machine;
-
-pub use sys::time_stamp;
+mod text;
+mod timeouts;

@@ -1,19 +1,19 @@
-//! AnT's kernel log, kept: drained from the CPUs' rings, merged, the last lines of it.
+//! AnT's kernel log: drained from the CPUs' rings and merged; the last lines are kept.
 //!
-//! It outlives the partition: why AnT ended is in it.
+//! It outlives the partition, for it says why AnT ended.
 
 use std::collections::VecDeque;
 
 use ant_abi::log::{LEVEL_ERROR, LEVEL_WARN};
 use ant_dev::SharedArea;
 use ant_logic::rings::log::{LogItem, LogReader};
+use ant_protocol::{Level, LogLine};
 
-use crate::channel::printable;
-use crate::protocol::{Level, LogLine};
+use crate::text::printable;
 
 /// Lines that are kept.
 pub const LINES_MAX: usize = 10_000;
-/// Items taken from one CPU at a time: one that writes without end must not hold the daemon up.
+/// Items taken from one CPU at a time: one that writes without end must not block the daemon.
 const ITEMS_MAX: usize = 512;
 /// Longest message.
 const MESSAGE_MAX: usize = 1024;
@@ -47,13 +47,13 @@ pub struct LogBook {
 impl LogBook {
     /// A partition begins: its CPUs, the time-stamp counter now, and its frequency.
     pub fn begin(&mut self, cpus: &[u32], tsc_start: u64, tsc_khz: u32) {
-        let cpu_index = |&cpu| Cpu { cpu, reader: LogReader::new(), partial: None };
-        self.cpus = cpus.iter().map(cpu_index).collect();
+        let log_of = |&cpu| Cpu { cpu, reader: LogReader::new(), partial: None };
+        self.cpus = cpus.iter().map(log_of).collect();
         self.tsc_start = tsc_start;
         self.tsc_khz = tsc_khz.max(1);
     }
 
-    /// Takes what is new.
+    /// Takes new records from the rings.
     pub fn drain(&mut self, shared: &SharedArea) {
         let mut fresh = Vec::new();
         for index in 0..self.cpus.len() {
@@ -67,19 +67,19 @@ impl LogBook {
 
     fn drain_cpu(&mut self, shared: &SharedArea, index: usize, fresh: &mut Vec<(u64, LogLine)>) {
         for _ in 0..ITEMS_MAX {
-            let cpu_index = &mut self.cpus[index];
-            match shared.read_log(index as u32, &mut cpu_index.reader) {
+            let cpu = &mut self.cpus[index];
+            match shared.read_log(index as u32, &mut cpu.reader) {
                 None => break,
                 Some(LogItem::Lost(records)) => {
                     let text = format!("({records} records lost)");
                     let tsc = fresh.last().map_or(self.tsc_start, |&(tsc, _)| tsc);
                     let lost = Partial { tsc, level: LEVEL_WARN, bytes: text.into_bytes() };
-                    let before = cpu_index.partial.replace(lost);
+                    let before = cpu.partial.replace(lost);
                     self.finish(index, before, fresh);
                 }
                 Some(LogItem::Record(record)) => {
                     let text = &record.text[..usize::from(record.len)];
-                    match &mut cpu_index.partial {
+                    match &mut cpu.partial {
                         Some(partial) if record.continues != 0 => {
                             let room = MESSAGE_MAX.saturating_sub(partial.bytes.len());
                             partial.bytes.extend(&text[..text.len().min(room)]);
@@ -87,15 +87,14 @@ impl LogBook {
                         _ => {
                             let (tsc, level) = (record.tsc, record.level);
                             let next = Partial { tsc, level, bytes: text.to_vec() };
-                            let before = cpu_index.partial.replace(next);
+                            let before = cpu.partial.replace(next);
                             self.finish(index, before, fresh);
                         }
                     }
                 }
             }
         }
-        // A record that goes on is written right after its beginning: what is not there now will
-        // hardly come.
+        // The records of one message are written in a row: what is missing now does not follow.
         let last = self.cpus[index].partial.take();
         self.finish(index, last, fresh);
     }
@@ -139,7 +138,7 @@ impl LogBook {
         self.lines.iter().skip(from.saturating_sub(first) as usize)
     }
 
-    /// The last grave line of a CPU, from number `from` on.
+    /// The last error line, from number `from` on.
     #[must_use]
     pub fn last_error(&self, from: u64) -> Option<&LogLine> {
         self.since(from).filter(|line| line.level == Level::Error).last()
@@ -150,13 +149,13 @@ impl LogBook {
 mod tests {
     use super::*;
     use ant_abi::log::{LEVEL_INFO, LOG_TEXT};
-    use ant_dev::loopback::{Loopback, TSC_KHZ};
     use ant_dev::{Device, PartitionRequest};
     use ant_logic::rings::log::LogWriter;
+    use ant_loopback::{Ant, Loopback, TSC_KHZ};
 
     const MEMORY: u64 = 16 << 20;
 
-    fn book() -> (LogBook, SharedArea, ant_dev::loopback::Ant) {
+    fn book() -> (LogBook, SharedArea, Ant) {
         let (device, ant) = Loopback::new(MEMORY).unwrap();
         let request = PartitionRequest { cpus: vec![4, 5], memory: MEMORY, flags: 0 };
         let shared = device.create(&request).unwrap().shared().unwrap();

@@ -2,22 +2,21 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use ant_protocol::{RUN_DIR, SOCKET};
 use antd::daemon::Daemon;
-use antd::protocol::{RUN_DIR, SOCKET};
 use anyhow::{Context, bail};
 use clap::Parser;
-use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
-use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Uid, setsid};
+use rustix::process::{geteuid, setsid, umask};
 
 /// The daemon of AnT/Linux: it owns the partition, makes the proxies and serves antctl.
 ///
@@ -27,29 +26,35 @@ use nix::unistd::{Uid, setsid};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Leave the session of whoever starts it.
+    /// Leave the session that it is started in.
     #[arg(long)]
     detach: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if !Uid::effective().is_root() {
+    if !geteuid().is_root() {
         bail!("antd must run as root: `sudo antctl boot …` starts it");
     }
     if arguments.detach {
-        // Fails for the leader of a process group, who has left then.
+        // Fails for the leader of a process group, which has left then.
         let _ = setsid();
         std::env::set_current_dir("/").context("entering /")?;
     }
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    umask(Mode::from_bits_truncate(0o022));
+    // A line that cannot be written is dropped, also without a complaint: standard error may be on a
+    // full disk.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
+    umask(Mode::from_raw_mode(0o022));
     fs::create_dir_all(RUN_DIR).with_context(|| format!("making {RUN_DIR}"))?;
     let _lock = lock(Path::new(RUN_DIR).join("antd.pid").as_path())?;
     let listener = open_socket(Path::new(SOCKET))?;
     let mut daemon = Daemon::new(Box::new(ant_dev::device::AntDevice::default()), listener)
         .context("starting")?;
-    tell_systemd("READY=1");
+    notify_systemd("READY=1");
     tracing::info!("antd {} serves {SOCKET}", env!("CARGO_PKG_VERSION"));
     let result = daemon.run().context("waiting for events");
     let _ = fs::remove_file(SOCKET);
@@ -58,7 +63,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Makes sure that there is one daemon only. The lock goes with the process.
-fn lock(path: &Path) -> anyhow::Result<Flock<File>> {
+fn lock(path: &Path) -> anyhow::Result<File> {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -68,42 +73,40 @@ fn lock(path: &Path) -> anyhow::Result<Flock<File>> {
         .with_context(|| format!("opening {}", path.display()))?;
     let mut pid = String::new();
     file.read_to_string(&mut pid).with_context(|| format!("reading {}", path.display()))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(mut locked) => {
-            locked.set_len(0)?;
-            std::io::Seek::rewind(&mut *locked)?;
-            writeln!(locked, "{}", std::process::id())?;
-            Ok(locked)
-        }
-        Err(_) => bail!("antd runs already (pid {})", pid.trim()),
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("antd runs already (pid {})", pid.trim());
     }
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
 }
 
-/// The listening socket: anyone may connect, who they are decides what they may do.
+/// The listening socket. Every user may connect; the peer's credentials decide what it may do.
 fn open_socket(path: &Path) -> anyhow::Result<OwnedFd> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("removing the old {}", path.display()));
         }
-        // Nobody serves it: we have the lock.
+        // No daemon serves it: this one has the lock.
         _ => {}
     }
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
-    bind(socket.as_raw_fd(), &UnixAddr::new(path)?)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)
         .with_context(|| format!("binding {}", path.display()))?;
     fs::set_permissions(path, Permissions::from_mode(0o666))
         .with_context(|| format!("opening {} to everyone", path.display()))?;
-    listen(&socket, Backlog::new(128)?)?;
+    listen(&socket, 128)?;
     Ok(socket)
 }
 
-/// Tells systemd how far we are, if it wants to know.
-fn tell_systemd(state: &str) {
+/// Reports the daemon's state to systemd, if that has started it.
+fn notify_systemd(state: &str) {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
     if let Ok(socket) = UnixDatagram::unbound()
         && let Err(error) = socket.send_to(state.as_bytes(), &path)
     {
-        tracing::warn!("systemd was not told: {error}");
+        tracing::warn!("systemd was not notified: {error}");
     }
 }

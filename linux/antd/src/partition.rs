@@ -12,13 +12,12 @@ use ant_dev::{
     ControlFile, CpuState, CreateError, Device, OpenError, OperationError, PartitionRequest,
     SharedArea,
 };
+use ant_protocol::{Boot, Layout, time_stamp};
 use thiserror::Error;
 
-use crate::devices::{self, Lent};
+use crate::devices::{self, AssignedDevices};
 use crate::image::{Image, ImageError};
 use crate::log_book::LogBook;
-use crate::protocol::{Boot, Layout};
-use crate::sys;
 
 /// How long a CPU may take from its start to `CPU_READY`.
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -73,7 +72,7 @@ pub struct Partition {
     /// Whether it may be made to fail.
     pub allow_inject: bool,
     /// Its devices, and what it did not get.
-    pub lent: Lent,
+    pub assigned: AssignedDevices,
     /// When its first CPU was started.
     pub since: Instant,
     /// The time-stamp counter then.
@@ -106,8 +105,8 @@ impl Partition {
             control.load(&segment.bytes, segment.offset)?;
         }
         // AnT looks once, when it starts.
-        let lent = devices::lend(root, request.device, &*control);
-        let (since, tsc_start) = (Instant::now(), sys::time_stamp());
+        let assigned = devices::lend(root, request.device, &*control);
+        let (since, tsc_start) = (Instant::now(), time_stamp());
         // The module fills the boot block when the first CPU starts.
         control.start(0, image.entry)?;
         let partition = Self {
@@ -117,7 +116,7 @@ impl Partition {
             memory,
             image: request.image.clone(),
             allow_inject: request.allow_inject,
-            lent,
+            assigned,
             since,
             tsc_start,
         };
@@ -216,7 +215,7 @@ impl Partition {
     /// What it consists of.
     #[must_use]
     pub fn layout(&self) -> Layout {
-        let devices = self.lent.devices.iter().map(|device| device.name.clone()).collect();
+        let devices = self.assigned.devices.iter().map(|device| device.name.clone()).collect();
         Layout { cpus: self.cpus.clone(), memory: self.memory, devices }
     }
 

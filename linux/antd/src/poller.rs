@@ -1,18 +1,19 @@
-//! What the daemon waits for.
+//! The descriptors that the daemon waits for (epoll).
 
-use std::os::fd::AsFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
 
-use crate::clients::ClientId;
-use crate::table::ProxyId;
+use crate::ids::{ClientId, ProxyId};
 
 /// Where an event comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Somebody connects.
+    /// The socket, for a new connection.
     Listener,
     /// A signal to the daemon.
     Signals,
@@ -26,6 +27,10 @@ pub enum Source {
     Proxy(ProxyId),
 }
 
+/// Events that one wait reports.
+const EVENTS_MAX: usize = 64;
+/// Longest wait.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Bits of an event's data that hold the kind of its source.
 const KIND_SHIFT: u32 = 60;
 
@@ -58,7 +63,7 @@ impl Source {
 
 /// Waits for several things at once.
 #[derive(Debug)]
-pub struct Poller(Epoll);
+pub struct Poller(OwnedFd);
 
 impl Poller {
     /// Waits for nothing yet.
@@ -67,7 +72,7 @@ impl Poller {
     ///
     /// Too many open files.
     pub fn new() -> Result<Self, Errno> {
-        Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map(Self)
+        epoll::create(CreateFlags::CLOEXEC).map(Self)
     }
 
     /// Waits for `flags` of `file`, too.
@@ -75,19 +80,19 @@ impl Poller {
     /// # Errors
     ///
     /// No memory.
-    pub fn add(&self, file: impl AsFd, source: Source, flags: EpollFlags) -> Result<(), Errno> {
-        self.0.add(file, EpollEvent::new(flags, source.to_data()))
+    pub fn add(&self, file: impl AsFd, source: Source, flags: EventFlags) -> Result<(), Errno> {
+        epoll::add(&self.0, file, EventData::new_u64(source.to_data()), flags)
     }
 
     /// Waits for other `flags` of `file`.
-    pub fn change(&self, file: impl AsFd, source: Source, flags: EpollFlags) {
-        let _ = self.0.modify(file, &mut EpollEvent::new(flags, source.to_data()));
+    pub fn change(&self, file: impl AsFd, source: Source, flags: EventFlags) {
+        let _ = epoll::modify(&self.0, file, EventData::new_u64(source.to_data()), flags);
     }
 
-    /// Waits for it no longer. To be said before it is closed: a child that was just forked may
+    /// Waits for it no longer. To be called before it is closed: a child that was just forked may
     /// still have it open.
     pub fn remove(&self, file: impl AsFd) {
-        let _ = self.0.delete(file);
+        let _ = epoll::delete(&self.0, file);
     }
 
     /// Waits until something happens or `timeout` is over.
@@ -95,21 +100,21 @@ impl Poller {
     /// # Errors
     ///
     /// A defect of the daemon.
-    pub fn wait(&self, timeout: Option<Duration>) -> Result<Vec<(Source, EpollFlags)>, Errno> {
-        let mut events = [EpollEvent::empty(); 64];
-        let timeout = match timeout {
-            None => EpollTimeout::NONE,
-            // Up, so as not to wake before the time.
-            Some(timeout) => {
-                let ms = timeout.as_micros().div_ceil(1000).min(60_000) as u16;
-                EpollTimeout::from(ms)
-            }
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<Vec<(Source, EventFlags)>, Errno> {
+        let mut events = [MaybeUninit::uninit(); EVENTS_MAX];
+        // Rounded up to epoll's unit, so as not to wake before the time.
+        let up =
+            |timeout: Duration| Duration::from_millis(timeout.as_micros().div_ceil(1000) as u64);
+        let timeout = timeout.map(|timeout| up(timeout.min(WAIT_MAX)));
+        let timeout = timeout.map(|timeout| Timespec {
+            tv_sec: timeout.as_secs().cast_signed(),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        let happened: &[Event] = match epoll::wait(&self.0, &mut events, timeout.as_ref()) {
+            Err(Errno::INTR) => &[],
+            result => result?.0,
         };
-        let count = match self.0.wait(&mut events, timeout) {
-            Err(Errno::EINTR) => 0,
-            result => result?,
-        };
-        let known = |event: &EpollEvent| Some((Source::from_data(event.data())?, event.events()));
-        Ok(events[..count].iter().filter_map(known).collect())
+        let known = |event: &Event| Some((Source::from_data(event.data.u64())?, event.flags));
+        Ok(happened.iter().filter_map(known).collect())
     }
 }

@@ -5,20 +5,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use ant_dev::Binder;
-use nix::errno::Errno;
-use nix::sys::epoll::EpollFlags;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpid};
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, waitpid,
+};
 
 use crate::channel::{Assignment, Notice, ParentEnd, channel};
+use crate::ids::ProxyId;
 use crate::poller::{Poller, Source};
 use crate::proxy;
 use crate::sys;
-use crate::table::{Leaving, ProxyId};
+use crate::table::ProxyExitKind;
 
-/// How long killed proxies may take to go.
-const REAP_LIMIT: Duration = Duration::from_secs(3);
+/// How long killed proxies may take to exit.
+const REAP_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 struct Proxy {
@@ -28,14 +29,14 @@ struct Proxy {
     channel: ParentEnd,
 }
 
-/// A proxy that has ended.
+/// A proxy has exited.
 #[derive(Debug)]
-pub struct Departed {
-    /// Linux's number.
+pub struct ProxyExit {
+    /// Linux's pid of it.
     pub pid: i32,
-    /// How it left.
-    pub how: Leaving,
-    /// What it said, if it did.
+    /// How it exited.
+    pub kind: ProxyExitKind,
+    /// Why, if it said so.
     pub notice: Option<Notice>,
     /// The signal that killed it.
     pub signal: Option<i32>,
@@ -47,7 +48,7 @@ pub struct Proxies {
     idle: VecDeque<ProxyId>,
     next: u64,
     binder: Box<dyn Binder>,
-    /// How many are kept idle.
+    /// How many to keep idle.
     prefork: usize,
     /// Forks so far.
     pub forks: u64,
@@ -56,7 +57,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// None yet; `prefork` shall be idle.
+    /// None yet; `prefork` are kept idle.
     #[must_use]
     pub fn new(binder: Box<dyn Binder>, prefork: usize) -> Self {
         let (all, idle) = (HashMap::new(), VecDeque::new());
@@ -69,14 +70,14 @@ impl Proxies {
             match self.fork(poller) {
                 Ok(id) => self.idle.push_back(id),
                 Err(errno) => {
-                    tracing::warn!("a proxy in advance could not be made: {errno}");
+                    tracing::warn!("cannot fork a proxy in advance: {errno}");
                     return;
                 }
             }
         }
     }
 
-    /// Gives `assignment` to an idle proxy or a new one. The proxy is awake then.
+    /// Gives `assignment` to an idle proxy or a new one, which wakes it.
     ///
     /// # Errors
     ///
@@ -88,7 +89,7 @@ impl Proxies {
         poller: &Poller,
     ) -> Result<ProxyId, Errno> {
         while let Some(id) = self.idle.pop_front() {
-            // One that has died meanwhile is reaped in its time.
+            // One that has died meanwhile is reaped when its descriptor reports it.
             if self.all[&id].channel.assign(assignment, descriptors).is_ok() {
                 return Ok(id);
             }
@@ -109,8 +110,8 @@ impl Proxies {
         self.next += 1;
         self.forks += 1;
         let id = ProxyId(self.next);
-        let watched = sys::child_descriptor(pid).and_then(|ended| {
-            poller.add(&ended, Source::Proxy(id), EpollFlags::EPOLLIN)?;
+        let watched = pidfd_open(pid, PidfdFlags::empty()).and_then(|ended| {
+            poller.add(&ended, Source::Proxy(id), EventFlags::IN)?;
             Ok(ended)
         });
         match watched {
@@ -119,8 +120,8 @@ impl Proxies {
                 Ok(id)
             }
             Err(errno) => {
-                let _ = kill(pid, Signal::SIGKILL);
-                let _ = waitpid(pid, None);
+                let _ = kill_process(pid, Signal::KILL);
+                let _ = waitpid(Some(pid), WaitOptions::empty());
                 Err(errno)
             }
         }
@@ -134,59 +135,60 @@ impl Proxies {
         }
     }
 
-    /// Kills a proxy; it is reaped in its time.
+    /// Kills a proxy; it is reaped when its descriptor reports it.
     pub fn kill(&self, id: ProxyId) {
         if let Some(proxy) = self.all.get(&id) {
-            // Not reaped, so the number is still its.
-            let _ = kill(proxy.pid, Signal::SIGKILL);
+            // Not reaped, so the pid is still its own.
+            let _ = kill_process(proxy.pid, Signal::KILL);
         }
     }
 
-    /// Linux's number of a proxy.
+    /// Pid of a proxy.
     #[must_use]
     pub fn pid(&self, id: ProxyId) -> Option<i32> {
-        self.all.get(&id).map(|proxy| proxy.pid.as_raw())
+        self.all.get(&id).map(|proxy| proxy.pid.as_raw_pid())
     }
 
-    /// Whether fewer are idle than there shall be.
+    /// Whether fewer are idle than are to be kept.
     #[must_use]
     pub fn lacking(&self) -> bool {
         self.idle.len() < self.prefork
     }
 
-    /// Proxies that wait for an LCA.
+    /// Number of proxies that wait for an LCA.
     #[must_use]
     pub fn idle(&self) -> usize {
         self.idle.len()
     }
 
     /// Reaps a proxy, if it has ended.
-    pub fn reap(&mut self, id: ProxyId, poller: &Poller) -> Option<Departed> {
+    pub fn reap(&mut self, id: ProxyId, poller: &Poller) -> Option<ProxyExit> {
         let proxy = self.all.get(&id)?;
-        let status = waitpid(proxy.pid, Some(WaitPidFlag::WNOHANG));
-        if matches!(status, Ok(WaitStatus::StillAlive) | Err(Errno::EINTR)) {
-            return None;
-        }
+        let status = match waitpid(Some(proxy.pid), WaitOptions::NOHANG) {
+            Ok(None) | Err(Errno::INTR) => return None,
+            Ok(Some((_, status))) => Some(status),
+            Err(_) => None,
+        };
         poller.remove(proxy.ended.as_fd());
         let proxy = self.all.remove(&id)?;
         self.idle.retain(|&idle| idle != id);
         let notice = proxy.channel.notice();
-        let (how, signal) = match (status, &notice) {
-            (Ok(WaitStatus::Exited(_, 0)), Some(Notice::OneShot)) => (Leaving::OneShot, None),
-            (Ok(WaitStatus::Exited(_, 0)), Some(Notice::Ended { .. })) => (Leaving::Ended, None),
-            (Ok(WaitStatus::Signaled(_, signal, _)), _) => (Leaving::Died, Some(signal as i32)),
-            _ => (Leaving::Died, None),
+        let kind = match (status.and_then(|status| status.exit_status()), &notice) {
+            (Some(0), Some(Notice::OneShot)) => ProxyExitKind::OneShot,
+            (Some(0), Some(Notice::Ended { .. })) => ProxyExitKind::Ended,
+            _ => ProxyExitKind::Died,
         };
-        Some(Departed { pid: proxy.pid.as_raw(), how, notice, signal })
+        let signal = status.and_then(|status| status.terminating_signal());
+        Some(ProxyExit { pid: proxy.pid.as_raw_pid(), kind, notice, signal })
     }
 
-    /// Kills all and reaps them. One that Linux holds in an uninterruptible wait is left behind:
-    /// the module has taken its mapping.
+    /// Kills all and reaps them. One in an uninterruptible wait is left behind: the module takes its
+    /// mapping away.
     pub fn end(mut self, poller: &Poller) {
         for &id in self.all.keys() {
             self.kill(id);
         }
-        let limit = Instant::now() + REAP_LIMIT;
+        let limit = Instant::now() + REAP_TIMEOUT;
         while !self.all.is_empty() && Instant::now() < limit {
             let ids: Vec<ProxyId> = self.all.keys().copied().collect();
             for id in ids {
@@ -198,7 +200,7 @@ impl Proxies {
         }
         for proxy in self.all.values() {
             poller.remove(proxy.ended.as_fd());
-            tracing::warn!("proxy {} does not die, left behind", proxy.pid);
+            tracing::warn!("proxy {} does not exit after SIGKILL, left behind", proxy.pid);
         }
     }
 }

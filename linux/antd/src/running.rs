@@ -1,86 +1,90 @@
-//! A partition with all that lives with it: the parent at work (paper 4.3).
+//! A partition that runs, with everything that belongs to it: the parent at work (paper 4.3).
 //!
-//! Events come in ([`Running::partition_event`], [`Running::proxy_ended`],
-//! [`Running::init_answers`], [`Running::tick`]), and what clients want ([`Running::run`],
-//! [`Running::end_session`] and others); out go proxies, releases and replies.
+//! Events come in ([`RunningPartition::partition_event`], [`RunningPartition::proxy_ended`],
+//! [`RunningPartition::init_replies`], [`RunningPartition::tick`]), and requests of clients
+//! ([`RunningPartition::run`], [`RunningPartition::end_session`] and others); out go proxies,
+//! releases and replies.
 //!
-//! Deliberately absent: how a decision about an LCA is made (`table`), what clients may do
-//! (`operations`, `orders`), which CPUs hang (`hang`), what AnT consists of (`survey`).
+//! * `requests`: AnT's requests and their proxies. `programs`: programs of clients.
+//! * `commands`: what `init` executes for clients. `lists`: processes and servers.
+//! * `hang`: programs on CPUs that hang. `status`: the state of it all.
+//!
+//! Deliberately absent: which proxy serves an LCA (`table`), what a client may do (`daemon`).
 
+mod commands;
+mod hang;
+mod lists;
 mod programs;
 mod requests;
+mod status;
 
-use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
-use ant_abi::Error;
-use ant_abi::store::StoreEntry;
-use ant_dev::Release;
-use nix::errno::Errno;
-use nix::sys::epoll::EpollFlags;
+use ant_protocol::{ExitReason, Reply};
+use rustix::event::epoll::EventFlags;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::Signal;
 
 use self::requests::Unreleased;
-use crate::channel::{Assignment, Notice};
-use crate::clients::{ClientId, Clients, Peer};
-use crate::hang::Watch;
-use crate::init::{self, ANSWER_LIMIT, Answer, InitChannel, Want};
+use self::status::Probe;
+use crate::clients::Clients;
+use crate::commands::ControlCommand;
+use crate::explain::cpu_does_not_answer;
+use crate::hang::HangDetector;
+use crate::identity::Identity;
+use crate::ids::{ClientId, SessionId};
+use crate::init::{Answer, InitChannel};
 use crate::log_book::LogBook;
-use crate::orders::Order;
 use crate::partition::Partition;
+use crate::pending::Pending;
 use crate::poller::{Poller, Source};
-use crate::protocol::{Outcome, Reply, Run};
 use crate::proxies::Proxies;
-use crate::proxy::Identity;
-use crate::sessions::{Awaited, Ending, INIT, Session, Sessions, Stage};
-use crate::status::Probe;
-use crate::sys;
-use crate::table::{Leaving, OnLeaving, OnRequest, ProxyId, SessionId, Table};
+use crate::sessions::{EndRequest, INIT, Session, Sessions, Stage};
+use crate::table::Table;
 
-/// Most requests that can wait: one of each process.
-const REQUESTS_MAX: usize = ant_abi::MAX_PROCESSES;
-/// Longest wait between two looks at the CPUs and their logs.
+/// Longest time between two checks of the CPUs and their logs.
 const TICK: Duration = Duration::from_secs(1);
-/// The same while somebody waits for an answer.
-const TICK_AWAITING: Duration = Duration::from_millis(100);
+/// The same while a client waits for AnT.
+const TICK_PENDING: Duration = Duration::from_millis(100);
 
-/// AnT cannot go on; why.
+/// The partition has failed and has to be stopped; why.
 #[derive(Debug)]
-pub struct Collapse(pub String);
+pub struct PartitionFailed(pub String);
 
-/// What the daemon has beside a partition.
-pub struct Ports<'a> {
-    /// What it waits for.
+/// What a partition shares with the daemon.
+pub struct Ctx<'a> {
+    /// What the daemon waits for.
     pub poller: &'a Poller,
-    /// Who is connected.
+    /// The connections.
     pub clients: &'a mut Clients,
 }
 
-impl Ports<'_> {
-    pub(crate) fn send(&mut self, client: Option<ClientId>, reply: &Reply) {
+impl Ctx<'_> {
+    fn send(&mut self, client: Option<ClientId>, reply: &Reply) {
         if let Some(client) = client {
             self.clients.send(client, reply, self.poller);
         }
     }
 }
 
-/// A partition and all that lives with it.
-pub struct Running {
+/// A partition that runs, and everything that belongs to it.
+pub struct RunningPartition {
     pub(crate) partition: Partition,
-    pub(crate) table: Table,
-    pub(crate) proxies: Proxies,
     pub(crate) sessions: Sessions,
-    pub(crate) init: InitChannel,
-    /// Why the control channel does not work any more.
-    pub(crate) init_gone: Option<String>,
-    pub(crate) probe: Option<Probe>,
-    pub(crate) watch: Watch,
+    table: Table,
+    proxies: Proxies,
+    init: InitChannel<Pending>,
+    /// Why the control channel has ended, if it has.
+    init_gone: Option<String>,
+    probe: Option<Probe>,
+    hangs: HangDetector,
     /// LCAs that could not be released yet; none twice.
     unreleased: Vec<Unreleased>,
 }
 
-impl Running {
+impl RunningPartition {
     /// Begins to serve a partition that was just booted.
     ///
     /// # Errors
@@ -92,57 +96,56 @@ impl Running {
         sessions.insert_init(init_session(init_socket)?);
         let mut table = Table::default();
         table.admit(partition.init_lca(), INIT);
-        poller.add(&init, Source::Init, EpollFlags::EPOLLIN)?;
-        let wanted = EpollFlags::EPOLLIN | EpollFlags::EPOLLPRI;
-        poller.add(partition.control(), Source::Partition, wanted)?;
+        poller.add(&init, Source::Init, EventFlags::IN)?;
+        poller.add(partition.control(), Source::Partition, EventFlags::IN | EventFlags::PRI)?;
         let mut proxies = Proxies::new(partition.control().binder(), prefork);
         proxies.refill(poller);
-        let watch = Watch::new(partition.cpus.len(), Instant::now());
+        let hangs = HangDetector::new(partition.cpus.len(), Instant::now());
         let (init_gone, probe, unreleased) = (None, None, Vec::new());
-        Ok(Self { partition, table, proxies, sessions, init, init_gone, probe, watch, unreleased })
+        Ok(Self { partition, table, proxies, sessions, init, init_gone, probe, hangs, unreleased })
     }
 
-    /// How long nothing needs to be done if nothing happens.
+    /// Time until the next [`RunningPartition::tick`] if no event comes.
     #[must_use]
     pub fn idle_time(&self) -> Duration {
-        let ends = |session: &Session| {
-            let limited = session.ending.as_ref().is_some_and(|ending| ending.limit.is_some());
-            limited || session.awaited.is_some()
+        let has_deadline = |session: &Session| {
+            let request = session.end_request.as_ref();
+            request.is_some_and(|request| request.deadline.is_some()) || session.doorbell.is_some()
         };
         let now = Instant::now();
         let release =
             self.unreleased.iter().map(|one| one.next.saturating_duration_since(now)).min();
-        let awaiting = if self.probe.is_some() {
-            Probe::STEP
-        } else if self.init.awaits() || self.sessions.iter().any(|(_, session)| ends(session)) {
-            TICK_AWAITING
+        let tick = if self.probe.is_some() {
+            Probe::INTERVAL
+        } else if self.init.has_deadlines() || self.sessions.iter().any(|(_, s)| has_deadline(s)) {
+            TICK_PENDING
         } else {
             TICK
         };
-        release.map_or(awaiting, |release| release.min(awaiting))
+        release.map_or(tick, |release| release.min(tick))
     }
 
-    /// Whether [`Running::tick`] has something to do at once.
+    /// Whether [`RunningPartition::tick`] has something to do at once.
     #[must_use]
     pub fn wants_tick(&self) -> bool {
         self.proxies.lacking() || !self.unreleased.is_empty()
     }
 
-    /// The control file has something: requests, or bad news.
+    /// The control file is ready: for requests, or because the partition has failed.
     ///
     /// # Errors
     ///
-    /// AnT cannot go on.
+    /// The partition has failed.
     pub fn partition_event(
         &mut self,
-        events: EpollFlags,
-        ports: &mut Ports<'_>,
-    ) -> Result<(), Collapse> {
+        events: EventFlags,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         // One: mostly there is one, and to ask whether there is another would delay its proxy if
         // both share a CPU. If there is, the event comes again.
-        self.take_requests(1, ports)?;
-        if events.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP) {
-            return Err(Collapse("the module has stopped the partition".into()));
+        self.take_requests(1, ctx)?;
+        if events.intersects(EventFlags::ERR | EventFlags::HUP) {
+            return Err(PartitionFailed("the module has stopped the partition".into()));
         }
         self.check_cpus()
     }
@@ -150,113 +153,116 @@ impl Running {
     /// # Errors
     ///
     /// A CPU has panicked.
-    pub fn check_cpus(&self) -> Result<(), Collapse> {
+    fn check_cpus(&self) -> Result<(), PartitionFailed> {
         match self.partition.panicked() {
             None => Ok(()),
-            Some(cpu) => Err(Collapse(format!("AnT's kernel on CPU {cpu} panicked"))),
+            Some(cpu) => Err(PartitionFailed(format!("AnT's kernel on CPU {cpu} panicked"))),
         }
     }
 
-    /// What `init` has answered.
+    /// Handles the replies of `init`.
     ///
     /// # Errors
     ///
-    /// AnT cannot go on.
-    pub fn init_answers(&mut self, ports: &mut Ports<'_>) -> Result<(), Collapse> {
+    /// The partition has failed.
+    pub fn init_replies(&mut self, ctx: &mut Ctx<'_>) -> Result<(), PartitionFailed> {
         while let Some(answer) = self.init.answer() {
-            let Answer { want, late, reply, rest } = answer;
-            match want {
-                Want::Spawn(session) => self.spawned(session, late, &reply, ports)?,
-                Want::KillSession(session) => self.kill_answered(session, reply.result, ports)?,
-                Want::Order(client, order) => self.ordered(client, &order, reply.result, ports),
-                Want::Processes(survey) => self.processes_came(survey, reply.result, &rest, ports),
-                Want::Servers(survey) => self.servers_came(survey, reply.result, &rest, ports),
-                Want::Program(client, upload) => {
-                    self.piece_came(client, upload, reply.result, ports);
+            let Answer { pending, late, reply, rest } = answer;
+            match pending {
+                Pending::Spawn(session) => self.spawned(session, late, &reply, ctx)?,
+                Pending::Kill(session) => self.kill_replied(session, reply.result, ctx)?,
+                Pending::Command(client, command) => {
+                    self.command_done(client, &command, reply.result, ctx);
+                }
+                Pending::Processes(query) => {
+                    self.processes_arrived(query, reply.result, &rest, ctx);
+                }
+                Pending::Servers(query) => self.servers_arrived(query, reply.result, &rest, ctx),
+                Pending::Program(client, upload) => {
+                    self.piece_arrived(client, upload, reply.result, ctx);
                 }
             }
         }
         Ok(())
     }
 
-    /// Time has passed.
+    /// Handles what depends on time.
     ///
     /// # Errors
     ///
-    /// AnT cannot go on.
-    pub fn tick(&mut self, now: Instant, ports: &mut Ports<'_>) -> Result<(), Collapse> {
+    /// The partition has failed.
+    pub fn tick(&mut self, now: Instant, ctx: &mut Ctx<'_>) -> Result<(), PartitionFailed> {
         self.check_cpus()?;
         self.retry_releases(now);
-        self.proxies.refill(ports.poller);
-        for want in self.init.expired(now) {
-            self.disappoint(want, ports);
+        self.proxies.refill(ctx.poller);
+        for pending in self.init.expired(now) {
+            self.fail_pending(pending, ctx);
         }
         let over = |session: &Session| {
-            let limit = session.ending.as_ref().and_then(|ending| ending.limit);
-            limit.is_some_and(|limit| limit <= now)
+            let deadline = session.end_request.as_ref().and_then(|request| request.deadline);
+            deadline.is_some_and(|deadline| deadline <= now)
         };
         let late: Vec<SessionId> =
             self.sessions.iter().filter(|(_, s)| over(s)).map(|(id, _)| id).collect();
         for id in late {
-            self.give_up(id, ports);
+            self.report_timeout(id, ctx);
         }
-        self.watch_cpus(now, ports)
+        self.check_for_hangs(now, ctx)
     }
 
-    /// Tells everybody who waits for the end of a session that AnT does not answer. The session
-    /// stays, for the end may yet come.
-    fn give_up(&mut self, id: SessionId, ports: &mut Ports<'_>) {
+    /// Tells the clients that wait for the end of a session that AnT does not respond. The session
+    /// stays, for its process may still end.
+    fn report_timeout(&mut self, id: SessionId, ctx: &mut Ctx<'_>) {
         let text = self.no_answer_of(id);
         let Some(session) = self.sessions.get_mut(id) else { return };
         let client = session.client.take();
         let mut waiters = Vec::new();
-        if let Some(ending) = &mut session.ending {
-            ending.limit = None;
-            waiters = std::mem::take(&mut ending.waiters);
+        if let Some(request) = &mut session.end_request {
+            request.deadline = None;
+            waiters = std::mem::take(&mut request.waiters);
         }
         for client in client.into_iter().chain(waiters) {
-            ports.send(Some(client), &Reply::Failed(text.clone()));
+            ctx.send(Some(client), &Reply::Failed(text.clone()));
         }
     }
 
-    /// Tells who waits for `init` that there will be no answer.
-    fn disappoint(&mut self, want: Want, ports: &mut Ports<'_>) {
+    /// Tells the client of a pending request that there is no reply of `init`.
+    fn fail_pending(&mut self, pending: Pending, ctx: &mut Ctx<'_>) {
         let text = self.no_answer();
-        match want {
-            Want::Spawn(id) => {
+        match pending {
+            Pending::Spawn(id) => {
                 let Some(session) = self.sessions.get_mut(id) else { return };
                 let client = session.client.take();
-                // If it comes yet, it is not wanted any more.
-                session.ending.get_or_insert_with(|| Ending {
-                    signal: libc::SIGKILL,
+                // If its process is still created, it has to end.
+                session.end_request.get_or_insert_with(|| EndRequest {
+                    signal: Signal::KILL.as_raw(),
                     text: "started too late".into(),
-                    limit: None,
+                    deadline: None,
                     waiters: Vec::new(),
                 });
-                ports.send(client, &Reply::Failed(text));
+                ctx.send(client, &Reply::Failed(text));
             }
-            Want::KillSession(id) => self.give_up(id, ports),
-            // Who makes AnT fail must not expect an answer.
-            Want::Order(client, Order::Inject { .. }) => {
+            Pending::Kill(id) => self.report_timeout(id, ctx),
+            // After the injection of a fault no reply is to be expected.
+            Pending::Command(client, ControlCommand::Inject { .. }) => {
                 let text = format!("done, it seems: {text}");
-                ports.send(Some(client), &Reply::Done(text));
+                ctx.send(Some(client), &Reply::Done(text));
             }
-            want => ports.send(want.client(), &Reply::Failed(text)),
+            pending => ctx.send(pending.client(), &Reply::Failed(text)),
         }
     }
 
-    /// That `init` does not answer, why, and what to do.
-    #[must_use]
-    pub fn no_answer(&self) -> String {
+    /// `init` does not reply: why, and what to do.
+    fn no_answer(&self) -> String {
         match &self.init_gone {
             Some(reason) => format!("{reason}: `antctl stop` brings the CPUs back"),
-            None => does_not_answer(self.partition.cpus[0]),
+            None => cpu_does_not_answer(self.partition.cpus[0]),
         }
     }
 
-    /// Why `init` could not be asked, and what to do.
-    pub(crate) fn not_asked(&self, errno: Errno) -> String {
-        if errno == Errno::EAGAIN && self.init_gone.is_none() {
+    /// A request to `init` was not sent: why, and what to do.
+    fn not_sent(&self, errno: Errno) -> String {
+        if errno == Errno::AGAIN && self.init_gone.is_none() {
             return "AnT takes no more requests at the moment: try again; if that does not help, \
                     `antctl stop` brings the CPUs back"
                 .into();
@@ -267,74 +273,66 @@ impl Running {
     fn no_answer_of(&self, id: SessionId) -> String {
         match self.sessions.get(id).map(|session| session.stage) {
             Some(Stage::Exists { cpu_index, .. }) if self.init_gone.is_none() => {
-                does_not_answer(self.partition.cpu_of(cpu_index))
+                cpu_does_not_answer(self.partition.cpu_of(cpu_index))
             }
             _ => self.no_answer(),
         }
     }
 
-    /// Ends it all: programs, proxies, partition. `reason` is what clients are told.
+    /// Ends programs, proxies and the partition. `reason` is what clients are told.
     ///
     /// # Errors
     ///
-    /// Something did not go back to Linux; in words.
+    /// Something did not go back to Linux; a sentence.
     pub fn stop(
         mut self,
         reason: &str,
         log: &mut LogBook,
-        ports: &mut Ports<'_>,
+        ctx: &mut Ctx<'_>,
     ) -> Result<(), String> {
-        ports.poller.remove(&self.init);
-        ports.poller.remove(self.partition.control());
+        ctx.poller.remove(&self.init);
+        ctx.poller.remove(self.partition.control());
         log.drain(self.partition.shared());
-        self.proxies.end(ports.poller);
+        self.proxies.end(ctx.poller);
         log.drain(self.partition.shared());
         let stopped = self.partition.stop().map_err(|error| error.to_string());
-        // Only now is it true what they are told.
+        // Replies only now, when they are true.
         let ids: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
-        for want in self.init.abandon() {
-            let reply = match want {
-                Want::Order(_, Order::Inject { .. }) => Reply::Done(reason.into()),
+        for pending in self.init.abandon() {
+            let reply = match pending {
+                Pending::Command(_, ControlCommand::Inject { .. }) => Reply::Done(reason.into()),
                 _ => Reply::Failed(reason.into()),
             };
-            ports.send(want.client(), &reply);
+            ctx.send(pending.client(), &reply);
         }
         for id in ids {
             let Some(session) = self.sessions.remove(id) else { continue };
             let text = reason.to_owned();
-            ports.send(session.client, &Reply::Over(Outcome::Lost { text }));
-            for waiter in session.ending.into_iter().flat_map(|ending| ending.waiters) {
-                ports.send(Some(waiter), &Reply::Done(reason.into()));
+            ctx.send(session.client, &Reply::Over(ExitReason::Lost { text }));
+            for waiter in session.end_request.into_iter().flat_map(|request| request.waiters) {
+                ctx.send(Some(waiter), &Reply::Done(reason.into()));
             }
         }
         for client in self.probe.take().into_iter().flat_map(|probe| probe.clients) {
-            ports.send(Some(client), &Reply::Failed(reason.into()));
+            ctx.send(Some(client), &Reply::Failed(reason.into()));
         }
         stopped
     }
 }
 
-/// That a CPU does not answer, and what to do.
-pub(crate) fn does_not_answer(cpu: u32) -> String {
-    format!("AnT does not answer (CPU {cpu}); `antctl stop` brings the CPUs back")
-}
-
-/// `init`'s session: nobody, with the control channel as 0 and 1.
+/// `init`'s session: user `nobody`, with the control channel as 0 and 1.
 fn init_session(socket: OwnedFd) -> Result<Session, Errno> {
-    let open = |path: &str, flags: i32| {
-        let file = OpenOptions::new().read(true).write(flags == 0).custom_flags(flags).open(path);
-        file.map(OwnedFd::from)
-            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
-    };
-    let output = socket.try_clone().map_err(|_| Errno::EMFILE)?;
-    let (null, root) = (open("/dev/null", 0)?, open("/", libc::O_PATH | libc::O_DIRECTORY)?);
+    let output = fcntl_dupfd_cloexec(&socket, 0)?;
+    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = open("/", root, Mode::empty())?;
     Ok(Session {
         client: None,
         identity: Identity::nobody(),
         descriptors: [socket, output, null, root],
         command: "init".into(),
-        stage: Stage::Asked,
-        ending: None,
-        awaited: None,
+        stage: Stage::Requested,
+        end_request: None,
+        doorbell: None,
     })
 }

@@ -1,4 +1,4 @@
-//! Who ran what: one session for each process that somebody waits for, and one for `init`.
+//! Sessions: one for each program that a client runs, and one for `init`.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,24 +6,27 @@ use std::time::Instant;
 
 use ant_abi::lca::ExitKind;
 use ant_abi::store::StoreEntry;
-use nix::sys::signal::Signal;
+use ant_protocol::ExitReason;
+use ant_protocol::signals::signal_name;
+use rustix::process::Signal;
 
 use crate::channel::Notice;
-use crate::clients::ClientId;
-use crate::protocol::Outcome;
-use crate::proxies::Departed;
-use crate::proxy::Identity;
-use crate::table::SessionId;
+use crate::identity::Identity;
+use crate::ids::{ClientId, SessionId};
+use crate::proxies::ProxyExit;
 
 /// The session of `init`.
 pub const INIT: SessionId = SessionId(0);
 
-/// Where a process is.
+/// Signals that Linux sends a process for its own writes.
+const BY_PROGRAM: [Signal; 2] = [Signal::PIPE, Signal::XFSZ];
+
+/// Whether a process exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// `init` has been asked for it.
-    Asked,
-    /// It exists.
+    Requested,
+    /// `init` has created it.
     Exists {
         /// AnT's number.
         pid: u32,
@@ -34,49 +37,49 @@ pub enum Stage {
     },
 }
 
-/// That a session shall end.
+/// A request to end a session's process.
 #[derive(Debug)]
-pub struct Ending {
-    /// As this signal would.
+pub struct EndRequest {
+    /// The signal that it counts as.
     pub signal: i32,
-    /// By whom.
+    /// Where the request came from.
     pub text: String,
-    /// When to give up; `None` when that has been said.
-    pub limit: Option<Instant>,
-    /// Who else wants to know.
+    /// When the clients are told that AnT does not respond; `None` when they have been.
+    pub deadline: Option<Instant>,
+    /// Clients that are told when the process has ended, beside the session's.
     pub waiters: Vec<ClientId>,
 }
 
-/// A CPU was rung when it got a process. Until it has counted that, nobody knows whether it runs.
+/// The CPU of a new process was rung, and has to count that doorbell: else it is taken for hung.
 #[derive(Debug)]
-pub struct Awaited {
-    /// Its doorbells before.
+pub struct DoorbellDeadline {
+    /// Doorbells that it had counted before.
     pub doorbells: u64,
-    /// When it is taken for hung.
-    pub limit: Instant,
+    /// Until when.
+    pub deadline: Instant,
 }
 
 /// One session.
 #[derive(Debug)]
 pub struct Session {
-    /// Who waits for it; nobody if they hung up.
+    /// The client that waits for it; `None` if it has closed its connection.
     pub client: Option<ClientId>,
-    /// As whom its proxies act.
+    /// With whose rights its proxies act.
     pub identity: Identity,
-    /// What they have as 0, 1, 2, and their directory.
+    /// The proxies' descriptors 0, 1, 2, and their directory.
     pub descriptors: [OwnedFd; 4],
-    /// Program and arguments, for people.
+    /// Program and arguments, to be shown.
     pub command: String,
-    /// Where its process is.
+    /// Whether its process exists.
     pub stage: Stage,
-    /// Whether it shall end.
-    pub ending: Option<Ending>,
-    /// The sign of life that its CPU owes.
-    pub awaited: Option<Awaited>,
+    /// The request to end it, if there was one.
+    pub end_request: Option<EndRequest>,
+    /// The doorbell that its CPU has to count, if it has not.
+    pub doorbell: Option<DoorbellDeadline>,
 }
 
 impl Session {
-    /// The descriptors, to send.
+    /// The descriptors, to be sent.
     #[must_use]
     pub fn borrowed(&self) -> [BorrowedFd<'_>; 4] {
         self.descriptors.each_ref().map(AsFd::as_fd)
@@ -86,69 +89,60 @@ impl Session {
     #[must_use]
     pub fn lca(&self) -> Option<StoreEntry> {
         match self.stage {
-            Stage::Asked => None,
+            Stage::Requested => None,
             Stage::Exists { lca, .. } => Some(lca),
         }
     }
 
-    /// How it ended, judging by how its last proxy left.
+    /// Exit reason of its process, judging by the exit of its last proxy.
     #[must_use]
-    pub fn outcome(&self, departed: &Departed) -> Outcome {
-        if let Some(Notice::Ended { kind, number, text }) = &departed.notice {
-            return self.ended(*kind, *number, text);
+    pub fn exit_reason(&self, exit: &ProxyExit) -> ExitReason {
+        if let Some(Notice::Ended { kind, number, text }) = &exit.notice {
+            return self.reported(*kind, *number, text);
         }
-        match (departed.signal, &self.ending, &departed.notice) {
-            (Some(_), Some(ending), _) => ending.outcome(),
-            // What Linux sends for a write that nobody reads is the program's to die of.
-            (Some(signal @ (libc::SIGPIPE | libc::SIGXFSZ)), None, _) => {
-                Outcome::Killed { signal, text: signal_name(signal) }
+        match (exit.signal, &self.end_request, &exit.notice) {
+            (Some(_), Some(request), _) => request.exit_reason(),
+            // Signals that Linux sends for what the program itself has done.
+            (Some(signal), None, _) if BY_PROGRAM.iter().any(|own| own.as_raw() == signal) => {
+                ExitReason::Killed { signal, text: signal_name(signal) }
             }
-            (Some(signal), None, _) => Outcome::ProxyDied {
+            (Some(signal), None, _) => ExitReason::ProxyDied {
                 signal,
-                text: format!(
-                    "its proxy (pid {}) was killed by {}",
-                    departed.pid,
-                    signal_name(signal)
-                ),
+                text: format!("its proxy (pid {}) was killed by {}", exit.pid, signal_name(signal)),
             },
-            (None, _, Some(Notice::Failed(text))) => Outcome::ProxyDied {
+            (None, _, Some(Notice::Failed(text))) => ExitReason::ProxyDied {
                 signal: 0,
-                text: format!("its proxy (pid {}) failed: {text}", departed.pid),
+                text: format!("its proxy (pid {}) failed: {text}", exit.pid),
             },
-            (None, _, _) => Outcome::ProxyDied {
+            (None, _, _) => ExitReason::ProxyDied {
                 signal: 0,
-                text: format!("its proxy (pid {}) exited", departed.pid),
+                text: format!("its proxy (pid {}) exited", exit.pid),
             },
         }
     }
 
-    fn ended(&self, kind: u64, number: u64, text: &str) -> Outcome {
+    /// What the process itself has reported, by `EXIT_*`.
+    fn reported(&self, kind: u64, number: u64, text: &str) -> ExitReason {
         let small = i32::try_from(number).unwrap_or(0);
         let text = text.to_owned();
         match ExitKind::try_from(kind) {
-            Ok(ExitKind::Exited) => Outcome::Exited { status: number as u8 },
-            Ok(ExitKind::Faulted) => Outcome::Faulted { signal: small, text },
-            Ok(ExitKind::Killed) => match &self.ending {
-                Some(ending) => ending.outcome(),
-                None => Outcome::Killed { signal: small, text },
+            Ok(ExitKind::Exited) => ExitReason::Exited { status: number as u8 },
+            Ok(ExitKind::Faulted) => ExitReason::Faulted { signal: small, text },
+            Ok(ExitKind::Killed) => match &self.end_request {
+                Some(request) => request.exit_reason(),
+                None => ExitReason::Killed { signal: small, text },
             },
-            _ => Outcome::LoadFailed { errno: small, text },
+            _ => ExitReason::LoadFailed { errno: small, text },
         }
     }
 }
 
-impl Ending {
-    /// What becomes of the session.
+impl EndRequest {
+    /// Exit reason of a process that ends by it.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        Outcome::Killed { signal: self.signal, text: self.text.clone() }
+    pub fn exit_reason(&self) -> ExitReason {
+        ExitReason::Killed { signal: self.signal, text: self.text.clone() }
     }
-}
-
-/// A signal as people call it.
-#[must_use]
-pub fn signal_name(signal: i32) -> String {
-    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |s| s.to_string())
 }
 
 /// All sessions of a partition.
@@ -159,12 +153,12 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Puts `init`'s in.
+    /// Adds that of `init`.
     pub fn insert_init(&mut self, session: Session) {
         self.all.insert(INIT, session);
     }
 
-    /// Puts a new one in.
+    /// Adds a session.
     pub fn insert(&mut self, session: Session) -> SessionId {
         self.next += 1;
         let id = SessionId(self.next);
@@ -172,18 +166,18 @@ impl Sessions {
         id
     }
 
-    /// One of them.
+    /// A session.
     #[must_use]
     pub fn get(&self, id: SessionId) -> Option<&Session> {
         self.all.get(&id)
     }
 
-    /// One of them.
+    /// A session.
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.all.get_mut(&id)
     }
 
-    /// Takes one out.
+    /// Removes a session.
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
         self.all.remove(&id)
     }
@@ -193,18 +187,18 @@ impl Sessions {
         self.all.iter_mut().map(|(id, session)| (*id, session))
     }
 
-    /// All of them.
+    /// All sessions.
     pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         self.all.iter().map(|(&id, session)| (id, session))
     }
 
-    /// The one that `client` waits for.
+    /// The session that `client` waits for.
     #[must_use]
     pub fn of_client(&self, client: ClientId) -> Option<SessionId> {
         self.iter().find(|(_, session)| session.client == Some(client)).map(|(id, _)| id)
     }
 
-    /// The one whose process is `pid`.
+    /// The session whose process is `pid`.
     #[must_use]
     pub fn of_pid(&self, wanted: u32) -> Option<SessionId> {
         let is =
@@ -212,7 +206,7 @@ impl Sessions {
         self.iter().find(|(_, session)| is(session)).map(|(id, _)| id)
     }
 
-    /// Programs that run for somebody.
+    /// Number of programs that run.
     #[must_use]
     pub fn programs(&self) -> usize {
         self.all.keys().filter(|&&id| id != INIT).count()
@@ -222,29 +216,29 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Leaving;
+    use crate::table::ProxyExitKind;
     use std::fs::File;
 
-    fn session(ending: Option<(i32, &str)>) -> Session {
+    fn session(request: Option<(i32, &str)>) -> Session {
         let null = || OwnedFd::from(File::open("/dev/null").unwrap());
         Session {
             client: None,
             identity: Identity::nobody(),
             descriptors: [null(), null(), null(), null()],
             command: "wc".into(),
-            stage: Stage::Asked,
-            ending: ending.map(|(signal, text)| Ending {
+            stage: Stage::Requested,
+            end_request: request.map(|(signal, text)| EndRequest {
                 signal,
                 text: text.into(),
-                limit: None,
+                deadline: None,
                 waiters: vec![],
             }),
-            awaited: None,
+            doorbell: None,
         }
     }
 
-    fn departed(signal: Option<i32>, notice: Option<Notice>) -> Departed {
-        Departed { pid: 77, how: Leaving::Died, notice, signal }
+    fn exit(signal: Option<i32>, notice: Option<Notice>) -> ProxyExit {
+        ProxyExit { pid: 77, kind: ProxyExitKind::Died, notice, signal }
     }
 
     fn end(kind: ExitKind, number: u64) -> Option<Notice> {
@@ -252,39 +246,42 @@ mod tests {
     }
 
     #[test]
-    fn what_the_process_says_about_its_end_holds() {
-        let outcome = |kind, number| session(None).outcome(&departed(None, end(kind, number)));
-        assert_eq!(outcome(ExitKind::Exited, 3), Outcome::Exited { status: 3 });
+    fn what_the_process_reports_about_its_end_holds() {
+        let reason = |kind, number| session(None).exit_reason(&exit(None, end(kind, number)));
+        assert_eq!(reason(ExitKind::Exited, 3), ExitReason::Exited { status: 3 });
         assert_eq!(
-            outcome(ExitKind::Faulted, 11),
-            Outcome::Faulted { signal: 11, text: "t".into() }
+            reason(ExitKind::Faulted, 11),
+            ExitReason::Faulted { signal: 11, text: "t".into() }
         );
-        assert_eq!(outcome(ExitKind::Killed, 15), Outcome::Killed { signal: 15, text: "t".into() });
         assert_eq!(
-            outcome(ExitKind::LoadFailed, 2),
-            Outcome::LoadFailed { errno: 2, text: "t".into() }
+            reason(ExitKind::Killed, 15),
+            ExitReason::Killed { signal: 15, text: "t".into() }
+        );
+        assert_eq!(
+            reason(ExitKind::LoadFailed, 2),
+            ExitReason::LoadFailed { errno: 2, text: "t".into() }
         );
     }
 
     #[test]
-    fn who_was_killed_was_killed_by_who_asked() {
-        let killed = Outcome::Killed { signal: 2, text: "Ctrl-C".into() };
-        let ending = session(Some((2, "Ctrl-C")));
-        assert_eq!(ending.outcome(&departed(Some(9), None)), killed);
-        assert_eq!(ending.outcome(&departed(None, end(ExitKind::Killed, 9))), killed);
-        let exited = ending.outcome(&departed(None, end(ExitKind::Exited, 0)));
-        assert_eq!(exited, Outcome::Exited { status: 0 }, "it was faster");
+    fn a_requested_end_has_the_signal_of_the_request() {
+        let killed = ExitReason::Killed { signal: 2, text: "Ctrl-C".into() };
+        let session = session(Some((2, "Ctrl-C")));
+        assert_eq!(session.exit_reason(&exit(Some(9), None)), killed);
+        assert_eq!(session.exit_reason(&exit(None, end(ExitKind::Killed, 9))), killed);
+        let exited = session.exit_reason(&exit(None, end(ExitKind::Exited, 0)));
+        assert_eq!(exited, ExitReason::Exited { status: 0 }, "it was faster");
     }
 
     #[test]
     fn a_proxy_that_dies_is_named() {
-        let Outcome::ProxyDied { signal: 9, text } =
-            session(None).outcome(&departed(Some(9), None))
+        let ExitReason::ProxyDied { signal: 9, text } =
+            session(None).exit_reason(&exit(Some(9), None))
         else {
             panic!()
         };
         assert!(text.contains("pid 77") && text.contains("SIGKILL"), "{text}");
-        let broken = session(None).outcome(&departed(Some(libc::SIGPIPE), None));
-        assert!(matches!(broken, Outcome::Killed { signal: libc::SIGPIPE, .. }));
+        let broken = session(None).exit_reason(&exit(Some(13), None));
+        assert!(matches!(broken, ExitReason::Killed { signal: 13, .. }));
     }
 }

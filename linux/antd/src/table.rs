@@ -1,28 +1,22 @@
 //! The parent's table: which proxy serves which LCA (paper 3.3.3). Pure logic.
 //!
-//! An LCA gets in when `init` says whose it is, and out when its session is over. While it is in,
-//! it has a proxy or not; every proxy leaves by [`Table::left`], exactly once, and every leaving
-//! tells AnT once (`ANT_RELEASE`) that Linux holds no mapping of the page any more, and whether the
-//! proxy died.
+//! An LCA is entered when `init` reports its process, and removed when its session ends. In the
+//! table, it has a proxy or not. Every proxy is removed by [`Table::proxy_exited`], exactly once,
+//! and every exit is reported to AnT once (`ANT_RELEASE`): Linux has no mapping of the page left,
+//! and the proxy died or not.
 
 use std::collections::HashMap;
 
 use ant_abi::store::StoreEntry;
 
-/// A session's number. Never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(pub u64);
-
-/// A proxy's number: not Linux's, which comes again. Never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProxyId(pub u64);
+use crate::ids::{ProxyId, SessionId};
 
 /// What to do about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRequest {
     /// Unknown raddr: give it a proxy, then [`Table::assign`].
     NewProxy {
-        /// Whose it is.
+        /// The session of the LCA.
         session: SessionId,
     },
     /// Known raddr: wake its proxy.
@@ -30,44 +24,44 @@ pub enum OnRequest {
         /// The proxy.
         proxy: ProxyId,
     },
-    /// Nobody's: whoever waits for an answer gets a release.
+    /// No session has this LCA: release it, so that a process that waits for a reply ends.
     Unknown,
 }
 
-/// How a proxy left.
+/// How a proxy exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaving {
+pub enum ProxyExitKind {
     /// After a call without continuation.
     OneShot,
-    /// After the notice that the AP process is over.
+    /// After the notice that the process on AnT has ended.
     Ended,
     /// In any other way.
     Died,
 }
 
-/// What to do about a proxy that left.
+/// What to do about a proxy that has exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnLeaving {
-    /// It served nobody.
+pub enum OnExit {
+    /// It served no LCA.
     Idle,
     /// Release the LCA; its session goes on, with another proxy when it asks again.
     Continues {
         /// The LCA to release.
         lca: StoreEntry,
-        /// Whose it is.
+        /// The session of the LCA.
         session: SessionId,
     },
-    /// Release the LCA; its session is over.
+    /// Release the LCA; its session ends.
     Over {
         /// The LCA to release.
         lca: StoreEntry,
-        /// Whose it was.
+        /// The session of the LCA.
         session: SessionId,
     },
 }
 
 #[derive(Debug)]
-struct Tenant {
+struct Owner {
     session: SessionId,
     proxy: Option<ProxyId>,
 }
@@ -75,26 +69,26 @@ struct Tenant {
 /// The table.
 #[derive(Debug, Default)]
 pub struct Table {
-    tenants: HashMap<StoreEntry, Tenant>,
+    owners: HashMap<StoreEntry, Owner>,
     serves: HashMap<ProxyId, StoreEntry>,
 }
 
 impl Table {
     /// `session` has the LCA `lca` from now on.
     pub fn admit(&mut self, lca: StoreEntry, session: SessionId) {
-        let tenant = Tenant { session, proxy: None };
-        if let Some(Tenant { proxy: Some(proxy), .. }) = self.tenants.insert(lca, tenant) {
-            // AnT gave an LCA away that Linux still serves. Its old proxy serves nobody now.
+        let owner = Owner { session, proxy: None };
+        if let Some(Owner { proxy: Some(proxy), .. }) = self.owners.insert(lca, owner) {
+            // AnT has given away an LCA that Linux still serves. Its old proxy is idle now.
             self.serves.remove(&proxy);
         }
     }
 
-    /// AnT asks for something through `lca`.
+    /// AnT sends a request through `lca`.
     #[must_use]
     pub fn request(&self, lca: StoreEntry) -> OnRequest {
-        match self.tenants.get(&lca) {
-            Some(&Tenant { proxy: Some(proxy), .. }) => OnRequest::Wake { proxy },
-            Some(&Tenant { session, .. }) => OnRequest::NewProxy { session },
+        match self.owners.get(&lca) {
+            Some(&Owner { proxy: Some(proxy), .. }) => OnRequest::Wake { proxy },
+            Some(&Owner { session, .. }) => OnRequest::NewProxy { session },
             None => OnRequest::Unknown,
         }
     }
@@ -105,30 +99,30 @@ impl Table {
     ///
     /// The LCA is not in the table, or has a proxy.
     pub fn assign(&mut self, lca: StoreEntry, proxy: ProxyId) {
-        let tenant = self.tenants.get_mut(&lca).expect("the LCA is in the table");
-        assert!(tenant.proxy.is_none(), "the LCA has a proxy");
-        tenant.proxy = Some(proxy);
+        let owner = self.owners.get_mut(&lca).expect("the LCA is in the table");
+        assert!(owner.proxy.is_none(), "the LCA has a proxy");
+        owner.proxy = Some(proxy);
         self.serves.insert(proxy, lca);
     }
 
-    /// `proxy` has left and was reaped.
-    pub fn left(&mut self, proxy: ProxyId, how: Leaving) -> OnLeaving {
-        let Some(lca) = self.serves.remove(&proxy) else { return OnLeaving::Idle };
-        let tenant = self.tenants.get_mut(&lca).expect("who is served is in the table");
-        let session = tenant.session;
-        if how == Leaving::OneShot {
-            tenant.proxy = None;
-            return OnLeaving::Continues { lca, session };
+    /// `proxy` has exited and was reaped.
+    pub fn proxy_exited(&mut self, proxy: ProxyId, how: ProxyExitKind) -> OnExit {
+        let Some(lca) = self.serves.remove(&proxy) else { return OnExit::Idle };
+        let owner = self.owners.get_mut(&lca).expect("a served LCA is in the table");
+        let session = owner.session;
+        if how == ProxyExitKind::OneShot {
+            owner.proxy = None;
+            return OnExit::Continues { lca, session };
         }
-        self.tenants.remove(&lca);
-        OnLeaving::Over { lca, session }
+        self.owners.remove(&lca);
+        OnExit::Over { lca, session }
     }
 
-    /// The session is over without a proxy's leaving: its LCA, if it is in the table.
+    /// The session ends without a proxy's exit: its LCA, if it is in the table.
     pub fn drop_session(&mut self, session: SessionId) -> Option<StoreEntry> {
-        let lca = *self.tenants.iter().find(|(_, tenant)| tenant.session == session)?.0;
-        let tenant = self.tenants.remove(&lca)?;
-        if let Some(proxy) = tenant.proxy {
+        let lca = *self.owners.iter().find(|(_, owner)| owner.session == session)?.0;
+        let owner = self.owners.remove(&lca)?;
+        if let Some(proxy) = owner.proxy {
             self.serves.remove(&proxy);
         }
         Some(lca)
@@ -137,10 +131,10 @@ impl Table {
     /// The proxy that serves `lca` now.
     #[must_use]
     pub fn proxy_of(&self, lca: StoreEntry) -> Option<ProxyId> {
-        self.tenants.get(&lca)?.proxy
+        self.owners.get(&lca)?.proxy
     }
 
-    /// Proxies that serve somebody.
+    /// Number of proxies that serve an LCA.
     #[must_use]
     pub fn serving(&self) -> usize {
         self.serves.len()
@@ -165,8 +159,8 @@ mod tests {
         assert_eq!(table.request(lca(1)), OnRequest::NewProxy { session: SessionId(7) });
         table.assign(lca(1), ProxyId(3));
         assert_eq!(table.request(lca(1)), OnRequest::Wake { proxy: ProxyId(3) });
-        let continues = OnLeaving::Continues { lca: lca(1), session: SessionId(7) };
-        assert_eq!(table.left(ProxyId(3), Leaving::OneShot), continues);
+        let continues = OnExit::Continues { lca: lca(1), session: SessionId(7) };
+        assert_eq!(table.proxy_exited(ProxyId(3), ProxyExitKind::OneShot), continues);
         assert_eq!(table.request(lca(1)), OnRequest::NewProxy { session: SessionId(7) });
     }
 
@@ -178,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn without_its_proxy_a_process_is_nobodys() {
+    fn without_its_proxy_an_lca_is_unknown() {
         let mut table = Table::default();
         table.admit(lca(1), SessionId(1));
         table.assign(lca(1), ProxyId(1));
-        let over = OnLeaving::Over { lca: lca(1), session: SessionId(1) };
-        assert_eq!(table.left(ProxyId(1), Leaving::Died), over);
+        let over = OnExit::Over { lca: lca(1), session: SessionId(1) };
+        assert_eq!(table.proxy_exited(ProxyId(1), ProxyExitKind::Died), over);
         assert_eq!(table.request(lca(1)), OnRequest::Unknown);
         table.admit(lca(1), SessionId(2));
         assert_eq!(table.request(lca(1)), OnRequest::NewProxy { session: SessionId(2) });
@@ -194,9 +188,9 @@ mod tests {
         let mut table = Table::default();
         table.admit(lca(1), SessionId(1));
         table.assign(lca(1), ProxyId(1));
-        let _ = table.left(ProxyId(1), Leaving::Ended);
+        let _ = table.proxy_exited(ProxyId(1), ProxyExitKind::Ended);
         assert_eq!(table.request(lca(1)), OnRequest::Unknown);
-        assert_eq!(table.left(ProxyId(1), Leaving::Ended), OnLeaving::Idle);
+        assert_eq!(table.proxy_exited(ProxyId(1), ProxyExitKind::Ended), OnExit::Idle);
     }
 
     /// One thing that happens to process `n` of the model.
@@ -277,17 +271,17 @@ mod tests {
             self.states[n] = State::InCall { proxy: served_by, one_shot };
         }
 
-        fn reap(&mut self, n: usize, proxy: ProxyId, how: Leaving) {
+        fn reap(&mut self, n: usize, proxy: ProxyId, how: ProxyExitKind) {
             let lca = self.lca(n);
             *self.reaped.entry(proxy).or_default() += 1;
-            let released = match self.table.left(proxy, how) {
-                OnLeaving::Idle => panic!("it served {lca:?}"),
-                OnLeaving::Continues { lca, .. } => {
-                    assert_eq!(how, Leaving::OneShot);
+            let released = match self.table.proxy_exited(proxy, how) {
+                OnExit::Idle => panic!("it served {lca:?}"),
+                OnExit::Continues { lca, .. } => {
+                    assert_eq!(how, ProxyExitKind::OneShot);
                     lca
                 }
-                OnLeaving::Over { lca, .. } => {
-                    assert_ne!(how, Leaving::OneShot);
+                OnExit::Over { lca, .. } => {
+                    assert_ne!(how, ProxyExitKind::OneShot);
                     lca
                 }
             };
@@ -305,7 +299,7 @@ mod tests {
                 }
                 (Event::Call { one_shot }, _) => self.call(n, one_shot),
                 (Event::Serve, State::InCall { proxy, one_shot: true }) => {
-                    self.reap(n, proxy, Leaving::OneShot);
+                    self.reap(n, proxy, ProxyExitKind::OneShot);
                     self.states[n] = State::Computes { proxy: None };
                 }
                 (Event::Serve, State::InCall { proxy, one_shot: false }) => {
@@ -314,14 +308,14 @@ mod tests {
                 (Event::End, State::Computes { .. }) => {
                     self.call(n, true);
                     let State::InCall { proxy, .. } = self.states[n] else { unreachable!() };
-                    self.reap(n, proxy, Leaving::Ended);
+                    self.reap(n, proxy, ProxyExitKind::Ended);
                     self.states[n] = State::Gone;
                 }
                 (
                     Event::KillProxy,
                     State::InCall { proxy, .. } | State::Computes { proxy: Some(proxy) },
                 ) => {
-                    self.reap(n, proxy, Leaving::Died);
+                    self.reap(n, proxy, ProxyExitKind::Died);
                     let lca = self.lca(n);
                     assert_eq!(self.table.request(lca), OnRequest::Unknown);
                     self.states[n] = State::Gone;

@@ -157,7 +157,7 @@ fn inject_needs_permission(guest: &TestGuest) -> Result<()> {
     for how in WAYS {
         answers(guest, &format!("antctl inject {how}"), 1, "--allow-inject")?;
         let output = guest.run_as("user", &format!("antctl inject {how}"), LIMIT)?;
-        expect(&output, 1, "only root can make AnT fail")?;
+        expect(&output, 1, "only root can inject a fault")?;
     }
     ant::works_on(guest, &[1, 2, 3])
 }
@@ -244,7 +244,7 @@ fn inits_proxy_killed(guest: &TestGuest) -> Result<()> {
     let listed = guest.succeed("antctl ps | grep ' init$'")?;
     let proxy = listed.split_whitespace().rev().nth(1).context("no proxy")?;
     guest.succeed(&format!("kill -9 {proxy}; sleep 0.5"))?;
-    let text = "init is over";
+    let text = "init has ended";
     answers(guest, "antctl status", 0, text)?;
     answers(guest, "antctl run -- getpid", 125, text)?;
     answers(guest, "antctl ps", 1, "`antctl stop` brings the CPUs back")?;

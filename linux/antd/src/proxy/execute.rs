@@ -10,14 +10,17 @@ use ant_abi::lca::{
 use ant_dev::LcaPage;
 use ant_logic::calls::must_not_delegate;
 use ant_logic::lca::{Argument, Decoded, Request, decode};
-use nix::sched::sched_getcpu;
-use nix::unistd::getpid;
+use ant_protocol::time_stamp;
+use rustix::io::Errno;
+use rustix::process::getpid;
+use rustix::thread::sched_getcpu;
 
 use super::reserved::Reserved;
-use crate::channel::{Notice, printable};
+use crate::channel::Notice;
 use crate::sys;
+use crate::text::printable;
 
-/// What became of a wake-up.
+/// Result of a wake-up.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Served {
     /// A call was executed or refused; its result is in the LCA.
@@ -27,7 +30,7 @@ pub enum Served {
         /// Whether the proxy stays.
         continues: bool,
     },
-    /// The AP process is over.
+    /// The process on AnT has ended.
     Ended(Notice),
 }
 
@@ -52,7 +55,7 @@ pub fn serve(page: &LcaPage, own: Reserved, woken: u64) -> Served {
     }
 }
 
-/// Where a call that makes no sense goes back to. If its flags do, they hold.
+/// Where a malformed call goes back to. Its flags hold all the same.
 fn malformed(head: &[u8; LCA_HEADER]) -> Served {
     let continues = word(head, offset_of!(Lca, cflag)) & CFLAG_CONTINUE != 0;
     Served::Call { cpu_index: word(head, offset_of!(Lca, cid)), continues }
@@ -68,17 +71,17 @@ fn perform(page: &LcaPage, request: &Request, own: Reserved, woken: u64) -> i64 
     }
     let args = request.args.map(|argument| rebuild(page, argument));
     if own.named_by(request.nr, &args) {
-        return -i64::from(libc::EBADF);
+        return -i64::from(Errno::BADF.raw_os_error());
     }
     let saved = relocate(page, request);
     let traced = request.flags & CFLAG_TRACE != 0;
     if traced {
         page.stamp(STEP_PROXY_WAKES, stamp(woken));
-        page.stamp(STEP_PROXY_EXECUTES, stamp(sys::time_stamp()));
+        page.stamp(STEP_PROXY_EXECUTES, stamp(time_stamp()));
     }
     let retval = sys::execute(request.nr, args);
     if traced {
-        page.stamp(STEP_PROXY_DONE, stamp(sys::time_stamp()));
+        page.stamp(STEP_PROXY_DONE, stamp(time_stamp()));
     }
     for (at, word) in saved {
         page.replace_buffer_word(at, word);
@@ -88,8 +91,7 @@ fn perform(page: &LcaPage, request: &Request, own: Reserved, woken: u64) -> i64 
 
 /// A step at time `tsc`, here.
 fn stamp(tsc: u64) -> Stamp {
-    let cpu = sched_getcpu().unwrap_or(0) as u32;
-    Stamp { tsc, cpu, pid: getpid().as_raw() as u32 }
+    Stamp { tsc, cpu: sched_getcpu() as u32, pid: getpid().as_raw_pid().cast_unsigned() }
 }
 
 fn rebuild(page: &LcaPage, argument: Argument) -> u64 {
@@ -99,7 +101,7 @@ fn rebuild(page: &LcaPage, argument: Argument) -> u64 {
     }
 }
 
-/// Sets the pointers inside the buffer. What was there before, to be put back: AnT must not see
+/// Sets the pointers inside the buffer. Returns what was there, to be put back: AnT must not see
 /// addresses of this process.
 fn relocate(page: &LcaPage, request: &Request) -> Vec<(usize, u64)> {
     let set = |pointer: &ant_logic::lca::Pointer| {

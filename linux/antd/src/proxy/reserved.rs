@@ -2,14 +2,14 @@
 //!
 //! A program that closes all its descriptors in a loop, or copies one to a high number, must not
 //! lose its proxy. So calls that would close, replace, copy or use one of them get `-EBADF`, as if
-//! it were not open. A program that tries hard can still reach them (through `/proc/self/fd`, say):
-//! it hurts itself, nobody else: the module takes one result for each call, for the CPU that waits.
+//! it were not open. A program can still reach them on purpose (through `/proc/self/fd`, say), which
+//! harms only itself: the module takes one result for each call, for the CPU that waits.
 
 use std::os::fd::RawFd;
 
 use ant_logic::calls::{closes, nr};
 
-/// Calls whose first argument is a descriptor that they copy or use in a way that would hurt.
+/// Calls whose first argument is a descriptor that they copy, or use with side effects.
 const NAMED_FIRST: &[u64] = &[
     nr::DUP,
     nr::DUP2,

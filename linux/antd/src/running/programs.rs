@@ -1,62 +1,80 @@
-//! What clients run: from the wish to the end.
+//! Programs of clients: from the request to the end.
 
-use super::*;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
 
-impl Running {
+use ant_abi::Error;
+use ant_abi::store::StoreEntry;
+use ant_protocol::cpu_list::describe_cpus;
+use ant_protocol::{ExitReason, Reply, Run};
+use rustix::process::Signal;
+
+use super::requests::REQUESTS_MAX;
+use super::{Ctx, PartitionFailed, RunningPartition};
+use crate::clients::Peer;
+use crate::explain::process_error;
+use crate::identity::{Identity, Limits};
+use crate::ids::{ClientId, SessionId};
+use crate::pending::spawn_words;
+use crate::sessions::{DoorbellDeadline, EndRequest, Session, Stage};
+use crate::timeouts::ANSWER_TIMEOUT;
+
+impl RunningPartition {
+    /// `init` has replied to the request for a session's process.
     pub(super) fn spawned(
         &mut self,
         id: SessionId,
         late: bool,
         reply: &ant_abi::control::Reply,
-        ports: &mut Ports<'_>,
-    ) -> Result<(), Collapse> {
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         if reply.result != 0 {
             let client = session.client;
             self.sessions.remove(id);
             if !late {
-                ports.send(client, &Reply::Failed(init::refusal(reply.result)));
+                ctx.send(client, &Reply::Failed(process_error(reply.result)));
             }
             return Ok(());
         }
         let lca = StoreEntry(reply.lca);
         session.stage = Stage::Exists { pid: reply.pid, cpu_index: reply.cpu, lca };
         let doorbells = self.partition.shared().doorbells(reply.cpu);
-        session.awaited = Some(Awaited { doorbells, limit: Instant::now() + ANSWER_LIMIT });
+        session.doorbell =
+            Some(DoorbellDeadline { doorbells, deadline: Instant::now() + ANSWER_TIMEOUT });
         if let Err(error) = self.partition.control().kick(reply.cpu) {
             tracing::warn!("{error}");
         }
-        let (client, unwanted) = (session.client, session.ending.is_some());
+        let (client, unwanted) = (session.client, session.end_request.is_some());
         self.table.admit(lca, id);
         let cpu = self.partition.cpu_of(reply.cpu);
-        ports.send(client, &Reply::Started { pid: reply.pid, cpu });
-        if unwanted { self.ask_to_kill(id, ports) } else { Ok(()) }
+        ctx.send(client, &Reply::Started { pid: reply.pid, cpu });
+        if unwanted { self.request_kill(id, ctx) } else { Ok(()) }
     }
 
-    /// `init` has answered a request to end a session's process. If it lives, it will say through
-    /// its LCA that it ended.
-    pub(super) fn kill_answered(
+    /// `init` has replied to a request to end a session's process. A process that there was reports
+    /// its end through its LCA.
+    pub(super) fn kill_replied(
         &mut self,
         id: SessionId,
         result: i32,
-        ports: &mut Ports<'_>,
-    ) -> Result<(), Collapse> {
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         if i64::from(result) != Error::NoProcess.to_return() {
             return Ok(());
         }
-        // What it said before may not have been taken yet.
-        self.take_requests(REQUESTS_MAX, ports)?;
+        // Its last request may not have been taken yet.
+        self.take_requests(REQUESTS_MAX, ctx)?;
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let served = session.lca().is_some_and(|lca| self.table.proxy_of(lca).is_some());
         if served {
             return Ok(());
         }
-        let outcome = session
-            .ending
-            .as_ref()
-            .map_or(Outcome::Lost { text: "AnT has no such process".into() }, Ending::outcome);
+        let no_process = ExitReason::Lost { text: "AnT has no such process".into() };
+        let reason = session.end_request.as_ref().map_or(no_process, EndRequest::exit_reason);
         let _ = self.table.drop_session(id);
-        self.finish(id, &outcome, ports)
+        self.finish(id, &reason, ctx)
     }
 
     /// Runs a program for a client.
@@ -66,10 +84,10 @@ impl Running {
         peer: &Peer,
         run: &Run,
         descriptors: [OwnedFd; 4],
-        ports: &mut Ports<'_>,
+        ctx: &mut Ctx<'_>,
     ) {
         if let Err(text) = self.try_run(client, peer, run, descriptors) {
-            ports.send(Some(client), &Reply::Failed(text));
+            ctx.send(Some(client), &Reply::Failed(text));
         }
     }
 
@@ -80,11 +98,10 @@ impl Running {
         run: &Run,
         descriptors: [OwnedFd; 4],
     ) -> Result<(), String> {
-        use std::os::unix::ffi::OsStrExt;
         let cpu_index = run.cpu.map(|cpu| self.cpu_of(cpu)).transpose()?;
         let program = run.program.as_bytes();
         let args: Vec<&[u8]> = run.args.iter().map(|arg| arg.as_bytes()).collect();
-        let (path_len, words) = init::spawn_words(program, &args)?;
+        let (path_len, words) = spawn_words(program, &args)?;
         if self.init_gone.is_some() {
             return Err(self.no_answer());
         }
@@ -96,37 +113,37 @@ impl Running {
             groups: peer.groups.clone(),
             capabilities: peer.capabilities,
             umask: run.umask & 0o777,
-            limits: sys::limits_of(peer.pid).ok(),
+            limits: Limits::of(peer.pid).ok(),
         };
         let id = self.sessions.insert(Session {
             client: Some(client),
             identity,
             descriptors,
             command: command.join(" "),
-            stage: Stage::Asked,
-            ending: None,
-            awaited: None,
+            stage: Stage::Requested,
+            end_request: None,
+            doorbell: None,
         });
         self.init.spawn(id, cpu_index, path_len, &words).map_err(|errno| {
             self.sessions.remove(id);
-            self.not_asked(errno)
+            self.not_sent(errno)
         })
     }
 
-    /// Index of the CPU that people call `cpu`.
+    /// Index of the CPU that has number `cpu` in Linux.
     ///
     /// # Errors
     ///
-    /// It is not AnT's; in words.
+    /// It is not AnT's; a sentence.
     pub fn cpu_of(&self, cpu: u32) -> Result<u32, String> {
         self.partition.cpu_index_of(cpu).ok_or_else(|| {
-            let own = crate::cpu_list::cpus_in_words(&self.partition.cpus);
+            let own = describe_cpus(&self.partition.cpus);
             format!("CPU {cpu} is not AnT's: it has {own}")
         })
     }
 
     /// Ends a session's process: by killing its proxy, if it has one, whose release ends it; else
-    /// by asking `init`. `waiter` is told when it is over.
+    /// through `init`. `waiter` is told when it has ended.
     ///
     /// # Errors
     ///
@@ -137,50 +154,56 @@ impl Running {
         signal: i32,
         text: &str,
         waiter: Option<ClientId>,
-        ports: &mut Ports<'_>,
-    ) -> Result<(), Collapse> {
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
-        let ending = session.ending.get_or_insert_with(|| Ending {
+        let request = session.end_request.get_or_insert_with(|| EndRequest {
             signal,
             text: text.into(),
-            limit: Some(Instant::now() + ANSWER_LIMIT),
+            deadline: Some(Instant::now() + ANSWER_TIMEOUT),
             waiters: Vec::new(),
         });
-        ending.waiters.extend(waiter);
+        request.waiters.extend(waiter);
         let Some(lca) = session.lca() else { return Ok(()) };
         match self.table.proxy_of(lca) {
             Some(proxy) => {
                 self.proxies.kill(proxy);
                 Ok(())
             }
-            None => self.ask_to_kill(id, ports),
+            None => self.request_kill(id, ctx),
         }
     }
 
-    pub(super) fn ask_to_kill(
+    /// Requests the end of a session's process from `init`.
+    pub(super) fn request_kill(
         &mut self,
         id: SessionId,
-        ports: &mut Ports<'_>,
-    ) -> Result<(), Collapse> {
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let Stage::Exists { pid, .. } = session.stage else { return Ok(()) };
-        let signal = session.ending.as_ref().map_or(libc::SIGKILL, |ending| ending.signal);
-        if self.init.kill(Want::KillSession(id), pid, signal).is_err() {
-            self.give_up(id, ports);
+        let signal =
+            session.end_request.as_ref().map_or(Signal::KILL.as_raw(), |request| request.signal);
+        if self.init.kill(id, pid, signal).is_err() {
+            self.report_timeout(id, ctx);
         }
         Ok(())
     }
 
-    /// A client has gone: what it ran ends.
+    /// A client has closed its connection: its program ends.
     ///
     /// # Errors
     ///
     /// AnT cannot go on.
-    pub fn client_gone(&mut self, client: ClientId, ports: &mut Ports<'_>) -> Result<(), Collapse> {
+    pub fn client_gone(
+        &mut self,
+        client: ClientId,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         let Some(id) = self.sessions.of_client(client) else { return Ok(()) };
         if let Some(session) = self.sessions.get_mut(id) {
             session.client = None;
         }
-        self.end_session(id, libc::SIGHUP, "antctl hung up", None, ports)
+        self.end_session(id, Signal::HUP.as_raw(), "antctl closed its connection", None, ctx)
     }
 }

@@ -1,11 +1,26 @@
-//! Requests of AnT's, the proxies that carry them out, and the LCAs that they leave (paper 4.3).
+//! Requests of AnT, the proxies that execute them, and the LCAs to release (paper 4.3).
 
-use super::*;
+use std::time::{Duration, Instant};
 
-/// LCAs that cannot be released yet, beyond which a request that is nobody's is not answered.
+use ant_abi::MAX_PROCESSES;
+use ant_abi::store::StoreEntry;
+use ant_dev::Release;
+use ant_protocol::{ExitReason, Reply};
+use rustix::io::Errno;
+
+use super::{Ctx, PartitionFailed, RunningPartition};
+use crate::channel::{Assignment, Notice};
+use crate::ids::{ProxyId, SessionId};
+use crate::sessions::INIT;
+use crate::table::{OnExit, OnRequest, ProxyExitKind};
+
+/// Most requests that can be queued: one of each process.
+pub(super) const REQUESTS_MAX: usize = MAX_PROCESSES;
+
+/// LCAs that cannot be released yet, beyond which requests of unknown LCAs are dropped.
 const UNRELEASED_MAX: usize = 2 * REQUESTS_MAX;
-/// Wait before an LCA that could not be released is tried again.
-const RELEASE_STEP: Duration = Duration::from_millis(2);
+/// Time before the release of an LCA is tried again.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// An LCA that Linux had a reference to (I/O of its last proxy that is not over), or whose release
 /// found CPU 0's return store full.
@@ -25,48 +40,48 @@ enum Released {
     NotYet,
 }
 
-impl Running {
+impl RunningPartition {
     /// Takes requests from the control file, as many as `most`.
     pub(super) fn take_requests(
         &mut self,
         most: usize,
-        ports: &mut Ports<'_>,
-    ) -> Result<(), Collapse> {
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         for _ in 0..most {
             match self.partition.control().get() {
                 Ok(None) => break,
-                Ok(Some(lca)) => self.serve(lca, ports)?,
-                Err(error) => return Err(Collapse(format!("{error}"))),
+                Ok(Some(lca)) => self.serve(lca, ctx)?,
+                Err(error) => return Err(PartitionFailed(format!("{error}"))),
             }
         }
         Ok(())
     }
 
-    /// A request of AnT's (paper 4.3 (4)).
-    fn serve(&mut self, lca: StoreEntry, ports: &mut Ports<'_>) -> Result<(), Collapse> {
+    /// Serves a request of AnT (paper 4.3 (4)).
+    fn serve(&mut self, lca: StoreEntry, ctx: &mut Ctx<'_>) -> Result<(), PartitionFailed> {
         let mut decision = self.table.request(lca);
         if decision == OnRequest::Unknown {
-            // Whose it is may be on its way: `init` says so before the process runs.
-            self.init_answers(ports)?;
+            // Its session may be on its way: `init` reports a process before that runs.
+            self.init_replies(ctx)?;
             decision = self.table.request(lca);
         }
         match decision {
             OnRequest::Wake { proxy } => self.proxies.wake(proxy),
-            OnRequest::NewProxy { session } => return self.give_proxy(lca, session, ports),
+            OnRequest::NewProxy { session } => return self.give_proxy(lca, session, ctx),
             OnRequest::Unknown => self.refuse(lca),
         }
         Ok(())
     }
 
-    /// A request that is nobody's. If AnT has a process that waits for an answer, the release ends
-    /// it, so that it does not wait for ever.
+    /// Refuses a request of an LCA without a session. If AnT has a process that waits for the reply,
+    /// the release ends it, so that it does not wait for ever.
     fn refuse(&mut self, lca: StoreEntry) {
         if self.unreleased.len() < UNRELEASED_MAX {
-            tracing::warn!("a request of {:#x}, which is nobody's: released", lca.0);
+            tracing::warn!("request from {:#x}, which no session has: released", lca.0);
             self.release(lca, Release::Died);
         } else {
-            // An AnT that makes LCAs up must not fill our memory.
-            tracing::warn!("a request of {:#x}, which is nobody's: dropped", lca.0);
+            // An AnT that makes LCAs up must not exhaust memory.
+            tracing::warn!("request from {:#x}, which no session has: dropped", lca.0);
         }
     }
 
@@ -74,42 +89,42 @@ impl Running {
         &mut self,
         lca: StoreEntry,
         id: SessionId,
-        ports: &mut Ports<'_>,
-    ) -> Result<(), Collapse> {
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let assignment = Assignment { lca: lca.0, identity: session.identity.clone() };
-        match self.proxies.assign(&assignment, &session.borrowed(), ports.poller) {
+        match self.proxies.assign(&assignment, &session.borrowed(), ctx.poller) {
             Ok(proxy) => {
                 self.table.assign(lca, proxy);
                 Ok(())
             }
             Err(errno) => {
-                let text = format!("Linux could make no proxy for it: {errno}");
+                let text = format!("cannot fork a proxy for it: {errno}");
                 if let Some(lca) = self.table.drop_session(id) {
                     self.release(lca, Release::Died);
                 }
-                self.finish(id, &Outcome::Lost { text }, ports)
+                self.finish(id, &ExitReason::Lost { text }, ctx)
             }
         }
     }
 
-    /// Tells AnT that Linux is through with an LCA, at once or as soon as possible. CPU 0, the
-    /// m-kernel, hands it on: it knows where the process is.
+    /// Releases an LCA to AnT, at once or as soon as possible. CPU 0, the m-kernel, forwards that: it
+    /// knows the CPU of the process.
     fn release(&mut self, lca: StoreEntry, why: Release) {
         if self.unreleased.iter().any(|one| one.lca == lca) {
-            // An AnT that asks on and on must not fill our memory.
+            // An AnT that repeats requests must not exhaust memory.
             return;
         }
         let since = Instant::now();
         if self.try_release(lca, why) == Released::NotYet {
-            self.unreleased.push(Unreleased { lca, why, since, next: since + RELEASE_STEP });
+            self.unreleased.push(Unreleased { lca, why, since, next: since + RELEASE_INTERVAL });
         }
     }
 
     fn try_release(&self, lca: StoreEntry, why: Release) -> Released {
         match self.partition.control().release(lca, why) {
             Ok(()) => Released::Done,
-            Err(error) if matches!(error.errno, Errno::EBUSY | Errno::ENOSPC) => Released::NotYet,
+            Err(error) if matches!(error.errno, Errno::BUSY | Errno::NOSPC) => Released::NotYet,
             Err(error) => {
                 tracing::warn!("{error}");
                 Released::Done
@@ -117,14 +132,14 @@ impl Running {
         }
     }
 
-    /// Releases what could not be released before, if its time has come: ever more rarely.
+    /// Tries again to release what could not be released before, at growing intervals.
     pub(super) fn retry_releases(&mut self, now: Instant) {
         for mut one in std::mem::take(&mut self.unreleased) {
             if one.next <= now && self.try_release(one.lca, one.why) == Released::Done {
                 continue;
             }
             if one.next <= now {
-                one.next = now + RELEASE_STEP.max((now - one.since) / 8);
+                one.next = now + RELEASE_INTERVAL.max((now - one.since) / 8);
             }
             self.unreleased.push(one);
         }
@@ -135,69 +150,56 @@ impl Running {
     /// # Errors
     ///
     /// It was `init`'s.
-    pub fn proxy_ended(&mut self, id: ProxyId, ports: &mut Ports<'_>) -> Result<(), Collapse> {
-        let Some(departed) = self.proxies.reap(id, ports.poller) else { return Ok(()) };
-        match self.table.left(id, departed.how) {
-            OnLeaving::Idle => {
-                if let Some(Notice::Failed(text)) = &departed.notice {
-                    tracing::warn!("idle proxy {} failed: {text}", departed.pid);
+    pub fn proxy_ended(&mut self, id: ProxyId, ctx: &mut Ctx<'_>) -> Result<(), PartitionFailed> {
+        let Some(exit) = self.proxies.reap(id, ctx.poller) else { return Ok(()) };
+        match self.table.proxy_exited(id, exit.kind) {
+            OnExit::Idle => {
+                if let Some(Notice::Failed(text)) = &exit.notice {
+                    tracing::warn!("idle proxy {} failed: {text}", exit.pid);
                 }
                 Ok(())
             }
-            OnLeaving::Continues { lca, session } => {
+            OnExit::Continues { lca, session } => {
                 self.release(lca, Release::AsAsked);
-                if self.sessions.get(session).is_some_and(|session| session.ending.is_some()) {
-                    self.ask_to_kill(session, ports)?;
+                if self.sessions.get(session).is_some_and(|session| session.end_request.is_some()) {
+                    self.request_kill(session, ctx)?;
                 }
                 Ok(())
             }
-            OnLeaving::Over { lca, session } => {
-                let died = departed.how == Leaving::Died;
+            OnExit::Over { lca, session } => {
+                let died = exit.kind == ProxyExitKind::Died;
                 self.release(lca, if died { Release::Died } else { Release::AsAsked });
-                let Some(over) = self.sessions.get(session) else { return Ok(()) };
-                let outcome = over.outcome(&departed);
+                let Some(ended) = self.sessions.get(session) else { return Ok(()) };
+                let reason = ended.exit_reason(&exit);
                 if died {
-                    tracing::debug!("proxy {} died: {outcome:?}", departed.pid);
+                    tracing::debug!("proxy {} died: {reason:?}", exit.pid);
                 }
-                self.finish(session, &outcome, ports)
+                self.finish(session, &reason, ctx)
             }
         }
     }
 
-    /// A session is over.
+    /// Ends a session.
     pub(super) fn finish(
         &mut self,
         id: SessionId,
-        outcome: &Outcome,
-        ports: &mut Ports<'_>,
-    ) -> Result<(), Collapse> {
+        reason: &ExitReason,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), PartitionFailed> {
         let Some(session) = self.sessions.remove(id) else { return Ok(()) };
-        ports.send(session.client, &Reply::Over(outcome.clone()));
-        if let Some(ending) = session.ending {
-            for waiter in ending.waiters {
-                ports.send(Some(waiter), &Reply::Done(format!("{} ended", session.command)));
+        ctx.send(session.client, &Reply::Over(reason.clone()));
+        if let Some(request) = session.end_request {
+            for waiter in request.waiters {
+                ctx.send(Some(waiter), &Reply::Done(format!("{} ended", session.command)));
             }
         }
         if id == INIT {
-            self.init_gone = Some(format!("AnT's init is over ({})", in_words(outcome)));
+            self.init_gone = Some(format!("AnT's init has ended ({reason})"));
             tracing::error!("{}", self.no_answer());
-            let waiting = self.init.abandon();
-            for want in waiting {
-                self.disappoint(want, ports);
+            for pending in self.init.abandon() {
+                self.fail_pending(pending, ctx);
             }
         }
         Ok(())
-    }
-}
-
-/// An outcome for the daemon's own log.
-fn in_words(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Exited { status } => format!("exit status {status}"),
-        Outcome::Faulted { text, .. }
-        | Outcome::Killed { text, .. }
-        | Outcome::LoadFailed { text, .. }
-        | Outcome::ProxyDied { text, .. }
-        | Outcome::Lost { text } => text.clone(),
     }
 }

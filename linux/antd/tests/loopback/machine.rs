@@ -13,7 +13,7 @@ pub const DEVICE: &str = "sys/devices/pnp0/00:05";
 pub struct Machine(PathBuf);
 
 impl Machine {
-    /// One with a serial port that nobody uses.
+    /// One with an unused serial port.
     pub fn with_com2(name: &str) -> Self {
         let root = std::env::temp_dir().join(format!("ant-machine-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&root);

@@ -12,9 +12,9 @@ macro_rules! scenarios {
     };
 }
 
+mod commands;
 mod image;
 mod machine;
-mod orders;
 mod player;
 mod scenarios;
 
@@ -29,6 +29,6 @@ fn main() {
             Ok(())
         })
     };
-    let trials = scenarios::ALL.iter().chain(orders::ALL).map(trial).collect();
+    let trials = scenarios::ALL.iter().chain(commands::ALL).map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

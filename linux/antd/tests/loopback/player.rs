@@ -1,8 +1,9 @@
 //! AnT, played by a test: its CPUs, its `init`, its processes; and the daemon that it meets.
 
 use std::collections::VecDeque;
+use std::ffi::c_int;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,18 +13,16 @@ use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::lca::{ARG_BUFFER, Arg, CFLAG_CONTINUE, ExitKind, LCA_BUFFER, Lca, SYSCALL_EXIT};
 use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 use ant_abi::{PAGE_SIZE, REVISION};
-use ant_dev::loopback::{Ant, Loopback};
 use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
+use ant_loopback::{Ant, Loopback};
+use ant_protocol::{Boot, Connection, DeviceChoice, MessageError, Reply, Request, Run};
 use antd::daemon::Daemon;
-use antd::protocol::{Boot, Connection, DeviceChoice, MessageError, Reply, Request, Run};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::image::image;
@@ -40,12 +39,14 @@ const INIT_PID: u32 = 1;
 pub struct World {
     pub ant: Ant,
     pub daemon: Pid,
+    /// Whether the daemon has been reaped.
+    ended: bool,
     /// What Linux says of the machine; it has COM2.
     pub machine: Machine,
     /// A directory for the test's files; the socket is there, too.
     pub dir: PathBuf,
     pub init_lca: StoreEntry,
-    /// Returns that have come and nobody has asked for yet, by CPU.
+    /// Returns that have come and were not asked for yet, by CPU.
     seen: Vec<VecDeque<StoreEntry>>,
     next: u64,
 }
@@ -65,18 +66,28 @@ pub struct Asked {
     pub rest: Vec<u8>,
 }
 
+// The C library's.
+unsafe extern "C" {
+    fn fork() -> c_int;
+    safe fn _exit(status: c_int) -> !;
+}
+
+/// Waits for the end of a child; its exit status.
+pub fn exit_status(child: Pid) -> i32 {
+    let (_, status) = waitpid(Some(child), WaitOptions::empty()).unwrap().unwrap();
+    status.exit_status().unwrap_or_else(|| panic!("{status:?}"))
+}
+
 /// Runs `child` in a child process; it exits with what that returns.
 pub fn fork_child(child: impl FnOnce() -> i32) -> Pid {
     // SAFETY: this program has one thread, so the child may do anything.
-    match unsafe { nix::unistd::fork() }.expect("fork") {
-        ForkResult::Parent { child } => child,
-        ForkResult::Child => {
-            let child = std::panic::AssertUnwindSafe(child);
-            let status = std::panic::catch_unwind(child).unwrap_or(101);
-            // SAFETY: no precondition; nothing of the parent is dropped in the child.
-            unsafe { libc::_exit(status) }
-        }
+    let result = unsafe { fork() };
+    if result == 0 {
+        let child = std::panic::AssertUnwindSafe(child);
+        // Nothing of the parent is dropped in the child.
+        _exit(std::panic::catch_unwind(child).unwrap_or(101));
     }
+    Pid::from_raw(result).filter(|_| result > 0).expect("fork")
 }
 
 impl World {
@@ -90,11 +101,12 @@ impl World {
         let machine = Machine::with_com2(name);
         let root = machine.root().to_owned();
         let path = dir.join("antd.sock");
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
-        bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-        listen(&listener, Backlog::new(16).unwrap()).unwrap();
+        listen(&listener, 16).unwrap();
         let daemon = fork_child(|| {
             if std::env::var_os("ANTD_TEST_LOG").is_some() {
                 tracing_subscriber::fmt().with_writer(std::io::stderr).init();
@@ -105,7 +117,8 @@ impl World {
         });
         fs::write(dir.join("kernel"), image(REVISION, IMAGE_VIRT, 4096)).unwrap();
         let init_lca = ant.lca(0, 1);
-        Self { ant, daemon, machine, dir, init_lca, seen: vec![VecDeque::new(); 8], next: 0 }
+        let seen = vec![VecDeque::new(); 8];
+        Self { ant, daemon, ended: false, machine, dir, init_lca, seen, next: 0 }
     }
 
     /// The same, with AnT booted on CPUs 1 and 2, and `init` waiting for requests.
@@ -147,7 +160,7 @@ impl World {
     }
 
     pub fn client(&self) -> Client {
-        Client(Connection::open(&self.dir.join("antd.sock")).unwrap())
+        Client(Connection::open_at(&self.dir.join("antd.sock")).unwrap())
     }
 
     /// One request, one reply.
@@ -210,7 +223,7 @@ impl World {
         (process, asked)
     }
 
-    /// Runs a program as this process, with `stdin`, and output that nobody reads.
+    /// Runs a program as this process, with `stdin`, and output to `/dev/null`.
     pub fn run(&mut self, stdin: BorrowedFd<'_>) -> (Client, Process) {
         let client = self.client();
         client.run(&self.dir, stdin);
@@ -272,7 +285,7 @@ impl World {
 
     /// Linux's number of the process's proxy.
     pub fn proxy_of(&mut self, process: Process) -> Pid {
-        Pid::from_raw(self.simple(process, nr::GETPID, &[]) as i32)
+        Pid::from_raw(self.simple(process, nr::GETPID, &[]) as i32).unwrap()
     }
 
     /// Sends the notice that a process is over.
@@ -326,20 +339,16 @@ impl World {
 
     /// Waits for the daemon's end; its exit status.
     pub fn daemon_ends(&mut self) -> i32 {
-        let status = waitpid(self.daemon, None).unwrap();
-        self.daemon = Pid::from_raw(0);
-        match status {
-            nix::sys::wait::WaitStatus::Exited(_, code) => code,
-            other => panic!("{other:?}"),
-        }
+        self.ended = true;
+        exit_status(self.daemon)
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        if self.daemon.as_raw() != 0 {
-            let _ = kill(self.daemon, Signal::SIGKILL);
-            let _ = waitpid(self.daemon, None);
+        if !self.ended {
+            let _ = kill_process(self.daemon, Signal::KILL);
+            let _ = waitpid(Some(self.daemon), WaitOptions::empty());
         }
         let _ = fs::remove_dir_all(&self.dir);
     }
@@ -373,16 +382,18 @@ impl Client {
     }
 
     pub fn try_reply(&self) -> Result<Reply, MessageError> {
-        let limit = PollTimeout::from(LIMIT.as_millis() as u16);
-        let mut files = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        assert_eq!(poll(&mut files, limit).unwrap(), 1, "no reply");
+        assert!(self.is_readable(LIMIT), "no reply");
         self.0.receive()
     }
 
     /// Whether a reply is there.
     pub fn has_reply(&self) -> bool {
-        let mut files = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        poll(&mut files, PollTimeout::ZERO).unwrap() == 1
+        self.is_readable(Duration::ZERO)
+    }
+
+    fn is_readable(&self, timeout: Duration) -> bool {
+        let timeout = Timespec::try_from(timeout).unwrap();
+        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&timeout)).unwrap() == 1
     }
 
     /// Waits for a refusal; its text.

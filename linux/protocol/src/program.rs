@@ -1,0 +1,133 @@
+//! The program that replaces a server's, on its way from `antctl` to `antd`.
+//!
+//! `antctl` reads the file with the user's rights and passes a sealed memory file on: its contents
+//! can no longer change, and reading it never blocks.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+
+use ant_abi::control::PROGRAM_MAX;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use rustix::io::Errno;
+use thiserror::Error;
+
+/// First bytes of a program.
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+
+/// Why a file cannot be a server's program.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProgramError {
+    /// Too large.
+    #[error("it has {0} bytes, and a server at most {PROGRAM_MAX}: is it stripped?")]
+    TooLarge(u64),
+    /// No ELF file.
+    #[error("it is no program: an ELF file, linked for AnT, is wanted")]
+    NoProgram,
+    /// It did not come as it should.
+    #[error("it came in no sealed memory file")]
+    NotSealed,
+    /// Reading it, or passing it on, failed.
+    #[error("{0}")]
+    Failed(Errno),
+}
+
+impl From<Errno> for ProgramError {
+    fn from(errno: Errno) -> Self {
+        ProgramError::Failed(errno)
+    }
+}
+
+impl From<std::io::Error> for ProgramError {
+    fn from(error: std::io::Error) -> Self {
+        ProgramError::Failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    }
+}
+
+/// Says early whether `len` bytes can be a program.
+///
+/// # Errors
+///
+/// They are too many.
+pub fn check_len(len: u64) -> Result<(), ProgramError> {
+    if len > PROGRAM_MAX as u64 { Err(ProgramError::TooLarge(len)) } else { Ok(()) }
+}
+
+/// Says whether `bytes` can be a program. What is in it is AnT's to judge.
+///
+/// # Errors
+///
+/// They cannot.
+pub fn check(bytes: &[u8]) -> Result<(), ProgramError> {
+    check_len(bytes.len() as u64)?;
+    if bytes.starts_with(ELF_MAGIC) { Ok(()) } else { Err(ProgramError::NoProgram) }
+}
+
+/// A sealed memory file that holds `bytes`.
+///
+/// # Errors
+///
+/// They cannot be a program, or there is no memory.
+pub fn seal(bytes: &[u8]) -> Result<OwnedFd, ProgramError> {
+    check(bytes)?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("ant-server", flags)?);
+    file.write_all(bytes)?;
+    file.seek(SeekFrom::Start(0))?;
+    fcntl_add_seals(&file, seals())?;
+    Ok(file.into())
+}
+
+/// What a sealed memory file holds.
+///
+/// # Errors
+///
+/// It is none, or holds no program.
+pub fn unseal(file: OwnedFd) -> Result<Vec<u8>, ProgramError> {
+    // Only memory files have seals.
+    let sealed = fcntl_get_seals(&file).map_err(|_| ProgramError::NotSealed)?;
+    if !sealed.contains(seals()) {
+        return Err(ProgramError::NotSealed);
+    }
+    let file = File::from(file);
+    let len = file.metadata()?.len();
+    check_len(len)?;
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    check(&bytes)?;
+    Ok(bytes)
+}
+
+fn seals() -> SealFlags {
+    SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_arrives_as_it_was() {
+        let program = [ELF_MAGIC, &[7; 5000]].concat();
+        assert_eq!(unseal(seal(&program).unwrap()).unwrap(), program);
+    }
+
+    #[test]
+    fn what_is_no_program_is_refused() {
+        assert_eq!(check(b"#!/bin/sh\n"), Err(ProgramError::NoProgram));
+        assert_eq!(check(b""), Err(ProgramError::NoProgram));
+        let large = [ELF_MAGIC, &vec![0; PROGRAM_MAX]].concat();
+        assert_eq!(check(&large), Err(ProgramError::TooLarge(large.len() as u64)));
+        let text = check(&large).unwrap_err().to_string();
+        assert!(text.contains("1048580") && text.contains("1048576"), "{text}");
+    }
+
+    #[test]
+    fn what_could_still_change_is_refused() {
+        let file = OwnedFd::from(File::open("/proc/self/exe").unwrap());
+        assert_eq!(unseal(file), Err(ProgramError::NotSealed));
+        let open = memfd_create("open", MemfdFlags::ALLOW_SEALING).unwrap();
+        assert_eq!(unseal(open), Err(ProgramError::NotSealed));
+    }
+}
