@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
 pub fn group() -> Group {
-    Group::new("harness")
+    Group::usual("harness")
         .test("stock_kernel", stock_kernel)
         .test("output_and_status", output_and_status)
         .test("much_output", much_output)

@@ -2,8 +2,9 @@
 //! what clients notice of one. And the server that is there to be copied.
 
 use crate::ant::{self, answers};
-use crate::com2::{Line, await_all_come, await_heard, interrupts};
+use crate::com2::{await_all_come, await_heard, interrupts};
 use crate::group::Group;
+use crate::groups::servers::LINE;
 use crate::guest::{Background, TestGuest};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
@@ -13,11 +14,11 @@ const SOON: Duration = Duration::from_secs(20);
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
 const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 const TEMPLATE: &str = "/usr/lib/ant/servers/ant-template";
-const LINE: Line = Line("interfaces");
 
 pub fn group() -> Group {
     Group::new("interfaces")
         .machine(|machine| LINE.connect(machine))
+        .guest("with_a_console")
         .test("unread_input_is_kept", unread_input_is_kept)
         .test("input_is_read_once", input_is_read_once)
         .test("names_go_on_while_it_is_replaced", names_go_on_while_it_is_replaced)

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 const GPL: &str = "/usr/share/common-licenses/GPL-3";
 
 pub fn group() -> Group {
-    let group = Group::new("ipc")
+    let group = Group::usual("ipc")
         .test("a_stalled_pipeline_begins", a_stalled_pipeline_begins)
         .test("what_is_refused", what_is_refused)
         .test("what_becomes_of_a_call", what_becomes_of_a_call)

@@ -1,6 +1,7 @@
 //! CPUs and memory leave Linux and come back.
 
 use crate::ant::{self, answers, expect};
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{LIMIT, TestGuest};
 use anyhow::{Context, Result, ensure};
@@ -37,7 +38,7 @@ pub fn group() -> Group {
         .test("linux_goes_on_with_its_cpus", linux_goes_on_with_its_cpus)
         .test("cores_that_poll", cpus_that_poll)
         .test("fragmented_memory", fragmented_memory)
-        .test("twenty_times", twenty_times)
+        .sweep("again_and_again", again_and_again)
 }
 
 pub fn two_cpus_group() -> Group {
@@ -77,8 +78,10 @@ fn doctor_says_what_is_missing(guest: &TestGuest) -> Result<()> {
 
 fn nothing_works_before_boot(guest: &TestGuest) -> Result<()> {
     ant::down(guest)?;
-    for end_antd in ["true", "kill $(cat /run/ant/antd.pid); sleep 1"] {
-        guest.succeed(&format!("test ! -e /run/ant/antd.sock || {end_antd}"))?;
+    let end_antd = "antd=$(cat /run/ant/antd.pid); kill $antd
+         while test -e /proc/$antd; do sleep 0.1; done";
+    for end_antd in ["true", end_antd] {
+        guest.succeed(&format!("test ! -e /run/ant/antd.sock || {{ {end_antd}; }}"))?;
         for command in ["ps", "kill 2", "stop"] {
             answers(guest, &format!("antctl {command}"), 1, "AnT is not running")?;
         }
@@ -340,7 +343,7 @@ fn fragmented_memory(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn twenty_times(guest: &TestGuest) -> Result<()> {
+fn again_and_again(guest: &TestGuest, extent: Extent) -> Result<()> {
     ant::down(guest)?;
     let cycles = |count| {
         format!(
@@ -355,7 +358,7 @@ fn twenty_times(guest: &TestGuest) -> Result<()> {
     // What Linux keeps for itself after a first time is not lost.
     expect(&guest.run_as("root", &cycles(2), limit)?, 0, "")?;
     let free = free_memory(guest)?;
-    expect(&guest.run_as("root", &cycles(20), limit)?, 0, "")?;
+    expect(&guest.run_as("root", &cycles(extent.rounds(20, 5)), limit)?, 0, "")?;
     let now = free_memory(guest)?;
     ensure!(now + TOLERANCE > free, "{free} KiB were free, {now} are");
     guest.succeed("! grep ' AnT ' /proc/interrupts")?;

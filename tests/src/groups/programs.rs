@@ -4,7 +4,6 @@ use crate::ant::{self, answers, expect};
 use crate::group::Group;
 use crate::guest::{LIMIT, TestGuest};
 use ant_vm::guest::Output;
-use ant_vm::machine::Machine;
 use anyhow::{Context, Result, ensure};
 use std::process::Command;
 use std::time::Duration;
@@ -13,8 +12,7 @@ const LICENSES: &str = "/usr/share/common-licenses";
 const APPS: &str = "/usr/lib/ant/apps";
 
 pub fn group() -> Group {
-    Group::new("programs")
-        .machine(share_a_directory)
+    Group::usual("programs")
         .test("wc_prints_as_gnu_wc", wc_prints_as_gnu_wc)
         .test("wc_says_what_is_missing", wc_says_what_is_missing)
         .test("cp_copies_any_size", cp_copies_any_size)
@@ -42,13 +40,6 @@ pub fn group() -> Group {
         .test("hanging_up_ends_it", hanging_up_ends_it)
         .test("benchmarks_print_figures", benchmarks_print_figures)
         .test("fifty_programs_leave_nothing", fifty_programs_leave_nothing)
-}
-
-fn share_a_directory(machine: &mut Machine) {
-    let directory = ant_vm::paths::out().join("share");
-    if std::fs::create_dir_all(&directory).is_ok() {
-        machine.share = Some(directory);
-    }
 }
 
 fn up(guest: &TestGuest) -> Result<()> {

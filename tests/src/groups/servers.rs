@@ -1,65 +1,62 @@
-//! OS servers: they run, come back, are replaced while they serve, and who calls them meanwhile has a
-//! defined result. Most of it is done to `victim`, in the place of `serial`. What a server is at when it
-//! ends is in `matrix`.
+//! OS servers: they run, come back, are replaced while they serve, and a client that calls them meanwhile
+//! has a defined result. Most of it is done to `victim`, in the place of `serial`. What a server is at when
+//! it ends is in `matrix`.
+
+mod restarts;
 
 use crate::ant::{self, Server, answers, expect};
+use crate::com2::Line;
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{Background, LIMIT, TestGuest};
-use ant_vm::machine::Machine;
-use ant_vm::paths;
 use anyhow::{Context, Result, bail, ensure};
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Who must not hang has to have ended by then.
-pub const SOON: Duration = Duration::from_secs(20);
-/// Who was killed is back by then: at once, but for the slowness of an emulated machine.
-pub const AT_ONCE: Duration = Duration::from_secs(5);
-/// Who does not answer is asked within a second, has another, and is back by then.
+/// A program that must not hang has ended by then.
+const SOON: Duration = Duration::from_secs(20);
+/// A server that was killed is back by then: at once, but for the slowness of an emulated machine.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// A server that does not answer is asked within a second, has another, and is back by then.
 const WATCHED: Duration = Duration::from_secs(2 + 5);
-pub const VICTIM: &str = "/usr/lib/ant/apps/victim";
+/// COM2's line of the guest that this group shares with `interfaces`.
+pub const LINE: Line = Line("servers");
+const VICTIM: &str = "/usr/lib/ant/apps/victim";
 const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 
 pub fn group() -> Group {
-    Group::new("servers")
-        .machine(with_a_console)
+    let group = Group::new("servers")
+        .machine(|machine| LINE.connect(machine))
+        .guest("with_a_console")
         .test("they_run_after_boot", they_run_after_boot)
         .test("the_console_says_hello", the_console_says_hello)
         .test("programs_reach_the_console", programs_reach_the_console)
         .test("killed_ones_come_back", killed_ones_come_back)
         .test("killed_ones_have_clients", killed_ones_have_clients)
-        .test("many_restarts_cost_nothing", many_restarts_cost_nothing)
+        .sweep("many_restarts_cost_nothing", many_restarts_cost_nothing)
         .test("moved_ones_stay_there", moved_ones_stay_there)
         .test("init_cannot_be_killed", init_cannot_be_killed)
         .test("one_is_replaced", one_is_replaced)
-        .test("failing_ones_come_back", failing_ones_come_back)
+        .sweep("failing_ones_come_back", failing_ones_come_back)
         .test("one_that_keeps_dying_is_given_up", one_that_keeps_dying_is_given_up)
         .test("nobody_takes_all_pages", nobody_takes_all_pages)
         .test("nobody_takes_all_memory", nobody_takes_all_memory)
         .test("nobody_fills_all_queues", nobody_fills_all_queues)
         .test("restarted_while_clients_call", restarted_while_clients_call)
-        .test("replaced_while_clients_call", replaced_while_clients_call)
+        .sweep("replaced_while_clients_call", replaced_while_clients_call)
         .test("replaced_with_messages_unread", replaced_with_messages_unread)
         .test("replaced_by_two_at_once", replaced_by_two_at_once)
         .test("replacements_that_fail", replacements_that_fail)
         .test("the_name_service_is_given_up", the_name_service_is_given_up)
-        .test("linux_keeps_the_device", linux_keeps_the_device)
-}
-
-fn console() -> PathBuf {
-    paths::out().join("servers-com2")
-}
-
-fn with_a_console(machine: &mut Machine) {
-    machine.com2 = Some(console());
+        .test("linux_keeps_the_device", linux_keeps_the_device);
+    restarts::add_to(group)
 }
 
 /// Waits until the console has had this line.
 fn await_console(line: &str) -> Result<()> {
     let deadline = Instant::now() + AT_ONCE;
     loop {
-        let said = std::fs::read_to_string(console())?;
+        let said = std::fs::read_to_string(LINE.console())?;
         if said.split("\r\n").any(|said| said == line) {
             return Ok(());
         }
@@ -78,9 +75,11 @@ fn serial(guest: &TestGuest) -> Result<Server> {
 }
 
 /// Has `victim` serve in the place of `serial`; its generation.
-pub fn victim(guest: &TestGuest) -> Result<u32> {
+fn victim(guest: &TestGuest) -> Result<u32> {
     up(guest)?;
-    let called = guest.run("antctl run -- victim try count")?;
+    // Before it is called: a client waits long for a name that is not there.
+    let called = "antctl run -- names | grep -qx victim && antctl run -- victim try count";
+    let called = guest.run(called)?;
     if !called.stdout.starts_with("count: ") || called.stdout.starts_with("count: P") {
         answers(
             guest,
@@ -104,7 +103,7 @@ fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background<'a>
 }
 
 /// Kills the process that serves as `name`.
-pub fn kill(guest: &TestGuest, name: &str) -> Result<()> {
+fn kill(guest: &TestGuest, name: &str) -> Result<()> {
     let pid = ant::server(guest, name)?.pid.context("it does not run")?;
     answers(guest, &format!("antctl kill {pid}"), 0, "ended")
 }
@@ -244,7 +243,7 @@ fn killed_ones_have_clients(guest: &TestGuest) -> Result<()> {
     ensure!(output.status == 0 && output.stderr.is_empty() && only_said, "{output:?}");
     answers(guest, "antctl run -- say all there", 0, "")?;
     await_console("all there")?;
-    let console = std::fs::read_to_string(console())?;
+    let console = std::fs::read_to_string(LINE.console())?;
     let written = console.split("\r\n").filter(|line| *line == "a line").count();
     // One for each kill may have been written twice.
     ensure!((said..=said + 3).contains(&written), "{written} of {said} lines: {console:?}");
@@ -262,8 +261,8 @@ fn kill_thrice(guest: &TestGuest, name: &str, client: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends a server thirty times; it takes up what it did, and so does `init`.
-fn many_restarts_cost_nothing(guest: &TestGuest) -> Result<()> {
+/// Ends a server again and again; it takes up what it did, and so does `init`.
+fn many_restarts_cost_nothing(guest: &TestGuest, extent: Extent) -> Result<()> {
     up(guest)?;
     ant::await_idle(guest)?;
     let taken_up = || -> Result<_> {
@@ -271,7 +270,7 @@ fn many_restarts_cost_nothing(guest: &TestGuest) -> Result<()> {
         Ok((ant::free_memory(guest)?, memory_of_init(guest)?, name.memory))
     };
     let (before, first) = (taken_up()?, ant::server(guest, "name")?);
-    for number in 1..=30 {
+    for number in 1..=extent.rounds(30, 10) {
         answers(guest, "antctl server restart name", 0, "name was restarted")?;
         ant::await_server(guest, "name", first.generation + number, AT_ONCE)?;
     }
@@ -281,7 +280,7 @@ fn many_restarts_cost_nothing(guest: &TestGuest) -> Result<()> {
     ensure!(after == before, "before {before:?}, after {after:?}");
     let last = ant::server(guest, "name")?;
     let restarts = ant::process_of(guest, "name")?.restarts;
-    // Nobody holds them against it.
+    // They do not count as failures.
     ensure!(last.restarts == first.restarts && restarts == Some(first.restarts), "{last:?}");
     Ok(())
 }
@@ -356,17 +355,15 @@ fn one_is_replaced(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")
 }
 
-fn failing_ones_come_back(guest: &TestGuest) -> Result<()> {
+fn failing_ones_come_back(guest: &TestGuest, extent: Extent) -> Result<()> {
     let mut generation = victim(guest)?;
     let bystanders = Bystanders::start(guest)?;
-    for (cpu, how, last_end, limit) in [
-        (1, "fault", "page fault (read 0x10)", AT_ONCE),
-        (1, "exit", "exited with status 7", AT_ONCE),
-        (1, "spin", "did not answer within 1000 ms", WATCHED),
-        // Beside its client.
-        (2, "spin", "did not answer within 1000 ms", WATCHED),
-        (1, "spin", "did not answer within 1000 ms", WATCHED),
-    ] {
+    let at_once = [(1, "fault", "page fault (read 0x10)"), (1, "exit", "exited with status 7")];
+    // On its client's CPU, and on another before and after.
+    let watched = extent.of([1, 2, 1]).into_iter();
+    let watched = watched.map(|cpu| (cpu, "spin", "did not answer within 1000 ms"));
+    for (cpu, how, last_end) in at_once.into_iter().chain(watched) {
+        let limit = if how == "spin" { WATCHED } else { AT_ONCE };
         let process = ant::process_of(guest, "serial")?;
         if process.cpu != cpu {
             answers(guest, &format!("antctl move {} {cpu}", process.pid), 0, "goes to CPU")?;
@@ -541,9 +538,10 @@ fn restarted_while_clients_call(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn replaced_while_clients_call(guest: &TestGuest) -> Result<()> {
-    // On its CPU, and across CPUs.
-    for (cpu, how, restarts) in [(1, "call", 1), (1, "ask", 0), (2, "call", 1), (2, "ask", 0)] {
+fn replaced_while_clients_call(guest: &TestGuest, extent: Extent) -> Result<()> {
+    // On its CPU, and across CPUs; the sample has each of the two ways to call.
+    let cases = [[(1, "call", 1), (2, "ask", 0)], [(1, "ask", 0), (2, "call", 1)]];
+    for (cpu, how, restarts) in extent.of(cases).into_iter().flatten() {
         let generation = victim(guest)? + 1;
         restart(guest)?;
         ant::await_server(guest, "serial", generation, AT_ONCE)?;
@@ -594,6 +592,9 @@ fn replaced_by_two_at_once(guest: &TestGuest) -> Result<()> {
     let mut generation = victim(guest)? + 1;
     restart(guest)?;
     ant::await_server(guest, "serial", generation, AT_ONCE)?;
+    // From now on `init` keeps its program.
+    let replace = format!("antctl server replace name {NAME_SERVICE}");
+    answers(guest, &replace, 0, "name was replaced\n")?;
     ant::await_idle(guest)?;
     let free = ant::free_memory(guest)?;
     for (name, program) in [("serial", VICTIM), ("name", NAME_SERVICE), ("nobody", VICTIM)] {
