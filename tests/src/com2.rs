@@ -48,7 +48,7 @@ pub fn interrupts(guest: &TestGuest) -> Result<u64> {
 }
 
 /// Waits until all that was typed has come: there were `before` interrupts, there are more, and no more
-/// come. Nobody reads.
+/// come. No client reads.
 pub fn await_all_come(guest: &TestGuest, before: u64) -> Result<()> {
     let deadline = Instant::now() + SOON;
     let mut seen = before;

@@ -15,14 +15,14 @@ const PREFORKED: &str = "--cpus 1-3 --memory 64M --prefork 3";
 
 pub fn group() -> Group {
     Group::usual("calls")
-        .test("a_thousand_from_each_of_three_cores", a_thousand_from_each_of_three_cpus)
-        .test("without_continuation_from_three_cores", without_continuation_from_three_cpus)
-        .test("many_programs_on_one_core", many_programs_on_one_cpu)
+        .test("a_thousand_from_each_of_three_cpus", a_thousand_from_each_of_three_cpus)
+        .test("without_continuation_from_three_cpus", without_continuation_from_three_cpus)
+        .test("many_programs_on_one_cpu", many_programs_on_one_cpu)
         .test("steps_happen_in_order", steps_happen_in_order)
         .test("misuse_is_answered", misuse_is_answered)
         .test("proxys_own_files_are_out_of_reach", proxys_own_files_are_out_of_reach)
         .test("results_cannot_be_forged", results_cannot_be_forged)
-        .test("who_is_killed_has_ended", who_is_killed_has_ended)
+        .test("a_program_that_is_killed_has_ended", a_program_that_is_killed_has_ended)
         .test("memory_is_asked_for_without_end", memory_is_asked_for_without_end)
         .test("unknown_call_is_logged_once", unknown_call_is_logged_once)
         .test("log_shows_what_happened", log_shows_what_happened)
@@ -91,10 +91,10 @@ fn steps_happen_in_order(guest: &TestGuest) -> Result<()> {
     ensure!(steps.len() == 10, "{shown}");
     let mut last = 0.0;
     for step in steps {
-        let (who, rest) = step.split_at_checked(17).context("too short")?;
+        let (what, rest) = step.split_at_checked(17).context("too short")?;
         let mut rest = rest.split_whitespace();
         let cpu = rest.next().context("no CPU")?;
-        let ants = who.contains("AP process") || who.contains("AnT kernel");
+        let ants = what.contains("AP process") || what.contains("AnT kernel");
         ensure!(cpu == if ants { "3" } else { "0" }, "{step}");
         let when: f64 = rest.next().context("no time")?.parse()?;
         ensure!(when >= last, "{shown}");
@@ -145,7 +145,7 @@ fn results_cannot_be_forged(guest: &TestGuest) -> Result<()> {
 }
 
 /// A program that has told AnT and its proxy different things ends with its proxy all the same.
-fn who_is_killed_has_ended(guest: &TestGuest) -> Result<()> {
+fn a_program_that_is_killed_has_ended(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)?;
     let fooled = ant::start(guest, "--cpu 3 -- misuse flag");
     let pid = ant::await_process(guest, "misuse flag", "running")?.pid;
@@ -237,7 +237,7 @@ fn preforked_proxies_serve(guest: &TestGuest) -> Result<()> {
     ensure!(there.contains(&format!("/proc/{proxy}/comm")), "{proxy} is none of {there}");
     guest.succeed("echo a b > /tmp/gate")?;
     expect(&reader.wait(LIMIT)?, 0, "1       2       4 /tmp/gate")?;
-    // They belong to whom they serve, not to whom they were made by.
+    // They belong to the user that they serve, not to the one that they were made by.
     let output = guest.run_as("user", "antctl run -- cp /etc/passwd own; stat -c %U own", LIMIT)?;
     expect(&output, 0, "user")?;
     on_each(guest, &[1, 2, 3], "getpid --once 20")?;

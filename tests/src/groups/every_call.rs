@@ -106,15 +106,15 @@ fn settle(guest: &TestGuest, subject: &Subject, cpu: u32) -> Result<Server> {
 }
 
 /// Has a process, or the next server, fail at its system call number `call`.
-fn inject(guest: &TestGuest, way: Way, whom: &str, call: u32) -> Result<()> {
-    let words = format!("antctl inject {} {whom} --call {call}", way.word());
+fn inject(guest: &TestGuest, way: Way, target: &str, call: u32) -> Result<()> {
+    let words = format!("antctl inject {} {target} --call {call}", way.word());
     answers(guest, &words, 0, "done")
 }
 
 /// Which call a process has failed at whose number is `pid` or, being younger, higher; if one has.
 fn failed_at(guest: &TestGuest, pid: u32) -> Result<Option<u64>> {
     let last = ant::failed_on_purpose(guest)?;
-    Ok(last.filter(|(who, _)| *who >= pid).map(|(_, call)| call))
+    Ok(last.filter(|(failed, _)| *failed >= pid).map(|(_, call)| call))
 }
 
 /// Fails unless as much memory is free at rest after `work` as before it.

@@ -148,7 +148,7 @@ fn lines_stay_whole_while_it_is_replaced(guest: &TestGuest) -> Result<()> {
     for said in says {
         let (text, shell) = said?;
         let count = enough(guest, shell)?.lines().filter(|line| *line == "said").count();
-        ensure!(count > 0, "nobody has said {text}");
+        ensure!(count > 0, "{text} was never said");
         expected.extend(std::iter::repeat_n(text, count));
     }
     let hello = |generation| format!("AnT: serial console, generation {generation}");

@@ -31,12 +31,12 @@ pub fn group() -> Group {
         .test("boot_twice", boot_twice)
         .test("linux_cannot_take_a_cpu_back", linux_cannot_take_a_cpu_back)
         .test("module_stays_while_it_is_needed", module_stays_while_it_is_needed)
-        .test("one_core", one_cpu)
-        .test("cores_in_another_order", cpus_in_another_order)
+        .test("one_cpu", one_cpu)
+        .test("cpus_in_another_order", cpus_in_another_order)
         .test("com2_is_lent_and_comes_back", com2_is_lent_and_comes_back)
         .test("com2_in_use_stays_linuxs", com2_in_use_stays_linuxs)
         .test("linux_goes_on_with_its_cpus", linux_goes_on_with_its_cpus)
-        .test("cores_that_poll", cpus_that_poll)
+        .test("cpus_that_poll", cpus_that_poll)
         .test("fragmented_memory", fragmented_memory)
         .sweep("again_and_again", again_and_again)
 }
@@ -300,7 +300,7 @@ fn cpus_that_poll(guest: &TestGuest) -> Result<()> {
     expect(&upcase.wait(LIMIT)?, 0, "upcase: 35149 bytes\n")?;
     expect(&drain.wait(LIMIT)?, 0, "drain: 35149 bytes\n")?;
     guest.succeed(&format!("tr a-z A-Z < {GPL} | cmp - /tmp/polled"))?;
-    // Nobody has to be rung by another CPU, and Linux need not ring a CPU without work.
+    // No CPU needs a doorbell from another, nor one from Linux while it has no work.
     let server = ant::start(guest, "--cpu 3 -- victim serve victim");
     ant::await_process(guest, "victim serve", "receiving")?;
     let calls = guest.run("antctl run --cpu 2 -- victim loop call 1000")?;

@@ -38,10 +38,10 @@ pub fn group() -> Group {
         .test("init_cannot_be_killed", init_cannot_be_killed)
         .test("one_is_replaced", one_is_replaced)
         .sweep("failing_ones_come_back", failing_ones_come_back)
-        .test("one_that_keeps_dying_is_given_up", one_that_keeps_dying_is_given_up)
-        .test("nobody_takes_all_pages", nobody_takes_all_pages)
-        .test("nobody_takes_all_memory", nobody_takes_all_memory)
-        .test("nobody_fills_all_queues", nobody_fills_all_queues)
+        .test("one_that_keeps_ending_is_given_up", one_that_keeps_ending_is_given_up)
+        .test("programs_leave_pages_for_servers", programs_leave_pages_for_servers)
+        .test("programs_leave_memory_for_servers", programs_leave_memory_for_servers)
+        .test("programs_leave_queues_for_servers", programs_leave_queues_for_servers)
         .test("restarted_while_clients_call", restarted_while_clients_call)
         .sweep("replaced_while_clients_call", replaced_while_clients_call)
         .test("replaced_with_messages_unread", replaced_with_messages_unread)
@@ -203,7 +203,7 @@ fn killed_ones_come_back(guest: &TestGuest) -> Result<()> {
         ensure!(!all.iter().any(|p| Some(p.pid) == before.pid), "{all:?}");
         let process = ant::process_of(guest, name)?;
         ensure!(process.restarts == Some(after.restarts) && process.memory == memory, "{all:?}");
-        // What it knew it knows again, and who asks it is answered.
+        // What it knew it knows again, and its clients are answered.
         answers(guest, "antctl run -- names", 0, "serial\n")?;
         answers(guest, &format!("antctl run -- say after {name}"), 0, "")?;
         await_console(&format!("after {name}"))?;
@@ -232,7 +232,7 @@ fn killed_ones_have_clients(guest: &TestGuest) -> Result<()> {
         let all_served = !output.stdout.is_empty() && output.stdout.lines().all(served);
         ensure!(output.status == 0 && all_served, "{output:?}");
     }
-    // Who writes to the console need not notice: what may not have been written is written again.
+    // A client that writes to the console need not notice: what may not have been written is written again.
     guest.succeed("rm /tmp/enough")?;
     let says = until_enough("antctl run --cpu 2 -- say a line && echo said");
     kill_thrice(guest, "serial", "say a line")?;
@@ -381,7 +381,7 @@ fn failing_ones_come_back(guest: &TestGuest, extent: Extent) -> Result<()> {
     bystanders.go_on(guest)
 }
 
-fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
+fn one_that_keeps_ending_is_given_up(guest: &TestGuest) -> Result<()> {
     victim(guest)?;
     // Earlier restarts are held against it; one that was brought back begins anew.
     for (way, is_new) in
@@ -392,8 +392,8 @@ fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
         expect(&output, 0, " killed\nkill: PeerGone\n")?;
         let killed: u32 = output.stdout.split(' ').nth(1).unwrap_or("").parse()?;
         let found = serial(guest)?;
-        // Six have ended, five restarts are what the manifest allows. Who has asked the last one is told
-        // that it has ended or that no other will come, whichever is known first.
+        // Six have ended, five restarts are what the manifest allows. A client that has asked the last one
+        // is told that it has ended or that no other will come, whichever is known first.
         let all = found.restarts == 5 && (5..=6).contains(&killed);
         ensure!(all || !is_new && killed <= 5, "{output:?}, {found:?}");
         ensure!(found.state == "given up" && found.pid.is_none(), "{found:?}");
@@ -414,7 +414,7 @@ fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
 
 /// A program can have 512 pages, all programs together what is not kept for servers: 64 pages for
 /// init, 16 for each of two others.
-fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
+fn programs_leave_pages_for_servers(guest: &TestGuest) -> Result<()> {
     victim(guest)?;
     restart(guest)?;
     ant::await_idle(guest)?;
@@ -425,7 +425,7 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
         hogs.push(client(guest, cpu, "hog"));
         ant::await_processes(guest, n + 1, "victim hog", "in call")?;
     }
-    // Whoever comes now gets nothing; servers get what is theirs.
+    // A program that comes now gets nothing; servers get what is theirs.
     answers(guest, "antctl run -- victim hog", 1, "victim: NoMemory")?;
     answers(guest, "antctl run -- victim call take", 0, "take: 16 122, ")?;
     restart(guest)?;
@@ -453,7 +453,7 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
 }
 
 /// Programs take all that they get of a small partition; there is room for servers all the same.
-fn nobody_takes_all_memory(guest: &TestGuest) -> Result<()> {
+fn programs_leave_memory_for_servers(guest: &TestGuest) -> Result<()> {
     ant::down(guest)?;
     ant::up(guest, "--cpus 1-3 --memory 16M")?;
     let _hogs = [1, 2, 3, 1].map(|cpu| client(guest, cpu, "hog"));
@@ -484,7 +484,7 @@ fn nobody_takes_all_memory(guest: &TestGuest) -> Result<()> {
 }
 
 /// Programs that send messages to themselves and do not receive them.
-fn nobody_fills_all_queues(guest: &TestGuest) -> Result<()> {
+fn programs_leave_queues_for_servers(guest: &TestGuest) -> Result<()> {
     victim(guest)?;
     let fillers =
         [1, 2, 3, 1].map(|cpu| ant::start(guest, &format!("--cpu {cpu} -- misuse-ipc full")));
@@ -501,7 +501,7 @@ fn nobody_fills_all_queues(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-/// Has the victim busy, with three messages and two bits unread, and a call by who would wait.
+/// Has the victim busy, with three messages and two bits unread, and a call by a client that would wait.
 fn with_unread<'a>(guest: &'a TestGuest, request: &str) -> Result<[Background<'a>; 2]> {
     let served = met(guest, 2, request)?;
     let queued = met(guest, 1, "ask count")?;
@@ -611,7 +611,7 @@ fn replaced_by_two_at_once(guest: &TestGuest) -> Result<()> {
             ensure!(done || none || output.status == 1 && said.contains(BUSY), "{output:?}");
             replaced += u32::from(done && name == "serial");
         }
-        ensure!((1..=2).contains(&replaced) || name != "serial", "nobody has won");
+        ensure!((1..=2).contains(&replaced) || name != "serial", "neither was done");
         generation += replaced;
         ant::await_server(guest, "serial", generation, AT_ONCE)?;
         let said = format!(" served, {replaced} changes, 0 restarts, 0 lost, 0 failed\n");
@@ -672,7 +672,7 @@ fn the_name_service_is_given_up(guest: &TestGuest) -> Result<()> {
         }
     }
     guest.wait_until("antctl server list | grep -q '^name  *given up'", SOON)?;
-    // Who needs it is told so; who does not goes on.
+    // A program that needs it is told so; one that does not goes on.
     answers(guest, "antctl run -- names", 1, "PeerGone")?;
     answers(guest, "antctl run -- victim call count", 1, "PeerGone")?;
     ant::works_on(guest, &[1, 2, 3])?;

@@ -22,7 +22,7 @@ const SHORT: &str = "<words>";
 const LONG: &str = "<in a page that is lent>";
 /// What is typed. No byte alone marks its end: one can be lost.
 const TYPED: &str = "typed\n\n";
-/// What is said by those who only read.
+/// What a client says that only reads.
 const READER: &str = "<?>\r\n";
 /// With which a console begins.
 const HELLO: &str = "AnT: serial console, generation ";
@@ -84,12 +84,12 @@ enum Asked {
 }
 
 impl Subject {
-    /// Starts a client; somebody types, if there is a line.
+    /// Starts a client; something is typed, if there is a line.
     pub fn begin<'a>(&self, guest: &'a TestGuest, cpu: u32) -> Result<Client<'a>> {
         (self.client)(guest, cpu, TYPED)
     }
 
-    /// As [`Subject::begin`], but nobody types: the server makes as many calls each time.
+    /// As [`Subject::begin`], but nothing is typed: the server makes as many calls each time.
     pub fn begin_quietly<'a>(&self, guest: &'a TestGuest, cpu: u32) -> Result<Client<'a>> {
         (self.client)(guest, cpu, "")
     }
@@ -168,7 +168,7 @@ fn has_said(text: &str, from: usize, ends: usize) -> Result<()> {
     }
 }
 
-/// Whether what was said is the text, pieces of it, of greetings, and of those who only read.
+/// Whether what was said is the text, pieces of it, of greetings, and of clients that only read.
 fn are_its_pieces(said: &str, whole: &str, ends: usize) -> Result<()> {
     let starts = said.char_indices().filter(|(_, char)| matches!(char, '<' | 'A'));
     let starts: Vec<_> = starts.map(|(at, _)| at).chain([said.len()]).collect();
