@@ -3,6 +3,7 @@
 
 use crate::ant::{self, answers};
 use crate::com2::{await_all_come, await_heard, interrupts};
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::groups::servers::LINE;
 use crate::guest::{Background, TestGuest};
@@ -20,7 +21,7 @@ pub fn group() -> Group {
         .machine(|machine| LINE.connect(machine))
         .guest("with_a_console")
         .test("unread_input_is_kept", unread_input_is_kept)
-        .test("input_is_read_once", input_is_read_once)
+        .sweep("input_is_read_once", input_is_read_once)
         .test("names_go_on_while_it_is_replaced", names_go_on_while_it_is_replaced)
         .test("lines_stay_whole_while_it_is_replaced", lines_stay_whole_while_it_is_replaced)
         .test("a_program_serves", a_program_serves)
@@ -80,12 +81,12 @@ fn unread_input_is_kept(guest: &TestGuest) -> Result<()> {
 }
 
 /// Whatever the reader and the server are at.
-fn input_is_read_once(guest: &TestGuest) -> Result<()> {
+fn input_is_read_once(guest: &TestGuest, extent: Extent) -> Result<()> {
     up(guest)?;
     await_heard(guest, "")?;
     let mut line = LINE.open()?;
     let text: String = ('a'..='z').cycle().take(250).collect();
-    for cpu in [1, 2, 3] {
+    for cpu in extent.of([1, 2, 3]) {
         let server = ant::server(guest, "serial")?;
         let pid = server.pid.context("it does not run")?;
         let before = interrupts(guest)?;
