@@ -16,6 +16,7 @@
 #[macro_use]
 mod describe;
 
+mod addr;
 pub mod boot;
 pub mod control;
 pub mod cpu_block;
@@ -28,6 +29,7 @@ pub mod log;
 pub mod store;
 pub mod syscall;
 
+pub use addr::{KernelVirt, PhysAddr, UserVirt};
 pub use describe::{Constant, Field, Struct};
 pub use error::Error;
 

@@ -21,8 +21,8 @@ pub const SYSTEM_INFO: u64 = 0x1005;
 pub const REPORT_ENOSYS: u64 = 0x1006;
 
 /// `init` only: makes a process from the `ProcessCreate` at `rdi` with the `rdx` bytes at `rsi`
-/// (path, which is argument 0, then the other arguments, each ended by NUL); it does not run yet. Returns 0 and fills the out
-/// fields.
+/// (path, which is argument 0, then the other arguments, each ended by NUL); it does not run yet.
+/// Returns 0 and fills the out fields.
 pub const PROCESS_CREATE: u64 = 0x1010;
 /// `init` only: lets process `rdi` run.
 pub const PROCESS_START: u64 = 0x1011;
@@ -33,7 +33,8 @@ pub const PROCESS_KILL: u64 = 0x1012;
 pub const PROCESS_LIST: u64 = 0x1013;
 /// `init` only, if the partition allows it: fails on purpose in the way `rdi` (`INJECT_*`): CPU `rsi`
 /// does at once, or process `rsi` (0: the server that is made next) at its system call number `rdx`
-/// from now on, 1 being the next.
+/// from now on, 1 being the next. `NoSystemCall`: this kernel was built without fault injection;
+/// `Invalid`: there is no such way.
 pub const FAULT_INJECT: u64 = 0x1014;
 
 /// Most bytes of one `LOG_WRITE`.

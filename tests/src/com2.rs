@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 /// What was typed has come to the client by then.
 const SOON: Duration = Duration::from_secs(20);
 
-/// The line of a group's guest.
-pub struct Line(
-    /// The group.
-    pub &'static str,
-);
+/// The line of the guest that all groups share that have a console.
+pub const LINE: Line = Line("console");
+
+/// A line.
+pub struct Line(&'static str);
 
 impl Line {
     /// Has the machine use it.

@@ -1,9 +1,11 @@
 //! A group of tests: they run one after the other, in a guest of their own or in that of the group before.
 
+use crate::com2::LINE;
 use crate::extent::Extent;
 use crate::guest::TestGuest;
+use crate::installed;
 use crate::report::{self, Tally};
-use ant_vm::guest::{Guest, OnTrouble};
+use ant_vm::guest::{Guest, GuestError, OnTrouble};
 use ant_vm::machine::Machine;
 use ant_vm::paths;
 use anyhow::Result;
@@ -69,6 +71,11 @@ impl Group {
         Self::new(name).machine(share_a_directory).guest("usual")
     }
 
+    /// A group without tests, in the guest that all groups share that need COM2's line.
+    pub fn with_console(name: &'static str) -> Self {
+        Self::new(name).machine(|machine| LINE.connect(machine)).guest("console")
+    }
+
     /// The machine is another one than usual.
     pub fn machine(mut self, adjust: fn(&mut Machine)) -> Self {
         self.adjust = adjust;
@@ -77,7 +84,7 @@ impl Group {
 
     /// The guest is that of the group before, if that is of the same kind and has come to no harm. Groups
     /// of one kind have the same machine.
-    pub fn guest(mut self, kind: &'static str) -> Self {
+    fn guest(mut self, kind: &'static str) -> Self {
         self.guest = kind;
         self
     }
@@ -163,7 +170,11 @@ impl Group {
         let mut machine = Machine::new(kernel);
         (self.adjust)(&mut machine);
         let start = Instant::now();
-        match Guest::boot(&machine, self.on_trouble) {
+        let booted = installed::files().map_err(GuestError::from).and_then(|files| {
+            machine.files.extend(files);
+            Guest::boot(&machine, self.on_trouble)
+        });
+        match booted {
             Ok(guest) => {
                 report::booted(self.name, &machine, start.elapsed());
                 Some(Booted { kind: self.guest, guest: TestGuest::new(guest) })

@@ -10,6 +10,7 @@ mod extent;
 mod group;
 mod groups;
 mod guest;
+mod installed;
 mod report;
 
 use clap::Parser;

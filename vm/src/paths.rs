@@ -28,8 +28,8 @@ pub fn bare_programs() -> PathBuf {
     out().join("bare")
 }
 
-/// A kernel, `ant-kernel`, with the servers of tests.
-pub fn test_kernel() -> PathBuf {
+/// What only tests run: `ant-kernel` with fault injection, and `programs/`.
+pub fn bare_tests() -> PathBuf {
     bare_programs().join("tests")
 }
 

@@ -20,8 +20,12 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 const INIT: &str = "ant-init";
 /// Tells init's build script where the servers are that it embeds.
 const SERVERS_DIR: &str = "ANT_SERVERS_DIR";
-/// Package whose programs people run.
+/// Package with the programs that people run.
 const APPS: &str = "ant-apps";
+/// Package whose programs only tests run.
+const TESTS: &str = "ant-user-tests";
+/// Feature of the kernels that tests boot to make them fail.
+const FAULT_INJECTION: &str = "fault-injection";
 /// Where the OS servers are: in directory `NAME` the package `ant-NAME`.
 const SERVERS: &str = "user/servers";
 /// The server to copy from, which is none yet.
@@ -95,6 +99,13 @@ pub fn kernels() -> Result<Vec<PathBuf>> {
     Ok(build::executables(&step::run("AnT kernel", &mut kernel_cargo()?)?))
 }
 
+/// As [`kernels`], with fault injection. They lie where those of [`kernels`] do.
+pub fn kernels_for_tests() -> Result<Vec<PathBuf>> {
+    let mut cargo = kernel_cargo()?;
+    cargo.args(["--features", FAULT_INJECTION]);
+    Ok(build::executables(&step::run("AnT kernel for tests", &mut cargo)?))
+}
+
 fn kernel_cargo() -> Result<Command> {
     let mut cargo = cargo(&toolchain::find_bare()?);
     cargo.args(["-p", "ant-kernel"]);
@@ -112,14 +123,22 @@ pub fn say_weight() -> Result<()> {
     Ok(())
 }
 
-/// Builds the kernel whose servers are those of `tests/manifest.toml`, into `target/ant/bare/tests`.
+/// Builds the programs that only tests run, into `target/ant/bare/tests/programs`.
+pub fn build_test_programs() -> Result<()> {
+    let dir = paths::bare_tests().join("programs");
+    build_all("AnT programs for tests", cargo(&toolchain::find_bare()?), [TESTS.to_owned()], &dir)
+}
+
+/// Builds the kernel with fault injection, whose servers are those of `tests/manifest.toml`, into
+/// `target/ant/bare/tests`. That takes the programs of tests.
 pub fn build_test_kernel() -> Result<()> {
-    let (programs, out) = (paths::bare_programs(), paths::test_kernel());
+    let (programs, out) = (paths::bare_programs(), paths::bare_tests());
     let mut init = cargo(&toolchain::find_bare()?);
     init.args(["-p", INIT, "--features", "tests"]).env(SERVERS_DIR, programs);
     build::install("AnT init for tests", &mut init, &out, &["--strip-all"])?;
     let mut kernel = cargo(&toolchain::find_bare()?);
-    kernel.args(["-p", "ant-kernel", "--bin", "ant-kernel", "--features", "tests"]);
+    kernel.args(["-p", "ant-kernel", "--bin", "ant-kernel"]);
+    kernel.args(["--features", "tests", "--features", FAULT_INJECTION]);
     kernel.env("ANT_INIT_ELF", out.join(INIT));
     build::install("AnT kernel for tests", &mut kernel, &out, &["--strip-debug"])
 }

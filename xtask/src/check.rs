@@ -3,8 +3,15 @@
 mod checkpatch;
 mod directions;
 mod licences;
+mod lines;
+mod names;
+mod no_fault_injection;
 mod p_alone;
+mod sources;
 mod template;
+mod words;
+
+pub use words::update as update_words;
 
 use crate::module::{self, Warnings};
 use crate::tally::Tally;
@@ -19,6 +26,7 @@ type Check = (&'static str, fn() -> Result<()>);
 /// Packages that are built for the bare-metal target.
 const BARE_PACKAGES: &[&str] = &[
     "ant-kernel",
+    "ant-arch",
     "ant-m-kernel",
     "ant-p-kernel",
     "ant-rt",
@@ -27,7 +35,11 @@ const BARE_PACKAGES: &[&str] = &[
     "ant-serial",
     "ant-template",
     "ant-apps",
+    "ant-user-tests",
 ];
+
+/// What the kernels of tests have.
+const FEATURES_OF_TESTS: &str = "ant-kernel/fault-injection";
 
 /// Runs all checks; one that fails hides none of the others.
 pub fn run() -> Result<Tally> {
@@ -39,9 +51,13 @@ pub fn run() -> Result<Tally> {
         ("generated header is fresh", header),
         ("dependency directions", directions::check),
         ("licences", licences::check),
+        ("lines are short", lines::check),
+        ("a name is defined once in a crate", names::check),
+        ("words of the glossary", words::check),
         ("clippy, Linux programs and libraries", clippy_host),
         ("clippy, AnT kernel and programs", clippy_bare),
         ("a p-kernel allocates nothing", p_alone::check),
+        ("the shipped kernel has no fault injection", no_fault_injection::check),
         ("the template is short", template::check),
         ("ant.ko builds without a warning (W=1)", module_warnings),
         ("checkpatch", checkpatch::check),
@@ -82,14 +98,20 @@ fn clippy_host() -> Result<()> {
 }
 
 fn clippy_bare() -> Result<()> {
+    clippy_of(BARE_PACKAGES, &[])?;
+    clippy_of(&["ant-kernel", "ant-m-kernel", "ant-p-kernel"], &["--features", FEATURES_OF_TESTS])
+}
+
+fn clippy_of(packages: &[&str], features: &[&str]) -> Result<()> {
     let mut cargo = toolchain::bare_cargo(&toolchain::find_bare()?, "clippy");
     bare::configure(&mut cargo);
     // Clippy links nothing: what the kernel embeds need not be there.
     cargo.args(["--release"]).env("ANT_INIT_ELF", "/dev/null");
     cargo.env("ANT_SERVERS_DIR", "/dev/null");
-    for package in BARE_PACKAGES {
+    for package in packages {
         cargo.args(["-p", package]);
     }
+    cargo.args(features);
     cargo.args(["--", "-D", "warnings"]);
     step::capture("clippy bare", &mut cargo).map(drop)
 }

@@ -30,7 +30,7 @@ pub struct Args {
     /// Every test, every case of those that otherwise take a sample, and longer random histories
     #[arg(long)]
     long: bool,
-    /// Only tests whose name contains this
+    /// Only tests with this in their name
     filter: Option<String>,
 }
 
@@ -100,6 +100,7 @@ fn qemu(args: &Args) -> Result<Tally> {
             return Ok(Tally::FAILED);
         }
     };
+    bare::build_test_programs()?;
     bare::build_test_kernel()?;
     let mut tests = Command::new(program);
     tests.args(["--kernel", &kernel]).args(long).args(&args.filter);

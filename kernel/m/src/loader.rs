@@ -5,23 +5,21 @@
 
 use ant_abi::layout::STACK_TOP;
 use ant_abi::lca::{CFLAG_CONTINUE, LCA_BUFFER, Lca};
-use ant_abi::{Error, PAGE_SIZE};
+use ant_abi::{Error, PAGE_SIZE, PhysAddr, UserVirt};
 use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
 use arrayvec::ArrayVec;
 use core::ops::Range;
+use linux_raw_sys::general::{AT_FDCWD, O_CLOEXEC, O_RDONLY};
 
-use ant_p::arch::context::Context;
-use ant_p::arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
+use ant_arch::context::Context;
+use ant_arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
 use ant_p::linux::lca::LcaPage;
 use ant_p::process::Process;
-use ant_p::user_memory::{self, fill};
+use ant_p::user_memory::{self, UserRange, fill};
+use zerocopy::IntoBytes;
 
 use crate::program::{Program, Segment};
-
-/// Linux: `AT_FDCWD`, `O_CLOEXEC` (and `O_RDONLY`, which is 0).
-const AT_FDCWD: u64 = -100i64 as u64;
-const O_CLOEXEC: u64 = 0o2000000;
 
 /// Pages of a process's stack.
 const STACK_PAGES: u64 = 16;
@@ -33,15 +31,15 @@ const MAX_ARGS: usize = 256;
 #[derive(Debug)]
 pub struct Strings {
     /// The page.
-    phys: u64,
+    page: PhysAddr,
     path_len: usize,
     len: usize,
 }
 
 impl Strings {
-    /// Keeps strings in the (fresh) page at `phys`. The path, with its NUL, is the first
+    /// Keeps strings in the (fresh) page `page`. The path, with its NUL, is the first
     /// `path_len` bytes.
-    pub fn new(phys: u64, bytes: &[u8], path_len: usize) -> Result<Self, Error> {
+    pub fn new(page: PhysAddr, bytes: &[u8], path_len: usize) -> Result<Self, Error> {
         let path_end = bytes.iter().position(|&byte| byte == 0);
         if path_len < 2 || path_end != Some(path_len - 1) || bytes.last() != Some(&0) {
             return Err(Error::Invalid);
@@ -51,13 +49,13 @@ impl Strings {
             return Err(Error::TooLong);
         }
         // SAFETY: the page is the caller's to give, and LCA_BUFFER is less than a page.
-        unsafe { phys_to_virt(phys).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        Ok(Self { phys, path_len, len: bytes.len() })
+        unsafe { phys_to_virt(page).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(Self { page, path_len, len: bytes.len() })
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: written by `new`, nobody else's.
-        unsafe { core::slice::from_raw_parts(phys_to_virt(self.phys), self.len) }
+        // SAFETY: written by `new`, and no other has the page.
+        unsafe { core::slice::from_raw_parts(phys_to_virt(self.page), self.len) }
     }
 
     fn path(&self) -> &[u8] {
@@ -66,7 +64,7 @@ impl Strings {
 
     /// Gives the page back.
     pub fn free(self, pages: &mut impl Pages) {
-        pages.free(self.phys);
+        pages.free(self.page);
     }
 }
 
@@ -135,9 +133,9 @@ impl Loader {
     /// A loader whose first call, the `openat`, is now in `lca`.
     pub fn begin(strings: Strings, lca: &mut Lca) -> Self {
         let mut builder = start_call(lca, nr::OPENAT);
-        builder.value(AT_FDCWD);
+        builder.value(AT_FDCWD as u64);
         builder.input(strings.path()).expect("a path fits the buffer");
-        builder.value(O_CLOEXEC);
+        builder.value(u64::from(O_RDONLY | O_CLOEXEC));
         builder.finish();
         Self { strings, step: Step::Open, fd: 0, output: 0..0, program: None }
     }
@@ -185,14 +183,14 @@ impl Loader {
                     return Err(Failure::format(CUT_SHORT));
                 }
                 lca(process).copy_buffer(self.output.start, piece);
-                let start = self.segment(index).map_or(0, |segment| segment.virt);
-                fill(&process.space, start + done, piece)
+                let segment = self.segment(index).expect("its bytes were asked for");
+                fill(&process.space, segment.virt + done, piece)
                     .map_err(|_| Failure::format("a segment lies outside its pages"))?;
                 Ok(self.next_piece(process, index, done + piece.len() as u64))
             }
             Step::Close => {
-                let entry = self.program.as_ref().map_or(0, |program| program.entry);
-                enter(process, entry, self.strings.bytes(), pages)?;
+                let program = self.program.as_ref().expect("its head was read first");
+                enter(process, program.entry, self.strings.bytes(), pages)?;
                 Ok(Progress::Done)
             }
         }
@@ -262,21 +260,20 @@ impl Source for InMemory<'_> {
 pub struct InProcess<'a> {
     /// The process's memory.
     pub space: &'a AddressSpace,
-    /// Where it begins.
-    pub start: u64,
-    /// How long it is.
-    pub len: u64,
+    /// Where it is.
+    pub program: UserRange,
 }
 
 impl Source for InProcess<'_> {
     fn len(&self) -> u64 {
-        self.len
+        self.program.len()
     }
 
     fn read(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Failure> {
-        let end = offset.checked_add(out.len() as u64).filter(|&end| end <= self.len);
-        end.ok_or(Failure::format(CUT_SHORT))?;
-        user_memory::read(self.space, self.start.wrapping_add(offset), out)
+        let part = self.program.part(offset, out.len() as u64);
+        let part = part.ok_or(Failure::format(CUT_SHORT))?;
+        user_memory::read(self.space, part, out)
+            .map(drop)
             .map_err(|error| Failure { errno: error as u64, text: "" })
     }
 }
@@ -333,13 +330,13 @@ fn map_segment(
 
 fn map_fresh(
     process: &mut Process,
-    virt: u64,
+    virt: UserVirt,
     access: Access,
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
-    let phys = pages.alloc().ok_or(MapError::NoMemory)?;
-    process.space.map(virt, phys, access, pages).map_err(|error| {
-        pages.free(phys);
+    let page = pages.alloc().ok_or(MapError::NoMemory)?;
+    process.space.map(virt, page, access, pages).map_err(|error| {
+        pages.free(page);
         error.into()
     })
 }
@@ -348,7 +345,7 @@ fn map_fresh(
 /// auxiliary vector), and sets its first instruction.
 fn enter(
     process: &mut Process,
-    entry: u64,
+    entry: UserVirt,
     args: &[u8],
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
@@ -356,23 +353,21 @@ fn enter(
         let virt = STACK_TOP - page * PAGE_SIZE as u64;
         map_fresh(process, virt, Access::ReadWrite, pages)?;
     }
-    let strings = (STACK_TOP - args.len() as u64) & !15;
+    let strings = (STACK_TOP - args.len() as u64).align_down(16);
     let mut words = ArrayVec::<u64, { MAX_ARGS + 6 }>::new();
     let mut at = strings;
     words.push(0);
     for argument in args.split_inclusive(|&byte| byte == 0) {
-        words.push(at);
+        words.push(at.get());
         at += argument.len() as u64;
     }
     words[0] = words.len() as u64 - 1;
     // Ends of argv and of the (empty) environment, and AT_NULL.
     words.extend([0, 0, 0, 0]);
-    let stack = (strings - size_of_val(words.as_slice()) as u64) & !15;
+    let stack = (strings - size_of_val(words.as_slice()) as u64).align_down(16);
     let fits = "the stack has room for all arguments";
     fill(&process.space, strings, args).expect(fits);
-    for (word, at) in words.iter().zip((stack..).step_by(8)) {
-        fill(&process.space, at, &word.to_le_bytes()).expect(fits);
-    }
+    fill(&process.space, stack, words.as_bytes()).expect(fits);
     process.context = Context::new(entry, stack);
     Ok(())
 }

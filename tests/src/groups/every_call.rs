@@ -22,16 +22,12 @@ use ant_abi::syscall::PROCESS_EXIT;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use subject::{LINE, Subject};
+use subject::Subject;
 
 const SOON: Duration = Duration::from_secs(20);
 
 pub fn group() -> Group {
-    Group::new("every_call")
-        .machine(|machine| {
-            LINE.connect(machine);
-            devices::with_test_kernel(machine);
-        })
+    Group::with_console("every_call")
         .sweep("name_serves", |guest, extent| serves(guest, extent, &subject::NAME))
         .sweep("serial_serves", |guest, extent| serves(guest, extent, &subject::SERIAL))
         .sweep("name_starts", |guest, extent| starts(guest, extent, &subject::NAME))

@@ -2,10 +2,9 @@
 //! what clients notice of one. And the server that is there to be copied.
 
 use crate::ant::{self, answers};
-use crate::com2::{await_all_come, await_heard, interrupts};
+use crate::com2::{LINE, await_all_come, await_heard, interrupts};
 use crate::extent::Extent;
 use crate::group::Group;
-use crate::groups::servers::LINE;
 use crate::guest::{Background, TestGuest};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
@@ -17,9 +16,7 @@ const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 const TEMPLATE: &str = "/usr/lib/ant/servers/ant-template";
 
 pub fn group() -> Group {
-    Group::new("interfaces")
-        .machine(|machine| LINE.connect(machine))
-        .guest("with_a_console")
+    Group::with_console("interfaces")
         .test("unread_input_is_kept", unread_input_is_kept)
         .sweep("input_is_read_once", input_is_read_once)
         .test("names_go_on_while_it_is_replaced", names_go_on_while_it_is_replaced)

@@ -36,7 +36,6 @@ mod change;
 use crate::ant::{self, answers};
 use crate::extent::Extent;
 use crate::group::Group;
-use crate::groups::devices;
 use crate::guest::TestGuest;
 use anyhow::{Context, Result, ensure};
 use cell::{Cell, End, Helper, Row, SOON, kill};
@@ -48,8 +47,7 @@ const ALL: &[End] = &[Kill, Restart, Fault, Exit];
 const FROM_OUTSIDE: &[End] = &[Kill, Restart];
 
 pub fn group() -> Group {
-    let group = Group::new("matrix")
-        .machine(devices::with_test_kernel)
+    let group = Group::with_console("matrix")
         .sweep("receives", |guest, extent| RECEIVES.run(guest, extent))
         .sweep("has_just_taken_a_request", |guest, extent| TAKES.run(guest, extent))
         .sweep("computes", |guest, extent| COMPUTES.run(guest, extent))

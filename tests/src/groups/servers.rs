@@ -5,7 +5,7 @@
 mod restarts;
 
 use crate::ant::{self, Server, answers, expect};
-use crate::com2::Line;
+use crate::com2::LINE;
 use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{Background, LIMIT, TestGuest};
@@ -19,15 +19,11 @@ const SOON: Duration = Duration::from_secs(20);
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// A server that does not answer is asked within a second, has another, and is back by then.
 const WATCHED: Duration = Duration::from_secs(2 + 5);
-/// COM2's line of the guest that this group shares with `interfaces`.
-pub const LINE: Line = Line("servers");
-const VICTIM: &str = "/usr/lib/ant/apps/victim";
+const VICTIM: &str = "/usr/lib/ant/tests/victim";
 const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 
 pub fn group() -> Group {
-    let group = Group::new("servers")
-        .machine(|machine| LINE.connect(machine))
-        .guest("with_a_console")
+    let group = Group::with_console("servers")
         .test("they_run_after_boot", they_run_after_boot)
         .test("the_console_says_hello", the_console_says_hello)
         .test("programs_reach_the_console", programs_reach_the_console)
@@ -385,7 +381,7 @@ fn one_that_keeps_ending_is_given_up(guest: &TestGuest) -> Result<()> {
     victim(guest)?;
     // Earlier restarts are held against it; one that was brought back begins anew.
     for (way, is_new) in
-        [("restart serial", false), ("replace serial /usr/lib/ant/apps/victim", true)]
+        [("restart serial", false), ("replace serial /usr/lib/ant/tests/victim", true)]
     {
         let late = met(guest, 3, "ask count")?;
         let output = guest.run_as("root", "antctl run --cpu 2 -- victim kill", SOON)?;
@@ -639,7 +635,7 @@ fn replacements_that_fail(guest: &TestGuest) -> Result<()> {
         ("/bin/busybox", "/bin/busybox: it has "),
         ("/tmp/piece", &format!("{goes_on}its program is none for AnT")),
         ("/usr/lib/ant/apps/getpid", &format!("{goes_on}the new one ended before it served")),
-        ("/usr/lib/ant/apps/crash", &format!("{goes_on}the new one ended before it served")),
+        ("/usr/lib/ant/tests/crash", &format!("{goes_on}the new one ended before it served")),
         ("/usr/lib/ant/apps/spin", &format!("{goes_on}the new one did not begin to serve in time")),
     ] {
         answers(guest, &format!("antctl server replace serial {file}"), 1, text)?;

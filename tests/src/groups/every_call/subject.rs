@@ -2,7 +2,7 @@
 
 use super::SOON;
 use crate::ant;
-use crate::com2::Line;
+use crate::com2::LINE;
 use crate::guest::{Background, TestGuest};
 use ant_abi::ipc::{
     HANDLE_CLOSE, IPC_CALL, IPC_NOTIFY, IPC_RECEIVE, IPC_REPLY_RECEIVE, PORT_READ, PORT_WRITE,
@@ -13,8 +13,6 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
-
-pub const LINE: Line = Line("every_call");
 
 /// What is said on the console: it begins and ends with what is nowhere else there.
 const SHORT: &str = "<words>";

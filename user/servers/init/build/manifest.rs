@@ -118,7 +118,7 @@ impl Server {
         let Self { name, priority, cpu, state_pages, ica_pages, restart, .. } = self;
         let Restart { tries, within_ms, delay_ms } = restart;
         let watch = self.watch.as_ref().map(|Watch { every_ms, answer_ms }| {
-            format!("Watch {{ every_us: {every_ms} * 1000, answer_us: {answer_ms} * 1000 }}")
+            format!("Heartbeat {{ every_us: {every_ms} * 1000, answer_us: {answer_ms} * 1000 }}")
         });
         let watch = watch.map_or("None".into(), |watch| format!("Some({watch})"));
         let mut line = String::new();

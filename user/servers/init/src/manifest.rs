@@ -3,8 +3,7 @@
 use ant_abi::ipc::{self, DeviceGrant};
 use ant_abi::layout::ICA_PAGES;
 use ant_abi::syscall::NAME_LEN;
-use ant_logic::restart::{Policy, TRIES_MAX};
-use ant_logic::server::Watch;
+use ant_logic::supervise::{Heartbeat, Policy, TRIES_MAX};
 
 /// What the manifest says of one server.
 pub struct Spec {
@@ -23,7 +22,7 @@ pub struct Spec {
     /// What is done when it has ended; times in microseconds.
     pub restart: Policy,
     /// How it shows that it lives, if it has to.
-    pub watch: Option<Watch>,
+    pub watch: Option<Heartbeat>,
     /// Its devices.
     pub devices: &'static [DeviceGrant],
 }
