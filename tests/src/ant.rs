@@ -264,7 +264,7 @@ pub fn await_free_memory(guest: &TestGuest, before: u64) -> Result<()> {
     }
 }
 
-/// Waits until `count` processes are in `state` whose command contains `command`.
+/// Waits until `count` processes with `command` in their command are in `state`.
 pub fn await_processes(
     guest: &TestGuest,
     count: usize,

@@ -120,7 +120,7 @@ impl Group {
         self
     }
 
-    /// Keeps the tests whose full name contains `filter`; those of the long run only if `long`.
+    /// Keeps the tests with `filter` in their full name; those of the long run only if `long`.
     pub fn keep(&mut self, filter: &str, long: bool) {
         let group = self.name;
         self.tests.retain(|entry| {

@@ -21,7 +21,7 @@ use std::time::Instant;
 /// Whole-system tests in QEMU.
 #[derive(Parser)]
 struct Args {
-    /// Only tests whose name (`group::test`) contains this
+    /// Only tests with this in their name (`group::test`)
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
     /// Every test, and every case of those that otherwise take a sample

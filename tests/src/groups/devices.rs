@@ -12,7 +12,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(20);
 const VICTIM: &str = "/usr/lib/ant/tests/victim";
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
-/// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
+/// Where every PC has its HPET. Its first register names its maker: Intel, revision 1.
 const HPET: u64 = 0xfed0_0000;
 const HPET_ID: u64 = 0x8086_0001;
 /// Input that no client has read, as much as `serial` keeps.

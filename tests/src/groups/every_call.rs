@@ -107,7 +107,7 @@ fn inject(guest: &TestGuest, way: Way, target: &str, call: u32) -> Result<()> {
     answers(guest, &words, 0, "done")
 }
 
-/// Which call a process has failed at whose number is `pid` or, being younger, higher; if one has.
+/// The call that process `pid`, or a younger one, has failed at; if one has.
 fn failed_at(guest: &TestGuest, pid: u32) -> Result<Option<u64>> {
     let last = ant::failed_on_purpose(guest)?;
     Ok(last.filter(|(failed, _)| *failed >= pid).map(|(_, call)| call))

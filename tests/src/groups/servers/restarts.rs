@@ -1,4 +1,4 @@
-//! How a restart goes: when its order is answered, and how long it takes. What becomes of a server whose
+//! How a restart goes: when its order is answered, and how long it takes. What becomes of a server if its
 //! replacement fails, in whatever state it is, `ant-logic` tests (`server/tests/lives.rs`).
 
 use super::{AT_ONCE, SOON, VICTIM, kill, serial, victim};
