@@ -1,5 +1,5 @@
 //! How a restart goes: when its order is answered, and how long it takes. What becomes of a server if its
-//! replacement fails, in whatever state it is, `ant-logic` tests (`server/tests/lives.rs`).
+//! replacement fails, in whatever state it is, `ant-logic` tests (`supervise/tests/lives.rs`).
 
 use super::{AT_ONCE, SOON, VICTIM, kill, serial, victim};
 use crate::ant::{self, Server, answers, expect};
