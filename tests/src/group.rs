@@ -15,7 +15,7 @@ use std::time::Instant;
 /// What a test is: it gets the group's guest, and fails by an error.
 pub type Test = fn(&TestGuest) -> Result<()>;
 /// A test of many cases: of all, or of a sample of them.
-pub type Sweep = Box<dyn Fn(&TestGuest, Extent) -> Result<()>>;
+pub type SweepTest = Box<dyn Fn(&TestGuest, Extent) -> Result<()>>;
 
 /// The test behind a name.
 enum Body {
@@ -24,7 +24,7 @@ enum Body {
     /// Only in the long run.
     Long(Test),
     /// Of a sample of its cases in the short run.
-    Sweep(Sweep),
+    Sweep(SweepTest),
 }
 
 /// A test with its name.
