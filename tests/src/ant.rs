@@ -1,4 +1,4 @@
-//! AnT as a person has it: by what `antctl` does and prints.
+//! AnT as its users see it: by what `antctl` does and prints.
 
 use crate::guest::{Background, LIMIT, TestGuest, shell};
 use ant_vm::guest::Output;
@@ -101,7 +101,7 @@ pub struct Process {
     pub restarts: Option<u32>,
     /// How much memory it has, in words.
     pub memory: String,
-    /// Who runs it.
+    /// The user that runs it.
     pub user: String,
     /// Linux's number of its proxy; 0 if it has none.
     pub proxy: u32,
@@ -238,13 +238,13 @@ pub fn await_serving(guest: &TestGuest, name: &str, limit: Duration) -> Result<(
 pub fn failed_on_purpose(guest: &TestGuest) -> Result<Option<(u32, u64)>> {
     let log = guest.succeed("antctl log | grep 'fails on purpose' || true")?;
     let Some(last) = log.lines().last() else { return Ok(None) };
-    let (who, at) = last.split_once(" fails on purpose").context("a line of its own")?;
-    let (_, pid) = who.rsplit_once(' ').with_context(|| last.to_owned())?;
+    let (process, at) = last.split_once(" fails on purpose").context("a line of its own")?;
+    let (_, pid) = process.rsplit_once(' ').with_context(|| last.to_owned())?;
     let (_, number) = at.rsplit_once("0x").with_context(|| last.to_owned())?;
     Ok(Some((pid.parse()?, u64::from_str_radix(number, 16)?)))
 }
 
-/// Bytes of AnT's memory that nobody has.
+/// Bytes of AnT's memory that are free.
 pub fn free_memory(guest: &TestGuest) -> Result<u64> {
     number(&status(guest)?, "/partition/memory_free")
 }
@@ -264,7 +264,7 @@ pub fn await_free_memory(guest: &TestGuest, before: u64) -> Result<()> {
     }
 }
 
-/// Waits until `count` processes are in `state` whose command contains `command`.
+/// Waits until `count` processes with `command` in their command are in `state`.
 pub fn await_processes(
     guest: &TestGuest,
     count: usize,

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 /// What was typed has come to the client by then.
 const SOON: Duration = Duration::from_secs(20);
 
-/// The line of a group's guest.
-pub struct Line(
-    /// The group.
-    pub &'static str,
-);
+/// The line of the guest that all groups share that have a console.
+pub const LINE: Line = Line("console");
+
+/// A line.
+pub struct Line(&'static str);
 
 impl Line {
     /// Has the machine use it.
@@ -48,7 +48,7 @@ pub fn interrupts(guest: &TestGuest) -> Result<u64> {
 }
 
 /// Waits until all that was typed has come: there were `before` interrupts, there are more, and no more
-/// come. Nobody reads.
+/// come. No client reads.
 pub fn await_all_come(guest: &TestGuest, before: u64) -> Result<()> {
     let deadline = Instant::now() + SOON;
     let mut seen = before;

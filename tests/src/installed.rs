@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Where it lies in the guest; `antctl run` finds the programs, for the guest's PATH has this.
 pub const DIR: &str = "/usr/lib/ant/tests";
-/// The kernel with fault injection, whose servers are those of `tests/manifest.toml`.
+/// The kernel with fault injection; its servers are those of `tests/manifest.toml`.
 pub const KERNEL: &str = "/usr/lib/ant/tests/ant-kernel";
 
 /// All of it, as `./ant test` built it; a test that needs what was not built says so.

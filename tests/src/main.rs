@@ -1,10 +1,12 @@
 //! Whole-system tests: stock Linux in QEMU, with everything installed that `./ant build` made.
 //!
-//! Tests come in groups; a group is one boot and one file in `groups/`. `./ant test --qemu` builds
-//! what is needed and runs them all; `cargo run -p ant-tests -- FILTER` takes what was built last.
+//! Tests come in groups, one file each in `groups/`; a group has a guest of its own or shares that of the
+//! group before. `./ant test --qemu` builds what is needed and runs them; with `--long`, every case of every
+//! sweep. `cargo run -p ant-tests -- FILTER` takes what was built last.
 
 mod ant;
 mod com2;
+mod extent;
 mod group;
 mod groups;
 mod guest;
@@ -19,9 +21,12 @@ use std::time::Instant;
 /// Whole-system tests in QEMU.
 #[derive(Parser)]
 struct Args {
-    /// Only tests whose name (`group::test`) contains this
+    /// Only tests with this in their name (`group::test`)
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
+    /// Every test, and every case of those that otherwise take a sample
+    #[arg(long)]
+    long: bool,
     /// Name the tests, run none
     #[arg(long)]
     list: bool,
@@ -33,7 +38,8 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let mut groups = groups::all();
-    groups.iter_mut().for_each(|group| group.keep(args.filter.as_deref().unwrap_or_default()));
+    let filter = args.filter.as_deref().unwrap_or_default();
+    groups.iter_mut().for_each(|group| group.keep(filter, args.long));
     if args.list {
         groups.iter().flat_map(|group| group.names()).for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
@@ -47,9 +53,14 @@ fn main() -> ExitCode {
     };
     let start = Instant::now();
     let mut tally = Tally::default();
-    for group in &groups {
-        tally += group.run(&kernel);
+    let mut guest = None;
+    let mut times = Vec::new();
+    for (group, name) in groups.iter().filter_map(|group| Some((group, group.name()?))) {
+        let start = Instant::now();
+        tally += group.run(&kernel, args.long, &mut guest);
+        times.push((name, start.elapsed()));
     }
+    report::times(&times);
     report::closing(tally, start.elapsed());
     if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -74,6 +74,14 @@ pub fn failed(name: &str, took: Duration, error: &anyhow::Error, guest: &TestGue
     }
 }
 
+/// How long each group took, its boot included.
+pub fn times(groups: &[(&str, Duration)]) {
+    println!("minutes of each group:");
+    for (name, took) in groups {
+        println!("  {:5.1}  {name}", took.as_secs_f64() / 60.0);
+    }
+}
+
 /// The last line; as cargo's own tests close, so that one reader counts both.
 pub fn closing(tally: Tally, took: Duration) {
     let word = if tally.failed == 0 { "ok" } else { "FAILED" };

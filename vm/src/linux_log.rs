@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Words that no healthy Linux log has.
 const TROUBLE: &[&str] = &[
     "BUG:",
-    "WARNING:",
     "Oops",
     "Call Trace",
     "soft lockup",
@@ -105,7 +104,18 @@ impl LinuxLog {
 }
 
 fn is_trouble(line: &str) -> bool {
-    TROUBLE.iter().any(|word| line.contains(word)) || is_stall(line)
+    TROUBLE.iter().any(|word| line.contains(word)) || is_warning(line) || is_stall(line)
+}
+
+/// Whether this is Linux's `WARN` in its old or its new form, or a debug check's (lockdep, RCU, the
+/// unwinder). Advice on a processor's mitigations begins with the same word.
+fn is_warning(line: &str) -> bool {
+    const CHECKS: [&str; 7] =
+        ["possible ", "suspicious ", "inconsistent ", "bad ", "held ", "kernel stack ", "stack "];
+    let Some((_, what)) = line.split_once("WARNING: ") else { return false };
+    what.starts_with("CPU: ")
+        || what.contains(" at ") && what.contains(", CPU#")
+        || CHECKS.iter().any(|check| what.starts_with(check))
 }
 
 /// Whether Linux says that a processor does not get on.
@@ -127,6 +137,19 @@ mod tests {
     fn trouble_is_seen_where_it_begins() {
         let log = log("[1] all is well\n[2] WARNING: CPU: 1 PID: 7\n[3] more\n");
         assert_eq!(log.trouble(9).unwrap(), ["[2] WARNING: CPU: 1 PID: 7", "[3] more"]);
+    }
+
+    #[test]
+    fn warnings_are_trouble_and_advice_is_not() {
+        assert!(is_trouble("[1] WARNING: CPU: 2 PID: 71 at kernel/smp.c:742 smp_call+0x1/0x2"));
+        assert!(is_trouble("[1] WARNING: kernel/smp.c:742 at smp_call+0x1/0x2, CPU#2: sh/71"));
+        assert!(is_trouble("[1] WARNING: possible circular locking dependency detected"));
+        for advice in [
+            "Speculative Return Stack Overflow: WARNING: See https://kernel.org/doc/html/latest/",
+            "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible",
+        ] {
+            assert!(!is_trouble(advice), "{advice}");
+        }
     }
 
     #[test]

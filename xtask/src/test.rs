@@ -11,6 +11,9 @@ use std::time::Instant;
 
 /// How long one suite may take: a hang ends, and is seen to be one.
 const SUITE_LIMIT_SECONDS: &str = "2700";
+/// How many random histories each test of them goes through in the long run, unless `PROPTEST_CASES` is set.
+const LONG_CASES: &str = "2000";
+const CASES_VARIABLE: &str = "PROPTEST_CASES";
 
 /// Arguments of `./ant test`.
 #[derive(clap::Args, Default)]
@@ -24,12 +27,16 @@ pub struct Args {
     /// Boot this kernel of the distribution in QEMU (default: what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
+    /// Every test, every case of those that otherwise take a sample, and longer random histories
+    #[arg(long)]
+    long: bool,
     /// Only tests with this in their name
     filter: Option<String>,
 }
 
 /// Runs the suites that `args` name.
 pub fn run(args: &Args) -> Result<Tally> {
+    let start = Instant::now();
     let mut tally = Tally::default();
     if !args.qemu {
         tally += host(args)?;
@@ -38,9 +45,15 @@ pub fn run(args: &Args) -> Result<Tally> {
         tally += qemu(args)?;
     }
     if tally == Tally::default() {
-        bail!("there is no test with that in its name");
+        bail!("there is no test with that in its name{}", hint(args));
     }
+    println!("minutes in all: {:.1}", start.elapsed().as_secs_f64() / 60.0);
     Ok(tally)
+}
+
+/// What a filter that fits no test may lack.
+fn hint(args: &Args) -> &'static str {
+    if args.long { "" } else { " (some run with `--long` only)" }
 }
 
 fn host(args: &Args) -> Result<Tally> {
@@ -50,6 +63,9 @@ fn host(args: &Args) -> Result<Tally> {
     // What does not compile is one failure, and the other suites run all the same.
     let mut cargo = host_cargo();
     cargo.args(["test", "--no-fail-fast"]).args(filter);
+    if args.long && std::env::var_os(CASES_VARIABLE).is_none() {
+        cargo.env(CASES_VARIABLE, LONG_CASES);
+    }
     tally += suite("host: unit, property and documentation tests", &cargo)?;
 
     // Its own target directory: loom's cfg changes every crate.
@@ -66,9 +82,13 @@ fn host(args: &Args) -> Result<Tally> {
 
 fn qemu(args: &Args) -> Result<Tally> {
     let program = build_qemu_tests()?;
+    let long = args.long.then_some("--long");
     if let Some(filter) = &args.filter
-        && step::capture("QEMU tests list", Command::new(&program).args(["--list", filter]))?
-            .is_empty()
+        && step::capture(
+            "QEMU tests list",
+            Command::new(&program).args(long).args(["--list", filter]),
+        )?
+        .is_empty()
     {
         // Said before what takes long.
         return Ok(Tally::default());
@@ -83,7 +103,7 @@ fn qemu(args: &Args) -> Result<Tally> {
     bare::build_test_programs()?;
     bare::build_test_kernel()?;
     let mut tests = Command::new(program);
-    tests.args(["--kernel", &kernel]).args(&args.filter);
+    tests.args(["--kernel", &kernel]).args(long).args(&args.filter);
     suite("QEMU: whole system", &tests)
 }
 

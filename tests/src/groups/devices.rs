@@ -2,7 +2,7 @@
 //! not there.
 
 use crate::ant::{self, answers, expect};
-use crate::com2::{Line, await_all_come, await_heard, interrupts};
+use crate::com2::{LINE, await_all_come, await_heard, interrupts};
 use crate::group::Group;
 use crate::guest::TestGuest;
 use anyhow::{Context, Result, ensure};
@@ -12,25 +12,29 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(20);
 const VICTIM: &str = "/usr/lib/ant/tests/victim";
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
-/// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
+/// Where every PC has its HPET. Its first register names its maker: Intel, revision 1.
 const HPET: u64 = 0xfed0_0000;
 const HPET_ID: u64 = 0x8086_0001;
-const LINE: Line = Line("devices");
-/// Input that nobody has read, as much as `serial` keeps.
+/// Input that no client has read, as much as `serial` keeps.
 const RECEIVED_MAX: usize = 256;
 
 pub fn group() -> Group {
-    Group::new("devices")
-        .machine(|machine| LINE.connect(machine))
+    Group::with_console("devices")
         .test("input_reaches_a_client", input_reaches_a_client)
-        .test("input_reaches_whoever_serves", input_reaches_whoever_serves)
+        .test("input_reaches_the_next_server", input_reaches_the_next_server)
         .test("too_much_input_is_cut", too_much_input_is_cut)
         .test("a_line_that_is_stuck", a_line_that_is_stuck)
-        .test("input_reaches_a_core_that_polls", input_reaches_a_cpu_that_polls)
-        .test("interrupts_reach_who_is_granted_them", interrupts_reach_who_is_granted_them)
+        .test("input_reaches_a_cpu_that_polls", input_reaches_a_cpu_that_polls)
+        .test(
+            "interrupts_reach_the_server_with_the_grant",
+            interrupts_reach_the_server_with_the_grant,
+        )
         .test("an_interrupt_reaches_its_cpu_directly", an_interrupt_reaches_its_cpu_directly)
         .test("no_interrupt_is_lost_on_the_way", no_interrupt_is_lost_on_the_way)
-        .test("device_memory_reaches_who_is_granted_it", device_memory_reaches_who_is_granted_it)
+        .test(
+            "device_memory_reaches_the_server_with_the_grant",
+            device_memory_reaches_the_server_with_the_grant,
+        )
         .test("device_memory_takes_tables", device_memory_takes_tables)
         .test("device_memory_goes_to_the_next", device_memory_goes_to_the_next)
         .test("ports_are_checked_one_by_one", ports_are_checked_one_by_one)
@@ -61,11 +65,11 @@ fn input_reaches_a_client(guest: &TestGuest) -> Result<()> {
         line.write_all(text.as_bytes())?;
         await_heard(guest, text)?;
     }
-    ensure!(interrupts(guest)? >= before + 3, "nobody was interrupted");
+    ensure!(interrupts(guest)? >= before + 3, "there was no interrupt");
     Ok(())
 }
 
-fn input_reaches_whoever_serves(guest: &TestGuest) -> Result<()> {
+fn input_reaches_the_next_server(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let mut line = LINE.open()?;
     for command in ["restart serial", &format!("replace serial {SERIAL}"), "restart serial"] {
@@ -91,7 +95,7 @@ fn too_much_input_is_cut(guest: &TestGuest) -> Result<()> {
     await_heard(guest, "on it goes")
 }
 
-/// Who is connected to the line and does not read, stops it: writers are told, the server goes on.
+/// A peer that is connected to the line and does not read stops it: writers are told, the server goes on.
 fn a_line_that_is_stuck(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let before = ant::server(guest, "serial")?;
@@ -121,17 +125,17 @@ fn a_line_that_is_stuck(guest: &TestGuest) -> Result<()> {
 fn input_reaches_a_cpu_that_polls(guest: &TestGuest) -> Result<()> {
     ant::up(guest, &format!("{} --poll", ant::USUAL))?;
     let mut line = LINE.open()?;
-    for text in ["to one who looks", "and looks again"] {
+    for text in ["to a CPU that polls", "and polls again"] {
         line.write_all(text.as_bytes())?;
         await_heard(guest, text)?;
     }
     Ok(())
 }
 
-fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
+fn interrupts_reach_the_server_with_the_grant(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let mut line = LINE.open()?;
-    // Not one who has no grant, on the same CPU or another.
+    // Not a server without a grant, on the same CPU or another.
     for cpu in [1, 3] {
         let server = ant::start(guest, &format!("--cpu {cpu} -- victim serve victim"));
         ant::await_process(guest, "victim serve", "receiving")?;
@@ -141,7 +145,7 @@ fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
         drop(server);
         ant::await_idle(guest)?;
     }
-    // Whoever takes the server's place has them: bit 0.
+    // What takes the server's place has them: bit 0.
     answers(guest, &format!("antctl server replace serial {VICTIM}"), 0, "serial was replaced")?;
     answers(guest, "antctl run -- victim call told", 0, "told: 0 0, ")?;
     line.write_all(b"x")?;
@@ -150,7 +154,7 @@ fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
     answers(guest, &format!("antctl server replace serial {SERIAL}"), 0, "serial was replaced")?;
     line.write_all(b"back")?;
     await_heard(guest, "xback")?;
-    // While nobody serves, the device keeps what comes.
+    // While no server runs, the device keeps what comes.
     let pid = ant::server(guest, "serial")?.pid.context("it does not run")?;
     guest.run(&format!("antctl kill {pid}"))?;
     line.write_all(b"not lost")?;
@@ -242,7 +246,7 @@ fn sees_the_hpet(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn device_memory_reaches_who_is_granted_it(guest: &TestGuest) -> Result<()> {
+fn device_memory_reaches_the_server_with_the_grant(guest: &TestGuest) -> Result<()> {
     up_with_probe(guest)?;
     ant::await_server(guest, "probe", 1, SOON)?;
     ensure!(ant::server(guest, "probe")?.priority == 5);
@@ -304,7 +308,7 @@ fn ports_are_checked_one_by_one(guest: &TestGuest) -> Result<()> {
     up_with_probe(guest)?;
     // COM2's modem status, the ports before and behind the probe's, the keyboard's, and none at all.
     let output = guest.run(&format!("antctl run -- victim call port {}", 0x2fe))?;
-    ensure!(output.stdout.starts_with("port: 176 0, "), "somebody listens: 0xb0: {output:?}");
+    ensure!(output.stdout.starts_with("port: 176 0, "), "a peer is connected: 0xb0: {output:?}");
     for port in [0x2fd, 0x300, 0x60, 0xffff] {
         answers(
             guest,
@@ -313,7 +317,7 @@ fn ports_are_checked_one_by_one(guest: &TestGuest) -> Result<()> {
             "port: Some(NotPermitted)\n",
         )?;
     }
-    // The processor's own instructions are nobody's.
+    // The processor's own instructions fault in every process.
     for how in ["port-read", "port-write"] {
         answers(guest, &format!("antctl run -- crash {how}"), 139, "general protection at 0x")?;
     }

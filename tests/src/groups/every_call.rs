@@ -1,17 +1,19 @@
 //! `name` and `serial` end at the system calls that they make, while they serve, start, and are
-//! replaced: what their interfaces promise holds for whoever is a client at that moment, and the next
-//! one serves as the one before did.
+//! replaced: what their interfaces promise holds for a client at that moment, and the next one serves as the
+//! one before did.
 //!
 //! `antctl inject` has the kernel do it: in place of the call, when the call has been served (the server
 //! waits then, if the call lets it wait), or by a page fault. What a server is at there is known by the
 //! call: with a request, or a client's pages, or none; its reply given or not; in a call of its own to
 //! another server, or asleep. They end at each of the first 16 calls and of the last few; of those in
 //! between, which are one like the other (a byte to the line, say), at every seventh, in three sweeps at
-//! different ones. The tests name the calls that must have been among them.
+//! different ones. The tests name the calls that must have been among them, each in each way; in the short
+//! run there is one sweep, with each of the calls and each of the ways.
 
 mod subject;
 
 use crate::ant::{self, Server, answers, expect};
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::groups::devices;
 use crate::guest::TestGuest;
@@ -19,23 +21,26 @@ use ant_abi::syscall::Sysnum;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use subject::{LINE, Subject};
+use subject::Subject;
 
 const SOON: Duration = Duration::from_secs(20);
 
 pub fn group() -> Group {
-    Group::new("every_call")
-        .machine(|machine| LINE.connect(machine))
-        .test("name_serves", |guest| serves(guest, &subject::NAME))
-        .test("serial_serves", |guest| serves(guest, &subject::SERIAL))
-        .test("name_starts", |guest| starts(guest, &subject::NAME))
-        .test("serial_starts", |guest| starts(guest, &subject::SERIAL))
-        .test("name_takes_over", |guest| takes_over(guest, &subject::NAME))
-        .test("serial_takes_over", |guest| takes_over(guest, &subject::SERIAL))
-        .test("name_is_replaced", |guest| is_replaced(guest, &subject::NAME))
-        .test("serial_is_replaced", |guest| is_replaced(guest, &subject::SERIAL))
-        .test("name_goes_no_further", |guest| goes_no_further(guest, &subject::NAME))
-        .test("serial_goes_no_further", |guest| goes_no_further(guest, &subject::SERIAL))
+    Group::with_console("every_call")
+        .sweep("name_serves", |guest, extent| serves(guest, extent, &subject::NAME))
+        .sweep("serial_serves", |guest, extent| serves(guest, extent, &subject::SERIAL))
+        .sweep("name_starts", |guest, extent| starts(guest, extent, &subject::NAME))
+        .sweep("serial_starts", |guest, extent| starts(guest, extent, &subject::SERIAL))
+        .sweep("name_takes_over", |guest, extent| takes_over(guest, extent, &subject::NAME))
+        .sweep("serial_takes_over", |guest, extent| takes_over(guest, extent, &subject::SERIAL))
+        .sweep("name_is_replaced", |guest, extent| is_replaced(guest, extent, &subject::NAME))
+        .sweep("serial_is_replaced", |guest, extent| is_replaced(guest, extent, &subject::SERIAL))
+        .sweep("name_goes_no_further", |guest, extent| {
+            goes_no_further(guest, extent, &subject::NAME)
+        })
+        .sweep("serial_goes_no_further", |guest, extent| {
+            goes_no_further(guest, extent, &subject::SERIAL)
+        })
 }
 
 /// A way of failing at a system call.
@@ -96,15 +101,15 @@ fn settle(guest: &TestGuest, subject: &Subject, cpu: u32) -> Result<Server> {
 }
 
 /// Has a process, or the next server, fail at its system call number `call`.
-fn inject(guest: &TestGuest, way: Way, whom: &str, call: u32) -> Result<()> {
-    let words = format!("antctl inject {} {whom} --call {call}", way.word());
+fn inject(guest: &TestGuest, way: Way, target: &str, call: u32) -> Result<()> {
+    let words = format!("antctl inject {} {target} --call {call}", way.word());
     answers(guest, &words, 0, "done")
 }
 
-/// Which call a process has failed at whose number is `pid` or, being younger, higher; if one has.
+/// The call that process `pid`, or a younger one, has failed at; if one has.
 fn failed_at(guest: &TestGuest, pid: u32) -> Result<Option<u64>> {
     let last = ant::failed_on_purpose(guest)?;
-    Ok(last.filter(|(who, _)| *who >= pid).map(|(_, call)| call))
+    Ok(last.filter(|(failed, _)| *failed >= pid).map(|(_, call)| call))
 }
 
 /// Fails unless as much memory is free at rest after `work` as before it.
@@ -123,15 +128,24 @@ fn await_next(guest: &TestGuest, before: &Server, way: Way) -> Result<Server> {
     Ok(after)
 }
 
-/// Fails unless each way has been gone at each of these calls.
-fn has_seen(seen: &Seen, calls: &[Sysnum]) -> Result<()> {
+/// Fails unless there was each way at each of these calls; in a sample, unless there was each way, and each
+/// of the calls.
+fn has_seen(seen: &Seen, calls: &[Sysnum], extent: Extent) -> Result<()> {
+    let at = |call| seen.iter().any(|pair| pair.1 == call);
+    let by = |way| seen.iter().any(|pair| pair.0 == way);
+    let missing = |&(way, call): &(Way, u64)| match extent {
+        Extent::All => !seen.contains(&(way, call)),
+        Extent::Sample(_) => !at(call) || !by(way),
+    };
     let pairs = calls.iter().flat_map(|&call| ENDS.map(|way| (way, call.into())));
-    let missing: Vec<_> = pairs.filter(|pair| !seen.contains(pair)).collect();
+    let missing: Vec<_> = pairs.filter(missing).collect();
     ensure!(missing.is_empty(), "never at {missing:x?}, but at {seen:x?}");
     Ok(())
 }
 
-/// Where a server is swept over, and its client.
+/// CPU of a server that is swept over, and of its client.
+const PLACES: [(u32, u32); 3] = [(2, 3), (1, 1), (2, 2)];
+
 #[derive(Clone, Copy)]
 struct Sweep {
     cpu: u32,
@@ -140,11 +154,27 @@ struct Sweep {
     first: usize,
 }
 
-const SWEEPS: [Sweep; 3] = [
-    Sweep { cpu: 2, client_cpu: 3, first: 0 },
-    Sweep { cpu: 1, client_cpu: 1, first: 1 },
-    Sweep { cpu: 2, client_cpu: 2, first: 2 },
-];
+/// Sweeps over a server in each place, or in one place of the sample, each of which adds to what has been
+/// seen. From one sweep to the next a server may make other calls than before: then there are more sweeps,
+/// until it has failed at all of `calls`.
+fn sweep(
+    extent: Extent,
+    calls: &[Sysnum],
+    mut run: impl FnMut(Sweep, &mut Seen) -> Result<()>,
+) -> Result<()> {
+    let places = extent.of(PLACES.into_iter().enumerate());
+    let mut seen = Seen::new();
+    for round in 0..ENDS.len() {
+        for &(number, (cpu, client_cpu)) in &places {
+            let first = (number + round) % ENDS.len();
+            run(Sweep { cpu, client_cpu, first }, &mut seen)?;
+        }
+        if has_seen(&seen, calls, extent).is_ok() {
+            break;
+        }
+    }
+    has_seen(&seen, calls, extent)
+}
 
 /// Calls that are failed at one by one, at least; then there are steps.
 const SINGLY: u32 = 16;
@@ -176,10 +206,9 @@ impl Sweep {
 }
 
 /// While a client asks for everything that it does, until it has been served before the server fails.
-fn serves(guest: &TestGuest, subject: &Subject) -> Result<()> {
+fn serves(guest: &TestGuest, extent: Extent, subject: &Subject) -> Result<()> {
     up(guest)?;
-    let mut seen = Seen::new();
-    for sweep in SWEEPS {
+    sweep(extent, subject.serves, |sweep, seen| {
         let Sweep { cpu, client_cpu, .. } = sweep;
         let mut server = settle(guest, subject, cpu)?;
         let fails = |way, call| {
@@ -194,25 +223,24 @@ fn serves(guest: &TestGuest, subject: &Subject) -> Result<()> {
             server = await_next(guest, &server, way)?;
             Ok(true)
         };
-        losing_nothing(guest, || sweep.run(fails))?;
-    }
-    has_seen(&seen, subject.serves)
+        losing_nothing(guest, || sweep.run(fails))
+    })
 }
 
 /// It is restarted, and the next one fails, until one gets through.
-fn starts(guest: &TestGuest, subject: &Subject) -> Result<()> {
+fn starts(guest: &TestGuest, extent: Extent, subject: &Subject) -> Result<()> {
     let order = Order {
         words: format!("antctl server restart {}", subject.name),
         done: "was restarted",
         refused: "does not serve yet: the new one ended before it served",
     };
-    fails_first(guest, subject, &order)
+    fails_first(guest, extent, subject, &order)
 }
 
 /// It is replaced, and the new one fails, until one gets through.
-fn takes_over(guest: &TestGuest, subject: &Subject) -> Result<()> {
+fn takes_over(guest: &TestGuest, extent: Extent, subject: &Subject) -> Result<()> {
     let order = Order::replace(subject, "it keeps its program: the new one ended before it served");
-    fails_first(guest, subject, &order)
+    fails_first(guest, extent, subject, &order)
 }
 
 /// What makes another process of a server, and what is said then.
@@ -238,12 +266,11 @@ impl Order {
     }
 }
 
-/// The process that an order makes fails at ever later calls. Whoever asks meanwhile is served by the
+/// The process that an order makes fails at ever later calls. A client that asks meanwhile is served by the
 /// next one.
-fn fails_first(guest: &TestGuest, subject: &Subject, order: &Order) -> Result<()> {
+fn fails_first(guest: &TestGuest, extent: Extent, subject: &Subject, order: &Order) -> Result<()> {
     up(guest)?;
-    let mut seen = Seen::new();
-    for sweep in SWEEPS {
+    sweep(extent, subject.starts, |sweep, seen| {
         let Sweep { cpu, client_cpu, .. } = sweep;
         settle(guest, subject, cpu)?;
         // From now on there is its program, if `init` has to keep it.
@@ -263,21 +290,19 @@ fn fails_first(guest: &TestGuest, subject: &Subject, order: &Order) -> Result<()
             }
             Ok(!done)
         };
-        losing_nothing(guest, || sweep.run(fails))?;
-    }
-    has_seen(&seen, subject.starts)
+        losing_nothing(guest, || sweep.run(fails))
+    })
 }
 
 /// The old one fails when another is to take its place, which then does, or does not if it has come too
 /// late.
-fn is_replaced(guest: &TestGuest, subject: &Subject) -> Result<()> {
+fn is_replaced(guest: &TestGuest, extent: Extent, subject: &Subject) -> Result<()> {
     const CALLS: &[Sysnum] = &[Sysnum::IpcCall, Sysnum::ProcessExit];
     up(guest)?;
     let refused = "it keeps its program: the old one has ended meanwhile";
     let replace = Order::replace(subject, refused);
-    let mut seen = Seen::new();
-    // When it is asked whether it lives, it makes other calls: then once more.
-    for sweep in SWEEPS.into_iter().cycle().take(SWEEPS.len() * 3) {
+    // When it is asked whether it lives, it makes other calls.
+    sweep(extent, CALLS, |sweep, seen| {
         let Sweep { cpu, client_cpu, .. } = sweep;
         settle(guest, subject, cpu)?;
         answers(guest, &replace.words, 0, replace.done)?;
@@ -290,18 +315,14 @@ fn is_replaced(guest: &TestGuest, subject: &Subject) -> Result<()> {
             seen.extend(at.map(|at| (way, at)));
             Ok(at.is_some())
         };
-        losing_nothing(guest, || sweep.run(fails))?;
-        if has_seen(&seen, CALLS).is_ok() {
-            break;
-        }
-    }
-    has_seen(&seen, CALLS)
+        losing_nothing(guest, || sweep.run(fails))
+    })
 }
 
 /// It makes a call again and again, in vain, and `init` finds that it does not answer.
-fn goes_no_further(guest: &TestGuest, subject: &Subject) -> Result<()> {
+fn goes_no_further(guest: &TestGuest, extent: Extent, subject: &Subject) -> Result<()> {
     up(guest)?;
-    for (Sweep { cpu, client_cpu, .. }, call) in SWEEPS.into_iter().zip([1, 2, 4]) {
+    for ((cpu, client_cpu), call) in extent.of(PLACES.into_iter().zip([1, 2, 4])) {
         let server = settle(guest, subject, cpu)?;
         let pid = server.pid.context("it does not run")?;
         losing_nothing(guest, || {

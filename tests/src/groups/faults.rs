@@ -1,6 +1,7 @@
 //! What goes wrong: each has its result and its message, and Linux takes no harm.
 
 use crate::ant::{self, answers, expect};
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{Background, LIMIT, TestGuest};
 use ant_abi::syscall::Sysnum;
@@ -8,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// Who must not hang has to have ended by then.
+/// A program that must not hang has ended by then.
 const SOON: Duration = Duration::from_secs(20);
 
 pub fn group() -> Group {
-    Group::new("faults")
+    Group::usual("faults")
         .test("a_fault_ends_the_program", a_fault_ends_the_program)
         .test("a_fault_ends_nothing_else", a_fault_ends_nothing_else)
         .test("proxy_killed_in_a_call", proxy_killed_in_a_call)
@@ -28,7 +29,7 @@ pub fn group() -> Group {
         .test("inits_proxy_killed", inits_proxy_killed)
         .test("panic_of_a_p_kernel", panic_of_a_p_kernel)
         .test("panic_of_the_m_kernel", panic_of_the_m_kernel)
-        .test("init_ends", init_ends)
+        .sweep("init_ends", init_ends)
         .test("init_goes_no_further", init_goes_no_further)
         .test("hang_of_a_p_kernel", hang_of_a_p_kernel)
         .test("hang_of_the_m_kernel", hang_of_the_m_kernel)
@@ -243,8 +244,9 @@ fn inits_proxy_killed(guest: &TestGuest) -> Result<()> {
     ant::await_process(guest, "spin", "running")?;
     let listed = guest.succeed("antctl ps | grep ' init$'")?;
     let proxy = listed.split_whitespace().rev().nth(1).context("no proxy")?;
-    guest.succeed(&format!("kill -9 {proxy}; sleep 0.5"))?;
+    guest.succeed(&format!("kill -9 {proxy}"))?;
     let text = "init has ended";
+    guest.wait_until(&format!("antctl status | grep -q '{text}'"), SOON)?;
     answers(guest, "antctl status", 0, text)?;
     answers(guest, "antctl run -- getpid", 125, text)?;
     answers(guest, "antctl ps", 1, "`antctl stop` brings the CPUs back")?;
@@ -285,35 +287,44 @@ fn panic_of_the_m_kernel(guest: &TestGuest) -> Result<()> {
     panic_on(guest, 1, "panic --cpu 1", None, "asked for")
 }
 
-/// Without it there is nobody to start servers again: AnT ends as a whole. At some of its system calls
-/// while it answers, and restarts and replaces servers.
-fn init_ends(guest: &TestGuest) -> Result<()> {
+/// Without it nothing starts servers again: AnT ends as a whole. At some of its system calls while it
+/// answers, and restarts and replaces servers. The sample has each way, and each order.
+fn init_ends(guest: &TestGuest, extent: Extent) -> Result<()> {
     let ways = ["end", "end-after", "fault"];
     let restart = "antctl server restart serial";
     let replace = "antctl server replace serial /usr/lib/ant/servers/ant-serial";
     let mut seen = BTreeSet::new();
-    for (index, call) in [1, 2, 3, 6, 9, 12, 15, 18, 21].into_iter().enumerate() {
+    let calls = [1, 2, 3, 6, 9, 12, 15, 18, 21].into_iter().enumerate();
+    for (index, call) in calls.take(extent.rounds(usize::MAX, 4)) {
         let inject = format!("{} --pid 1 --call {call}", ways[index % ways.len()]);
         let order = if index % 2 == 0 { restart } else { replace };
         panic_on(guest, 1, &inject, Some(order), "init ended").context(inject)?;
-        let (pid, at) = ant::failed_on_purpose(guest)?.context("nobody has failed")?;
+        let (pid, at) = ant::failed_on_purpose(guest)?.context("no process has failed")?;
         ensure!(pid == 1, "process {pid} has failed");
         seen.insert(at);
     }
     let calls = [Sysnum::LinuxCallAsync, Sysnum::IpcReceive];
     ensure!(calls.iter().all(|&call| seen.contains(&call.into())), "at {seen:x?} only");
-    ensure!(seen.len() > 3, "at {seen:x?} only");
+    ensure!(seen.len() > extent.rounds(3, 1), "at {seen:x?} only");
     Ok(())
 }
 
-/// What runs goes on; whoever wants something of it is told.
+/// What needs the m-kernel fails with its message, after a while: both commands wait at once.
+fn m_kernel_does_not_answer(guest: &TestGuest) -> Result<()> {
+    let commands = [("antctl ps", 1), ("antctl run -- getpid", 125)];
+    for (command, status) in commands.map(|(command, status)| (guest.spawn(command), status)) {
+        let text = "AnT does not answer (CPU 1); `antctl stop` brings the CPUs back";
+        expect(&command.wait(SOON)?, status, text)?;
+    }
+    Ok(())
+}
+
+/// What runs goes on; what needs `init` fails with a message.
 fn init_goes_no_further(guest: &TestGuest) -> Result<()> {
     let mut programs = three_programs(guest, ant::FAILING)?;
     let inject = guest.run_as("root", "antctl inject loop --pid 1 --call 2", SOON)?;
     expect(&inject, 0, "done")?;
-    let text = "AnT does not answer (CPU 1); `antctl stop` brings the CPUs back";
-    expect(&guest.run_as("root", "antctl ps", SOON)?, 1, text)?;
-    expect(&guest.run_as("root", "antctl run -- getpid", SOON)?, 125, text)?;
+    m_kernel_does_not_answer(guest)?;
     guest.succeed("echo still here > /tmp/gate")?;
     expect(&programs.remove(1).wait(SOON)?, 0, "1       2      11 /tmp/gate")?;
     expect(&guest.run_as("root", "antctl stop", SOON)?, 0, "again")?;
@@ -342,7 +353,7 @@ fn hang_of_a_p_kernel(guest: &TestGuest) -> Result<()> {
     let spin = ant::start(guest, "--cpu 3 -- spin");
     ant::await_process(guest, "spin", "running")?;
     hang(guest, 3)?;
-    // The others go on, and whoever waits can cease to.
+    // The others go on, and a command that waits can be interrupted.
     ant::works_on(guest, &[1, 2])?;
     let impatient = "timeout -s INT 1 antctl run --cpu 3 -- getpid";
     ensure!(matches!(guest.run_as("root", impatient, SOON)?.status, 125 | 130 | 143));
@@ -359,9 +370,7 @@ fn hang_of_the_m_kernel(guest: &TestGuest) -> Result<()> {
     let spin = ant::start(guest, "--cpu 3 -- spin");
     ant::await_process(guest, "spin", "running")?;
     hang(guest, 1)?;
-    let text = "AnT does not answer (CPU 1); `antctl stop` brings the CPUs back";
-    expect(&guest.run_as("root", "antctl run -- getpid", SOON)?, 125, text)?;
-    expect(&guest.run_as("root", "antctl ps", SOON)?, 1, text)?;
+    m_kernel_does_not_answer(guest)?;
     expect(&guest.run_as("root", "antctl stop", SOON)?, 0, "again")?;
     all_end(vec![spin], "AnT was stopped")?;
     is_as_before(guest)

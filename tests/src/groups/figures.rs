@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 pub fn group() -> Group {
     Group::new("figures")
         .machine(counting)
-        .test("a_call_on_one_core", a_call_on_one_cpu)
-        .test("a_call_between_cores_that_poll", a_call_between_cpus_that_poll)
+        .test("a_call_on_one_cpu", a_call_on_one_cpu)
+        .test("a_call_between_cpus_that_poll", a_call_between_cpus_that_poll)
 }
 
 fn counting(machine: &mut Machine) {

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
 pub fn group() -> Group {
-    Group::new("harness")
+    Group::usual("harness")
         .test("stock_kernel", stock_kernel)
         .test("output_and_status", output_and_status)
         .test("much_output", much_output)
@@ -69,7 +69,7 @@ fn input(guest: &TestGuest) -> Result<()> {
     let command = guest.spawn("read line; echo \"got $line\"");
     command.input("hello\n");
     ensure!(command.wait(LIMIT)?.stdout == "got hello\n");
-    // Without a word from us there is none, and nobody waits for it.
+    // Without input from the test there is none, and the command does not wait for it.
     ensure!(guest.succeed("cat")?.is_empty());
     Ok(())
 }

@@ -2,7 +2,8 @@
 //! what clients notice of one. And the server that is there to be copied.
 
 use crate::ant::{self, answers};
-use crate::com2::{Line, await_all_come, await_heard, interrupts};
+use crate::com2::{LINE, await_all_come, await_heard, interrupts};
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{Background, TestGuest};
 use anyhow::{Context, Result, ensure};
@@ -13,13 +14,11 @@ const SOON: Duration = Duration::from_secs(20);
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
 const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 const TEMPLATE: &str = "/usr/lib/ant/servers/ant-template";
-const LINE: Line = Line("interfaces");
 
 pub fn group() -> Group {
-    Group::new("interfaces")
-        .machine(|machine| LINE.connect(machine))
+    Group::with_console("interfaces")
         .test("unread_input_is_kept", unread_input_is_kept)
-        .test("input_is_read_once", input_is_read_once)
+        .sweep("input_is_read_once", input_is_read_once)
         .test("names_go_on_while_it_is_replaced", names_go_on_while_it_is_replaced)
         .test("lines_stay_whole_while_it_is_replaced", lines_stay_whole_while_it_is_replaced)
         .test("a_program_serves", a_program_serves)
@@ -79,12 +78,12 @@ fn unread_input_is_kept(guest: &TestGuest) -> Result<()> {
 }
 
 /// Whatever the reader and the server are at.
-fn input_is_read_once(guest: &TestGuest) -> Result<()> {
+fn input_is_read_once(guest: &TestGuest, extent: Extent) -> Result<()> {
     up(guest)?;
     await_heard(guest, "")?;
     let mut line = LINE.open()?;
     let text: String = ('a'..='z').cycle().take(250).collect();
-    for cpu in [1, 2, 3] {
+    for cpu in extent.of([1, 2, 3]) {
         let server = ant::server(guest, "serial")?;
         let pid = server.pid.context("it does not run")?;
         let before = interrupts(guest)?;
@@ -147,7 +146,7 @@ fn lines_stay_whole_while_it_is_replaced(guest: &TestGuest) -> Result<()> {
     for said in says {
         let (text, shell) = said?;
         let count = enough(guest, shell)?.lines().filter(|line| *line == "said").count();
-        ensure!(count > 0, "nobody has said {text}");
+        ensure!(count > 0, "{text} was never said");
         expected.extend(std::iter::repeat_n(text, count));
     }
     let hello = |generation| format!("AnT: serial console, generation {generation}");

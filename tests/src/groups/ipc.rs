@@ -10,19 +10,19 @@ use anyhow::{Result, ensure};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// Who must not hang has to have ended by then.
+/// A program that must not hang has ended by then.
 const SOON: Duration = Duration::from_secs(20);
 const GPL: &str = "/usr/share/common-licenses/GPL-3";
 
 pub fn group() -> Group {
-    let group = Group::new("ipc")
+    let group = Group::usual("ipc")
         .test("a_stalled_pipeline_begins", a_stalled_pipeline_begins)
         .test("what_is_refused", what_is_refused)
         .test("what_becomes_of_a_call", what_becomes_of_a_call)
         .test("pages_pass_in_every_way", pages_pass_in_every_way)
         .test("pages_are_out_of_reach", pages_are_out_of_reach)
         .test("a_program_that_serves_ends", a_program_that_serves_ends)
-        .test("who_does_not_wait", who_does_not_wait)
+        .test("a_caller_that_does_not_wait", a_caller_that_does_not_wait)
         .test("a_page_lent_for_too_long", a_page_lent_for_too_long)
         .test("programs_can_be_moved", programs_can_be_moved)
         .test("a_move_does_not_prolong_waiting", a_move_does_not_prolong_waiting)
@@ -31,7 +31,7 @@ pub fn group() -> Group {
         .test("a_pipeline_of_three", a_pipeline_of_three)
         .test("a_stalled_pipeline_ends", a_stalled_pipeline_ends)
         .test("a_full_queue", a_full_queue)
-        .test("pages_of_the_dead_come_back", pages_of_the_dead_come_back);
+        .test("pages_of_ended_programs_come_back", pages_of_ended_programs_come_back);
     priorities::add_to(group)
 }
 
@@ -39,7 +39,7 @@ fn up(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)
 }
 
-/// Waits until nobody is left but the end of the stalled pipeline.
+/// Waits until no program is left but the end of the stalled pipeline.
 fn await_idle(guest: &TestGuest) -> Result<()> {
     let others = "antctl ps | grep -v 'drain stalled' | grep -q '  program  '";
     guest.wait_until(&format!("! {{ {others}; }}"), SOON)
@@ -209,7 +209,7 @@ fn serve<'a>(guest: &'a TestGuest, cpu: u32) -> Result<Background<'a>> {
     Ok(server)
 }
 
-/// Has the program that serves wait for input, in a request; returns who has asked it.
+/// Has the program that serves wait for input, in a request; returns the client that has asked it.
 fn occupy(guest: &TestGuest) -> Result<Background<'_>> {
     let caller = ant::start(guest, "--cpu 2 -- victim call gate");
     ant::await_process(guest, "victim serve victim", "in call")?;
@@ -219,7 +219,7 @@ fn occupy(guest: &TestGuest) -> Result<Background<'_>> {
 fn end(guest: &TestGuest, server: Background<'_>) -> Result<()> {
     let found = ant::processes(guest)?;
     let pid = found.iter().find(|process| process.command.contains("victim serve")).map(|p| p.pid);
-    ensure!(pid.is_some(), "nobody serves: {found:?}");
+    ensure!(pid.is_some(), "no program serves: {found:?}");
     answers(guest, &format!("antctl kill {}", pid.unwrap_or(0)), 0, "ended")?;
     expect(&server.wait(SOON)?, 143, "")?;
     await_idle(guest)
@@ -245,7 +245,7 @@ fn a_program_that_serves_ends(guest: &TestGuest) -> Result<()> {
 }
 
 /// A request that was not received when its caller has lost patience is not served.
-fn who_does_not_wait(guest: &TestGuest) -> Result<()> {
+fn a_caller_that_does_not_wait(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 3)?;
     let caller = occupy(guest)?;
@@ -266,7 +266,7 @@ fn a_page_lent_for_too_long(guest: &TestGuest) -> Result<()> {
     let server = serve(guest, 3)?;
     for cpu in [2, 3] {
         let run = |words: &str| guest.run(&format!("antctl run --cpu {cpu} -- victim {words}"));
-        // What the server writes when it is too late, nobody sees.
+        // What the server writes when it is too late has no effect.
         let output = run("try borrow 500")?;
         expect(&output, 0, "borrow: TimedOut\nborrow: [1, 7], later [9, 7]\n")?;
         // And it has taken no harm.
@@ -288,7 +288,7 @@ fn a_full_queue(guest: &TestGuest) -> Result<()> {
     server.input("\n");
     expect(&caller.wait(SOON)?, 0, "gate: 0 0, generation 0\n")?;
     answers(guest, "antctl run -- victim call told", 0, "told: 16 5, generation 0\n")?;
-    // What it has not read when it ends is nobody's any more.
+    // What it has not read when it ends is dropped.
     let caller = occupy(guest)?;
     answers(guest, "antctl run -- victim send 5", 0, "send: Ok(()), notify: Ok(())\n")?;
     end(guest, server)?;
@@ -296,7 +296,7 @@ fn a_full_queue(guest: &TestGuest) -> Result<()> {
     ant::await_free_memory(guest, before)
 }
 
-fn pages_of_the_dead_come_back(guest: &TestGuest) -> Result<()> {
+fn pages_of_ended_programs_come_back(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     await_idle(guest)?;
     let before = ant::free_memory(guest)?;
@@ -313,7 +313,7 @@ fn pages_of_the_dead_come_back(guest: &TestGuest) -> Result<()> {
     ensure!(hold.stderr.matches("victim: page fault").count() == 12, "{hold:?}");
     await_idle(guest)?;
     ant::await_free_memory(guest, before)?;
-    // Lent and handed over to somebody who ends with them.
+    // Lent and handed over to a server that ends with them.
     let server = serve(guest, 3)?;
     answers(guest, "antctl run --cpu 2 -- victim call keep 50", 0, "keep: 50 0, generation 0\n")?;
     answers(guest, "antctl run --cpu 2 -- victim try borrow 500", 0, "borrow: TimedOut")?;
@@ -342,7 +342,7 @@ fn programs_can_be_moved(guest: &TestGuest) -> Result<()> {
             expect(&output, 0, "0 restarts, 0 lost, 0 failed\n")?;
         }
     }
-    // Who serves is found where it is.
+    // A server is found where it is.
     let pid = ant::await_process(guest, "victim serve", "receiving")?.pid;
     for cpu in [3, 2, 1] {
         answers(guest, &format!("antctl move {pid} {cpu}"), 0, &format!("goes to CPU {cpu}"))?;
@@ -426,7 +426,7 @@ fn a_pipeline_of_three(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-/// Whose end the other test waits for: half a minute after it has had the last pages.
+/// The other test waits for its end: half a minute after it has had the last pages.
 fn a_stalled_pipeline_begins(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     guest.succeed("rm -f /tmp/gate && mkfifo /tmp/gate")?;

@@ -1,8 +1,10 @@
 //! A server ends, whatever it is at: what its clients are told, and that it comes back whole.
 //!
-//! Each test is a row: what the server is at, and in which ways it is ended there. Each way is gone
+//! Each test is a row: what the server is at, and in which ways it is ended there. Each way is taken
 //! twice: with the client beside the server and on another CPU, once on a p-kernel's CPU and once on
-//! the m-kernel's. The server is `victim`, which is not watched here: only the test ends it.
+//! the m-kernel's. The short run has one cell of each row, other ways and places from row to row; states and
+//! orders without a machine are in the random histories of `ant-logic` (`ipc/tests/histories.rs`). The
+//! server is `victim`, which is not watched here: only the test ends it.
 //!
 //! | the server                        | kill | restart | fault | exit |
 //! |-----------------------------------|------|---------|-------|------|
@@ -32,6 +34,7 @@ mod cell;
 mod change;
 
 use crate::ant::{self, answers};
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::TestGuest;
 use anyhow::{Context, Result, ensure};
@@ -44,31 +47,31 @@ const ALL: &[End] = &[Kill, Restart, Fault, Exit];
 const FROM_OUTSIDE: &[End] = &[Kill, Restart];
 
 pub fn group() -> Group {
-    let group = Group::new("matrix")
-        .test("receives", |guest| RECEIVES.run(guest))
-        .test("has_just_taken_a_request", |guest| TAKES.run(guest))
-        .test("computes", |guest| COMPUTES.run(guest))
-        .test("sleeps", |guest| SLEEPS.run(guest))
-        .test("calls", |guest| CALLS.run(guest))
-        .test("calls_one_that_is_busy", |guest| CALLS_A_BUSY_ONE.run(guest))
-        .test("calls_one_that_is_not_there", calls_one_that_is_not_there)
-        .test("lends_a_page_along", |guest| LENDS.run(guest))
-        .test("has_a_loan_to_write", |guest| HAS_A_LOAN_TO_WRITE.run(guest))
-        .test("has_a_loan_to_read", |guest| HAS_A_LOAN_TO_READ.run(guest))
-        .test("keeps_pages", |guest| KEEPS_PAGES.run(guest))
-        .test("shares_a_page", |guest| SHARES.run(guest))
-        .test("has_put_requests_aside", |guest| HAS_PUT_ASIDE.run(guest))
-        .test("has_messages_unread", has_messages_unread)
-        .test("asks_the_m_kernel", |guest| ASKS.run(guest))
-        .test("is_about_to_move", is_about_to_move)
-        .test("is_moved_and_killed", is_moved_and_killed);
+    let group = Group::with_console("matrix")
+        .sweep("receives", |guest, extent| RECEIVES.run(guest, extent))
+        .sweep("has_just_taken_a_request", |guest, extent| TAKES.run(guest, extent))
+        .sweep("computes", |guest, extent| COMPUTES.run(guest, extent))
+        .sweep("sleeps", |guest, extent| SLEEPS.run(guest, extent))
+        .sweep("calls", |guest, extent| CALLS.run(guest, extent))
+        .sweep("calls_one_that_is_busy", |guest, extent| CALLS_A_BUSY_ONE.run(guest, extent))
+        .sweep("calls_one_that_is_not_there", calls_one_that_is_not_there)
+        .sweep("lends_a_page_along", |guest, extent| LENDS.run(guest, extent))
+        .sweep("has_a_loan_to_write", |guest, extent| HAS_A_LOAN_TO_WRITE.run(guest, extent))
+        .sweep("has_a_loan_to_read", |guest, extent| HAS_A_LOAN_TO_READ.run(guest, extent))
+        .sweep("keeps_pages", |guest, extent| KEEPS_PAGES.run(guest, extent))
+        .sweep("shares_a_page", |guest, extent| SHARES.run(guest, extent))
+        .sweep("has_put_requests_aside", |guest, extent| HAS_PUT_ASIDE.run(guest, extent))
+        .sweep("has_messages_unread", has_messages_unread)
+        .sweep("asks_the_m_kernel", |guest, extent| ASKS.run(guest, extent))
+        .sweep("is_about_to_move", is_about_to_move)
+        .sweep("is_moved_and_killed", is_moved_and_killed);
     change::add_to(group)
 }
 
 const RECEIVES: Row =
     Row { at: "receiving", request: "", says: "", helper: Helper::None, ends: FROM_OUTSIDE };
 
-/// Who asks it to is another client.
+/// Another client asks it to.
 const TAKES: Row = Row { ends: &[Fault, Exit], ..RECEIVES };
 
 const COMPUTES: Row = Row {
@@ -109,7 +112,7 @@ const LENDS: Row = Row { request: "sleep 0 pass-lent", ends: &[Kill, Restart, Fa
 
 const HAS_A_LOAN_TO_WRITE: Row = Row {
     request: "borrow 0 pass",
-    // What it has written is there; the page is the client's again, and nobody else writes it.
+    // What it has written is there; the page is the client's again, and no other process writes it.
     says: "borrow: PeerRestarted { generation: NEW }\nborrow: [1, 2], later [9, 2]\n",
     ..CALLS
 };
@@ -152,7 +155,7 @@ const ASKS: Row = Row {
     ends: &[Kill, Restart, Kill, Restart, Kill],
 };
 
-fn calls_one_that_is_not_there(guest: &TestGuest) -> Result<()> {
+fn calls_one_that_is_not_there(guest: &TestGuest, extent: Extent) -> Result<()> {
     cell::up(guest)?;
     // The second time it stays away for an hour.
     for state in ["serves", "waits"] {
@@ -160,22 +163,23 @@ fn calls_one_that_is_not_there(guest: &TestGuest) -> Result<()> {
         guest.wait_until(&format!("antctl server list | grep -q '^absent  *{state}'"), SOON)?;
     }
     answers(guest, "antctl run -- victim at absent try count", 0, "count: TimedOut\n")?;
-    CALLS_AN_ABSENT_ONE.run(guest)?;
+    CALLS_AN_ABSENT_ONE.run_cells(guest, extent, |_| Ok(()), |_| Ok(()))?;
     answers(guest, "antctl server restart absent", 0, "absent was restarted")?;
     ant::await_server(guest, "absent", 3, SOON)?;
-    // Who has ended does not call any more, nor who did not want to wait so long.
+    // A client that has ended does not call any more, nor does one that has ceased to wait.
     answers(guest, "antctl run -- victim call pass-absent", 0, "pass-absent: 1 0, ")
 }
 
-/// Three messages, each with a page, and two bits; with somebody who waits.
-fn has_messages_unread(guest: &TestGuest) -> Result<()> {
+/// Three messages, each with a page, and two bits; with a client that waits.
+fn has_messages_unread(guest: &TestGuest, extent: Extent) -> Result<()> {
     CALLS.run_with(
         guest,
+        extent,
         |cell| {
             let words = format!("--cpu {} -- victim send 3", cell.client_cpu);
             answers(guest, &format!("antctl run {words}"), 0, "send: Ok(()), notify: Ok(())\n")
         },
-        // Messages were the old one's, bits are for whoever receives there.
+        // Messages were the old one's, bits are for the next that receives there.
         |cell| {
             let said = format!("told: 0 5, generation {}\n", cell.new_generation());
             answers(guest, "antctl run -- victim call told", 0, &said)
@@ -184,10 +188,11 @@ fn has_messages_unread(guest: &TestGuest) -> Result<()> {
 }
 
 /// It cannot go before its call has returned; where it was to go, it is started again.
-fn is_about_to_move(guest: &TestGuest) -> Result<()> {
+fn is_about_to_move(guest: &TestGuest, extent: Extent) -> Result<()> {
     let elsewhere = |cell: &Cell| if cell.server_cpu == 3 { 2 } else { 3 };
     CALLS.run_with(
         guest,
+        extent,
         |cell| {
             let (pid, cpu) = (cell.pid(), elsewhere(cell));
             let said = format!("process {pid} goes to CPU {cpu}");
@@ -202,12 +207,13 @@ fn is_about_to_move(guest: &TestGuest) -> Result<()> {
 }
 
 /// It is told to go and killed in one breath, in this or the other order.
-fn is_moved_and_killed(guest: &TestGuest) -> Result<()> {
+fn is_moved_and_killed(guest: &TestGuest, extent: Extent) -> Result<()> {
     cell::up(guest)?;
     ant::await_idle(guest)?;
     let cell = Cell::begin(guest, 2, 3)?;
     let mut moved = 0;
-    for round in 1..=30 {
+    // Six rounds have each CPU in each order.
+    for round in 1..=extent.rounds(30, 12) {
         let pid = ant::process_of(guest, "probe")?.pid;
         let (cpu, sooner) = (round % 3 + 1, if round % 2 == 0 { "" } else { "sleep 0.005;" });
         let both = format!("antctl move {pid} {cpu} & {sooner} antctl kill {pid}; wait");
@@ -221,4 +227,47 @@ fn is_moved_and_killed(guest: &TestGuest) -> Result<()> {
     // Where it was in the beginning.
     Cell::begin(guest, 2, 3)?;
     cell.is_whole()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows, as [`group`] has them.
+    const ROWS: [(&str, &Row); 16] = [
+        ("receives", &RECEIVES),
+        ("has_just_taken_a_request", &TAKES),
+        ("computes", &COMPUTES),
+        ("sleeps", &SLEEPS),
+        ("calls", &CALLS),
+        ("calls_one_that_is_busy", &CALLS_A_BUSY_ONE),
+        ("calls_one_that_is_not_there", &CALLS_AN_ABSENT_ONE),
+        ("lends_a_page_along", &LENDS),
+        ("has_a_loan_to_write", &HAS_A_LOAN_TO_WRITE),
+        ("has_a_loan_to_read", &HAS_A_LOAN_TO_READ),
+        ("keeps_pages", &KEEPS_PAGES),
+        ("shares_a_page", &SHARES),
+        ("has_put_requests_aside", &HAS_PUT_ASIDE),
+        ("has_messages_unread", &CALLS),
+        ("asks_the_m_kernel", &ASKS),
+        ("is_about_to_move", &CALLS),
+    ];
+
+    #[test]
+    fn the_sample_has_each_way_in_each_place() {
+        let mut sample = Vec::new();
+        for (turn, (name, row)) in ROWS.into_iter().enumerate() {
+            assert_eq!(group().names().nth(turn), Some(format!("matrix::{name}")));
+            sample.extend(Extent::Sample(turn).of(row.cells()));
+        }
+        let missing = CALLS.cells().find(|cell| !sample.contains(cell));
+        assert!(missing.is_none(), "{missing:?} is not in {sample:?}");
+        // A server that ends by itself in a call of its own: the other one has to let it.
+        for end in [Fault, Exit] {
+            let ends = |(turn, (_, row)): (usize, &(&str, &Row))| {
+                row.helper != Helper::None && Extent::Sample(turn).of(row.cells())[0].0 == end
+            };
+            assert!(ROWS.iter().enumerate().any(ends), "{end:?}");
+        }
+    }
 }

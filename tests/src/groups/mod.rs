@@ -12,27 +12,26 @@ mod matrix;
 mod module;
 mod partition;
 mod programs;
-mod restarts;
 mod servers;
 mod trouble;
 
 use crate::group::Group;
 
-/// Every group, in the order in which they run: what others rest on comes first.
+/// Every group, in the order in which they run: what others rest on comes first, and groups that share a
+/// guest follow each other.
 pub fn all() -> Vec<Group> {
     vec![
-        harness::group(),
         trouble::group(),
+        harness::group(),
         module::group(),
-        module::x2apic_group(),
         programs::group(),
         calls::group(),
         faults::group(),
-        figures::group(),
         ipc::group(),
+        module::x2apic_group(),
+        figures::group(),
         servers::group(),
         interfaces::group(),
-        restarts::group(),
         matrix::group(),
         every_call::group(),
         devices::group(),

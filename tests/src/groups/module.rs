@@ -6,7 +6,7 @@ use ant_vm::machine::Apic;
 use anyhow::{Result, ensure};
 
 pub fn group() -> Group {
-    Group::new("module")
+    Group::usual("module")
         .test("loaded_at_boot", loaded_at_boot)
         .test("loads_and_unloads", loads_and_unloads)
         .test("only_root_opens", only_root_opens)

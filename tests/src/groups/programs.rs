@@ -4,7 +4,6 @@ use crate::ant::{self, answers, expect};
 use crate::group::Group;
 use crate::guest::{LIMIT, TestGuest};
 use ant_vm::guest::Output;
-use ant_vm::machine::Machine;
 use anyhow::{Context, Result, ensure};
 use std::process::Command;
 use std::time::Duration;
@@ -13,8 +12,7 @@ const LICENSES: &str = "/usr/share/common-licenses";
 const APPS: &str = "/usr/lib/ant/apps";
 
 pub fn group() -> Group {
-    Group::new("programs")
-        .machine(share_a_directory)
+    Group::usual("programs")
         .test("wc_prints_as_gnu_wc", wc_prints_as_gnu_wc)
         .test("wc_says_what_is_missing", wc_says_what_is_missing)
         .test("cp_copies_any_size", cp_copies_any_size)
@@ -25,15 +23,15 @@ pub fn group() -> Group {
         .test("lookup", lookup)
         .test("what_cannot_be_run", what_cannot_be_run)
         .test("redirections", redirections)
-        .test("nobody_reads_any_more", nobody_reads_any_more)
+        .test("its_reader_has_ended", its_reader_has_ended)
         .test("ordinary_user", ordinary_user)
         .test("ordinary_user_is_kept_out", ordinary_user_is_kept_out)
         .test("ps_lists", ps_lists)
         .test("ps_counts_memory", ps_counts_memory)
         .test("programs_are_placed", programs_are_placed)
         .test("runs_on_the_named_cpu", runs_on_the_named_cpu)
-        .test("three_at_once_on_three_cores", three_at_once_on_three_cpus)
-        .test("two_share_a_core", two_share_a_cpu)
+        .test("three_at_once_on_three_cpus", three_at_once_on_three_cpus)
+        .test("two_share_a_cpu", two_share_a_cpu)
         .test("alone_without_timer_interrupts", alone_without_timer_interrupts)
         .test("shared_directory", shared_directory)
         .test("signals_end_it", signals_end_it)
@@ -42,13 +40,6 @@ pub fn group() -> Group {
         .test("hanging_up_ends_it", hanging_up_ends_it)
         .test("benchmarks_print_figures", benchmarks_print_figures)
         .test("fifty_programs_leave_nothing", fifty_programs_leave_nothing)
-}
-
-fn share_a_directory(machine: &mut Machine) {
-    let directory = ant_vm::paths::out().join("share");
-    if std::fs::create_dir_all(&directory).is_ok() {
-        machine.share = Some(directory);
-    }
 }
 
 fn up(guest: &TestGuest) -> Result<()> {
@@ -221,7 +212,7 @@ fn redirections(guest: &TestGuest) -> Result<()> {
     as_gnu(guest, r"printf 'first\nsecond\n' | (read line; wc)")
 }
 
-fn nobody_reads_any_more(guest: &TestGuest) -> Result<()> {
+fn its_reader_has_ended(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let copy = "antctl run -- cp /dev/zero /proc/self/fd/1";
     guest.succeed(&format!("({copy}; echo $? > /tmp/status) | head -c 9 > /dev/null"))?;
@@ -277,7 +268,7 @@ fn ps_lists(guest: &TestGuest) -> Result<()> {
     ant::await_idle(guest)
 }
 
-/// What a program takes is its own until it is somebody else's.
+/// What a program takes is its own until it has handed it over.
 fn ps_counts_memory(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let memory = |command: &str| -> Result<u64> {
@@ -323,7 +314,7 @@ fn programs_are_placed(guest: &TestGuest) -> Result<()> {
     ensure!(cpus(guest)? == [2, 2, 3, 3], "{:?}", ant::processes(guest)?);
     drop(programs);
     ant::await_idle(guest)?;
-    // Whoever chose a CPU counts there.
+    // A program that was given a CPU counts there.
     let _chose = [1, 2, 3].map(|_| ant::start(guest, "--cpu 2 -- wc"));
     ant::await_processes(guest, 3, "wc", "in call")?;
     let _placed = ant::start(guest, "-- wc");
@@ -418,7 +409,7 @@ fn signals_end_it(guest: &TestGuest) -> Result<()> {
             guest.succeed(&format!("killall -{signal} antctl"))?;
             let output = running.wait(LIMIT)?;
             expect(&output, status, "").with_context(|| format!("{program}, {signal}"))?;
-            // Who pressed Ctrl-C need not be told.
+            // The user that has pressed Ctrl-C need not be told.
             ensure!(output.stderr.is_empty(), "{output:?}");
         }
     }

@@ -1,65 +1,58 @@
-//! OS servers: they run, come back, are replaced while they serve, and who calls them meanwhile has a
-//! defined result. Most of it is done to `victim`, in the place of `serial`. What a server is at when it
-//! ends is in `matrix`.
+//! OS servers: they run, come back, are replaced while they serve, and a client that calls them meanwhile
+//! has a defined result. Most of it is done to `victim`, in the place of `serial`. What a server is at when
+//! it ends is in `matrix`.
+
+mod restarts;
 
 use crate::ant::{self, Server, answers, expect};
+use crate::com2::LINE;
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{Background, LIMIT, TestGuest};
-use ant_vm::machine::Machine;
-use ant_vm::paths;
 use anyhow::{Context, Result, bail, ensure};
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Who must not hang has to have ended by then.
-pub const SOON: Duration = Duration::from_secs(20);
-/// Who was killed is back by then: at once, but for the slowness of an emulated machine.
-pub const AT_ONCE: Duration = Duration::from_secs(5);
-/// Who does not answer is asked within a second, has another, and is back by then.
+/// A program that must not hang has ended by then.
+const SOON: Duration = Duration::from_secs(20);
+/// A server that was killed is back by then: at once, but for the slowness of an emulated machine.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// A server that does not answer is asked within a second, has another, and is back by then.
 const WATCHED: Duration = Duration::from_secs(2 + 5);
-pub const VICTIM: &str = "/usr/lib/ant/tests/victim";
+const VICTIM: &str = "/usr/lib/ant/tests/victim";
 const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 
 pub fn group() -> Group {
-    Group::new("servers")
-        .machine(with_a_console)
+    let group = Group::with_console("servers")
         .test("they_run_after_boot", they_run_after_boot)
         .test("the_console_says_hello", the_console_says_hello)
         .test("programs_reach_the_console", programs_reach_the_console)
         .test("killed_ones_come_back", killed_ones_come_back)
         .test("killed_ones_have_clients", killed_ones_have_clients)
-        .test("many_restarts_cost_nothing", many_restarts_cost_nothing)
+        .sweep("many_restarts_cost_nothing", many_restarts_cost_nothing)
         .test("moved_ones_stay_there", moved_ones_stay_there)
         .test("init_cannot_be_killed", init_cannot_be_killed)
         .test("one_is_replaced", one_is_replaced)
-        .test("failing_ones_come_back", failing_ones_come_back)
-        .test("one_that_keeps_dying_is_given_up", one_that_keeps_dying_is_given_up)
-        .test("nobody_takes_all_pages", nobody_takes_all_pages)
-        .test("nobody_takes_all_memory", nobody_takes_all_memory)
-        .test("nobody_fills_all_queues", nobody_fills_all_queues)
-        .test("restarted_while_clients_call", restarted_while_clients_call)
-        .test("replaced_while_clients_call", replaced_while_clients_call)
+        .sweep("failing_ones_come_back", failing_ones_come_back)
+        .test("one_that_keeps_ending_is_given_up", one_that_keeps_ending_is_given_up)
+        .test("programs_leave_pages_for_servers", programs_leave_pages_for_servers)
+        .test("programs_leave_memory_for_servers", programs_leave_memory_for_servers)
+        .test("programs_leave_queues_for_servers", programs_leave_queues_for_servers)
+        .sweep("restarted_while_clients_call", restarted_while_clients_call)
+        .sweep("replaced_while_clients_call", replaced_while_clients_call)
         .test("replaced_with_messages_unread", replaced_with_messages_unread)
-        .test("replaced_by_two_at_once", replaced_by_two_at_once)
+        .sweep("replaced_by_two_at_once", replaced_by_two_at_once)
         .test("replacements_that_fail", replacements_that_fail)
         .test("the_name_service_is_given_up", the_name_service_is_given_up)
-        .test("linux_keeps_the_device", linux_keeps_the_device)
-}
-
-fn console() -> PathBuf {
-    paths::out().join("servers-com2")
-}
-
-fn with_a_console(machine: &mut Machine) {
-    machine.com2 = Some(console());
+        .test("linux_keeps_the_device", linux_keeps_the_device);
+    restarts::add_to(group)
 }
 
 /// Waits until the console has had this line.
 fn await_console(line: &str) -> Result<()> {
     let deadline = Instant::now() + AT_ONCE;
     loop {
-        let said = std::fs::read_to_string(console())?;
+        let said = std::fs::read_to_string(LINE.console())?;
         if said.split("\r\n").any(|said| said == line) {
             return Ok(());
         }
@@ -78,9 +71,11 @@ fn serial(guest: &TestGuest) -> Result<Server> {
 }
 
 /// Has `victim` serve in the place of `serial`; its generation.
-pub fn victim(guest: &TestGuest) -> Result<u32> {
+fn victim(guest: &TestGuest) -> Result<u32> {
     up(guest)?;
-    let called = guest.run("antctl run -- victim try count")?;
+    // Before it is called: a client waits long for a name that is not there.
+    let called = "antctl run -- names | grep -qx victim && antctl run -- victim try count";
+    let called = guest.run(called)?;
     if !called.stdout.starts_with("count: ") || called.stdout.starts_with("count: P") {
         answers(
             guest,
@@ -104,7 +99,7 @@ fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background<'a>
 }
 
 /// Kills the process that serves as `name`.
-pub fn kill(guest: &TestGuest, name: &str) -> Result<()> {
+fn kill(guest: &TestGuest, name: &str) -> Result<()> {
     let pid = ant::server(guest, name)?.pid.context("it does not run")?;
     answers(guest, &format!("antctl kill {pid}"), 0, "ended")
 }
@@ -204,7 +199,7 @@ fn killed_ones_come_back(guest: &TestGuest) -> Result<()> {
         ensure!(!all.iter().any(|p| Some(p.pid) == before.pid), "{all:?}");
         let process = ant::process_of(guest, name)?;
         ensure!(process.restarts == Some(after.restarts) && process.memory == memory, "{all:?}");
-        // What it knew it knows again, and who asks it is answered.
+        // What it knew it knows again, and its clients are answered.
         answers(guest, "antctl run -- names", 0, "serial\n")?;
         answers(guest, &format!("antctl run -- say after {name}"), 0, "")?;
         await_console(&format!("after {name}"))?;
@@ -233,7 +228,7 @@ fn killed_ones_have_clients(guest: &TestGuest) -> Result<()> {
         let all_served = !output.stdout.is_empty() && output.stdout.lines().all(served);
         ensure!(output.status == 0 && all_served, "{output:?}");
     }
-    // Who writes to the console need not notice: what may not have been written is written again.
+    // A client that writes to the console need not notice: what may not have been written is written again.
     guest.succeed("rm /tmp/enough")?;
     let says = until_enough("antctl run --cpu 2 -- say a line && echo said");
     kill_thrice(guest, "serial", "say a line")?;
@@ -244,7 +239,7 @@ fn killed_ones_have_clients(guest: &TestGuest) -> Result<()> {
     ensure!(output.status == 0 && output.stderr.is_empty() && only_said, "{output:?}");
     answers(guest, "antctl run -- say all there", 0, "")?;
     await_console("all there")?;
-    let console = std::fs::read_to_string(console())?;
+    let console = std::fs::read_to_string(LINE.console())?;
     let written = console.split("\r\n").filter(|line| *line == "a line").count();
     // One for each kill may have been written twice.
     ensure!((said..=said + 3).contains(&written), "{written} of {said} lines: {console:?}");
@@ -262,8 +257,8 @@ fn kill_thrice(guest: &TestGuest, name: &str, client: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends a server thirty times; it takes up what it did, and so does `init`.
-fn many_restarts_cost_nothing(guest: &TestGuest) -> Result<()> {
+/// Ends a server again and again; it takes up what it did, and so does `init`.
+fn many_restarts_cost_nothing(guest: &TestGuest, extent: Extent) -> Result<()> {
     up(guest)?;
     ant::await_idle(guest)?;
     let taken_up = || -> Result<_> {
@@ -271,7 +266,7 @@ fn many_restarts_cost_nothing(guest: &TestGuest) -> Result<()> {
         Ok((ant::free_memory(guest)?, memory_of_init(guest)?, name.memory))
     };
     let (before, first) = (taken_up()?, ant::server(guest, "name")?);
-    for number in 1..=30 {
+    for number in 1..=extent.rounds(30, 10) {
         answers(guest, "antctl server restart name", 0, "name was restarted")?;
         ant::await_server(guest, "name", first.generation + number, AT_ONCE)?;
     }
@@ -281,7 +276,7 @@ fn many_restarts_cost_nothing(guest: &TestGuest) -> Result<()> {
     ensure!(after == before, "before {before:?}, after {after:?}");
     let last = ant::server(guest, "name")?;
     let restarts = ant::process_of(guest, "name")?.restarts;
-    // Nobody holds them against it.
+    // They do not count as failures.
     ensure!(last.restarts == first.restarts && restarts == Some(first.restarts), "{last:?}");
     Ok(())
 }
@@ -356,17 +351,15 @@ fn one_is_replaced(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl run -- victim call count", 0, "count: 1 0, ")
 }
 
-fn failing_ones_come_back(guest: &TestGuest) -> Result<()> {
+fn failing_ones_come_back(guest: &TestGuest, extent: Extent) -> Result<()> {
     let mut generation = victim(guest)?;
     let bystanders = Bystanders::start(guest)?;
-    for (cpu, how, last_end, limit) in [
-        (1, "fault", "page fault (read 0x10)", AT_ONCE),
-        (1, "exit", "exited with status 7", AT_ONCE),
-        (1, "spin", "did not answer within 1000 ms", WATCHED),
-        // Beside its client.
-        (2, "spin", "did not answer within 1000 ms", WATCHED),
-        (1, "spin", "did not answer within 1000 ms", WATCHED),
-    ] {
+    let at_once = [(1, "fault", "page fault (read 0x10)"), (1, "exit", "exited with status 7")];
+    // On its client's CPU, and on another before and after.
+    let watched = extent.of([1, 2, 1]).into_iter();
+    let watched = watched.map(|cpu| (cpu, "spin", "did not answer within 1000 ms"));
+    for (cpu, how, last_end) in at_once.into_iter().chain(watched) {
+        let limit = if how == "spin" { WATCHED } else { AT_ONCE };
         let process = ant::process_of(guest, "serial")?;
         if process.cpu != cpu {
             answers(guest, &format!("antctl move {} {cpu}", process.pid), 0, "goes to CPU")?;
@@ -384,7 +377,7 @@ fn failing_ones_come_back(guest: &TestGuest) -> Result<()> {
     bystanders.go_on(guest)
 }
 
-fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
+fn one_that_keeps_ending_is_given_up(guest: &TestGuest) -> Result<()> {
     victim(guest)?;
     // Earlier restarts are held against it; one that was brought back begins anew.
     for (way, is_new) in
@@ -395,8 +388,8 @@ fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
         expect(&output, 0, " killed\nkill: PeerGone\n")?;
         let killed: u32 = output.stdout.split(' ').nth(1).unwrap_or("").parse()?;
         let found = serial(guest)?;
-        // Six have ended, five restarts are what the manifest allows. Who has asked the last one is told
-        // that it has ended or that no other will come, whichever is known first.
+        // Six have ended, five restarts are what the manifest allows. A client that has asked the last one
+        // is told that it has ended or that no other will come, whichever is known first.
         let all = found.restarts == 5 && (5..=6).contains(&killed);
         ensure!(all || !is_new && killed <= 5, "{output:?}, {found:?}");
         ensure!(found.state == "given up" && found.pid.is_none(), "{found:?}");
@@ -417,7 +410,7 @@ fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
 
 /// A program can have 512 pages, all programs together what is not kept for servers: 64 pages for
 /// init, 16 for each of two others.
-fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
+fn programs_leave_pages_for_servers(guest: &TestGuest) -> Result<()> {
     victim(guest)?;
     restart(guest)?;
     ant::await_idle(guest)?;
@@ -428,7 +421,7 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
         hogs.push(client(guest, cpu, "hog"));
         ant::await_processes(guest, n + 1, "victim hog", "in call")?;
     }
-    // Whoever comes now gets nothing; servers get what is theirs.
+    // A program that comes now gets nothing; servers get what is theirs.
     answers(guest, "antctl run -- victim hog", 1, "victim: NoMemory")?;
     answers(guest, "antctl run -- victim call take", 0, "take: 16 122, ")?;
     restart(guest)?;
@@ -456,7 +449,7 @@ fn nobody_takes_all_pages(guest: &TestGuest) -> Result<()> {
 }
 
 /// Programs take all that they get of a small partition; there is room for servers all the same.
-fn nobody_takes_all_memory(guest: &TestGuest) -> Result<()> {
+fn programs_leave_memory_for_servers(guest: &TestGuest) -> Result<()> {
     ant::down(guest)?;
     ant::up(guest, "--cpus 1-3 --memory 16M")?;
     let _hogs = [1, 2, 3, 1].map(|cpu| client(guest, cpu, "hog"));
@@ -487,7 +480,7 @@ fn nobody_takes_all_memory(guest: &TestGuest) -> Result<()> {
 }
 
 /// Programs that send messages to themselves and do not receive them.
-fn nobody_fills_all_queues(guest: &TestGuest) -> Result<()> {
+fn programs_leave_queues_for_servers(guest: &TestGuest) -> Result<()> {
     victim(guest)?;
     let fillers =
         [1, 2, 3, 1].map(|cpu| ant::start(guest, &format!("--cpu {cpu} -- misuse-ipc full")));
@@ -504,7 +497,7 @@ fn nobody_fills_all_queues(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-/// Has the victim busy, with three messages and two bits unread, and a call by who would wait.
+/// Has the victim busy, with three messages and two bits unread, and a call by a client that would wait.
 fn with_unread<'a>(guest: &'a TestGuest, request: &str) -> Result<[Background<'a>; 2]> {
     let served = met(guest, 2, request)?;
     let queued = met(guest, 1, "ask count")?;
@@ -523,8 +516,8 @@ fn await_calls(guest: &TestGuest) -> Result<()> {
     guest.wait_until("antctl ps | grep 'victim loop' | grep -q sleeping", SOON)
 }
 
-fn restarted_while_clients_call(guest: &TestGuest) -> Result<()> {
-    for (how, restarts) in [("ask", 0), ("call", 1)] {
+fn restarted_while_clients_call(guest: &TestGuest, extent: Extent) -> Result<()> {
+    for (how, restarts) in extent.of([("ask", 0), ("call", 1)]) {
         let generation = victim(guest)? + 1;
         restart(guest)?;
         ant::await_server(guest, "serial", generation, AT_ONCE)?;
@@ -541,9 +534,10 @@ fn restarted_while_clients_call(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn replaced_while_clients_call(guest: &TestGuest) -> Result<()> {
-    // On its CPU, and across CPUs.
-    for (cpu, how, restarts) in [(1, "call", 1), (1, "ask", 0), (2, "call", 1), (2, "ask", 0)] {
+fn replaced_while_clients_call(guest: &TestGuest, extent: Extent) -> Result<()> {
+    // On its CPU, and across CPUs; the sample has each of the two ways to call.
+    let cases = [[(1, "call", 1), (2, "ask", 0)], [(1, "ask", 0), (2, "call", 1)]];
+    for (cpu, how, restarts) in extent.of(cases).into_iter().flatten() {
         let generation = victim(guest)? + 1;
         restart(guest)?;
         ant::await_server(guest, "serial", generation, AT_ONCE)?;
@@ -589,14 +583,18 @@ fn replace_with_messages_unread(guest: &TestGuest) -> Result<bool> {
     Ok(true)
 }
 
-fn replaced_by_two_at_once(guest: &TestGuest) -> Result<()> {
+fn replaced_by_two_at_once(guest: &TestGuest, extent: Extent) -> Result<()> {
     const BUSY: &str = "another server is being replaced: try again when that is done";
     let mut generation = victim(guest)? + 1;
     restart(guest)?;
     ant::await_server(guest, "serial", generation, AT_ONCE)?;
+    // From now on `init` keeps its program.
+    let replace = format!("antctl server replace name {NAME_SERVICE}");
+    answers(guest, &replace, 0, "name was replaced\n")?;
     ant::await_idle(guest)?;
     let free = ant::free_memory(guest)?;
-    for (name, program) in [("serial", VICTIM), ("name", NAME_SERVICE), ("nobody", VICTIM)] {
+    let others = extent.of([("name", NAME_SERVICE), ("nobody", VICTIM)]);
+    for (name, program) in [("serial", VICTIM)].into_iter().chain(others) {
         let calls = client(guest, 2, "loop ask 3000");
         await_calls(guest)?;
         let first = format!("antctl server replace serial {VICTIM}");
@@ -610,7 +608,7 @@ fn replaced_by_two_at_once(guest: &TestGuest) -> Result<()> {
             ensure!(done || none || output.status == 1 && said.contains(BUSY), "{output:?}");
             replaced += u32::from(done && name == "serial");
         }
-        ensure!((1..=2).contains(&replaced) || name != "serial", "nobody has won");
+        ensure!((1..=2).contains(&replaced) || name != "serial", "neither was done");
         generation += replaced;
         ant::await_server(guest, "serial", generation, AT_ONCE)?;
         let said = format!(" served, {replaced} changes, 0 restarts, 0 lost, 0 failed\n");
@@ -671,7 +669,7 @@ fn the_name_service_is_given_up(guest: &TestGuest) -> Result<()> {
         }
     }
     guest.wait_until("antctl server list | grep -q '^name  *given up'", SOON)?;
-    // Who needs it is told so; who does not goes on.
+    // A program that needs it is told so; one that does not goes on.
     answers(guest, "antctl run -- names", 1, "PeerGone")?;
     answers(guest, "antctl run -- victim call count", 1, "PeerGone")?;
     ant::works_on(guest, &[1, 2, 3])?;

@@ -2,7 +2,7 @@
 
 use super::SOON;
 use crate::ant;
-use crate::com2::Line;
+use crate::com2::LINE;
 use crate::guest::{Background, TestGuest};
 use ant_abi::syscall::Sysnum;
 use anyhow::{Context, Result, ensure};
@@ -12,15 +12,13 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub const LINE: Line = Line("every_call");
-
 /// What is said on the console: it begins and ends with what is nowhere else there.
 const SHORT: &str = "<words>";
 /// More than the words of a message have room for: it goes in a page that is lent.
 const LONG: &str = "<in a page that is lent>";
 /// What is typed. No byte alone marks its end: one can be lost.
 const TYPED: &str = "typed\n\n";
-/// What is said by those who only read.
+/// What a client says that only reads.
 const READER: &str = "<?>\r\n";
 /// With which a console begins.
 const HELLO: &str = "AnT: serial console, generation ";
@@ -82,12 +80,12 @@ enum Asked {
 }
 
 impl Subject {
-    /// Starts a client; somebody types, if there is a line.
+    /// Starts a client; something is typed, if there is a line.
     pub fn begin<'a>(&self, guest: &'a TestGuest, cpu: u32) -> Result<Client<'a>> {
         (self.client)(guest, cpu, TYPED)
     }
 
-    /// As [`Subject::begin`], but nobody types: the server makes as many calls each time.
+    /// As [`Subject::begin`], but nothing is typed: the server makes as many calls each time.
     pub fn begin_quietly<'a>(&self, guest: &'a TestGuest, cpu: u32) -> Result<Client<'a>> {
         (self.client)(guest, cpu, "")
     }
@@ -166,7 +164,7 @@ fn has_said(text: &str, from: usize, ends: usize) -> Result<()> {
     }
 }
 
-/// Whether what was said is the text, pieces of it, of greetings, and of those who only read.
+/// Whether what was said is the text, pieces of it, of greetings, and of clients that only read.
 fn are_its_pieces(said: &str, whole: &str, ends: usize) -> Result<()> {
     let starts = said.char_indices().filter(|(_, char)| matches!(char, '<' | 'A'));
     let starts: Vec<_> = starts.map(|(at, _)| at).chain([said.len()]).collect();

@@ -1,4 +1,4 @@
-//! Who is served first, and who runs: priorities, lent by clients to servers.
+//! Which client is served first, and which process runs: priorities, lent by clients to servers.
 
 use super::{SOON, await_idle, end, occupy, serve, up};
 use crate::ant::{self, answers, expect};
@@ -9,12 +9,12 @@ use anyhow::{Result, ensure};
 /// The tests of this file.
 pub fn add_to(group: Group) -> Group {
     group
-        .test("the_more_important_is_served_first", the_more_important_is_served_first)
-        .test("a_server_is_as_important_as_its_caller", a_server_is_as_important_as_its_caller)
-        .test("and_so_is_whom_it_calls", and_so_is_whom_it_calls)
-        .test("a_flood_drowns_nobody", a_flood_drowns_nobody)
+        .test("the_higher_priority_is_served_first", the_higher_priority_is_served_first)
+        .test("a_server_inherits_from_its_caller", a_server_inherits_from_its_caller)
+        .test("and_so_does_the_server_that_it_calls", and_so_does_the_server_that_it_calls)
+        .test("a_flood_leaves_others_their_turn", a_flood_leaves_others_their_turn)
         .test("a_flood_from_above_ends", a_flood_from_above_ends)
-        .test("a_flood_of_messages_drowns_no_server", a_flood_of_messages_drowns_no_server)
+        .test("a_flood_of_messages_leaves_servers_alive", a_flood_of_messages_leaves_servers_alive)
         .test("priorities_can_be_changed", priorities_can_be_changed)
 }
 
@@ -36,7 +36,7 @@ fn at_the_gate<'a>(
     Ok(clients)
 }
 
-fn the_more_important_is_served_first(guest: &TestGuest) -> Result<()> {
+fn the_higher_priority_is_served_first(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 3)?;
     let caller = occupy(guest)?;
@@ -49,7 +49,7 @@ fn the_more_important_is_served_first(guest: &TestGuest) -> Result<()> {
     ant::await_processes(guest, 2, "victim gated call count 6", "calling")?;
     server.input("\n");
     expect(&caller.wait(SOON)?, 0, "gate: 0 0, generation 0\n")?;
-    // Whose turn it was.
+    // The place in which each was served.
     let turn = |client: Background<'_>| -> Result<u32> {
         let output = client.wait(SOON)?;
         expect(&output, 0, "count: ")?;
@@ -70,7 +70,7 @@ fn set_priority(guest: &TestGuest, command: &str, priority: u32) -> Result<()> {
     answers(guest, &format!("antctl priority {pid} {priority}"), 0, &said)
 }
 
-/// Has a program on CPU 3 that never leaves it to anyone of a lower priority than 4.
+/// Has a program on CPU 3 that never leaves it to a process of a lower priority than 4.
 fn keep_busy(guest: &TestGuest) -> Result<Background<'_>> {
     let spin = ant::start(guest, "--cpu 3 -- spin");
     ant::await_process(guest, "spin", "running")?;
@@ -78,9 +78,9 @@ fn keep_busy(guest: &TestGuest) -> Result<Background<'_>> {
     Ok(spin)
 }
 
-/// A server of priority 2 beside a program of priority 4 that computes: it runs for who is more
-/// important than that, and for nobody else.
-fn a_server_is_as_important_as_its_caller(guest: &TestGuest) -> Result<()> {
+/// A server of priority 2 beside a program of priority 4 that computes: it runs for clients of a higher
+/// priority than that, and for no others.
+fn a_server_inherits_from_its_caller(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 3)?;
     let high = at_the_gate(guest, 2, &[2, 3], 6)?;
@@ -102,7 +102,7 @@ fn a_server_is_as_important_as_its_caller(guest: &TestGuest) -> Result<()> {
 }
 
 /// Through a server on another CPU to one beside the program that computes.
-fn and_so_is_whom_it_calls(guest: &TestGuest) -> Result<()> {
+fn and_so_does_the_server_that_it_calls(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 1)?;
     let helper = ant::start(guest, "--cpu 3 -- victim serve helper");
@@ -114,7 +114,7 @@ fn and_so_is_whom_it_calls(guest: &TestGuest) -> Result<()> {
     let low = ant::start(guest, "--cpu 2 -- victim call relay");
     ant::await_process(guest, "victim serve victim", "calling")?;
     ant::await_process(guest, "victim call relay", "calling")?;
-    // Who is more important lends it to both, though another's request is served.
+    // Both inherit from the client of the higher priority, though another's request is served.
     high.input("\n");
     expect(&low.wait(SOON)?, 0, "relay: 1 0, generation 0\n")?;
     expect(&high.wait(SOON)?, 0, "relay: 2 0, generation 0\n")?;
@@ -123,7 +123,7 @@ fn and_so_is_whom_it_calls(guest: &TestGuest) -> Result<()> {
     end(guest, server)
 }
 
-/// Who is less important may have to wait; it is not forgotten.
+/// A client of a lower priority may have to wait; it is served in the end.
 fn a_flood_from_above_ends(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 3)?;
@@ -144,8 +144,8 @@ fn a_flood_from_above_ends(guest: &TestGuest) -> Result<()> {
     end(guest, server)
 }
 
-/// Messages and bits that nobody wants, to a server of AnT's own, from every CPU.
-fn a_flood_of_messages_drowns_no_server(guest: &TestGuest) -> Result<()> {
+/// Messages and bits that are not wanted, to a server of AnT's own, from every CPU.
+fn a_flood_of_messages_leaves_servers_alive(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let before = ant::servers(guest)?;
     let flood: Vec<_> = (1..=3)
@@ -170,7 +170,7 @@ fn a_flood_of_messages_drowns_no_server(guest: &TestGuest) -> Result<()> {
     ant::await_idle(guest)
 }
 
-fn a_flood_drowns_nobody(guest: &TestGuest) -> Result<()> {
+fn a_flood_leaves_others_their_turn(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 3)?;
     let flood: Vec<_> = (1..=3)

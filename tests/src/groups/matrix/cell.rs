@@ -1,13 +1,14 @@
-//! One cell of the matrix: a server, a client, others who wait, and what each has when it is over.
+//! One cell of the matrix: a server, a client, others that wait, and what each has when it is over.
 
 use crate::ant::{self, Process, Server, answers};
+use crate::extent::Extent;
 pub use crate::groups::devices::up_with_probe as up;
 use crate::guest::{Background, TestGuest};
 use anyhow::{Context, Result, ensure};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Who must not hang has to have ended by then.
+/// A program that must not hang has ended by then.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// A row: what the server is at.
@@ -18,7 +19,7 @@ pub struct Row {
     pub request: &'static str,
     /// What the client says: `OLD` and `NEW` are the server's generations.
     pub says: &'static str,
-    /// Whom the server calls.
+    /// The server that the server calls.
     pub helper: Helper,
     /// How it is ended.
     pub ends: &'static [End],
@@ -68,7 +69,7 @@ impl End {
         }
     }
 
-    /// Restarts that nobody wanted.
+    /// Restarts that were not ordered.
     fn restarts(self) -> u32 {
         u32::from(self != Self::Restart)
     }
@@ -106,8 +107,8 @@ pub fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background
     Ok(client)
 }
 
-/// Waits until process `pid` is in this state. Of who runs on the m-kernel's CPU one sees that it
-/// would run: to see it, `init` does.
+/// Waits until process `pid` is in this state. One that runs on the m-kernel's CPU is seen as ready: while
+/// it is looked at, `init` runs.
 pub fn await_state(guest: &TestGuest, pid: u32, state: &str) -> Result<()> {
     let deadline = Instant::now() + SOON;
     loop {
@@ -122,33 +123,51 @@ pub fn await_state(guest: &TestGuest, pid: u32, state: &str) -> Result<()> {
 }
 
 impl Row {
-    /// Every cell of the row.
-    pub fn run(&self, guest: &TestGuest) -> Result<()> {
-        self.run_with(guest, |_| Ok(()), |_| Ok(()))
+    /// The cells of the row.
+    pub fn run(&self, guest: &TestGuest, extent: Extent) -> Result<()> {
+        self.run_with(guest, extent, |_| Ok(()), |_| Ok(()))
     }
 
-    /// Every cell of the row, with something that is done before the server ends, and something to
+    /// The cells of the row, with something that is done before the server ends, and something to
     /// look at when it is back.
     pub fn run_with(
         &self,
         guest: &TestGuest,
+        extent: Extent,
         before: impl Fn(&Cell) -> Result<()>,
         after: impl Fn(&Cell) -> Result<()>,
     ) -> Result<()> {
         up(guest)?;
+        self.run_cells(guest, extent, before, after)
+    }
+
+    /// As [`Row::run_with`], with the servers as they are.
+    pub fn run_cells(
+        &self,
+        guest: &TestGuest,
+        extent: Extent,
+        before: impl Fn(&Cell) -> Result<()>,
+        after: impl Fn(&Cell) -> Result<()>,
+    ) -> Result<()> {
         ant::await_idle(guest)?;
-        for server_cpu in [2, 1] {
-            for (number, &end) in self.ends.iter().enumerate() {
-                // Each way with the client beside the server once, and once elsewhere.
-                let beside = (number % 2 == 0) == (server_cpu == 2);
-                let client_cpu = if beside { server_cpu } else { server_cpu % 3 + 1 };
-                let cell = Cell::begin(guest, server_cpu, client_cpu)?;
-                self.live(&cell, end, &before, &after).with_context(|| {
-                    format!("{end:?}, server on CPU {server_cpu}, client on CPU {client_cpu}")
-                })?;
-            }
+        for (end, server_cpu, client_cpu) in extent.of(self.cells()) {
+            let cell = Cell::begin(guest, server_cpu, client_cpu)?;
+            self.live(&cell, end, &before, &after).with_context(|| {
+                format!("{end:?}, server on CPU {server_cpu}, client on CPU {client_cpu}")
+            })?;
         }
         Ok(())
+    }
+
+    /// How the server ends, and the CPUs of server and client: each way with the client beside the server
+    /// once, and once elsewhere.
+    pub fn cells(&self) -> impl Iterator<Item = (End, u32, u32)> {
+        let cell = |server_cpu, (number, &end): (usize, &End)| {
+            let beside = (number % 2 == 0) == (server_cpu == 2);
+            (end, server_cpu, if beside { server_cpu } else { server_cpu % 3 + 1 })
+        };
+        let ends = || self.ends.iter().enumerate();
+        ends().map(move |end| cell(2, end)).chain(ends().map(move |end| cell(1, end)))
     }
 
     fn live(
@@ -160,7 +179,7 @@ impl Row {
     ) -> Result<()> {
         let guest = cell.guest;
         let helper = Helpers::start(cell, self.helper)?;
-        // Two who know the server of now. Whoever shares its CPU does not run while it computes.
+        // Two that know the server of now. What shares its CPU does not run while it computes.
         let others_cpu = if matches!(self.at, "running" | "") { 3 } else { cell.client_cpu };
         let late = met(guest, others_cpu, "call count")?;
         let patient = met(guest, others_cpu, "ask count")?;
@@ -216,7 +235,7 @@ pub fn says(client: Background<'_>, said: &str) -> Result<()> {
 }
 
 impl<'a> Cell<'a> {
-    /// Has the server on a CPU, at rest, and nobody else there.
+    /// Has the server on a CPU, at rest, and no other process there.
     pub fn begin(guest: &'a TestGuest, server_cpu: u32, client_cpu: u32) -> Result<Self> {
         let mut process = ant::process_of(guest, "probe")?;
         if process.cpu != server_cpu {
@@ -284,7 +303,7 @@ impl<'a> Cell<'a> {
         Ok(())
     }
 
-    /// Nothing is lost, and nobody is left.
+    /// Nothing is lost, and no process is left.
     pub fn is_whole(&self) -> Result<()> {
         ant::await_idle(self.guest)?;
         let process = ant::process_of(self.guest, "probe")?;
@@ -295,7 +314,7 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// The other server, and who keeps it busy.
+/// The other server, and the client that keeps it busy.
 pub struct Helpers<'a> {
     server: Option<Background<'a>>,
     keeps_busy: Option<Background<'a>>,
@@ -325,7 +344,7 @@ impl<'a> Helpers<'a> {
         }
     }
 
-    /// Whoever called it and has ended has left nothing: it serves the next one.
+    /// A caller that has ended has left nothing: it serves the next one.
     pub fn finish(self, cell: &Cell) -> Result<()> {
         if self.server.is_none() {
             return Ok(());

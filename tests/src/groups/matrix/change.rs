@@ -2,6 +2,7 @@
 
 use super::cell::{Cell, Helper, Helpers, SOON, await_state, client, kill, met, says, up};
 use crate::ant::{self, answers, expect};
+use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{Background, TestGuest};
 use anyhow::{Context, Result, bail, ensure};
@@ -13,13 +14,13 @@ const ATTEMPTS: u32 = 5;
 /// The tests of this file.
 pub fn add_to(group: Group) -> Group {
     group
-        .test("starts_and_faults", starts_and_faults)
-        .test("starts_and_hangs", starts_and_hangs)
+        .sweep("starts_and_faults", starts_and_faults)
+        .sweep("starts_and_hangs", starts_and_hangs)
         .test("starts_and_is_killed", starts_and_is_killed)
-        .test("is_replaced_and_does_not_finish", is_replaced_and_does_not_finish)
-        .test("is_replaced_and_killed", is_replaced_and_killed)
-        .test("is_replaced_and_faults", is_replaced_and_faults)
-        .test("takes_over_and_is_killed", takes_over_and_is_killed)
+        .sweep("is_replaced_and_does_not_finish", is_replaced_and_does_not_finish)
+        .sweep("is_replaced_and_killed", is_replaced_and_killed)
+        .sweep("is_replaced_and_faults", is_replaced_and_faults)
+        .sweep("takes_over_and_is_killed", takes_over_and_is_killed)
         .test("is_to_replace_and_is_killed", is_to_replace_and_is_killed)
 }
 
@@ -27,30 +28,31 @@ pub fn add_to(group: Group) -> Group {
 const PLACES: [(u32, u32); 4] = [(2, 2), (2, 3), (1, 1), (1, 2)];
 
 /// Has the server there, from a program that has come as its replacements will: `init` has its memory.
-fn cells(guest: &TestGuest) -> Result<impl Iterator<Item = Result<Cell<'_>>>> {
+fn cells(guest: &TestGuest, extent: Extent) -> Result<impl Iterator<Item = Result<Cell<'_>>>> {
     up(guest)?;
     ant::await_idle(guest)?;
     answers(guest, REPLACE, 0, "probe was replaced")?;
-    Ok(PLACES.into_iter().map(|(server, client)| Cell::begin(guest, server, client)))
+    let places = extent.of(PLACES).into_iter();
+    Ok(places.map(|(server, client)| Cell::begin(guest, server, client)))
 }
 
-/// Two who know the server of now.
-fn two_who_know<'a>(cell: &Cell<'a>) -> Result<[Background<'a>; 2]> {
+/// Two clients that know the server of now.
+fn two_that_know<'a>(cell: &Cell<'a>) -> Result<[Background<'a>; 2]> {
     let met = |words| met(cell.guest, cell.client_cpu, words);
     Ok([met("call count")?, met("ask count")?])
 }
 
-/// Has the server go wrong in its next start, and ends it; one who asks meanwhile.
+/// Has the server go wrong in its next start, and ends it; one of the clients asks meanwhile.
 fn end_and_go_wrong<'a>(cell: &Cell<'a>, how: &str) -> Result<[Background<'a>; 2]> {
     let guest = cell.guest;
-    let [late, patient] = two_who_know(cell)?;
+    let [late, patient] = two_that_know(cell)?;
     answers(guest, &format!("antctl run -- victim call {how}"), 0, ", generation ")?;
     kill(guest, "probe")?;
     patient.input("\n");
     Ok([late, patient])
 }
 
-/// It serves in the end, and everybody has what is theirs.
+/// It serves in the end, and every client has its answer.
 fn serves_at_last(
     cell: &Cell,
     [late, patient]: [Background<'_>; 2],
@@ -68,8 +70,8 @@ fn serves_at_last(
 }
 
 /// Twice, before it is ready.
-fn starts_and_faults(guest: &TestGuest) -> Result<()> {
-    for cell in cells(guest)? {
+fn starts_and_faults(guest: &TestGuest, extent: Extent) -> Result<()> {
+    for cell in cells(guest, extent)? {
         let cell = cell?;
         let clients = end_and_go_wrong(&cell, "stumble 2")?;
         serves_at_last(&cell, clients, 3, "page fault (read 0x10)")?;
@@ -77,8 +79,8 @@ fn starts_and_faults(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn starts_and_hangs(guest: &TestGuest) -> Result<()> {
-    for cell in cells(guest)?.step_by(3) {
+fn starts_and_hangs(guest: &TestGuest, extent: Extent) -> Result<()> {
+    for cell in cells(guest, extent)?.step_by(3) {
         let cell = cell?;
         let clients = end_and_go_wrong(&cell, "hang 1")?;
         serves_at_last(&cell, clients, 2, "did not serve in time")?;
@@ -107,8 +109,8 @@ fn starts_and_is_killed(guest: &TestGuest) -> Result<()> {
     bail!("it was always too late to kill it")
 }
 
-/// The old one is at a call that does not return: with a client, one who has called the old one, one
-/// who wants any.
+/// The old one is at a call that does not return: with a client, one that has called the old one, one
+/// that wants any.
 struct Replaced<'a> {
     cell: Cell<'a>,
     helper: Helpers<'a>,
@@ -121,7 +123,7 @@ impl<'a> Replaced<'a> {
     fn begin(cell: Cell<'a>, then: &str) -> Result<Self> {
         let guest = cell.guest;
         let helper = Helpers::start(&cell, Helper::Serves)?;
-        let [late, patient] = two_who_know(&cell)?;
+        let [late, patient] = two_that_know(&cell)?;
         let served = client(guest, cell.client_cpu, &format!("call sleep 0 pass {then}"));
         await_state(guest, cell.pid(), "calling")?;
         ant::await_process(guest, "victim call sleep", "calling")?;
@@ -131,7 +133,7 @@ impl<'a> Replaced<'a> {
         Ok(Self { cell, helper, served, late, patient })
     }
 
-    /// The new one is in its place. Whoever was not served yet is served there.
+    /// The new one is in its place. A client that was not served yet is served there.
     fn conclude(self, generation: u32) -> Result<()> {
         let Self { cell, helper, served, late, patient } = self;
         let after = ant::await_server(cell.guest, "probe", generation, SOON)?;
@@ -154,8 +156,8 @@ impl<'a> Replaced<'a> {
 }
 
 /// It is ended after a second.
-fn is_replaced_and_does_not_finish(guest: &TestGuest) -> Result<()> {
-    for cell in cells(guest)? {
+fn is_replaced_and_does_not_finish(guest: &TestGuest, extent: Extent) -> Result<()> {
+    for cell in cells(guest, extent)? {
         let replaced = Replaced::begin(cell?, "")?;
         answers(guest, REPLACE, 0, "probe was replaced")?;
         let generation = replaced.cell.new_generation();
@@ -167,8 +169,8 @@ fn is_replaced_and_does_not_finish(guest: &TestGuest) -> Result<()> {
 }
 
 /// Whether it ends by that or because its time is over makes no difference.
-fn is_replaced_and_killed(guest: &TestGuest) -> Result<()> {
-    for cell in cells(guest)? {
+fn is_replaced_and_killed(guest: &TestGuest, extent: Extent) -> Result<()> {
+    for cell in cells(guest, extent)? {
         let replaced = Replaced::begin(cell?, "")?;
         let order = guest.spawn(REPLACE);
         replaced.await_bound()?;
@@ -180,8 +182,8 @@ fn is_replaced_and_killed(guest: &TestGuest) -> Result<()> {
     Ok(())
 }
 
-fn is_replaced_and_faults(guest: &TestGuest) -> Result<()> {
-    for cell in cells(guest)? {
+fn is_replaced_and_faults(guest: &TestGuest, extent: Extent) -> Result<()> {
+    for cell in cells(guest, extent)? {
         let replaced = Replaced::begin(cell?, "fault")?;
         let order = guest.spawn(REPLACE);
         replaced.await_bound()?;
@@ -195,9 +197,9 @@ fn is_replaced_and_faults(guest: &TestGuest) -> Result<()> {
 
 /// The new one, while it waits for the old one to finish. Both are gone then; the server is started
 /// again.
-fn takes_over_and_is_killed(guest: &TestGuest) -> Result<()> {
-    drop(cells(guest)?);
-    for (server, client) in PLACES {
+fn takes_over_and_is_killed(guest: &TestGuest, extent: Extent) -> Result<()> {
+    drop(cells(guest, extent)?);
+    for (server, client) in extent.of(PLACES) {
         let in_time = |_| kill_the_new_one(Cell::begin(guest, server, client)?);
         let done = (0..ATTEMPTS).map(in_time).find(|done| !matches!(done, Ok(false)));
         done.context("it was always too late to kill it")??;
