@@ -228,6 +228,9 @@ pub const GRANT_MEMORY: u32 = 1;
 /// `DeviceGrant::kind`: interrupt line `start`; each interrupt raises notification bit `len`.
 pub const GRANT_INTERRUPT: u32 = 2;
 
+/// Most bytes of a server's environment.
+pub const ENVIRONMENT_MAX: usize = 512;
+
 /// `ExitNotice::kind`s are `ant_abi::lca::EXIT_*`.
 pub const EXIT_TEXT: usize = 104;
 
@@ -256,8 +259,9 @@ abi_struct! {
         pub priority: u32,
         /// ICA pages that it may take at a time, and that are kept for it.
         pub ica_pages: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// Bytes of its environment, which follows this structure: strings `NAME=HANDLE`, each ended by
+        /// NUL, at most `ENVIRONMENT_MAX` bytes.
+        pub environment_len: u32,
         /// Its name, padded with NULs; also its argument 0.
         pub name: [u8; crate::syscall::NAME_LEN],
     }

@@ -23,14 +23,14 @@ pub fn linux_programs() -> PathBuf {
     out().join("linux")
 }
 
-/// What runs on AnT: `ant-kernel`, `ant-init`, and `apps/`.
+/// What runs on AnT: `ant-kernel`, `ant-init`, `apps/` and `servers/`.
 pub fn bare_programs() -> PathBuf {
     out().join("bare")
 }
 
-/// A kernel, `ant-kernel`, with the servers of tests.
-pub fn test_kernel() -> PathBuf {
-    bare_programs().join("tests")
+/// What servers AnT has.
+pub fn manifest() -> PathBuf {
+    root().join("user/servers/manifest.toml")
 }
 
 /// `ant.ko` for the kernel `version`.

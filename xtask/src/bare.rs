@@ -1,5 +1,4 @@
-//! Builds what runs on AnT: apps and OS servers, `ant-init`, which embeds the servers, and the
-//! kernel, which embeds `ant-init`.
+//! Builds what runs on AnT: apps, `ant-init` and the OS servers, and the kernel.
 
 use crate::toolchain::{self, Bare};
 use crate::{build, step};
@@ -18,8 +17,6 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 
 /// Package of `init`, and its program.
 const INIT: &str = "ant-init";
-/// Tells init's build script where the servers are that it embeds.
-const SERVERS_DIR: &str = "ANT_SERVERS_DIR";
 /// Package whose programs people run.
 const APPS: &str = "ant-apps";
 /// Where the OS servers are: in directory `NAME` the package `ant-NAME`.
@@ -27,23 +24,14 @@ const SERVERS: &str = "user/servers";
 /// The server to copy from, which is none yet.
 const TEMPLATE: &str = "ant-template";
 
-/// Builds the apps, the OS servers and `ant-init`, which embeds the servers that its manifest names,
-/// into `target/ant/bare`.
+/// Builds the apps, the OS servers and `ant-init` into `target/ant/bare`.
 pub fn build_programs() -> Result<()> {
     let out = paths::bare_programs();
-    let servers = out.join("servers");
-    let mut apps = cargo(&toolchain::find_bare()?);
-    if !out.join(INIT).exists() {
-        // The first time, what init's build script needs is compiled beside `cpu`, which keeps one
-        // processor busy for long. This init has no servers and is not installed.
-        apps.args(["-p", INIT]).env(SERVERS_DIR, "/dev/null");
-    }
-    build_all("AnT programs", apps, [APPS.to_owned()], &out.join("apps"))?;
+    build_all("AnT programs", [APPS.to_owned()], &out.join("apps"))?;
     let packages = server_packages()?.into_iter().chain([TEMPLATE.to_owned()]);
-    build_all("AnT servers", cargo(&toolchain::find_bare()?), packages, &servers)?;
+    build_all("AnT servers", packages, &out.join("servers"))?;
     let mut init = cargo(&toolchain::find_bare()?);
-    init.args(["-p", INIT]).env(SERVERS_DIR, servers);
-    build::install("AnT init", &mut init, &out, &["--strip-all"])
+    build::install("AnT init", init.args(["-p", INIT]), &out, &["--strip-all"])
 }
 
 /// Packages of the OS servers.
@@ -57,17 +45,12 @@ fn server_packages() -> Result<Vec<String>> {
 }
 
 /// Builds all programs of `packages` into `dir`, where nothing else is then.
-fn build_all(
-    step: &str,
-    mut cargo: Command,
-    packages: impl IntoIterator<Item = String>,
-    dir: &Path,
-) -> Result<()> {
+fn build_all(step: &str, packages: impl IntoIterator<Item = String>, dir: &Path) -> Result<()> {
+    let mut cargo = cargo(&toolchain::find_bare()?);
     for package in packages {
         cargo.arg("-p").arg(package);
     }
-    let mut programs = build::executables(&step::run(step, &mut cargo)?);
-    programs.retain(|program| program.file_name().is_some_and(|name| name != INIT));
+    let programs = build::executables(&step::run(step, &mut cargo)?);
     remove_others(dir, &programs);
     for program in programs {
         build::install_stripped(&program, dir, &["--strip-all"])?;
@@ -84,23 +67,24 @@ fn remove_others(dir: &Path, programs: &[PathBuf]) {
     }
 }
 
-/// Builds the kernel into `target/ant/bare`; it embeds the `ant-init` that lies there.
+/// Builds the kernel into `target/ant/bare`.
 pub fn build_kernel() -> Result<()> {
     let out = paths::bare_programs();
-    build::install("AnT kernel", &mut kernel_cargo()?, &out, &["--strip-debug"])
+    build::install("AnT kernel", &mut kernel_cargo(&[])?, &out, &["--strip-debug"])
 }
 
 /// Builds the kernel, and the p-kernel alone, and installs neither.
 pub fn kernels() -> Result<Vec<PathBuf>> {
-    Ok(build::executables(&step::run("AnT kernel", &mut kernel_cargo()?)?))
+    Ok(build::executables(&step::run("AnT kernel", &mut kernel_cargo(&[])?)?))
 }
 
-fn kernel_cargo() -> Result<Command> {
+/// Builds the kernel with `features`.
+fn kernel_cargo(features: &[&str]) -> Result<Command> {
     let mut cargo = cargo(&toolchain::find_bare()?);
     cargo.args(["-p", "ant-kernel"]);
-    let init = paths::bare_programs().join(INIT);
-    // Without an init yet, the kernel can still be compiled; it has nothing to start.
-    cargo.env("ANT_INIT_ELF", if init.exists() { &init } else { Path::new("/dev/null") });
+    for feature in features {
+        cargo.args(["--features", feature]);
+    }
     Ok(cargo)
 }
 
@@ -110,18 +94,6 @@ pub fn say_weight() -> Result<()> {
     let (all, alone) = (weigh(&out.join("ant-kernel"))?, weigh(&out.join("ant-p-kernel-alone"))?);
     eprintln!("  kernel: {all}; a p-kernel alone: {alone}");
     Ok(())
-}
-
-/// Builds the kernel whose servers are those of `tests/manifest.toml`, into `target/ant/bare/tests`.
-pub fn build_test_kernel() -> Result<()> {
-    let (programs, out) = (paths::bare_programs(), paths::test_kernel());
-    let mut init = cargo(&toolchain::find_bare()?);
-    init.args(["-p", INIT, "--features", "tests"]).env(SERVERS_DIR, programs);
-    build::install("AnT init for tests", &mut init, &out, &["--strip-all"])?;
-    let mut kernel = cargo(&toolchain::find_bare()?);
-    kernel.args(["-p", "ant-kernel", "--bin", "ant-kernel", "--features", "tests"]);
-    kernel.env("ANT_INIT_ELF", out.join(INIT));
-    build::install("AnT kernel for tests", &mut kernel, &out, &["--strip-debug"])
 }
 
 /// Code and data of a kernel, in words: what `size` says of it.

@@ -17,13 +17,13 @@ pub enum Part {
     Module,
     /// antd, antctl, the guest's agent
     Linux,
-    /// init and the sample programs
+    /// init, the OS servers and the sample programs
     Programs,
     /// The AnT kernel
     Kernel,
 }
 
-/// Every part, in an order that works: the kernel embeds init.
+/// Every part.
 const ALL: &[Part] = &[Part::Module, Part::Linux, Part::Programs, Part::Kernel];
 
 /// Arguments of `./ant build`.

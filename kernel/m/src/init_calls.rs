@@ -5,8 +5,9 @@ use core::sync::atomic::{Ordering, fence};
 use ant_abi::Error;
 use ant_abi::boot::BOOT_ALLOW_INJECT;
 use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, EXIT_NOTICE_TAKE,
-    HANDLE_GRANT, PRIORITIES, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
+    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, ENVIRONMENT_MAX,
+    EXIT_NOTICE_TAKE, HANDLE_GRANT, PRIORITIES, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE,
+    ServerCreate,
 };
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{
@@ -22,7 +23,7 @@ use ant_p::process::{BlockReason, Public};
 use ant_p::{Cpu, devices, endpoints, log, process, shared, user_memory};
 
 use super::MKernel;
-use crate::loader::InProcess;
+use crate::loader::{InProcess, Startup};
 use crate::processes;
 
 /// Highest signal number of Linux.
@@ -63,7 +64,10 @@ fn create(
     let strings = &mut strings[..len];
     user_memory::read(&init.space, from, strings)?;
     let path_len = request.path_len as usize;
-    let process = m.processes.create(request.cpu, strings, path_len, &mut m.memory)?;
+    let arguments_len = len.checked_sub(request.environment_len as usize).ok_or(Error::Invalid)?;
+    let (arguments, environment) = strings.split_at(arguments_len);
+    let startup = Startup { arguments, environment };
+    let process = m.processes.create(request.cpu, startup, path_len, &mut m.memory)?;
     m.memory.publish();
     request.pid = process.pid;
     request.placed = process.home() as u32;
@@ -86,8 +90,12 @@ fn create_server(
 ) -> Result<i64, Error> {
     let space = &cpu.local.caller(slot)?.space;
     let request: ServerCreate = user_memory::read_value(space, at)?;
+    let mut environment = [0; ENVIRONMENT_MAX];
+    let environment_len = request.environment_len as usize;
+    let environment = environment.get_mut(..environment_len).ok_or(Error::TooLong)?;
+    user_memory::read(space, at.wrapping_add(size_of::<ServerCreate>() as u64), environment)?;
     let mut source = InProcess { space, start, len };
-    let created = m.processes.create_server(&request, &mut source, &mut m.memory);
+    let created = m.processes.create_server(&request, environment, &mut source, &mut m.memory);
     m.memory.publish();
     let mut server = created.map_err(|failure| {
         if !failure.text.is_empty() {

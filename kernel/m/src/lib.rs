@@ -4,10 +4,12 @@
 //! It runs on the first CPU, which also does all that a p-kernel does.
 //!
 //! - `memory`: the pages of the partition; `ica`: those of the ICA.
+//! - `bundle`: what is there to be started.
 //! - `processes`, `loader`, `program`: making and destroying processes, reading their programs.
 //! - `init_calls`: what `init` may do; `asked`: what processes of any CPU ask for.
 #![no_std]
 
+mod bundle;
 mod exit_queue;
 mod ica;
 mod init_calls;
@@ -20,6 +22,7 @@ mod program;
 use core::sync::atomic::Ordering;
 
 use ant_abi::Error;
+use ant_abi::boot::Extent;
 use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
 use ant_abi::lca::EXIT_LOAD_FAILED;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
@@ -36,9 +39,6 @@ use loader::Progress;
 use memory::MemoryManager;
 use processes::Processes;
 
-/// `init`, built before the kernel.
-static INIT: &[u8] = include_bytes!(env!("ANT_INIT_ELF"));
-
 /// The m-kernel, from its first Rust code on.
 pub fn start() -> ! {
     trap::fill();
@@ -51,7 +51,8 @@ pub fn start() -> ! {
     let extents = &boot.extents[..boot.extent_count as usize];
     paging::build_kernel_half(extents);
     let timer = ant_p::init_apic();
-    let mut memory = MemoryManager::new(extents);
+    let (place, bundle) = bundle::take().unwrap_or_else(|error| panic!("{error}"));
+    let mut memory = MemoryManager::new(extents, place);
     place_cpus(&mut memory);
     ica::reserve_lcas();
     let processes = Processes::new(&mut memory);
@@ -60,7 +61,7 @@ pub fn start() -> ! {
     let mut m_kernel =
         MKernel { memory, processes, exit_queue, init: 0, closed, next_fault_point: None };
     let mut cpu = Cpu::new(0, timer, ipc_cpu::of(0));
-    m_kernel.start_init(&mut cpu);
+    m_kernel.start_init(&mut cpu, bundle.init(), place);
     log::info!(
         "AnT {} runs: {} CPUs, {} MiB; the m-kernel is on CPU {}",
         env!("CARGO_PKG_VERSION"),
@@ -103,8 +104,8 @@ struct MKernel {
 }
 
 impl MKernel {
-    fn start_init(&mut self, cpu: &mut Cpu) {
-        let mut init = match self.processes.create_init(INIT, &mut self.memory) {
+    fn start_init(&mut self, cpu: &mut Cpu, program: &[u8], bundle: Extent) {
+        let mut init = match self.processes.create_init(program, bundle, &mut self.memory) {
             Ok(init) => init,
             Err(failure) => panic!("init: {}", failure.text),
         };

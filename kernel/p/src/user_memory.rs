@@ -1,6 +1,6 @@
 //! Reading and writing the memory of a process, checked page by page against its page tables.
 
-use ant_abi::layout::ICA_END;
+use ant_abi::layout::DEVICE_START;
 use ant_abi::{Error, PAGE_SIZE};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -67,7 +67,7 @@ fn piece(
     access: Access,
 ) -> Result<(*mut u8, usize), Error> {
     let virt = virt.checked_add(done as u64).ok_or(Error::Fault)?;
-    if virt >= ICA_END {
+    if virt >= DEVICE_START {
         // Device memory is not in the direct map.
         return Err(Error::Fault);
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCpu, Extent};
 use ant_abi::cpu_block::{CPU_OFF, CPU_STARTING, CpuBlock, CpuControl};
 use ant_abi::device::{MIN_MEMORY, ModuleInfo};
-use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
+use ant_abi::layout::{BUNDLE_SPAN, IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
 use ant_abi::store::StoreEntry;
 use ant_abi::{MAX_CPUS, PAGE_SIZE, REVISION};
@@ -31,14 +31,17 @@ use crate::proxy_file::{Way, duplicate_above};
 use crate::raw::{Access, Mapping};
 use crate::shared::cpu_offset;
 use crate::{
-    Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, OpenError, OperationError,
-    PartitionRequest, ProxyFile, Release, SharedArea,
+    Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, LoadTarget, OpenError,
+    OperationError, PartitionRequest, ProxyFile, Release, SharedArea,
 };
 
 /// Where the partition's memory begins, as its two sides call it.
 pub const PHYSICAL_START: u64 = 0x1_0000_0000;
 /// Frequency that the boot block names.
 pub const TSC_KHZ: u32 = 1_000_000;
+
+/// Where the memory of processes begins: behind the image and the bundle.
+const PROCESSES_OFFSET: u64 = IMAGE_SPAN + BUNDLE_SPAN;
 
 /// Per CPU, behind the partition's memory: what goes over wires on a real machine.
 const WIRE_WORDS: usize = 5;
@@ -96,6 +99,10 @@ impl Memory {
         self.mapping.writable(SHARED_OFFSET as usize + offset_of!(BootBlock, flags))
     }
 
+    fn bundle_len(&self) -> &AtomicU64 {
+        self.shared_word(offset_of!(BootBlock, bundle_len))
+    }
+
     fn write(&self, offset: usize, bytes: &[u8]) {
         assert!(offset.is_multiple_of(8), "unaligned");
         for (index, chunk) in bytes.chunks(8).enumerate() {
@@ -108,7 +115,7 @@ impl Memory {
 
     fn offset_of(&self, lca: StoreEntry) -> Option<u64> {
         let offset = lca.raddr().checked_sub(PHYSICAL_START)?;
-        (offset >= IMAGE_SPAN && offset < self.size).then_some(offset)
+        (offset >= PROCESSES_OFFSET && offset < self.size).then_some(offset)
     }
 
     /// Puts an entry into a return store. Several processes may: a record lock keeps them apart,
@@ -177,6 +184,7 @@ impl Device for Loopback {
         boot.size = size_of::<BootBlock>() as u32;
         boot.flags = request.flags;
         boot.image_phys = PHYSICAL_START;
+        boot.bundle_phys = PHYSICAL_START + IMAGE_SPAN;
         boot.tsc_khz = TSC_KHZ;
         boot.cpu_count = request.cpus.len() as u32;
         boot.extent_count = 1;
@@ -259,11 +267,17 @@ impl ControlFile for Control {
         SharedArea::new(mapping)
     }
 
-    fn load(&self, bytes: &[u8], offset: u64) -> Result<(), OperationError> {
-        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > SHARED_OFFSET) {
-            return Err(OperationError::new("loading the image", Errno::EINVAL));
-        }
-        self.memory.write(offset as usize, bytes);
+    fn load(&self, target: LoadTarget, bytes: &[u8], offset: u64) -> Result<(), OperationError> {
+        let end = offset.checked_add(bytes.len() as u64).filter(|&end| end <= target.span());
+        let end = end.ok_or(OperationError::new(format!("loading {target:?}"), Errno::EINVAL))?;
+        let start = match target {
+            LoadTarget::Image => 0,
+            LoadTarget::Bundle => {
+                self.memory.bundle_len().fetch_max(end, Ordering::Relaxed);
+                IMAGE_SPAN
+            }
+        };
+        self.memory.write((start + offset) as usize, bytes);
         Ok(())
     }
 
@@ -392,6 +406,15 @@ impl Ant {
         self.memory.boot_flags().load(Ordering::Relaxed)
     }
 
+    /// The bundle, as AnT finds it when it starts.
+    #[must_use]
+    pub fn bundle(&self) -> Vec<u64> {
+        let len = self.memory.bundle_len().load(Ordering::Relaxed) as usize;
+        let mut words = vec![0; len.div_ceil(8)];
+        crate::shared::copy_words(&self.memory.mapping, IMAGE_SPAN as usize, &mut words);
+        words
+    }
+
     /// Whether the machine's one device is AnT's.
     #[must_use]
     pub fn has_device(&self) -> bool {
@@ -443,10 +466,10 @@ impl Ant {
         self.memory.control_word(cpu_index, field).load(Ordering::Relaxed)
     }
 
-    /// Page `page` of the partition behind the image, as an LCA of generation `generation`.
+    /// Page `page` of the partition behind image and bundle, as an LCA of generation `generation`.
     #[must_use]
     pub fn lca(&self, page: u64, generation: u16) -> StoreEntry {
-        StoreEntry::call(PHYSICAL_START + IMAGE_SPAN + page * PAGE_SIZE as u64, generation)
+        StoreEntry::call(PHYSICAL_START + PROCESSES_OFFSET + page * PAGE_SIZE as u64, generation)
     }
 
     /// Writes a whole LCA.

@@ -19,7 +19,7 @@ mod show;
 use std::io;
 use std::process::ExitCode;
 
-use antd::protocol::{Boot, DeviceChoice, Reply, Request};
+use antd::protocol::{Boot, DeviceChoice, INIT, Reply, Request};
 use clap::Parser;
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
@@ -102,10 +102,13 @@ fn need_root(what: &str) -> Result<(), Failure> {
 fn boot(arguments: &BootArguments) -> Result<ExitCode, Failure> {
     need_root("boot AnT")?;
     let image = std::path::absolute(&arguments.image)?;
+    let manifest = std::path::absolute(&arguments.manifest)?;
     let request = Request::Boot(Boot {
         cpus: arguments.cpus.0.clone(),
         memory: arguments.memory,
         image,
+        init: INIT.into(),
+        manifest,
         prefork: arguments.prefork,
         allow_inject: arguments.allow_inject,
         poll: arguments.poll,

@@ -7,11 +7,13 @@
 //!   memory; [`program`], what shall replace a server.
 //! * [`daemon`]: the loop. `clients`: who is connected. `operations`: what each request does;
 //!   `orders`: those that AnT's `init` carries out.
-//! * `running`: a partition with all that lives with it: `partition` (CPUs, image), `devices` (what
+//! * `running`: a partition with all that lives with it: `partition` (CPUs, image, bundle), `devices` (what
 //!   Linux can spare), `table`
 //!   (raddr → proxy, pure logic), `proxies` (their processes), `sessions` (who ran what), `init`
 //!   (the control channel), `hang` (CPUs that give no sign of life), `survey` (what AnT
 //!   consists of).
+//! * `manifest`: which OS servers there are, as a file says it; `bundle`: that, and their programs, as AnT
+//!   reads it.
 //! * `proxy`: what runs in a proxy process; `channel`: how parent and proxy talk.
 //! * `log_book`: AnT's kernel log, kept.
 //!
@@ -19,6 +21,7 @@
 //! `unsafe` is in `sys` only.
 #![deny(unsafe_code)]
 
+mod bundle;
 mod channel;
 mod clients;
 pub mod cpu_list;
@@ -28,6 +31,7 @@ mod hang;
 mod image;
 mod init;
 mod log_book;
+mod manifest;
 mod operations;
 mod orders;
 mod partition;

@@ -9,11 +9,12 @@ use ant_abi::boot::{BOOT_ALLOW_INJECT, BOOT_IDLE_POLL};
 use ant_abi::store::StoreEntry;
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_dev::{
-    ControlFile, CpuState, CreateError, Device, OpenError, OperationError, PartitionRequest,
-    SharedArea,
+    ControlFile, CpuState, CreateError, Device, LoadTarget, OpenError, OperationError,
+    PartitionRequest, SharedArea,
 };
 use thiserror::Error;
 
+use crate::bundle::{self, BundleError};
 use crate::devices::{self, Lent};
 use crate::image::{Image, ImageError};
 use crate::log_book::LogBook;
@@ -31,6 +32,9 @@ pub enum BootError {
     /// The image is wrong.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The manifest is wrong, or the programs that it names.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// No device.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -81,7 +85,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Takes CPUs, memory and devices, loads the image, starts the CPUs one by one. `root` is
+    /// Takes CPUs, memory and devices, loads image and bundle, starts the CPUs one by one. `root` is
     /// where `/sys` and `/proc` are.
     ///
     /// # Errors
@@ -94,6 +98,7 @@ impl Partition {
         log: &mut LogBook,
     ) -> Result<Self, BootError> {
         let image = Image::read(&request.image)?;
+        let bundle = bundle::read(&request.manifest, &request.init)?;
         let module = device.info()?.revision;
         if module != REVISION {
             return Err(BootError::Module(module));
@@ -103,8 +108,9 @@ impl Partition {
         let (cpus, memory) = (request.cpus.clone(), request.memory);
         let control = device.create(&PartitionRequest { cpus: cpus.clone(), memory, flags })?;
         for segment in &image.segments {
-            control.load(&segment.bytes, segment.offset)?;
+            control.load(LoadTarget::Image, &segment.bytes, segment.offset)?;
         }
+        control.load(LoadTarget::Bundle, &bundle, 0)?;
         // AnT looks once, when it starts.
         let lent = devices::lend(root, request.device, &*control);
         let (since, tsc_start) = (Instant::now(), sys::time_stamp());

@@ -18,7 +18,7 @@ pub use connection::Connection;
 pub use shown::{CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status};
 
 /// Revision of these messages.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// Directory of the socket, the log and the lock.
 pub const RUN_DIR: &str = "/run/ant";
 /// The daemon's socket.
@@ -29,6 +29,13 @@ pub const DAEMON_LOG: &str = "/run/ant/antd.log";
 pub const APPS_DIR: &str = "/usr/lib/ant/apps";
 /// The kernel image that `antctl boot` takes if no other is named.
 pub const IMAGE: &str = "/usr/lib/ant/ant-kernel";
+
+/// AnT's first process, which is in every bundle.
+pub const INIT: &str = "/usr/lib/ant/ant-init";
+/// The manifest that `antctl boot` takes if no other is named.
+pub const MANIFEST: &str = "/usr/lib/ant/manifest.toml";
+/// Where the programs of servers are that a manifest names without a directory.
+pub const SERVERS_DIR: &str = "/usr/lib/ant/servers";
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +107,10 @@ pub struct Boot {
     pub memory: u64,
     /// Kernel image, absolute.
     pub image: PathBuf,
+    /// The program of `init`, absolute.
+    pub init: PathBuf,
+    /// The manifest, absolute.
+    pub manifest: PathBuf,
     /// Proxies to keep ready.
     pub prefork: u32,
     /// Whether AnT may be made to fail.

@@ -7,7 +7,6 @@ use crate::group::Group;
 use crate::guest::TestGuest;
 use ant_vm::image::ExtraFile;
 use ant_vm::machine::Machine;
-use ant_vm::paths;
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -15,8 +14,8 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(20);
 const VICTIM: &str = "/usr/lib/ant/apps/victim";
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
-/// A kernel whose servers are those of `tests/manifest.toml`.
-const KERNEL: &str = "/usr/lib/ant/ant-kernel-tests";
+/// Where the guest has `tests/manifest.toml`.
+const MANIFEST: &str = "/usr/lib/ant/tests/manifest.toml";
 /// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
 const HPET: u64 = 0xfed0_0000;
 const HPET_ID: u64 = 0x8086_0001;
@@ -42,14 +41,13 @@ pub fn group() -> Group {
 
 fn machine(machine: &mut Machine) {
     LINE.connect(machine);
-    with_test_kernel(machine);
+    with_manifest(machine);
 }
 
-/// Puts [`KERNEL`] into the guest.
-pub fn with_test_kernel(machine: &mut Machine) {
-    // If there is none, the tests say so that need it.
-    let content = std::fs::read(paths::test_kernel().join("ant-kernel")).unwrap_or_default();
-    machine.files.push(ExtraFile { path: KERNEL.into(), mode: 0o644, content });
+/// Puts [`MANIFEST`] into the guest.
+pub fn with_manifest(machine: &mut Machine) {
+    let content = include_bytes!("../../manifest.toml").to_vec();
+    machine.files.push(ExtraFile { path: MANIFEST.into(), mode: 0o644, content });
 }
 
 fn up(guest: &TestGuest) -> Result<()> {
@@ -58,7 +56,7 @@ fn up(guest: &TestGuest) -> Result<()> {
 
 /// Has the servers of `tests/manifest.toml` running.
 pub fn up_with_probe(guest: &TestGuest) -> Result<()> {
-    ant::up(guest, &format!("{} --image {KERNEL}", ant::USUAL))
+    ant::up(guest, &format!("{} --manifest {MANIFEST}", ant::USUAL))
 }
 
 /// Waits until the last of these servers has ended for good: nothing else happens.

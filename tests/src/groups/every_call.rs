@@ -28,7 +28,7 @@ pub fn group() -> Group {
     Group::new("every_call")
         .machine(|machine| {
             LINE.connect(machine);
-            devices::with_test_kernel(machine);
+            devices::with_manifest(machine);
         })
         .test("name_serves", |guest| serves(guest, &subject::NAME))
         .test("serial_serves", |guest| serves(guest, &subject::SERIAL))

@@ -46,7 +46,7 @@ const FROM_OUTSIDE: &[End] = &[Kill, Restart];
 
 pub fn group() -> Group {
     let group = Group::new("matrix")
-        .machine(devices::with_test_kernel)
+        .machine(devices::with_manifest)
         .test("receives", |guest| RECEIVES.run(guest))
         .test("has_just_taken_a_request", |guest| TAKES.run(guest))
         .test("computes", |guest| COMPUTES.run(guest))

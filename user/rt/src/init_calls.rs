@@ -1,15 +1,19 @@
 //! AnT's system calls that only `init` may make: processes, endpoints, what is granted to whom.
 
 use ant_abi::Error;
+use ant_abi::bundle::BundleHeader;
 use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, EXIT_NOTICE_TAKE,
-    ExitNotice, HANDLE_GRANT, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
+    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, ENVIRONMENT_MAX,
+    EXIT_NOTICE_TAKE, ExitNotice, HANDLE_GRANT, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE,
+    ServerCreate,
 };
+use ant_abi::layout::BUNDLE_START;
 use ant_abi::syscall::{
     FAULT_INJECT, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START, ProcessCreate,
     ProcessInfo,
 };
-use zerocopy::FromZeros;
+use arrayvec::ArrayVec;
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::ant::check;
 use crate::ipc::Handle;
@@ -29,9 +33,29 @@ pub fn process_create(request: &mut ProcessCreate, strings: &[u8]) -> Result<(),
     check(unsafe { syscall(PROCESS_CREATE, args) }).map(drop)
 }
 
-/// Makes a server of a program; its process id.
-pub fn server_create(request: &ServerCreate, program: &[u8]) -> Result<u32, Error> {
-    let args = [&raw const *request as u64, program.as_ptr() as u64, program.len() as u64];
+/// The bundle, which only `init` has mapped: any other process ends.
+pub fn bundle() -> &'static [u8] {
+    let start = BUNDLE_START as *const u8;
+    // SAFETY: the m-kernel has mapped all of the bundle for the life of the process, which begins with its
+    // header and has the length that the header says; nothing writes it.
+    unsafe {
+        let header = &*start.cast::<BundleHeader>();
+        core::slice::from_raw_parts(start, header.len as usize)
+    }
+}
+
+/// Makes a server of a program; its process id. `environment` are strings, each ended by NUL.
+pub fn server_create(
+    mut request: ServerCreate,
+    environment: &[u8],
+    program: &[u8],
+) -> Result<u32, Error> {
+    request.environment_len = environment.len() as u32;
+    let mut head = ArrayVec::<u8, { size_of::<ServerCreate>() + ENVIRONMENT_MAX }>::new();
+    let parts = [request.as_bytes(), environment];
+    let copied = parts.into_iter().try_for_each(|part| head.try_extend_from_slice(part));
+    copied.map_err(|_| Error::TooLong)?;
+    let args = [head.as_ptr() as u64, program.as_ptr() as u64, program.len() as u64];
     // SAFETY: the kernel reads `request` and `program`.
     check(unsafe { syscall(SERVER_CREATE, args) }).map(|pid| pid as u32)
 }

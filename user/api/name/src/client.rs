@@ -1,6 +1,8 @@
-//! What clients of the name service call.
+//! What clients of the name service call: programs, and servers whose entry in the manifest says that they
+//! use it. To others it is `NotPermitted`.
 
 use ant_abi::Error;
+use ant_abi::bundle::HANDLE_NAME;
 use ant_rt::ant;
 use ant_rt::ipc::{self, Handle, Message, Reply, Timeout};
 
@@ -51,7 +53,8 @@ fn until<T>(ms: u64, error: Error, attempt: impl Fn() -> Result<T, Error>) -> Re
 }
 
 fn ask(mut message: Message<'_>) -> Result<Reply, Error> {
-    let reply = ipc::ask(Handle::NAME, &mut message, Timeout::FOREVER)?;
+    let service = Handle::named(HANDLE_NAME).ok_or(Error::NotPermitted)?;
+    let reply = ipc::ask(service, &mut message, Timeout::FOREVER)?;
     reply.result()?;
     Ok(reply)
 }

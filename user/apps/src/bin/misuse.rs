@@ -12,7 +12,7 @@ use ant_abi::syscall::ProcessCreate;
 use ant_logic::calls::nr;
 use ant_rt::ica::Pages;
 use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 ant_rt::program!(main);
 
@@ -85,7 +85,7 @@ fn unknown() -> bool {
 
 /// What only `init` may do.
 fn privileged() -> bool {
-    let mut request = ProcessCreate { cpu: 0, path_len: 2, pid: 0, placed: 0, lca: 0 };
+    let mut request = ProcessCreate { path_len: 2, ..FromZeros::new_zeroed() };
     let results: [Result<(), Error>; 4] = [
         init_calls::process_create(&mut request, b"x\0x\0"),
         init_calls::process_start(1),

@@ -1,4 +1,4 @@
-//! The first process of AnT: starts the OS servers and keeps them going, and obeys `antd`.
+//! The first process of AnT: starts the OS servers of the bundle and keeps them going, and obeys `antd`.
 //!
 //! One loop takes whatever comes: requests of `antd` ([`control`]), the ends and the requests of the
 //! servers ([`servers`]), and the passing of time. Nothing here waits for a server or for Linux, so
@@ -7,7 +7,6 @@
 #![no_main]
 
 mod control;
-mod manifest;
 mod program;
 mod servers;
 

@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ant_abi::boot::Extent;
 use ant_abi::ipc::Span;
 use ant_abi::layout::{
-    DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE,
-    SHARED_OFFSET,
+    BUNDLE_END, BUNDLE_START, DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, IMAGE_DATA,
+    IMAGE_VIRT, LARGE_PAGE, SHARED_OFFSET,
 };
 use ant_logic::ica;
 use x86_64::registers::control::{Cr3, Cr3Flags};
@@ -262,6 +262,17 @@ impl AddressSpace {
         self.map_flags(virt, phys, access.flags(), pages)
     }
 
+    /// Maps one page of the bundle, to read. The page does not belong to the address space.
+    pub fn map_bundle(
+        &mut self,
+        virt: u64,
+        phys: u64,
+        pages: &mut impl Pages,
+    ) -> Result<(), MapError> {
+        assert!((BUNDLE_START..BUNDLE_END).contains(&virt));
+        self.map_flags(virt, phys, Access::Read.flags(), pages)
+    }
+
     /// Maps one page of device memory at its place.
     pub fn map_device(&mut self, phys: u64, pages: &mut impl Pages) -> Result<(), MapError> {
         let virt = DEVICE_START + phys;
@@ -279,8 +290,8 @@ impl AddressSpace {
         let page = Page::<Size4KiB>::containing_address(VirtAddr::new(virt));
         let parents = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
         let mut source = TableSource(pages);
-        // SAFETY: a page of the lower half, which is the process's; the frame is its own or a
-        // device's that it was granted.
+        // SAFETY: a page of the lower half, which is the process's; the frame is its own, a device's that
+        // it was granted, or the bundle's, which is only read.
         let mapped = unsafe {
             let mut mapper = self.mapper();
             mapper

@@ -4,7 +4,7 @@ use ant_abi::ipc::IPC_WORDS;
 use ant_abi::{Error, PAGE_SIZE};
 use ant_api_name::Name;
 use ant_rt::ica::{Pages, SharedPages};
-use ant_rt::ipc::{self, Handle, Message, OnRestart, Received, Request, Timeout, Token};
+use ant_rt::ipc::{self, Message, OnRestart, Received, Request, Timeout, Token};
 use ant_rt::server::{self, Service};
 use ant_rt::{ant, device, fail};
 use core::sync::atomic::Ordering;
@@ -27,7 +27,7 @@ const ASIDE_MAX: usize = 8;
 pub fn run(name: &str) -> i32 {
     stumble();
     server::run(|start| {
-        ant_api_name::register(Name::new(name)?, Handle::OWN)?;
+        ant_api_name::register(Name::new(name)?, start.endpoint)?;
         Ok(Victim::new(start.generation))
     })
 }

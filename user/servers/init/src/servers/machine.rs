@@ -1,12 +1,16 @@
 //! What the life of a server has the kernel do.
 
+use core::fmt::Write;
+
 use ant_abi::Error;
-use ant_abi::ipc::{ExitNotice, GRANT_MEMORY, REQUEST_ALIVE, ServerCreate};
-use ant_api_init::Welcome;
+use ant_abi::bundle::{HANDLE_INIT, HANDLE_OWN};
+use ant_abi::ipc::{ENVIRONMENT_MAX, ExitNotice, GRANT_MEMORY, REQUEST_ALIVE, ServerCreate};
+use ant_api_init::{FIRST_KEPT, Welcome};
 use ant_logic::server::{Doomed, Note, ServerHost};
 use ant_rt::ica::SharedPages;
 use ant_rt::ipc::{self, Handle, Message, Token};
 use ant_rt::{init_calls, log, time};
+use arrayvec::ArrayString;
 use zerocopy::FromZeros;
 
 use super::server::{Own, close, state_pages};
@@ -21,8 +25,10 @@ pub struct Around<'a> {
     pub now: u64,
     /// `init`'s endpoint.
     pub init: Handle,
-    /// The name service's endpoint.
-    pub name: Handle,
+    /// The servers' endpoints, by their indices.
+    pub endpoints: &'a mut [Handle],
+    /// The servers' names, likewise.
+    pub names: &'a [&'static str],
     /// CPUs of the partition.
     pub cpus: u32,
     /// Processes that are to end.
@@ -47,15 +53,30 @@ impl<'a, 'b> Machine<'a, 'b> {
     /// device memory: later, its page tables may be another CPU's.
     fn equip(&self, pid: u32) -> Result<(), Error> {
         let badge = self.own.index as u64;
-        // The name service may have a new endpoint.
-        let name = if self.own.index == 0 { self.own.endpoint } else { self.around.name };
-        let handles =
-            [(name, badge), (self.around.init, u64::from(pid)), (self.own.endpoint, badge)];
+        let own = [(self.around.init, u64::from(pid)), (self.endpoint(), badge)];
         let kept = self.own.kept.iter().flatten().map(|&handle| (handle, 0));
-        for (handle, badge) in handles.into_iter().chain(kept) {
+        let used = self.own.spec.uses().map(|index| (self.around.endpoints[index], badge));
+        for (handle, badge) in own.into_iter().chain(kept).chain(used) {
             init_calls::handle_grant(pid, handle, badge)?;
         }
         self.grant_those(pid, |kind| kind == GRANT_MEMORY)
+    }
+
+    /// Under which names it has which of them: they are numbered in the order in which `equip` gives
+    /// them.
+    fn environment(&self) -> ArrayString<ENVIRONMENT_MAX> {
+        let first_used = FIRST_KEPT + self.own.kept.iter().flatten().count() as u64;
+        let used = self.own.spec.uses().map(|index| self.around.names[index]).zip(first_used..);
+        let mut environment = ArrayString::new();
+        for (name, number) in [(HANDLE_INIT, 1), (HANDLE_OWN, 2)].into_iter().chain(used) {
+            // As many as a server can use fit.
+            let _ = write!(environment, "{name}={number}\0");
+        }
+        environment
+    }
+
+    fn endpoint(&self) -> Handle {
+        self.around.endpoints[self.own.index]
     }
 
     /// Replies to `Ready`. If the process has ended meanwhile, `init` is about to be told so.
@@ -69,21 +90,23 @@ impl<'a, 'b> Machine<'a, 'b> {
     }
 
     fn grant_those(&self, pid: u32, which: impl Fn(u32) -> bool) -> Result<(), Error> {
-        let mut devices = self.own.spec.devices.iter().filter(|device| which(device.kind));
+        let mut devices = self.own.spec.grants.iter().filter(|device| which(device.kind));
         devices.try_for_each(|device| init_calls::device_grant(pid, device))
     }
 }
 
 impl ServerHost<Program, Token> for Machine<'_, '_> {
     fn create(&mut self, program: &Program) -> Result<u32, Error> {
-        let Own { spec, cpu, priority, .. } = *self.own;
+        let Own { spec, cpu, priority, .. } = self.own;
+        let (cpu, priority) = (*cpu, *priority);
         let mut request = ServerCreate::new_zeroed();
         request.cpu = cpu.min(self.around.cpus - 1);
         request.priority = priority;
         request.ica_pages = spec.ica_pages;
         request.name[..spec.name.len()].copy_from_slice(spec.name.as_bytes());
         self.own.began = time::cycles();
-        let pid = init_calls::server_create(&request, program.bytes())?;
+        let environment = self.environment();
+        let pid = init_calls::server_create(request, environment.as_bytes(), program.bytes())?;
         self.equip(pid).inspect_err(|_| self.kill(pid)).map(|()| pid)
     }
 
@@ -99,19 +122,20 @@ impl ServerHost<Program, Token> for Machine<'_, '_> {
 
     fn open(&mut self) -> Result<(), Error> {
         let endpoint = init_calls::endpoint_create()?;
-        close(Some(core::mem::replace(&mut self.own.endpoint, endpoint)));
+        let place = &mut self.around.endpoints[self.own.index];
+        close(Some(core::mem::replace(place, endpoint)));
         Ok(())
     }
 
     fn close(&mut self) {
         self.own.tried_pages = None;
-        if let Err(error) = init_calls::endpoint_close(self.own.endpoint) {
+        if let Err(error) = init_calls::endpoint_close(self.endpoint()) {
             log!("init: the endpoint of {} cannot be closed: {error:?}", self.own.spec.name);
         }
     }
 
     fn bind(&mut self, pid: u32) -> Result<u32, Error> {
-        init_calls::endpoint_bind(self.own.endpoint, pid)
+        init_calls::endpoint_bind(self.endpoint(), pid)
     }
 
     fn grant(&mut self, pid: u32) -> Result<(), Error> {
@@ -125,7 +149,7 @@ impl ServerHost<Program, Token> for Machine<'_, '_> {
     }
 
     fn make_room(&mut self) -> Result<(), Error> {
-        self.own.tried_pages = state_pages(self.own.spec)?;
+        self.own.tried_pages = state_pages(&self.own.spec)?;
         Ok(())
     }
 
@@ -149,7 +173,7 @@ impl ServerHost<Program, Token> for Machine<'_, '_> {
     }
 
     fn ask(&mut self) -> bool {
-        let ask = || ipc::send(self.own.endpoint, &mut Message::new([REQUEST_ALIVE, 0, 0, 0]));
+        let ask = || ipc::send(self.endpoint(), &mut Message::new([REQUEST_ALIVE, 0, 0, 0]));
         // The first after a restart is meant for the generation before, says the kernel.
         match ask() {
             Err(Error::PeerRestarted) => ask().is_ok(),
@@ -158,7 +182,7 @@ impl ServerHost<Program, Token> for Machine<'_, '_> {
     }
 
     fn forget(&mut self) -> Result<(), Error> {
-        self.own.state_pages = state_pages(self.own.spec)?;
+        self.own.state_pages = state_pages(&self.own.spec)?;
         self.own.kept.iter_mut().for_each(|kept| close(kept.take()));
         Ok(())
     }
