@@ -620,6 +620,25 @@ mod tests {
     }
 
     #[test]
+    fn image_and_bundle_have_their_places() {
+        let (control, ant) = partition(&[1]);
+        control.load(LoadTarget::Image, b"an image", 0).unwrap();
+        assert!(ant.bundle().is_empty());
+        control.load(LoadTarget::Bundle, b"a bundle", 0).unwrap();
+        control.load(LoadTarget::Bundle, b"in parts", 8).unwrap();
+        assert_eq!(ant.bundle().as_bytes(), b"a bundlein parts");
+        for (target, span) in
+            [(LoadTarget::Image, SHARED_OFFSET), (LoadTarget::Bundle, BUNDLE_SPAN)]
+        {
+            assert!(control.load(target, b"12345678", span - 8).is_ok());
+            for offset in [span - 7, span, u64::MAX] {
+                let error = control.load(target, b"12345678", offset).unwrap_err();
+                assert_eq!(error.errno, Errno::EINVAL, "{target:?} at {offset:#x}");
+            }
+        }
+    }
+
+    #[test]
     fn buffer_reads_need_not_be_aligned() {
         let (control, ant) = partition(&[1]);
         let lca = ant.lca(4, 1);

@@ -4,7 +4,7 @@ use ant_abi::ipc::IPC_WORDS;
 use ant_abi::{Error, PAGE_SIZE};
 use ant_api_name::Name;
 use ant_rt::ica::{Pages, SharedPages};
-use ant_rt::ipc::{self, Message, OnRestart, Received, Request, Timeout, Token};
+use ant_rt::ipc::{self, Handle, Message, OnRestart, Received, Request, Timeout, Token};
 use ant_rt::server::{self, Service};
 use ant_rt::{ant, device, fail};
 use core::sync::atomic::Ordering;
@@ -98,6 +98,10 @@ impl Victim {
             }
             Some("pass-absent") => return call(ABSENT, count()),
             Some("relay") => return call(HELPER, count()),
+            Some("use") => {
+                let server = Handle::named(ABSENT).ok_or(Error::NotPermitted)?;
+                return ask(server, count());
+            }
             Some("keep") => {
                 self.kept = request.take_pages();
                 let bytes = self.kept.as_ref().map_or(0, |pages| pages.as_slice().len());
@@ -205,11 +209,17 @@ fn count() -> Message<'static> {
     Message::new([requests::number("count"), 0, 0, 0])
 }
 
-/// Calls another such server; two words of its reply.
-fn call(name: &str, mut message: Message<'_>) -> Result<[u64; 2], Error> {
+/// Calls another such server, by name; two words of its reply.
+fn call(name: &str, message: Message<'_>) -> Result<[u64; 2], Error> {
     let server = ant_api_name::lookup(Name::new(name)?)?;
-    let reply = ipc::call(server, &mut message, Timeout::FOREVER, OnRestart::Fail);
+    let reply = ask(server, message);
     ipc::close(server)?;
-    let [_, a, b, _]: [u64; IPC_WORDS] = reply?.words;
+    reply
+}
+
+/// The same, by handle.
+fn ask(server: Handle, mut message: Message<'_>) -> Result<[u64; 2], Error> {
+    let reply = ipc::call(server, &mut message, Timeout::FOREVER, OnRestart::Fail)?;
+    let [_, a, b, _]: [u64; IPC_WORDS] = reply.words;
     Ok([a, b])
 }
