@@ -3,6 +3,7 @@
 //!
 //! A state machine from one returned call to the next; the kernel waits for nothing.
 
+use ant_abi::bundle::USES_MAX;
 use ant_abi::layout::STACK_TOP;
 use ant_abi::lca::{CFLAG_CONTINUE, LCA_BUFFER, Lca};
 use ant_abi::{Error, PAGE_SIZE};
@@ -29,6 +30,9 @@ const STACK_PAGES: u64 = 16;
 const MAX_ARGS: usize = 256;
 /// Strings that its environment can have.
 const MAX_ENVIRONMENT: usize = 16;
+
+// Beside those that it uses, a server has `init` and `own`.
+const _: () = assert!(USES_MAX + 2 <= MAX_ENVIRONMENT);
 
 /// The strings that a program begins with, each ended by NUL.
 #[derive(Clone, Copy, Debug)]

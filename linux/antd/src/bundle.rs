@@ -25,7 +25,10 @@ pub enum BundleError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// `init` is not there, or is something else.
-    #[error("cannot take {} as AnT's first process: {error}; install it from the build that antd is of", path.display())]
+    #[error(
+        "cannot take {} as AnT's first process: {error}; install it from the build that antd is of",
+        path.display()
+    )]
     Init {
         /// Its file.
         path: PathBuf,

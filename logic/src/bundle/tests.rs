@@ -108,7 +108,8 @@ fn a_header_out_of_bounds_is_refused() {
 
 #[test]
 fn a_server_that_cannot_be_is_refused() {
-    let changes: [(fn(&mut BundleServer), &str); 13] = [
+    type Change = (fn(&mut BundleServer), &'static str);
+    let changes: [Change; 13] = [
         (|server| server.name = [0; 24], "name is none"),
         (|server| server.name[0] = b'=', "name is none"),
         (|server| server.name[2] = 0, "name is none"),

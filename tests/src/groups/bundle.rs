@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
 /// A manifest that no other test has.
-const MANIFEST: &str = "/tmp/manifest.toml";
+const MANIFEST: &str = "/root/manifest.toml";
 /// The name service; a server that uses it, one that uses both, one that uses none and wants to register.
 const SERVERS: &str = r#"
 [[server]]

@@ -3,9 +3,12 @@
 use core::fmt::Write;
 
 use ant_abi::Error;
-use ant_abi::bundle::{HANDLE_INIT, HANDLE_OWN};
-use ant_abi::ipc::{ENVIRONMENT_MAX, ExitNotice, GRANT_MEMORY, REQUEST_ALIVE, ServerCreate};
-use ant_api_init::{FIRST_KEPT, Welcome};
+use ant_abi::bundle::{HANDLE_INIT, HANDLE_OWN, USES_MAX};
+use ant_abi::ipc::{
+    ENVIRONMENT_MAX, ExitNotice, GRANT_MEMORY, HANDLES, REQUEST_ALIVE, ServerCreate,
+};
+use ant_abi::syscall::NAME_LEN;
+use ant_api_init::{FIRST_KEPT, KEPT_MAX, Welcome};
 use ant_logic::server::{Doomed, Note, ServerHost};
 use ant_rt::ica::SharedPages;
 use ant_rt::ipc::{self, Handle, Message, Token};
@@ -15,6 +18,11 @@ use zerocopy::FromZeros;
 
 use super::server::{Own, close, state_pages};
 use crate::program::Program;
+
+// A server's own handles, those that are kept for it, and those to servers that it uses leave it room for
+// more; and what they are called fits.
+const _: () = assert!(2 + KEPT_MAX as usize + USES_MAX < HANDLES);
+const _: () = assert!((2 + USES_MAX) * (NAME_LEN + "=99\0".len()) <= ENVIRONMENT_MAX);
 
 /// The signal that ends what does not end by itself.
 pub const SIGKILL: u32 = 9;
