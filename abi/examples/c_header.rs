@@ -8,6 +8,8 @@ use ant_abi::{Constant, Struct, boot, cpu_block, device, layout, lca, store};
 const STRUCTS: &[&Struct] = &[
     &boot::Extent::DESCRIPTION,
     &boot::BootCpu::DESCRIPTION,
+    &boot::Resource::DESCRIPTION,
+    &boot::BootDevice::DESCRIPTION,
     &boot::BootBlock::DESCRIPTION,
     &store::AddressStore::DESCRIPTION,
     &cpu_block::CpuControl::DESCRIPTION,
@@ -104,7 +106,7 @@ fn c_type(ty: &str) -> (String, usize) {
         "u8" => ("__u8".into(), 1),
         "u16" => ("__u16".into(), 2),
         "u32" => ("__u32".into(), 4),
-        "u64" => ("__u64".into(), 8),
+        "u64" | "PhysAddr" => ("__u64".into(), 8),
         "i64" => ("__s64".into(), 8),
         other => {
             let known = STRUCTS.iter().find(|s| s.name == other);

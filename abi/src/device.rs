@@ -10,6 +10,7 @@
 //! `-EPROTO`, another revision.
 
 use crate::MAX_CPUS;
+use crate::boot::{BootDevice, DEVICE_NAME};
 
 /// `_IOC` type of all requests.
 pub const IOCTL_TYPE: u8 = b'A';
@@ -45,9 +46,6 @@ pub const FAILURE_NO_TRAMPOLINE: u32 = 12;
 pub const LOAD_IMAGE: u32 = 0;
 /// `MemoryLoad::target`: the bundle. The boot block names it; its length is where the last byte goes.
 pub const LOAD_BUNDLE: u32 = 1;
-
-/// Bytes of the name in `DeviceTake`, with its NUL.
-pub const DEVICE_NAME: usize = 32;
 
 /// Least memory of a partition, in bytes.
 pub const MIN_MEMORY: u64 = 16 << 20;
@@ -152,19 +150,19 @@ abi_struct! {
         pub reserved: u32,
     }
 
-    /// `DEVICE_TAKE`: take a device of Linux's PNP bus from its driver.
+    /// `DEVICE_TAKE`: take a device on one of Linux's buses from its driver.
     pub struct DeviceTake {
-        /// Its name there, padded with NULs, of which there is at least one.
+        /// In: one of `BUS_*`.
+        pub bus: u32,
+        /// Out: its number in the partition.
+        pub index: u32,
+        /// In: its address on the bus, padded with NULs.
+        pub address: [u8; DEVICE_NAME],
+        /// In: what the partition calls it, padded with NULs; no other device of it may be called
+        /// so. Only manifests and people know what it means.
         pub name: [u8; DEVICE_NAME],
-        /// The `BOOT_*` flag that tells AnT that it has the device.
-        pub flag: u32,
-        /// The interrupt line that it must have: bit of `CpuControl::interrupts`, and Linux's
-        /// number of the irq.
-        pub line: u32,
-        /// The first of the I/O ports that it must have.
-        pub port: u32,
-        /// How many.
-        pub ports: u32,
+        /// Out: the device, as it is in the boot block from now on.
+        pub device: BootDevice,
     }
 }
 
@@ -238,11 +236,13 @@ ioctls! {
     /// Control file: ring a CPU's doorbell.
     KICK = 0x05, Write, CpuKick;
     /// Control file, before the first `START`: take a device from Linux; it goes back with the
-    /// partition. From then on its interrupt line sets a bit in `CpuControl::interrupts` of CPU 0
-    /// and rings that CPU. `-ENODEV`: no such device; `-ENXIO`: its ports or its line are others;
-    /// `-EOPNOTSUPP`: its line is not edge-triggered; `-EBUSY`: another driver has them, or the
-    /// partition has a device, or runs.
-    DEVICE_TAKE = 0x06, Write, DeviceTake;
+    /// partition. From then on each of its interrupts sets a bit in `CpuControl::interrupts` of the
+    /// CPU that `CpuControl::interrupt_targets` says, and rings that CPU. `-EINVAL`: no such bus, or
+    /// a bad name; `-EEXIST`: the partition has a device of that name; `-ENODEV`: no device at that
+    /// address; `-EOPNOTSUPP`: it has an interrupt that is not edge-triggered, uses DMA, or has more
+    /// resources than `DEVICE_RESOURCES`; `-EBUSY`: another driver has its resources, or a CPU has
+    /// been started; `-ENOSPC`: the partition has as many devices, or interrupts, as it can have.
+    DEVICE_TAKE = 0x06, ReadWrite, DeviceTake;
     /// Control file: wait for a request (`-EAGAIN` at once if the file is non-blocking;
     /// `-ENODEV` once the partition has stopped).
     GET = 0x10, Read, CallGet;
@@ -258,7 +258,6 @@ ioctls! {
 }
 
 abi_constants!(
-    DEVICE_NAME,
     FAILURE_NONE,
     FAILURE_REVISION,
     FAILURE_NO_CPU,

@@ -109,11 +109,16 @@ pub const HANDLE_GRANT: u64 = 0x1034;
 pub const PROCESS_PRIORITY: u64 = 0x1035;
 /// `init` only: moves process `rdi` to CPU `rsi`, as soon as it has no call under way.
 pub const PROCESS_MOVE: u64 = 0x1036;
-/// `init` only: grants the device of the `DeviceGrant` at `rsi` to process `rdi`.
+/// `init` only: grants to process `rdi` what the `DeviceGrant` at `rsi` says. `NoDevice`: it is of a
+/// device that the partition does not have; `Busy`: device memory, and the process runs elsewhere
+/// already; `NoMemory`: the process has as many ranges or interrupts as it can have.
 pub const DEVICE_GRANT: u64 = 0x1037;
 /// `init` only: fills the `ExitNotice` at `rdi`: the next server that has ended and was not yet
 /// told of. `Again`: none. Notification bit `NOTIFY_EXITED` says when to ask.
 pub const EXIT_NOTICE_TAKE: u64 = 0x1038;
+/// `init` only: fills the `BootDevice` at `rsi`: device number `rdi` of the partition. `NoDevice`: it
+/// has fewer.
+pub const DEVICE_GET: u64 = 0x1039;
 
 /// No limit of time.
 pub const FOREVER: u64 = u64::MAX;
@@ -220,13 +225,21 @@ pub const OPERATION_REPLY: u32 = 2;
 /// number in the manifest.
 pub const BADGE_PROGRAM: u64 = 1 << 31;
 
-/// `DeviceGrant::kind`: `len` I/O ports from `start` on.
+/// `DeviceGrant::kind`: `len` I/O ports from `start` on, all of one device of the partition.
 pub const GRANT_PORTS: u32 = 0;
 /// `DeviceGrant::kind`: `len` bytes of device memory at physical address `start`, both multiples of
-/// a page; mapped in the process at `DEVICE_START + start`.
+/// a page; mapped in the process at `DEVICE_START + start`. Of any device, also one that the partition
+/// does not have, but not the partition's own memory.
 pub const GRANT_MEMORY: u32 = 1;
-/// `DeviceGrant::kind`: interrupt line `start`; each interrupt raises notification bit `len`.
+/// `DeviceGrant::kind`: the interrupt of a device of the partition that Linux numbers `start`; each
+/// one raises notification bit `len`.
 pub const GRANT_INTERRUPT: u32 = 2;
+/// `DeviceGrant::kind`: all ports and interrupts of device number `start` of the partition; each
+/// interrupt raises notification bit `len`.
+pub const GRANT_DEVICE: u32 = 3;
+/// `DeviceGrant::kind`: all memory of device number `start` of the partition, mapped as that of
+/// `GRANT_MEMORY`. `Invalid`: it does not consist of whole pages.
+pub const GRANT_DEVICE_MEMORY: u32 = 4;
 
 /// Most bytes of a server's environment.
 pub const ENVIRONMENT_MAX: usize = 512;

@@ -4,14 +4,14 @@
 //! 4 KiB pages, above it the ICA at the same place in every process, above that the kernel with
 //! read-only text and read-write data in large pages, physical = virtual + constant.
 
-use crate::PAGE_SIZE;
+use crate::{PAGE_SIZE, UserVirt};
 
 /// Lowest address that a process may use.
 pub const PROCESS_START: u64 = 0x0000_0000_0001_0000;
 /// End (exclusive) of the process region.
 pub const PROCESS_END: u64 = 0x0000_5fff_ffff_f000;
 /// Top of a process's first stack.
-pub const STACK_TOP: u64 = 0x0000_5fff_ffff_0000;
+pub const STACK_TOP: UserVirt = UserVirt::of_layout(0x0000_5fff_ffff_0000);
 
 /// Start of the ICA: page `n` of a partition's ICA is at `ICA_START + n * 4096` in every process.
 pub const ICA_START: u64 = 0x0000_6000_0000_0000;

@@ -17,6 +17,7 @@
 #[macro_use]
 mod describe;
 
+mod addr;
 pub mod boot;
 pub mod bundle;
 pub mod control;
@@ -30,6 +31,7 @@ pub mod log;
 pub mod store;
 pub mod syscall;
 
+pub use addr::{KernelVirt, PhysAddr, UserVirt};
 pub use describe::{Constant, Field, Struct};
 pub use error::Error;
 

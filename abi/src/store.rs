@@ -4,6 +4,8 @@
 //! Linux (serialised by the module), consumer the AnT CPU. The algorithm is in `ant-logic::rings::address`;
 //! this is its memory.
 
+use crate::PhysAddr;
+
 /// Entries of one store; a power of two. Every process has at most one request and two return
 /// entries under way, so a store never fills.
 pub const STORE_ENTRIES: usize = 256;
@@ -50,8 +52,8 @@ pub struct StoreEntry(pub u64);
 impl StoreEntry {
     /// A call through the LCA at `raddr` (page aligned; other bits are dropped).
     #[must_use]
-    pub const fn call(raddr: u64, generation: u16) -> Self {
-        Self((raddr & ENTRY_ADDRESS_MASK) | ((generation as u64) << ENTRY_GENERATION_SHIFT))
+    pub const fn call(raddr: PhysAddr, generation: u16) -> Self {
+        Self((raddr.get() & ENTRY_ADDRESS_MASK) | ((generation as u64) << ENTRY_GENERATION_SHIFT))
     }
 
     /// The same LCA and generation with another kind.
@@ -62,8 +64,8 @@ impl StoreEntry {
 
     /// Physical address of the LCA.
     #[must_use]
-    pub const fn raddr(self) -> u64 {
-        self.0 & ENTRY_ADDRESS_MASK
+    pub const fn raddr(self) -> PhysAddr {
+        PhysAddr::new(self.0 & ENTRY_ADDRESS_MASK)
     }
 
     /// Generation of the tenant, 12 bits.

@@ -33,7 +33,8 @@ pub const PROCESS_KILL: u64 = 0x1012;
 pub const PROCESS_LIST: u64 = 0x1013;
 /// `init` only, if the partition allows it: fails on purpose in the way `rdi` (`INJECT_*`): CPU `rsi`
 /// does at once, or process `rsi` (0: the server that is made next) at its system call number `rdx`
-/// from now on, 1 being the next.
+/// from now on, 1 being the next. `NoSystemCall`: this kernel was built without fault injection;
+/// `Invalid`: there is no such way.
 pub const FAULT_INJECT: u64 = 0x1014;
 
 /// Most bytes of one `LOG_WRITE`.

@@ -1,6 +1,7 @@
 //! The AnT kernel: a microkernel that runs on the CPUs a stock Linux has given away.
 //!
-//! Two crates, and the one that is light cannot name the other:
+//! Three crates, none of which can name the next:
+//! - `ant_arch` (`kernel/arch`): what depends on the processor.
 //! - `ant_p` (`kernel/p`): what every CPU runs: traps, IPC, scheduling, delegation to Linux.
 //! - `ant_m` (`kernel/m`): what only the m-kernel has: memory manager, process creation, placement.
 //!

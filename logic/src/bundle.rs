@@ -15,11 +15,10 @@ use ant_abi::bundle::{
 };
 use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, NOTIFY_RETIRE, PRIORITIES};
 use ant_abi::layout::{BUNDLE_SPAN, ICA_PAGES, IMAGE_SPAN};
-use ant_abi::{PAGE_SIZE, REVISION};
+use ant_abi::{PhysAddr, REVISION};
 use zerocopy::FromBytes;
 
-use crate::restart::{Policy, TRIES_MAX};
-use crate::server::Watch;
+use crate::supervise::{Heartbeat, Policy, TRIES_MAX};
 
 /// ICA pages that all servers together can have: programs have the others.
 pub const ICA_PAGES_MAX: u64 = ICA_PAGES / 2;
@@ -80,15 +79,15 @@ pub fn extent(boot: &BootBlock) -> Result<Extent, BundleError> {
         return Err(BundleError::Absent);
     }
     let extents = boot.extents.get(..boot.extent_count as usize).unwrap_or_default();
-    let is_in = |extent: &Extent| {
-        let offset = bundle.start.checked_sub(extent.start);
-        offset.is_some_and(|offset| offset <= extent.len && bundle.len <= extent.len - offset)
-    };
-    let is_possible = bundle.start.is_multiple_of(PAGE_SIZE as u64)
-        && bundle.len <= BUNDLE_SPAN
-        && extents.iter().any(is_in)
-        && (bundle.start >= boot.image_phys.saturating_add(IMAGE_SPAN)
-            || bundle.start + bundle.len <= boot.image_phys);
+    let end = bundle.start.get().checked_add(bundle.len).map(PhysAddr::new);
+    let is_possible = end.is_some_and(|end| {
+        let is_in =
+            |extent: &Extent| bundle.start >= extent.start && end <= extent.start + extent.len;
+        bundle.start.is_page_aligned()
+            && bundle.len <= BUNDLE_SPAN
+            && extents.iter().any(is_in)
+            && (bundle.start >= boot.image_phys + IMAGE_SPAN || end <= boot.image_phys)
+    });
     is_possible.then_some(bundle).ok_or(BundleError::Misplaced)
 }
 
@@ -117,7 +116,7 @@ pub struct ServerSpec<'a> {
     /// What is done when it has ended; times in microseconds.
     pub restart: Policy,
     /// How it shows that it lives, if it has to.
-    pub watch: Option<Watch>,
+    pub watch: Option<Heartbeat>,
     /// Its devices.
     pub grants: &'a [DeviceGrant],
     uses: u32,
@@ -201,7 +200,7 @@ impl<'a> Bundle<'a> {
                 within: record.within_us,
                 delay: record.delay_us,
             },
-            watch: is_watched.then_some(Watch {
+            watch: is_watched.then_some(Heartbeat {
                 every_us: record.watch_every_us,
                 answer_us: record.watch_answer_us,
             }),

@@ -2,7 +2,7 @@
 //!
 //! Only AnT's side needs it ([`crate::lca::encode`]); a proxy executes a request without knowing
 //! any system call, except which ones it refuses ([`must_not_delegate`]). Numbers and sizes are those of
-//! the x86-64 system call interface, not of a C library. To carry one more call, add its line.
+//! the x86-64 system call interface, not of a C library, from the crate `linux-raw-sys`. To carry one more call, add its line.
 //!
 //! Deliberately absent: what a call does.
 
@@ -117,6 +117,11 @@ pub enum Overflow {
     Shorten,
     /// The call is made with less room. If that turns out too small, it has failed.
     TruncateOrFail,
+}
+
+/// The name of a call, of its number's name in Linux's headers (`__NR_read`).
+const fn name_of(number: &'static str) -> &'static str {
+    number.split_at("__NR_".len()).1
 }
 
 /// The call with this number, if it can be carried.

@@ -32,7 +32,7 @@ use core::ops::Range;
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES};
+use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES, PhysAddr};
 
 pub use entry::{Access, State};
 pub use holder::{Holder, Sender, Space, With};
@@ -106,7 +106,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if that is not the address of a page or no slot; `Fault` if the page is not
     /// reserved.
-    pub fn set_frame(&self, page: u32, phys: u64, owner: u8) -> Result<(), Error> {
+    pub fn set_frame(&self, page: u32, phys: PhysAddr, owner: u8) -> Result<(), Error> {
         if !entry::is_frame(phys) {
             return Err(Error::Invalid);
         }
@@ -115,7 +115,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         if Entry(entry.load(Ordering::Acquire)).state() != State::Reserved {
             return Err(Error::Fault);
         }
-        entry.store(Entry::new(State::Owned { owner }, phys).0, Ordering::Release);
+        entry.store(Entry::new(State::Owned { owner }, phys.get()).0, Ordering::Release);
         Ok(())
     }
 
@@ -241,7 +241,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// # Errors
     ///
     /// `Fault` if the page is neither owned by `by` nor shared; also if it is lent.
-    pub fn release(&self, page: u32, by: u8) -> Result<Option<u64>, Error> {
+    pub fn release(&self, page: u32, by: u8) -> Result<Option<PhysAddr>, Error> {
         self.change_one(page, |entry| match entry.state() {
             State::Owned { owner } if owner == by => Some(entry.become_state(State::Reserved)),
             State::Shared { sharers: 1 } => Some(entry.become_state(State::Reserved)),
@@ -290,7 +290,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// # Errors
     ///
     /// `Fault` if the page is not in transit.
-    pub fn discard(&self, page: u32) -> Result<u64, Error> {
+    pub fn discard(&self, page: u32) -> Result<PhysAddr, Error> {
         let frame = self.change_one(page, |entry| {
             entry.is_in_transit().then(|| entry.become_state(State::Reserved))
         })?;
@@ -302,7 +302,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// It stays so as long as the one for whom the caller asks has the page.
     #[inline]
     #[must_use]
-    pub fn frame(&self, page: u32) -> Option<u64> {
+    pub fn frame(&self, page: u32) -> Option<PhysAddr> {
         self.load(page)?.frame()
     }
 
@@ -310,7 +310,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// the owner, or one of those who share the page.
     #[inline]
     #[must_use]
-    pub fn can_give(&self, page: u32, slot: u8, frame: u64) -> bool {
+    pub fn can_give(&self, page: u32, slot: u8, frame: PhysAddr) -> bool {
         self.load(page).is_some_and(|entry| {
             let owned = Entry::new(State::Owned { owner: slot }, 0);
             let has = entry.is_like(owned) || entry.is_shared();
@@ -386,7 +386,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         &self,
         page: u32,
         change: impl Fn(Entry) -> Option<Entry>,
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Option<PhysAddr>, Error> {
         let (before, after) = update(self.entry(page)?, change).ok_or(Error::Fault)?;
         Ok(before.frame().filter(|_| after.frame().is_none()))
     }

@@ -6,16 +6,16 @@
 //! * [`bundle`]: `init`'s program, and what the manifest says of each server, as Linux has loaded them.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a CPU times out when.
+//! * [`devices`]: what a grant gives a process of the partition's devices.
 //! * [`ica`]: who has the pages that processes hand to each other.
-//! * [`input`]: what has come for a server and nobody has read, kept when it ends.
+//! * [`id_index`]: from an id to the slot of its object, without a search.
 //! * [`ipc`]: calls, replies and messages between processes, as one CPU sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
-//! * [`names`]: which name stands for which handle, kept when the name service ends.
 //! * [`pages`]: which pages of a partition are free.
-//! * [`restart`]: whether a server that has ended is started again.
+//! * [`releases`]: what is outstanding before what has ended can be reaped.
+//! * [`persist`]: state of a server that outlives its process.
 //! * [`sched`]: the run queue of one CPU: fixed priorities, round robin.
-//! * [`server`]: the life of an OS server: started, restarted, replaced, given up.
-//! * [`state`]: what a server writes so that its successor finds it.
+//! * [`supervise`]: OS servers: started, restarted, replaced, given up.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
 //!
@@ -31,16 +31,16 @@ mod atomic;
 pub mod bundle;
 pub mod calls;
 pub mod deadlines;
+pub mod devices;
 pub mod doorbell;
 pub mod ica;
-pub mod input;
+pub mod id_index;
 pub mod ipc;
 pub mod lca;
-pub mod names;
 pub mod notification;
 pub mod pages;
-pub mod restart;
+pub mod persist;
+pub mod releases;
 pub mod rings;
 pub mod sched;
-pub mod server;
-pub mod state;
+pub mod supervise;

@@ -1,15 +1,15 @@
 //! Which pages of a partition are free.
 //!
 //! A bitmap over all extents, in storage that the caller provides, since the extents decide how
-//! much is needed. Addresses are physical and page aligned; what is in the pages is nobody's
-//! business here.
+//! much is needed. Addresses are physical and page aligned; what is in the pages does not
+//! matter here.
 //!
 //! Deliberately absent: who owns a page, zeroing, page tables, locks.
 
 use core::fmt;
 
-use ant_abi::PAGE_SIZE;
 use ant_abi::boot::Extent;
+use ant_abi::{PAGE_SIZE, PhysAddr};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const BITS: u64 = u64::BITS as u64;
@@ -106,10 +106,11 @@ impl<'a> PageAllocator<'a> {
     /// free. What is outside the extents or taken already stays as it is.
     ///
     /// [`PageAllocator::free`] would give such a page back: nobody may.
-    pub fn reserve(&mut self, start: u64, len: u64) {
+    pub fn reserve(&mut self, start: PhysAddr, len: u64) {
         if len == 0 {
             return;
         }
+        let start = start.get();
         let end = start.saturating_add(len);
         for n in 0..self.runs.len() {
             let run = self.run(n);
@@ -128,8 +129,8 @@ impl<'a> PageAllocator<'a> {
         }
     }
 
-    /// Takes a free page; its physical address.
-    pub fn alloc(&mut self) -> Option<u64> {
+    /// Takes a free page.
+    pub fn alloc(&mut self) -> Option<PhysAddr> {
         if self.free == 0 {
             return None;
         }
@@ -141,9 +142,9 @@ impl<'a> PageAllocator<'a> {
         Some(self.address(bit))
     }
 
-    /// Takes `count` free pages that follow one another in real memory; the physical address of
+    /// Takes `count` free pages that follow one another in real memory; gives
     /// the first. `None` if there are none, or if `count` is 0.
-    pub fn alloc_contiguous(&mut self, count: usize) -> Option<u64> {
+    pub fn alloc_contiguous(&mut self, count: usize) -> Option<PhysAddr> {
         let count = count as u64;
         if count == 0 || count > self.free {
             return None;
@@ -163,11 +164,11 @@ impl<'a> PageAllocator<'a> {
     /// # Errors
     ///
     /// See [`FreeError`].
-    pub fn free(&mut self, addr: u64) -> Result<(), FreeError> {
-        if !addr.is_multiple_of(PAGE) {
+    pub fn free(&mut self, page: PhysAddr) -> Result<(), FreeError> {
+        if !page.is_page_aligned() {
             return Err(FreeError::Unaligned);
         }
-        let bit = self.bit(addr).ok_or(FreeError::Outside)?;
+        let bit = self.bit(page.get()).ok_or(FreeError::Outside)?;
         if self.is_free(bit) {
             return Err(FreeError::NotAllocated);
         }
@@ -199,9 +200,9 @@ impl<'a> PageAllocator<'a> {
     }
 
     /// Address of the page with this bit, which exists.
-    fn address(&self, bit: u64) -> u64 {
+    fn address(&self, bit: u64) -> PhysAddr {
         let run = self.run(self.runs.partition_point(|&[_, first]| first <= bit) - 1);
-        run.start + (bit - run.first) * PAGE
+        PhysAddr::new(run.start + (bit - run.first) * PAGE)
     }
 
     /// Bit of the page at `addr`.
@@ -249,8 +250,8 @@ impl<'a> PageAllocator<'a> {
 
 /// First page and number of the pages that lie wholly inside.
 fn whole_pages(extent: &Extent) -> (u64, u64) {
-    let end = extent.start.saturating_add(extent.len) / PAGE;
-    let start = extent.start.div_ceil(PAGE);
+    let end = extent.start.get().saturating_add(extent.len) / PAGE;
+    let start = extent.start.get().div_ceil(PAGE);
     // `start` is one beyond the last page there is for the last address there is.
     (start.saturating_mul(PAGE), end.saturating_sub(start))
 }

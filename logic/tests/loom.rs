@@ -3,6 +3,7 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p ant-logic --release --test loom`
 #![cfg(loom)]
 
+use ant_abi::PhysAddr;
 use ant_abi::ipc::{Span, Transfer};
 use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ica::{IcaTable, State};
@@ -211,7 +212,7 @@ fn log_counts_what_was_lost() {
 
 /// What the producer of these tests puts in as packet `n`.
 fn packet(n: u64) -> Packet {
-    [n; packets::PACKET_WORDS]
+    [n; packet::PACKET_WORDS]
 }
 
 /// Packets while the ring is full and goes round: none lost, torn or twice, all in order.
@@ -224,7 +225,7 @@ fn packets_arrive_whole_and_in_order() {
             ring.push(&packet(n)).unwrap();
             ring.pop().unwrap();
         }
-        for n in 1..packets::CAPACITY as u64 {
+        for n in 1..packet::CAPACITY as u64 {
             ring.push(&packet(n)).unwrap();
         }
         let producer = {
@@ -257,7 +258,7 @@ fn packets_arrive_whole_and_in_order() {
 fn room_for_a_packet_means_that_the_consumer_is_done() {
     check(3, || {
         let ring = Arc::new(PacketRing::new());
-        for n in 0..packets::CAPACITY as u64 {
+        for n in 0..packet::CAPACITY as u64 {
             ring.push(&packet(n)).unwrap();
         }
         let done = Arc::new(AtomicU32::new(0));
@@ -363,7 +364,7 @@ fn attention_loses_no_packet_when_polling_comes_and_goes() {
 }
 
 /// Where the frame of the one page of the tests below is.
-const FRAME: u64 = 0x5000;
+const FRAME: PhysAddr = PhysAddr::new(0x5000);
 
 /// A table with one page, which process 1 owns.
 fn one_page() -> Arc<IcaTable<1>> {

@@ -1,14 +1,18 @@
 //! AnT as a person has it: by what `antctl` does and prints.
 
-use crate::guest::{Background, LIMIT, TestGuest};
-use ant_vm::guest::{Output, shell};
+use crate::guest::{Background, LIMIT, TestGuest, shell};
+use ant_vm::guest::Output;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// The usual partition.
-pub const USUAL: &str = "--cpus 1-3 --memory 64M --allow-inject";
+pub const USUAL: &str = "--cpus 1-3 --memory 64M";
+/// The same with the kernel of tests, which `antctl inject` makes fail, and the servers of
+/// `tests/manifest.toml`.
+pub const FAILING: &str = "--cpus 1-3 --memory 64M --allow-inject \
+     --image /usr/lib/ant/tests/ant-kernel --manifest /usr/lib/ant/tests/manifest.toml";
 /// Where the guest keeps what AnT was booted with.
 const BOOTED_WITH: &str = "/run/booted-with";
 

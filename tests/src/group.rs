@@ -1,8 +1,9 @@
 //! A group of tests: one boot, its tests one after the other.
 
 use crate::guest::TestGuest;
+use crate::installed;
 use crate::report::{self, Tally};
-use ant_vm::guest::{Guest, OnTrouble};
+use ant_vm::guest::{Guest, GuestError, OnTrouble};
 use ant_vm::machine::Machine;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -62,7 +63,11 @@ impl Group {
         let mut machine = Machine::new(kernel);
         (self.adjust)(&mut machine);
         let start = Instant::now();
-        let mut guest = match Guest::boot(&machine, self.on_trouble) {
+        let booted = installed::files().map_err(GuestError::from).and_then(|files| {
+            machine.files.extend(files);
+            Guest::boot(&machine, self.on_trouble)
+        });
+        let mut guest = match booted {
             Ok(guest) => {
                 report::booted(self.name, &machine, start.elapsed());
                 Some(TestGuest::new(guest))

@@ -1,14 +1,24 @@
 //! What a test does with its guest: commands, each remembered for the report of a failure.
 
+use crate::installed;
 use ant_vm::Start;
 use ant_vm::agent::Session;
-use ant_vm::guest::{Guest, GuestError, OnTrouble, Output, shell};
+use ant_vm::guest::{self, Guest, GuestError, OnTrouble, Output};
 use anyhow::{Context, Result, bail};
 use std::cell::RefCell;
 use std::time::Duration;
 
 /// How long a command may take unless the test says otherwise.
 pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// `command` for `sh -c` as `user`; `antctl run` finds the programs of tests.
+pub fn shell(user: &str, command: &str) -> Start {
+    guest::shell(user, &with_path(command))
+}
+
+fn with_path(command: &str) -> String {
+    format!("PATH=$PATH:{}; {command}", installed::DIR)
+}
 
 /// The guest of a group.
 pub struct TestGuest {
@@ -29,7 +39,7 @@ impl TestGuest {
 
     /// Runs `command` with `sh -c` as `user`, for at most `limit`.
     pub fn run_as(&self, user: &str, command: &str, limit: Duration) -> Result<Output> {
-        self.remember(command, self.guest.run_as(user, command, limit))
+        self.remember(command, self.guest.run_as(user, &with_path(command), limit))
     }
 
     /// Runs `command` and returns what it printed; it must end with status 0.

@@ -8,6 +8,7 @@ mod com2;
 mod group;
 mod groups;
 mod guest;
+mod installed;
 mod report;
 
 use clap::Parser;

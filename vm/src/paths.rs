@@ -33,6 +33,11 @@ pub fn manifest() -> PathBuf {
     root().join("user/servers/manifest.toml")
 }
 
+/// What only tests run: `ant-kernel` with fault injection, and `programs/`.
+pub fn bare_tests() -> PathBuf {
+    bare_programs().join("tests")
+}
+
 /// `ant.ko` for the kernel `version`.
 pub fn module(version: &str) -> PathBuf {
     out().join("module").join(version).join("ant.ko")

@@ -19,6 +19,10 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 const INIT: &str = "ant-init";
 /// Package whose programs people run.
 const APPS: &str = "ant-apps";
+/// Package whose programs only tests run.
+const TESTS: &str = "ant-user-tests";
+/// Feature of the kernels that tests boot to make them fail.
+const FAULT_INJECTION: &str = "fault-injection";
 /// Where the OS servers are: in directory `NAME` the package `ant-NAME`.
 const SERVERS: &str = "user/servers";
 /// The server to copy from, which is none yet.
@@ -78,6 +82,12 @@ pub fn kernels() -> Result<Vec<PathBuf>> {
     Ok(build::executables(&step::run("AnT kernel", &mut kernel_cargo(&[])?)?))
 }
 
+/// As [`kernels`], with fault injection. They lie where those of [`kernels`] do.
+pub fn kernels_for_tests() -> Result<Vec<PathBuf>> {
+    let mut cargo = kernel_cargo(&[FAULT_INJECTION])?;
+    Ok(build::executables(&step::run("AnT kernel for tests", &mut cargo)?))
+}
+
 /// Builds the kernel with `features`.
 fn kernel_cargo(features: &[&str]) -> Result<Command> {
     let mut cargo = cargo(&toolchain::find_bare()?);
@@ -94,6 +104,19 @@ pub fn say_weight() -> Result<()> {
     let (all, alone) = (weigh(&out.join("ant-kernel"))?, weigh(&out.join("ant-p-kernel-alone"))?);
     eprintln!("  kernel: {all}; a p-kernel alone: {alone}");
     Ok(())
+}
+
+/// Builds the programs that only tests run, into `target/ant/bare/tests/programs`.
+pub fn build_test_programs() -> Result<()> {
+    let dir = paths::bare_tests().join("programs");
+    build_all("AnT programs for tests", [TESTS.to_owned()], &dir)
+}
+
+/// Builds the kernel with fault injection into `target/ant/bare/tests`.
+pub fn build_test_kernel() -> Result<()> {
+    let mut cargo = kernel_cargo(&[FAULT_INJECTION])?;
+    cargo.args(["--bin", "ant-kernel"]);
+    build::install("AnT kernel for tests", &mut cargo, &paths::bare_tests(), &["--strip-debug"])
 }
 
 /// Code and data of a kernel, in words: what `size` says of it.

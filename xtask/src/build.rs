@@ -21,10 +21,12 @@ pub enum Part {
     Programs,
     /// The AnT kernel
     Kernel,
+    /// What only tests run: programs, and a kernel with fault injection
+    Tests,
 }
 
 /// Every part.
-const ALL: &[Part] = &[Part::Module, Part::Linux, Part::Programs, Part::Kernel];
+const ALL: &[Part] = &[Part::Module, Part::Linux, Part::Programs, Part::Kernel, Part::Tests];
 
 /// Arguments of `./ant build`.
 #[derive(clap::Args)]
@@ -56,6 +58,10 @@ fn build(parts: &[Part], version: &str) -> Result<()> {
             Part::Kernel => {
                 bare::build_kernel()?;
                 bare::say_weight()?;
+            }
+            Part::Tests => {
+                bare::build_test_programs()?;
+                bare::build_test_kernel()?;
             }
         }
     }

@@ -3,6 +3,7 @@
 mod checkpatch;
 mod directions;
 mod licences;
+mod no_fault_injection;
 mod p_alone;
 mod template;
 
@@ -19,6 +20,7 @@ type Check = (&'static str, fn() -> Result<()>);
 /// Packages that are built for the bare-metal target.
 const BARE_PACKAGES: &[&str] = &[
     "ant-kernel",
+    "ant-arch",
     "ant-m-kernel",
     "ant-p-kernel",
     "ant-rt",
@@ -27,7 +29,11 @@ const BARE_PACKAGES: &[&str] = &[
     "ant-serial",
     "ant-template",
     "ant-apps",
+    "ant-user-tests",
 ];
+
+/// What the kernels of tests have.
+const FEATURES_OF_TESTS: &str = "ant-kernel/fault-injection";
 
 /// Runs all checks; one that fails hides none of the others.
 pub fn run() -> Result<Tally> {
@@ -42,6 +48,7 @@ pub fn run() -> Result<Tally> {
         ("clippy, Linux programs and libraries", clippy_host),
         ("clippy, AnT kernel and programs", clippy_bare),
         ("a p-kernel allocates nothing", p_alone::check),
+        ("the shipped kernel has no fault injection", no_fault_injection::check),
         ("the template is short", template::check),
         ("ant.ko builds without a warning (W=1)", module_warnings),
         ("checkpatch", checkpatch::check),
@@ -82,12 +89,18 @@ fn clippy_host() -> Result<()> {
 }
 
 fn clippy_bare() -> Result<()> {
+    clippy_of(BARE_PACKAGES, &[])?;
+    clippy_of(&["ant-kernel", "ant-m-kernel", "ant-p-kernel"], &["--features", FEATURES_OF_TESTS])
+}
+
+fn clippy_of(packages: &[&str], features: &[&str]) -> Result<()> {
     let mut cargo = toolchain::bare_cargo(&toolchain::find_bare()?, "clippy");
     bare::configure(&mut cargo);
     cargo.arg("--release");
-    for package in BARE_PACKAGES {
+    for package in packages {
         cargo.args(["-p", package]);
     }
+    cargo.args(features);
     cargo.args(["--", "-D", "warnings"]);
     step::capture("clippy bare", &mut cargo).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use crate::tally::Tally;
 use crate::toolchain::host_cargo;
-use crate::{build, linux_programs, prepare, step};
+use crate::{bare, build, linux_programs, prepare, step};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
@@ -80,6 +80,8 @@ fn qemu(args: &Args) -> Result<Tally> {
             return Ok(Tally::FAILED);
         }
     };
+    bare::build_test_programs()?;
+    bare::build_test_kernel()?;
     let mut tests = Command::new(program);
     tests.args(["--kernel", &kernel]).args(&args.filter);
     suite("QEMU: whole system", &tests)

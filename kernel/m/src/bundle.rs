@@ -2,8 +2,8 @@
 //! the servers out of it.
 
 use ant_abi::boot::Extent;
+use ant_arch::paging::phys_to_virt;
 use ant_logic::bundle::{self, Bundle, BundleError};
-use ant_p::arch::paging::phys_to_virt;
 use ant_p::shared;
 
 /// Checks the bundle; where it lies, and what is in it. The direct map has to be there.

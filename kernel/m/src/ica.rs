@@ -1,11 +1,10 @@
 //! The frames of ICA pages: only the m-kernel has memory to give and takes it back.
 
-use ant_abi::Error;
-use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::{ICA_QUOTA_PROGRAM, Span};
 use ant_abi::layout::ICA_PAGES;
+use ant_abi::{Error, MAX_PROCESSES, PhysAddr};
+use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Limit, Quotas};
-use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::ica::TABLE;
 
 use crate::memory::{KEPT_FOR_SERVERS, MemoryManager};
@@ -85,7 +84,7 @@ pub fn end(slot: u8) {
     QUOTAS.close(slot);
 }
 
-fn give_back(page: u32, frame: u64, memory: &mut MemoryManager) {
+fn give_back(page: u32, frame: PhysAddr, memory: &mut MemoryManager) {
     memory.free(frame);
     QUOTAS.free(page);
     TABLE.forget(page).expect("a page without a frame is reserved");

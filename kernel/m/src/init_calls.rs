@@ -3,49 +3,59 @@
 use core::sync::atomic::{Ordering, fence};
 
 use ant_abi::Error;
-use ant_abi::boot::BOOT_ALLOW_INJECT;
+use ant_abi::boot::BootDevice;
 use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, ENVIRONMENT_MAX,
-    EXIT_NOTICE_TAKE, HANDLE_GRANT, PRIORITIES, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE,
-    ServerCreate,
+    DEVICE_GET, DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE,
+    ENVIRONMENT_MAX, EXIT_NOTICE_TAKE, ExitNotice, HANDLE_GRANT, PRIORITIES, PROCESS_MOVE,
+    PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
 };
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{
-    FAULT_INJECT, INJECT_BAD_RADDR, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START,
-    ProcessCreate, ProcessInfo, STATE_CREATED, STATE_EXITING,
+    FAULT_INJECT, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START, ProcessCreate,
+    ProcessInfo, STATE_CREATED, STATE_EXITING,
 };
+use ant_logic::devices::Right;
 use ant_logic::ipc::Target;
-use ant_p::fault_injection::FaultPoint;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{BlockReason, Public};
-use ant_p::{Cpu, devices, endpoints, log, process, shared, user_memory};
+use ant_p::user_memory::{self, UserPtr, UserRange};
+use ant_p::{Cpu, devices, endpoints, log, process, shared};
+use linux_raw_sys::general::_NSIG;
+use zerocopy::IntoBytes;
 
 use super::MKernel;
 use crate::loader::{InProcess, Startup};
 use crate::processes;
 
-/// Highest signal number of Linux.
-const MAX_SIGNAL: u64 = 64;
-
 /// Serves a call of `init`, which is process `slot`.
 pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) -> Option<i64> {
     let result = match number {
-        PROCESS_CREATE => create(m, cpu, slot, args).map(|()| 0),
+        PROCESS_CREATE => {
+            let strings = UserRange::new(args[1], args[2]);
+            create(m, cpu, slot, UserPtr::new(args[0]), strings).map(|()| 0)
+        }
         PROCESS_START => start(m, cpu, args[0]).map(|()| 0),
         PROCESS_KILL => kill(m, cpu, args[0], args[1]).map(|()| 0),
-        PROCESS_LIST => list(cpu, slot, args),
+        PROCESS_LIST => list(cpu, slot, UserRange::new(args[0], args[1]), args[2]),
         PROCESS_PRIORITY => priority(m, cpu, args[0], args[1]).map(|()| 0),
         PROCESS_MOVE => move_process(m, cpu, args[0], args[1]).map(|()| 0),
-        EXIT_NOTICE_TAKE => ended(m, cpu, slot, args[0]).map(|()| 0),
-        SERVER_CREATE => create_server(m, cpu, slot, args),
+        EXIT_NOTICE_TAKE => take_exit_notice(m, cpu, slot, UserPtr::new(args[0])).map(|()| 0),
+        SERVER_CREATE => {
+            let program = UserRange::new(args[1], args[2]);
+            create_server(m, cpu, slot, UserPtr::new(args[0]), program)
+        }
         ENDPOINT_CREATE => create_endpoint(m, cpu, slot),
         ENDPOINT_BIND => bind(m, cpu, slot, args[0], args[1]),
         ENDPOINT_CLOSE => close(m, cpu, slot, args[0]).map(|()| 0),
         HANDLE_GRANT => grant_handle(cpu, slot, args),
-        DEVICE_GRANT => grant_device(m, cpu, slot, args[0], args[1]).map(|()| 0),
-        FAULT_INJECT => inject(m, cpu, args).map(|()| 0),
+        DEVICE_GRANT => grant_device(m, cpu, slot, args[0], UserPtr::new(args[1])).map(|()| 0),
+        #[cfg(feature = "fault-injection")]
+        FAULT_INJECT => crate::fault_injection::inject(m, cpu, args).map(|()| 0),
+        #[cfg(not(feature = "fault-injection"))]
+        FAULT_INJECT => Err(Error::NoSystemCall),
+        DEVICE_GET => get_device(cpu, slot, args[0], UserPtr::new(args[1])).map(|()| 0),
         _ => return None,
     };
     Some(result.unwrap_or_else(Error::to_return))
@@ -55,17 +65,16 @@ fn create(
     m: &mut MKernel,
     cpu: &mut Cpu,
     slot: u8,
-    [to, from, len]: [u64; 3],
+    to: UserPtr<ProcessCreate>,
+    strings: UserRange,
 ) -> Result<(), Error> {
     let init = cpu.local.caller(slot)?;
-    let mut request: ProcessCreate = user_memory::read_value(&init.space, to)?;
-    let mut strings = [0; LCA_BUFFER];
-    let len = usize::try_from(len).ok().filter(|&len| len <= LCA_BUFFER).ok_or(Error::TooLong)?;
-    let strings = &mut strings[..len];
-    user_memory::read(&init.space, from, strings)?;
+    let mut request = user_memory::read_value(&init.space, to)?;
+    let mut buffer = [0; LCA_BUFFER];
+    let strings = user_memory::read(&init.space, strings, &mut buffer)?;
     let path_len = request.path_len as usize;
-    let arguments_len = len.checked_sub(request.environment_len as usize).ok_or(Error::Invalid)?;
-    let (arguments, environment) = strings.split_at(arguments_len);
+    let arguments_len = strings.len().checked_sub(request.environment_len as usize);
+    let (arguments, environment) = strings.split_at(arguments_len.ok_or(Error::Invalid)?);
     let startup = Startup { arguments, environment };
     let process = m.processes.create(request.cpu, startup, path_len, &mut m.memory)?;
     m.memory.publish();
@@ -86,24 +95,26 @@ fn create_server(
     m: &mut MKernel,
     cpu: &mut Cpu,
     slot: u8,
-    [at, start, len]: [u64; 3],
+    request: UserPtr<ServerCreate>,
+    program: UserRange,
 ) -> Result<i64, Error> {
     let space = &cpu.local.caller(slot)?.space;
-    let request: ServerCreate = user_memory::read_value(space, at)?;
-    let mut environment = [0; ENVIRONMENT_MAX];
-    let environment_len = request.environment_len as usize;
-    let environment = environment.get_mut(..environment_len).ok_or(Error::TooLong)?;
-    user_memory::read(space, at.wrapping_add(size_of::<ServerCreate>() as u64), environment)?;
-    let mut source = InProcess { space, start, len };
+    let behind = request.behind(ENVIRONMENT_MAX as u64);
+    let request = user_memory::read_value(space, request)?;
+    let mut buffer = [0; ENVIRONMENT_MAX];
+    let environment = behind.part(0, request.environment_len.into()).ok_or(Error::TooLong)?;
+    let environment = user_memory::read(space, environment, &mut buffer)?;
+    let mut source = InProcess { space, program };
     let created = m.processes.create_server(&request, environment, &mut source, &mut m.memory);
     m.memory.publish();
-    let mut server = created.map_err(|failure| {
+    let server = created.map_err(|failure| {
         if !failure.text.is_empty() {
             log::warning!("a server cannot be loaded: {}", failure.text);
         }
         Error::from_return(-(failure.errno as i64)).unwrap_or(Error::NotExecutable)
     })?;
-    server.fault_point = m.next_fault_point.take();
+    #[cfg(feature = "fault-injection")]
+    crate::fault_injection::arm_next(m, &server);
     let pid = server.pid;
     cpu.adopt(server);
     Ok(i64::from(pid))
@@ -126,8 +137,8 @@ fn start(m: &mut MKernel, cpu: &mut Cpu, pid: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The process with an id, as everyone sees it.
-fn find(pid: u64) -> Result<&'static Public, Error> {
+/// The process with an id, as every CPU sees it.
+pub(crate) fn find(pid: u64) -> Result<&'static Public, Error> {
     let pid = u32::try_from(pid).ok().filter(|&pid| pid != 0).ok_or(Error::NoProcess)?;
     process::find(|public| public.pid.load(Ordering::Relaxed) == pid).ok_or(Error::NoProcess)
 }
@@ -168,9 +179,14 @@ fn move_process(m: &mut MKernel, cpu: &mut Cpu, pid: u64, to: u64) -> Result<(),
     tell(m, cpu, pid, Message::Move { pid: pid as u32, cpu: to })
 }
 
-fn ended(m: &mut MKernel, cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
-    let end = m.exit_queue.take().ok_or(Error::Again)?;
-    user_memory::write_value(&cpu.local.caller(slot)?.space, to, &end)
+fn take_exit_notice(
+    m: &mut MKernel,
+    cpu: &mut Cpu,
+    slot: u8,
+    to: UserPtr<ExitNotice>,
+) -> Result<(), Error> {
+    let notice = m.exit_queue.take().ok_or(Error::Again)?;
+    user_memory::write_value(&cpu.local.caller(slot)?.space, to, &notice)
 }
 
 fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: u8) -> Result<i64, Error> {
@@ -247,25 +263,41 @@ fn grant_handle(cpu: &mut Cpu, slot: u8, [pid, number, badge]: [u64; 3]) -> Resu
     given.map(|number| number as i64).ok_or(Error::NoMemory)
 }
 
-fn grant_device(m: &mut MKernel, cpu: &mut Cpu, slot: u8, pid: u64, at: u64) -> Result<(), Error> {
-    let grant: DeviceGrant = user_memory::read_value(&cpu.local.caller(slot)?.space, at)?;
-    devices::check(&grant, shared::boot().flags)?;
+fn grant_device(
+    m: &mut MKernel,
+    cpu: &mut Cpu,
+    slot: u8,
+    pid: u64,
+    grant: UserPtr<DeviceGrant>,
+) -> Result<(), Error> {
+    let grant = user_memory::read_value(&cpu.local.caller(slot)?.space, grant)?;
+    let rights = devices::resolve(&grant)?;
+    let memory = rights.iter().filter_map(|right| match *right {
+        Right::Memory { start, len } => Some((start, len)),
+        _ => None,
+    });
     find(pid)?;
     let Some(server) = cpu.local.find_pid(pid as u32) else {
-        if grant.kind == ant_abi::ipc::GRANT_MEMORY {
+        if memory.count() > 0 {
             // Its page tables are another CPU's by now.
             return Err(Error::Busy);
         }
         return tell(m, cpu, pid, Message::Grant { pid: pid as u32, grant });
     };
     let process = cpu.local.caller(server)?;
-    processes::map_device(process, &grant, &mut m.memory)?;
-    let endpoint = process.endpoint;
-    process.grants.add(&grant, endpoint)
+    for (start, len) in memory {
+        processes::map_device(process, start, len, &mut m.memory)?;
+    }
+    cpu.grant(server, &rights)
+}
+
+fn get_device(cpu: &mut Cpu, slot: u8, index: u64, to: UserPtr<BootDevice>) -> Result<(), Error> {
+    let device = usize::try_from(index).ok().and_then(|index| shared::devices().get(index));
+    user_memory::write_value(&cpu.local.caller(slot)?.space, to, device.ok_or(Error::NoDevice)?)
 }
 
 fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: u64, signal: u64) -> Result<(), Error> {
-    if !(1..=MAX_SIGNAL).contains(&signal) {
+    if !(1..=u64::from(_NSIG)).contains(&signal) {
         return Err(Error::Invalid);
     }
     let pid = find(pid)?.pid.load(Ordering::Relaxed);
@@ -277,49 +309,16 @@ fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: u64, signal: u64) -> Result<(), Err
     tell(m, cpu, u64::from(pid), Message::Kill { pid, signal: signal as u8 })
 }
 
-fn list(cpu: &mut Cpu, slot: u8, [to, len, from_pid]: [u64; 3]) -> Result<i64, Error> {
+fn list(cpu: &mut Cpu, slot: u8, to: UserRange, from_pid: u64) -> Result<i64, Error> {
     let init = cpu.local.caller(slot)?;
     let size = size_of::<ProcessInfo>() as u64;
     let mut next = u32::try_from(from_pid).map_err(|_| Error::Invalid)?;
     let mut written = 0;
-    while written + size <= len {
+    while let Some(place) = to.part(written, size) {
         let Some(info) = process::next_from(next) else { break };
-        user_memory::write_value(&init.space, to.wrapping_add(written), &info)?;
+        user_memory::write(&init.space, place, info.as_bytes())?;
         written += size;
         next = info.pid + 1;
     }
     Ok(written as i64)
-}
-
-fn inject(m: &mut MKernel, cpu: &mut Cpu, [kind, target, calls]: [u64; 3]) -> Result<(), Error> {
-    if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
-        return Err(Error::NotPermitted);
-    }
-    if kind > u64::from(INJECT_BAD_RADDR) {
-        return light_fuse(m, cpu, target, FaultPoint::new(kind, calls)?);
-    }
-    let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
-    if target >= shared::cpu_count() {
-        return Err(Error::NoDevice);
-    }
-    let message = Message::Inject(kind as u32);
-    if target == cpu.index() {
-        cpu.handle_message(target, message, m);
-        return Ok(());
-    }
-    mailbox::send(cpu.index(), target, message).map_err(|_| Error::Again)
-}
-
-/// Has a process, or the server that is made next, fail later.
-fn light_fuse(
-    m: &mut MKernel,
-    cpu: &mut Cpu,
-    pid: u64,
-    fault_point: FaultPoint,
-) -> Result<(), Error> {
-    if pid == 0 {
-        m.next_fault_point = Some(fault_point);
-        return Ok(());
-    }
-    tell(m, cpu, pid, Message::FaultPoint { pid: pid as u32, fault_point })
 }

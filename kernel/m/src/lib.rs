@@ -6,11 +6,13 @@
 //! - `memory`: the pages of the partition; `ica`: those of the ICA.
 //! - `bundle`: what is there to be started.
 //! - `processes`, `loader`, `program`: making and destroying processes, reading their programs.
-//! - `init_calls`: what `init` may do; `asked`: what processes of any CPU ask for.
+//! - `init_calls`: what `init` may do; `m_call`: what processes of any CPU ask for.
 #![no_std]
 
 mod bundle;
 mod exit_queue;
+#[cfg(feature = "fault-injection")]
+mod fault_injection;
 mod ica;
 mod init_calls;
 mod loader;
@@ -27,12 +29,11 @@ use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
 use ant_abi::lca::EXIT_LOAD_FAILED;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::PROCESS_SERVER;
-use ant_p::arch::{paging, percpu, trap};
-use ant_p::fault_injection::FaultPoint;
+use ant_arch::{clock, paging, percpu};
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, BlockReason, ExitReason, Owned};
-use ant_p::{Cpu, Role, devices, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
+use ant_p::{Cpu, Role, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
 use arrayvec::ArrayVec;
 use exit_queue::ExitQueue;
 use loader::Progress;
@@ -41,7 +42,7 @@ use processes::Processes;
 
 /// The m-kernel, from its first Rust code on.
 pub fn start() -> ! {
-    trap::fill();
+    ant_p::fill_vectors();
     ant_p::init_traps();
     ant_p::announce(0);
     if let Err(what) = shared::take_boot() {
@@ -49,7 +50,8 @@ pub fn start() -> ! {
     }
     let boot = shared::boot();
     let extents = &boot.extents[..boot.extent_count as usize];
-    paging::build_kernel_half(extents);
+    clock::init(boot.tsc_khz);
+    paging::build_kernel_half(boot.image_phys, extents);
     let timer = ant_p::init_apic();
     let (place, bundle) = bundle::take().unwrap_or_else(|error| panic!("{error}"));
     let mut memory = MemoryManager::new(extents, place);
@@ -58,8 +60,15 @@ pub fn start() -> ! {
     let processes = Processes::new(&mut memory);
     let exit_queue = ExitQueue::new();
     let closed = ArrayVec::new();
-    let mut m_kernel =
-        MKernel { memory, processes, exit_queue, init: 0, closed, next_fault_point: None };
+    let mut m_kernel = MKernel {
+        memory,
+        processes,
+        exit_queue,
+        init: 0,
+        closed,
+        #[cfg(feature = "fault-injection")]
+        next_fault_point: None,
+    };
     let mut cpu = Cpu::new(0, timer, ipc_cpu::of(0));
     m_kernel.start_init(&mut cpu, bundle.init(), place);
     log::info!(
@@ -99,8 +108,9 @@ struct MKernel {
     init: u8,
     /// Endpoints that `init` has closed and whose numbers are not free yet.
     closed: ArrayVec<u8, ENDPOINTS>,
-    /// How the server that is made next is to fail on purpose.
-    next_fault_point: Option<FaultPoint>,
+    /// How the server that is made next is to fail.
+    #[cfg(feature = "fault-injection")]
+    next_fault_point: Option<ant_p::fault_injection::FaultPoint>,
 }
 
 impl MKernel {
@@ -147,12 +157,6 @@ impl MKernel {
 }
 
 impl Role for MKernel {
-    fn look(&mut self, cpu: &mut Cpu) {
-        for endpoint in devices::take_interrupts() {
-            cpu.notify(endpoint);
-        }
-    }
-
     fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message) {
         match message {
             Message::MCall { slot, number, args } => self.m_call(from, slot, number, args),

@@ -6,23 +6,21 @@
 use ant_abi::bundle::USES_MAX;
 use ant_abi::layout::STACK_TOP;
 use ant_abi::lca::{CFLAG_CONTINUE, LCA_BUFFER, Lca};
-use ant_abi::{Error, PAGE_SIZE};
+use ant_abi::{Error, PAGE_SIZE, PhysAddr, UserVirt};
 use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
 use arrayvec::ArrayVec;
 use core::ops::Range;
+use linux_raw_sys::general::{AT_FDCWD, O_CLOEXEC, O_RDONLY};
 
-use ant_p::arch::context::Context;
-use ant_p::arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
+use ant_arch::context::Context;
+use ant_arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
 use ant_p::linux::lca::LcaPage;
 use ant_p::process::Process;
-use ant_p::user_memory::{self, fill};
+use ant_p::user_memory::{self, UserRange, fill};
+use zerocopy::IntoBytes;
 
 use crate::program::{Program, Segment};
-
-/// Linux: `AT_FDCWD`, `O_CLOEXEC` (and `O_RDONLY`, which is 0).
-const AT_FDCWD: u64 = -100i64 as u64;
-const O_CLOEXEC: u64 = 0o2000000;
 
 /// Pages of a process's stack.
 const STACK_PAGES: u64 = 16;
@@ -67,23 +65,23 @@ fn count(strings: &[u8]) -> usize {
 #[derive(Debug)]
 pub struct Strings {
     /// The page.
-    phys: u64,
+    page: PhysAddr,
     path_len: usize,
     arguments_len: usize,
     len: usize,
 }
 
 impl Strings {
-    /// Keeps strings in the (fresh) page at `phys`. The path, with its NUL, is the first
+    /// Keeps strings in the (fresh) page `page`. The path, with its NUL, is the first
     /// `path_len` bytes.
-    pub fn new(phys: u64, startup: Startup<'_>, path_len: usize) -> Result<Self, Error> {
+    pub fn new(page: PhysAddr, startup: Startup<'_>, path_len: usize) -> Result<Self, Error> {
         let Startup { arguments, environment } = startup;
         let path_end = arguments.iter().position(|&byte| byte == 0);
         if path_len < 2 || path_end != Some(path_len - 1) {
             return Err(Error::Invalid);
         }
         startup.check()?;
-        let place = phys_to_virt(phys);
+        let place = phys_to_virt(page);
         // SAFETY: the page is the caller's to give, and LCA_BUFFER, which bounds both parts together, is
         // less than a page.
         unsafe {
@@ -92,7 +90,7 @@ impl Strings {
             behind.copy_from_nonoverlapping(environment.as_ptr(), environment.len());
         }
         let (arguments_len, len) = (arguments.len(), arguments.len() + environment.len());
-        Ok(Self { phys, path_len, arguments_len, len })
+        Ok(Self { page, path_len, arguments_len, len })
     }
 
     fn startup(&self) -> Startup<'_> {
@@ -101,8 +99,8 @@ impl Strings {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: written by `new`, nobody else's.
-        unsafe { core::slice::from_raw_parts(phys_to_virt(self.phys), self.len) }
+        // SAFETY: written by `new`, and no other has the page.
+        unsafe { core::slice::from_raw_parts(phys_to_virt(self.page), self.len) }
     }
 
     fn path(&self) -> &[u8] {
@@ -111,7 +109,7 @@ impl Strings {
 
     /// Gives the page back.
     pub fn free(self, pages: &mut impl Pages) {
-        pages.free(self.phys);
+        pages.free(self.page);
     }
 }
 
@@ -180,9 +178,9 @@ impl Loader {
     /// A loader whose first call, the `openat`, is now in `lca`.
     pub fn begin(strings: Strings, lca: &mut Lca) -> Self {
         let mut builder = start_call(lca, nr::OPENAT);
-        builder.value(AT_FDCWD);
+        builder.value(AT_FDCWD as u64);
         builder.input(strings.path()).expect("a path fits the buffer");
-        builder.value(O_CLOEXEC);
+        builder.value(u64::from(O_RDONLY | O_CLOEXEC));
         builder.finish();
         Self { strings, step: Step::Open, fd: 0, output: 0..0, program: None }
     }
@@ -230,14 +228,14 @@ impl Loader {
                     return Err(Failure::format(CUT_SHORT));
                 }
                 lca(process).copy_buffer(self.output.start, piece);
-                let start = self.segment(index).map_or(0, |segment| segment.virt);
-                fill(&process.space, start + done, piece)
+                let segment = self.segment(index).expect("its bytes were asked for");
+                fill(&process.space, segment.virt + done, piece)
                     .map_err(|_| Failure::format("a segment lies outside its pages"))?;
                 Ok(self.next_piece(process, index, done + piece.len() as u64))
             }
             Step::Close => {
-                let entry = self.program.as_ref().map_or(0, |program| program.entry);
-                enter(process, entry, self.strings.startup(), pages)?;
+                let program = self.program.as_ref().expect("its head was read first");
+                enter(process, program.entry, self.strings.startup(), pages)?;
                 Ok(Progress::Done)
             }
         }
@@ -307,21 +305,20 @@ impl Source for InMemory<'_> {
 pub struct InProcess<'a> {
     /// The process's memory.
     pub space: &'a AddressSpace,
-    /// Where it begins.
-    pub start: u64,
-    /// How long it is.
-    pub len: u64,
+    /// Where it is.
+    pub program: UserRange,
 }
 
 impl Source for InProcess<'_> {
     fn len(&self) -> u64 {
-        self.len
+        self.program.len()
     }
 
     fn read(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Failure> {
-        let end = offset.checked_add(out.len() as u64).filter(|&end| end <= self.len);
-        end.ok_or(Failure::format(CUT_SHORT))?;
-        user_memory::read(self.space, self.start.wrapping_add(offset), out)
+        let part = self.program.part(offset, out.len() as u64);
+        let part = part.ok_or(Failure::format(CUT_SHORT))?;
+        user_memory::read(self.space, part, out)
+            .map(drop)
             .map_err(|error| Failure { errno: error as u64, text: "" })
     }
 }
@@ -378,13 +375,13 @@ fn map_segment(
 
 fn map_fresh(
     process: &mut Process,
-    virt: u64,
+    virt: UserVirt,
     access: Access,
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
-    let phys = pages.alloc().ok_or(MapError::NoMemory)?;
-    process.space.map(virt, phys, access, pages).map_err(|error| {
-        pages.free(phys);
+    let page = pages.alloc().ok_or(MapError::NoMemory)?;
+    process.space.map(virt, page, access, pages).map_err(|error| {
+        pages.free(page);
         error.into()
     })
 }
@@ -393,7 +390,7 @@ fn map_fresh(
 /// auxiliary vector), and sets its first instruction.
 fn enter(
     process: &mut Process,
-    entry: u64,
+    entry: UserVirt,
     startup: Startup<'_>,
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
@@ -402,26 +399,24 @@ fn enter(
         map_fresh(process, virt, Access::ReadWrite, pages)?;
     }
     let Startup { arguments, environment } = startup;
-    let strings = (STACK_TOP - (arguments.len() + environment.len()) as u64) & !15;
+    let strings = (STACK_TOP - (arguments.len() + environment.len()) as u64).align_down(16);
     let mut words = ArrayVec::<u64, { MAX_ARGS + MAX_ENVIRONMENT + 5 }>::new();
     let mut at = strings;
     words.push(count(arguments) as u64);
     for part in [arguments, environment] {
         for string in part.split_inclusive(|&byte| byte == 0) {
-            words.push(at);
+            words.push(at.get());
             at += string.len() as u64;
         }
         words.push(0);
     }
     // AT_NULL.
     words.extend([0, 0]);
-    let stack = (strings - size_of_val(words.as_slice()) as u64) & !15;
+    let stack = (strings - size_of_val(words.as_slice()) as u64).align_down(16);
     let fits = "the stack has room for all strings";
     fill(&process.space, strings, arguments).expect(fits);
     fill(&process.space, strings + arguments.len() as u64, environment).expect(fits);
-    for (word, at) in words.iter().zip((stack..).step_by(8)) {
-        fill(&process.space, at, &word.to_le_bytes()).expect(fits);
-    }
+    fill(&process.space, stack, words.as_bytes()).expect(fits);
     process.context = Context::new(entry, stack);
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::PAGE_SIZE;
 use ant_abi::boot::Extent;
 use ant_abi::layout::IMAGE_SPAN;
+use ant_abi::{PAGE_SIZE, PhysAddr};
 use ant_logic::pages::PageAllocator;
 
-use ant_p::arch::paging::{Pages, phys_to_virt};
+use ant_arch::paging::{Pages, phys_to_virt};
 use ant_p::shared;
 
 /// All pages of the partition but the image's and the bundle's.
@@ -38,13 +38,13 @@ impl MemoryManager {
     /// Zeroed, contiguous memory that is never given back.
     pub fn alloc_static(&mut self, bytes: usize) -> *mut u8 {
         let count = bytes.div_ceil(PAGE_SIZE);
-        let phys = self.pages.alloc_contiguous(count).expect("a fresh partition has memory");
-        zero(phys, count);
-        phys_to_virt(phys)
+        let first = self.pages.alloc_contiguous(count).expect("a fresh partition has memory");
+        zero(first, count);
+        phys_to_virt(first)
     }
 
     /// A page with whatever is in it.
-    pub fn alloc_uncleared(&mut self) -> Option<u64> {
+    pub fn alloc_uncleared(&mut self) -> Option<PhysAddr> {
         self.pages.alloc()
     }
 
@@ -67,14 +67,14 @@ impl MemoryManager {
 }
 
 impl Pages for MemoryManager {
-    fn alloc(&mut self) -> Option<u64> {
-        let phys = self.alloc_uncleared()?;
-        zero(phys, 1);
-        Some(phys)
+    fn alloc(&mut self) -> Option<PhysAddr> {
+        let page = self.alloc_uncleared()?;
+        zero(page, 1);
+        Some(page)
     }
 
-    fn free(&mut self, phys: u64) {
-        self.pages.free(phys).expect("only pages that were handed out come back");
+    fn free(&mut self, page: PhysAddr) {
+        self.pages.free(page).expect("only pages that were handed out come back");
     }
 }
 
@@ -86,28 +86,29 @@ pub const KEPT_FOR_SERVERS: u64 = 128;
 pub struct ForPrograms<'a>(pub &'a mut MemoryManager);
 
 impl Pages for ForPrograms<'_> {
-    fn alloc(&mut self) -> Option<u64> {
+    fn alloc(&mut self) -> Option<PhysAddr> {
         if self.0.free_pages() > KEPT_FOR_SERVERS { self.0.alloc() } else { None }
     }
 
-    fn free(&mut self, phys: u64) {
-        self.0.free(phys);
+    fn free(&mut self, page: PhysAddr) {
+        self.0.free(page);
     }
 }
 
-fn zero(phys: u64, count: usize) {
+fn zero(first: PhysAddr, count: usize) {
     // SAFETY: free pages of the partition, in the direct map.
-    unsafe { phys_to_virt(phys).write_bytes(0, count * PAGE_SIZE) }
+    unsafe { phys_to_virt(first).write_bytes(0, count * PAGE_SIZE) }
 }
 
 /// Room for the allocator's own book-keeping: the first that has nothing of `taken` in it.
-fn place_storage(extents: &[Extent], taken: &[Extent], bytes: u64) -> u64 {
+fn place_storage(extents: &[Extent], taken: &[Extent], bytes: u64) -> PhysAddr {
     let place = extents.iter().find_map(|extent| {
         let mut start = extent.start;
-        let meets =
-            |start, other: &Extent| start < other.start + other.len && other.start < start + bytes;
+        let meets = |start: PhysAddr, other: &Extent| {
+            start < other.start + other.len && other.start < start + bytes
+        };
         while let Some(other) = taken.iter().find(|other| meets(start, other)) {
-            start = (other.start + other.len).next_multiple_of(PAGE_SIZE as u64);
+            start = other.start + other.len.next_multiple_of(PAGE_SIZE as u64);
         }
         (start + bytes <= extent.start + extent.len).then_some(start)
     });

@@ -3,13 +3,12 @@
 use core::sync::atomic::Ordering;
 
 use ant_abi::boot::Extent;
-use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate, Span, Transfer};
-use ant_abi::layout::{BUNDLE_START, DEVICE_END, DEVICE_START, ICA_START};
+use ant_abi::ipc::{PRIORITY_USUAL, ServerCreate, Span, Transfer};
 use ant_abi::syscall::{ANY_CPU, PROCESS_PROGRAM, PROCESS_SERVER};
-use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE};
+use ant_abi::{Error, MAX_PROCESSES, PAGE_SIZE, PhysAddr, UserVirt};
+use ant_arch::context::Context;
+use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Access, Limit};
-use ant_p::arch::context::Context;
-use ant_p::arch::paging::{AddressSpace, Pages};
 use ant_p::devices::Grants;
 use ant_p::handles::Handles;
 use ant_p::linux::lca::LcaPage;
@@ -159,8 +158,7 @@ impl Processes {
             // An ICA page has the same address in every process; the first ones are the LCAs.
             let page = Span::new(u32::from(slot), 1, Transfer::Share);
             space.set_ica(page, Access::Write, |_| Some(lca));
-            let virt = ICA_START + u64::from(slot) * PAGE_SIZE as u64;
-            Some(LcaPage::new(lca, pid as u16, virt))
+            Some(LcaPage::new(lca, pid as u16, UserVirt::of_ica_page(u32::from(slot))))
         } else {
             memory.free(lca);
             None
@@ -188,7 +186,6 @@ impl Processes {
             used_ica: false,
             scratch,
             grants: Grants::default(),
-            fault_point: None,
         };
         ica::begin(slot, plan.ica);
         let owned = Owned::create(slot, process, plan.kind, plan.home);
@@ -255,37 +252,32 @@ fn map_bundle(
     memory: &mut MemoryManager,
 ) -> Result<(), Failure> {
     let free_before = memory.free_pages();
-    let mapped = (0..bundle.len).step_by(PAGE_SIZE).try_for_each(|offset| {
-        process.space.map_bundle(BUNDLE_START + offset, bundle.start + offset, memory)
-    });
+    let mapped = (0..bundle.len)
+        .step_by(PAGE_SIZE)
+        .try_for_each(|offset| process.space.map_bundle(offset, bundle.start + offset, memory));
     process.public().add_pages((free_before - memory.free_pages()) as i64);
     mapped.map_err(Failure::from)
 }
 
-/// Maps the device memory of a grant into a process that was not started.
+/// Maps device memory, `len` bytes from physical address `start` on, into a process of this CPU.
 pub fn map_device(
     process: &mut Owned,
-    grant: &DeviceGrant,
+    start: u64,
+    len: u64,
     memory: &mut MemoryManager,
 ) -> Result<(), Error> {
-    if grant.kind != GRANT_MEMORY {
-        return Ok(());
-    }
-    if grant.start + grant.len > DEVICE_END - DEVICE_START {
-        return Err(Error::Invalid);
-    }
-    let is_memory = |extent: &ant_abi::boot::Extent| {
-        grant.start < extent.start + extent.len && extent.start < grant.start + grant.len
-    };
+    let last = PhysAddr::new(start + (len - 1));
+    let start = PhysAddr::new(start);
+    UserVirt::of_device(last).ok_or(Error::Invalid)?;
+    let is_memory =
+        |extent: &ant_abi::boot::Extent| start < extent.start + extent.len && extent.start <= last;
     let boot = shared::boot();
     if boot.extents[..boot.extent_count as usize].iter().any(is_memory) {
         return Err(Error::NotPermitted);
     }
     // The tables that lead there are the process's, too.
     let free_before = memory.free_pages();
-    let mapped = (grant.start..grant.start + grant.len)
-        .step_by(PAGE_SIZE)
-        .try_for_each(|phys| process.space.map_device(phys, memory));
+    let mapped = start.pages(len).try_for_each(|page| process.space.map_device(page, memory));
     process.public().add_pages((free_before - memory.free_pages()) as i64);
     memory.publish();
     mapped.map_err(|_| Error::NoMemory)

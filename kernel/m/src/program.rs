@@ -1,8 +1,7 @@
 //! What the kernel needs to know of a program: an ELF executable with AnT's mark.
 
-use ant_abi::PAGE_SIZE;
+use ant_abi::UserVirt;
 use ant_abi::layout::PROCESS_END;
-use ant_abi::layout::PROCESS_START;
 use arrayvec::ArrayVec;
 use elf::abi::{EM_X86_64, ET_EXEC, PF_W, PF_X, PT_LOAD, PT_NOTE};
 use elf::endian::LittleEndian;
@@ -10,7 +9,7 @@ use elf::file::{Class, FileHeader, parse_ident};
 use elf::note::{Note, NoteIterator};
 use elf::segment::{ProgramHeader, SegmentTable};
 
-use ant_p::arch::paging::Access;
+use ant_arch::paging::Access;
 
 /// Loadable segments that a program may have.
 const MAX_SEGMENTS: usize = 8;
@@ -25,7 +24,7 @@ const NOTE_REVISION: u64 = 1;
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
     /// First address.
-    pub virt: u64,
+    pub virt: UserVirt,
     /// Bytes in memory.
     pub size: u64,
     /// Where its bytes are in the file.
@@ -37,10 +36,9 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The pages it lies in, as addresses.
-    pub fn pages(&self) -> impl Iterator<Item = u64> {
-        let first = self.virt & !(PAGE_SIZE as u64 - 1);
-        (first..self.virt + self.size).step_by(PAGE_SIZE)
+    /// The pages it lies in.
+    pub fn pages(&self) -> impl Iterator<Item = UserVirt> {
+        self.virt.pages(self.size)
     }
 }
 
@@ -48,7 +46,7 @@ impl Segment {
 #[derive(Debug)]
 pub struct Program {
     /// First instruction.
-    pub entry: u64,
+    pub entry: UserVirt,
     /// What to load.
     pub segments: ArrayVec<Segment, MAX_SEGMENTS>,
 }
@@ -74,10 +72,9 @@ impl Program {
         if segments.iter().map(|segment: &Segment| segment.size).sum::<u64>() > MAX_SIZE {
             return Err("it is larger than 16 MiB");
         }
-        if !(PROCESS_START..PROCESS_END).contains(&header.e_entry) {
-            return Err("its entry lies outside the process region");
-        }
-        Ok(Self { entry: header.e_entry, segments })
+        let entry = UserVirt::in_process(header.e_entry);
+        let entry = entry.ok_or("its entry lies outside the process region")?;
+        Ok(Self { entry, segments })
     }
 }
 
@@ -121,11 +118,10 @@ fn check_note(head: &[u8], headers: SegmentTable<'_, LittleEndian>) -> Result<()
 }
 
 fn segment(header: &ProgramHeader) -> Result<Segment, &'static str> {
-    let end = header.p_vaddr.checked_add(header.p_memsz);
-    let inside = header.p_vaddr >= PROCESS_START && end.is_some_and(|end| end <= PROCESS_END);
-    if !inside || header.p_filesz > header.p_memsz {
-        return Err("a segment lies outside the process region");
-    }
+    let end = header.p_vaddr.checked_add(header.p_memsz).filter(|&end| end <= PROCESS_END);
+    let virt = end.and_then(|_| UserVirt::in_process(header.p_vaddr));
+    let virt = virt.filter(|_| header.p_filesz <= header.p_memsz);
+    let virt = virt.ok_or("a segment lies outside the process region")?;
     header.p_offset.checked_add(header.p_filesz).ok_or("a segment lies outside the file")?;
     let access = match (header.p_flags & PF_W != 0, header.p_flags & PF_X != 0) {
         (true, true) => return Err("a segment is writable and executable"),
@@ -134,7 +130,7 @@ fn segment(header: &ProgramHeader) -> Result<Segment, &'static str> {
         (false, false) => Access::Read,
     };
     Ok(Segment {
-        virt: header.p_vaddr,
+        virt,
         size: header.p_memsz,
         offset: header.p_offset,
         file_size: header.p_filesz,

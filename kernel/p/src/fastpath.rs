@@ -20,13 +20,13 @@ use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
 use ant_logic::rings::packet::PACKET_WORDS;
 use ant_logic::sched::RunQueue;
 
-use crate::arch::context::VECTOR_SYSCALL;
 use crate::endpoints;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::process::{BlockReason, Calling, Owned};
 use crate::run::Cpu;
 use crate::{ipc, mailbox};
+use ant_arch::context::VECTOR_SYSCALL;
 
 /// What came of a process's run.
 pub enum Next {
@@ -52,7 +52,11 @@ fn exchange(cpu: &mut Cpu, slot: u8) -> Option<Next> {
     let process = cpu.local.process(slot)?;
     let (number, [to, timeout, flags]) = process.context.syscall();
     let (span, handle) = process.context.span_and_handle();
-    if timeout != FOREVER || handle != 0 || process.fault_point.is_some() {
+    if timeout != FOREVER || handle != 0 {
+        return None;
+    }
+    #[cfg(feature = "fault-injection")]
+    if crate::fault_injection::is_armed(process) {
         return None;
     }
     match number {

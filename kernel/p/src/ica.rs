@@ -4,15 +4,15 @@
 //! another's TLB: what leaves a process leaves it on its own CPU, and where a page was lent to
 //! another CPU, that CPU takes it out before its message says so.
 
-use ant_abi::Error;
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
+use ant_abi::{Error, PhysAddr};
 use ant_logic::ica::{Access, Holder, IcaTable, Sender, Space, With, pages};
 
-use crate::arch::paging::{self, AddressSpace};
 use crate::locals::Locals;
 use crate::mailbox::{self, Message};
 use crate::process::Owned;
+use ant_arch::paging;
 
 /// Whose pages they are.
 pub static TABLE: IcaTable = IcaTable::new();
@@ -34,11 +34,11 @@ pub fn holder(local: &mut Locals, slot: u8) -> Result<LocalHolder<'_>, Error> {
 }
 
 impl Space for Local<'_> {
-    fn has(&self, span: Span, fits: impl Fn(u32, u64) -> bool) -> bool {
+    fn has(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
         self.process.space.has_ica(span, fits)
     }
 
-    fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<u64>) {
+    fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<PhysAddr>) {
         let more = self.process.space.set_ica(span, access, frame_of);
         self.process.used_ica |= more > 0;
         self.process.public().add_pages(more);
@@ -46,16 +46,6 @@ impl Space for Local<'_> {
         if self.is_loaded {
             paging::flush_ica(span.first(), span.count());
         }
-    }
-}
-
-impl Space for AddressSpace {
-    fn has(&self, span: Span, fits: impl Fn(u32, u64) -> bool) -> bool {
-        self.has_ica(span, fits)
-    }
-
-    fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<u64>) {
-        self.set_ica(span, access, frame_of);
     }
 }
 

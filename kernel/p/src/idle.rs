@@ -4,10 +4,10 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::syscall::STATE_READY;
 
-use crate::arch::{clock, cpu};
 use crate::mailbox;
 use crate::run::{Cpu, Role};
 use crate::{fastpath, shared};
+use ant_arch::{clock, cpu};
 
 impl Cpu {
     /// Sleeps, or polls, until something has come.

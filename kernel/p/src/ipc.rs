@@ -18,7 +18,8 @@ use crate::locals::Locals;
 use crate::mailbox;
 use crate::process::{BlockReason, Calling, Owned};
 use crate::run::Cpu;
-use crate::{endpoints, ica, log, shared, user_memory};
+use crate::user_memory::{self, UserRange};
+use crate::{endpoints, ica, log, shared};
 
 /// What a process passes as a message: words, span, number of a handle.
 struct Raw {
@@ -211,13 +212,14 @@ pub fn batch(cpu: &mut Cpu, slot: u8, at: u64, count: u64) -> Result<(), Error> 
     let mut operations = [IpcOperation::new_zeroed(); BATCH_MAX];
     let count = usize::try_from(count).ok().filter(|&count| count <= BATCH_MAX);
     let operations = &mut operations[..count.ok_or(Error::TooLong)?];
+    let range = UserRange::new(at, size_of_val(operations) as u64);
     // At once, because to find the memory of a process takes longer than an operation.
-    user_memory::read(&cpu.local.caller(slot)?.space, at, operations.as_mut_bytes())?;
+    user_memory::read(&cpu.local.caller(slot)?.space, range, operations.as_mut_bytes())?;
     for operation in &mut *operations {
         let result = operate(cpu, slot, operation);
         operation.result = result.err().map_or(0, |error| -(error as i32));
     }
-    user_memory::write(&cpu.local.caller(slot)?.space, at, operations.as_bytes())
+    user_memory::write(&cpu.local.caller(slot)?.space, range, operations.as_bytes())
 }
 
 fn operate(cpu: &mut Cpu, slot: u8, operation: &IpcOperation) -> Result<(), Error> {

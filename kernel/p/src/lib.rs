@@ -4,7 +4,6 @@
 //! This crate cannot name the m-kernel's, which runs the same code with a [`Role`] that can do
 //! more.
 //!
-//! - `arch`: the one place with assembler, page tables, APIC, traps.
 //! - `run`, `locals`, `process`: one CPU and its processes.
 //! - `idle`: a CPU that no process wants.
 //! - `fuse`: processes that fail on purpose.
@@ -14,15 +13,17 @@
 //! - `linux`: the Linux side of a process.
 #![no_std]
 
-pub mod arch;
 pub mod devices;
+mod doorbell;
 pub mod endpoints;
 pub mod exit;
 mod fastpath;
+#[cfg(feature = "fault-injection")]
 pub mod fault_injection;
 pub mod handles;
 pub mod ica;
 mod idle;
+mod interrupts;
 pub mod ipc;
 pub mod ipc_cpu;
 pub mod linux;
@@ -45,8 +46,9 @@ use ::core::sync::atomic::Ordering;
 use ant_abi::cpu_block::{CPU_READY, CPU_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
-use arch::apic::{self, Timer};
-use arch::{segments, trap};
+use ant_arch::apic::{self, Timer};
+use ant_arch::trap::{self, Handlers};
+use ant_arch::{percpu, segments};
 use mailbox::Message;
 use panic::halt_if_panicked;
 use process::Owned;
@@ -59,6 +61,11 @@ pub fn announce(cpu: usize) {
     control.state().store(CPU_STARTING, Ordering::Release);
 }
 
+/// Fills the vector table, which all CPUs share. The m-kernel, once, before [`init_traps`].
+pub fn fill_vectors() {
+    trap::fill(Handlers { nmi: halt_if_panicked, interrupt: interrupts::take });
+}
+
 /// Loads segments and vectors: from here on, a fault is a panic and not the end of the machine.
 pub fn init_traps() {
     segments::init();
@@ -68,7 +75,9 @@ pub fn init_traps() {
 /// Switches the CPU's APIC on and measures its timer.
 pub fn init_apic() -> Timer {
     apic::init();
-    assert!(apic::id_matches(), "this is not the CPU that Linux says it is");
+    // A mistake here would send interrupts to CPUs of others.
+    let expected = shared::apic_id(percpu::index());
+    assert_eq!(apic::id(), expected, "this is not the CPU that Linux says it is");
     Timer::calibrate()
 }
 
@@ -101,8 +110,6 @@ impl PKernel {
 }
 
 impl Role for PKernel {
-    fn look(&mut self, _cpu: &mut Cpu) {}
-
     fn message(&mut self, _cpu: &mut Cpu, from: usize, _message: Message) {
         log::error!("CPU {} has sent what only the m-kernel takes", shared::linux_cpu(from));
     }

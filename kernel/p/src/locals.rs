@@ -9,12 +9,12 @@ use ant_logic::deadlines::Deadlines;
 use ant_logic::sched::RunQueue;
 use arrayvec::ArrayVec;
 
-use crate::arch::apic::Timer;
-use crate::arch::percpu::OwnArea;
-use crate::arch::{clock, paging};
 use crate::mailbox;
 use crate::process::{BlockReason, Owned};
 use crate::shared::{self, Control};
+use ant_arch::apic::Timer;
+use ant_arch::percpu::OwnArea;
+use ant_arch::{clock, paging};
 
 /// Time slice when more than one process of a priority wants the CPU, in microseconds.
 const SLICE_US: u64 = 10_000;

@@ -9,8 +9,8 @@ use ant_abi::MAX_CPUS;
 use ant_logic::rings::log::LogWriter;
 use arrayvec::ArrayString;
 
-use crate::arch::{clock, percpu};
 use crate::shared;
+use ant_arch::{clock, percpu};
 
 /// Longest message; what is longer is cut.
 const MESSAGE_MAX: usize = 400;

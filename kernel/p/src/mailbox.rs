@@ -12,10 +12,8 @@ use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
 use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
 
-use crate::arch::apic;
-use crate::fault_injection::FaultPoint;
 use crate::process::Owned;
-use crate::shared;
+use crate::{doorbell, shared};
 
 /// What one CPU tells another.
 pub enum Message {
@@ -41,14 +39,8 @@ pub enum Message {
         pid: u32,
     },
     /// Fail on purpose, `ant_abi::syscall::INJECT_*`. From the m-kernel.
+    #[cfg(feature = "fault-injection")]
     Inject(u32),
-    /// The process with this id is to fail on purpose. From the m-kernel.
-    FaultPoint {
-        /// Process id.
-        pid: u32,
-        /// How and when.
-        fault_point: FaultPoint,
-    },
     /// An endpoint has another receiver, or none. From the m-kernel.
     ReceiverChanged {
         /// The endpoint.
@@ -110,6 +102,7 @@ pub enum Message {
 const ADOPT: u64 = 16;
 const KILL: u64 = 17;
 const RELEASED: u64 = 18;
+#[cfg(feature = "fault-injection")]
 const INJECT: u64 = 19;
 const RECEIVER_CHANGED: u64 = 20;
 const PRIORITY: u64 = 21;
@@ -121,7 +114,6 @@ const FREED: u64 = 26;
 const DROPPED: u64 = 27;
 const REAP: u64 = 28;
 const PROXY_DIED: u64 = 29;
-const FAULT_POINT: u64 = 30;
 
 impl Message {
     /// The id of the process that it is about, if it is for the CPU that has that process.
@@ -130,7 +122,6 @@ impl Message {
             Message::Kill { pid, .. }
             | Message::Released { pid }
             | Message::ProxyDied { pid }
-            | Message::FaultPoint { pid, .. }
             | Message::Priority { pid, .. }
             | Message::Move { pid, .. }
             | Message::Grant { pid, .. } => Some(pid),
@@ -145,10 +136,8 @@ impl Message {
             Message::Kill { pid, signal } => [KILL, u64::from(pid), u64::from(signal), 0, 0],
             Message::Released { pid } => [RELEASED, u64::from(pid), 0, 0, 0],
             Message::ProxyDied { pid } => [PROXY_DIED, u64::from(pid), 0, 0, 0],
+            #[cfg(feature = "fault-injection")]
             Message::Inject(kind) => [INJECT, u64::from(kind), 0, 0, 0],
-            Message::FaultPoint { pid, fault_point } => {
-                [FAULT_POINT, u64::from(pid), fault_point.encode(), 0, 0]
-            }
             Message::ReceiverChanged { endpoint } => {
                 [RECEIVER_CHANGED, u64::from(endpoint), 0, 0, 0]
             }
@@ -185,10 +174,8 @@ impl Message {
             KILL => Message::Kill { pid: a as u32, signal: b as u8 },
             RELEASED => Message::Released { pid: a as u32 },
             PROXY_DIED => Message::ProxyDied { pid: a as u32 },
+            #[cfg(feature = "fault-injection")]
             INJECT => Message::Inject(a as u32),
-            FAULT_POINT => {
-                Message::FaultPoint { pid: a as u32, fault_point: FaultPoint::decode(b) }
-            }
             RECEIVER_CHANGED => Message::ReceiverChanged { endpoint: a as u8 },
             PRIORITY => Message::Priority { pid: a as u32, priority: b as u8 },
             MOVE => Message::Move { pid: a as u32, cpu: b as u8 },
@@ -253,7 +240,7 @@ pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
 pub(crate) fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
     incoming(to)[from].push(words)?;
     if DOORBELL_SUPPRESSION[to].needs_doorbell() {
-        apic::ring_cpu(to);
+        doorbell::ring_cpu(to);
     }
     Ok(())
 }

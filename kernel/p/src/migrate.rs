@@ -2,10 +2,10 @@
 
 use ant_abi::ipc::FOREVER;
 
-use crate::arch::clock;
 use crate::mailbox::{self, Message};
 use crate::process::{self, BlockReason, LcaState};
 use crate::{Cpu, endpoints, log, shared};
+use ant_arch::clock;
 
 /// Moves the process with an id, if it is this CPU's, to CPU `to`: now, or as soon as it can go.
 ///

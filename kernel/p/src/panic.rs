@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use ant_abi::cpu_block::{CPU_HALTED, CPU_PANICKED, CPU_READY};
 
-use crate::arch::{apic, cpu, percpu};
-use crate::{log, shared};
+use crate::{doorbell, log, shared};
+use ant_arch::{apic, cpu, percpu};
 
 /// Set by the first CPU that panics; read by the NMI handler of the others.
 static PANICKED: AtomicBool = AtomicBool::new(false);
@@ -25,8 +25,9 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     shared::control(cpu).state().store(CPU_PANICKED, Ordering::SeqCst);
     if apic::is_reachable() {
         // Only to CPUs that can take an NMI; a CPU that is not ready yet looks for itself.
-        (0..shared::cpu_count()).filter(|&other| is_ready(other)).for_each(apic::send_nmi);
-        apic::ring_linux(cpu);
+        let ready = (0..shared::cpu_count()).filter(|&other| is_ready(other));
+        ready.map(shared::apic_id).for_each(apic::send_nmi);
+        doorbell::ring_linux(cpu);
     }
     cpu::halt_for_ever()
 }

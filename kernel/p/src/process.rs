@@ -9,18 +9,17 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ant_abi::MAX_PROCESSES;
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_CREATED};
+use ant_abi::{MAX_PROCESSES, PhysAddr};
 use arrayvec::ArrayString;
 
-use crate::arch::context::Context;
-use crate::arch::paging::AddressSpace;
 use crate::devices::Grants;
-use crate::fault_injection::FaultPoint;
 use crate::handles::Handles;
 use crate::linux::lca::LcaPage;
+use ant_arch::context::Context;
+use ant_arch::paging::AddressSpace;
 
 /// Longest text about the end of a process.
 pub const EXIT_TEXT_MAX: usize = 160;
@@ -125,11 +124,9 @@ pub struct Process {
     /// It has had ICA pages.
     pub used_ica: bool,
     /// What stands in the place of pages that it was lent and that were taken back early.
-    pub scratch: u64,
+    pub scratch: PhysAddr,
     /// Devices that it was granted.
     pub grants: Grants,
-    /// How it is to fail on purpose, and when.
-    pub fault_point: Option<FaultPoint>,
 }
 
 /// A call of IPC that is under way.

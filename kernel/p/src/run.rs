@@ -5,25 +5,24 @@ use core::sync::atomic::Ordering;
 use ant_abi::boot::BOOT_IDLE_POLL;
 use ant_abi::ipc::Span;
 use ant_abi::lca::{EXIT_FAULTED, EXIT_KILLED};
-use ant_abi::syscall::{INJECT_BAD_RADDR, INJECT_HANG, STATE_READY};
+use ant_abi::syscall::STATE_READY;
 use ant_abi::{Error, store};
+use ant_logic::devices::Rights;
 use ant_logic::ipc::{IpcCpu, Packet};
 use ant_logic::rings::address::AddressRing;
 use arrayvec::ArrayVec;
 
-use crate::arch::apic::{self, Timer};
-use crate::arch::context::VECTOR_SYSCALL;
-use crate::arch::{clock, cpu, trap};
 use crate::fastpath::{self, Next};
 use crate::locals::Locals;
 use crate::mailbox::{self, Incoming, Message};
 use crate::process::{self, BlockReason, ExitReason, Owned};
-use crate::{endpoints, exit, fault_injection, linux, log, migrate, shared, syscalls};
+use crate::{devices, endpoints, exit, interrupts, linux, log, migrate, shared, syscalls};
+use ant_arch::apic::Timer;
+use ant_arch::context::VECTOR_SYSCALL;
+use ant_arch::{clock, trap};
 
 /// What differs between m-kernel and p-kernel.
 pub trait Role: Sized {
-    /// Looks for work that came from outside the CPU, but for messages and returns.
-    fn look(&mut self, cpu: &mut Cpu);
     /// Takes a message that only one of the two understands.
     fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message);
     /// Serves a system call that not every CPU can.
@@ -86,6 +85,9 @@ impl Cpu {
     /// Makes a process this CPU's. Callers may have come before it.
     pub fn adopt(&mut self, mut process: Owned) {
         let (slot, endpoint) = (process.slot(), process.endpoint);
+        if let Some(endpoint) = endpoint {
+            process.grants.notify_at(endpoint, self.index());
+        }
         self.ipc.enter(slot, process.base, endpoint);
         process.priority = self.ipc.priority(slot);
         self.local.insert(process);
@@ -128,10 +130,10 @@ impl Cpu {
         }
     }
 
-    /// Takes what has come from other CPUs and from Linux.
+    /// Takes what has come from devices, from other CPUs and from Linux.
     fn poll_inputs(&mut self, role: &mut impl Role) {
         let start = clock::now();
-        role.look(self);
+        self.take_interrupts();
         let has_all = self.take_messages(role);
         // Some came before the process that they are about, from another CPU than it.
         for (from, message) in core::mem::take(&mut self.parked) {
@@ -187,22 +189,19 @@ impl Cpu {
                 linux::call::take_returns(self, role);
                 self.with_process(pid, linux::call::proxy_died);
             }
-            Message::Inject(kind) => self.inject(kind),
-            Message::FaultPoint { pid, fault_point } => {
-                self.with_process(pid, |cpu, slot| fault_point.arm(cpu, slot))
-            }
+            #[cfg(feature = "fault-injection")]
+            Message::Inject(kind) => crate::fault_injection::fail(self, kind),
             Message::ReceiverChanged { endpoint } => self.receiver_changed(endpoint),
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
             Message::Move { pid, cpu } => migrate::request(self, pid, cpu),
             Message::Grant { pid, grant } => {
-                if let Some(slot) = self.local.find_pid(pid)
-                    && let Some(process) = self.local.process(slot)
-                {
-                    let endpoint = process.endpoint;
-                    if let Err(error) = process.grants.add(&grant, endpoint) {
+                self.with_process(pid, |cpu, slot| {
+                    if let Err(error) =
+                        devices::resolve(&grant).and_then(|rights| cpu.grant(slot, &rights))
+                    {
                         log::warning!("process {pid} gets no device: {error:?}");
                     }
-                }
+                });
             }
             Message::MReply { slot, result } => syscalls::m_call_returned(self, slot, result),
             other => role.message(self, from, other),
@@ -235,14 +234,23 @@ impl Cpu {
         exit::exit(self, slot, ExitReason::new(EXIT_KILLED, u64::from(signal), text));
     }
 
+    /// Gives a process of this CPU ports and interrupts.
+    pub fn grant(&mut self, slot: u8, rights: &Rights) -> Result<(), Error> {
+        let index = self.index();
+        let process = self.local.caller(slot)?;
+        let endpoint = process.endpoint;
+        process.grants.add(rights, endpoint, index)
+    }
+
     /// An endpoint has another receiver, or none.
     pub fn receiver_changed(&mut self, endpoint: u8) {
+        let index = self.index();
         if let ant_logic::ipc::Target::Bound { cpu, server } = endpoints::state(endpoint).target()
-            && usize::from(cpu) == self.index()
+            && usize::from(cpu) == index
             && let Some(process) = self.local.process(server)
         {
             process.endpoint = Some(endpoint);
-            process.grants.notify_at(endpoint);
+            process.grants.notify_at(endpoint, index);
             self.ipc.bind(server, endpoint);
         }
         self.ipc.receiver_changed(endpoint, &mut self.local);
@@ -284,13 +292,16 @@ impl Cpu {
         };
         self.local.runs_no_process();
         match vector {
-            VECTOR_SYSCALL => fault_injection::serve(self, slot, role),
-            vector if vector >= 32 => {
+            #[cfg(feature = "fault-injection")]
+            VECTOR_SYSCALL => crate::fault_injection::serve(self, slot, role),
+            #[cfg(not(feature = "fault-injection"))]
+            VECTOR_SYSCALL => syscalls::serve(self, slot, role),
+            vector if vector >= trap::FIRST_INTERRUPT => {
                 if let Some(process) = self.local.process(slot) {
                     process.set_state(STATE_READY);
                 }
                 self.poll_needed = true;
-                trap::interrupt(vector);
+                interrupts::take(vector);
                 if vector == u64::from(trap::TIMER_VECTOR) {
                     self.local.timer_fired();
                 }
@@ -335,21 +346,5 @@ impl Cpu {
         };
         log::warning!("process {}: {}", process.pid, exit.text);
         exit::exit(self, slot, exit);
-    }
-
-    fn inject(&mut self, kind: u32) {
-        let linux_cpu = shared::linux_cpu(self.index());
-        log::warning!("failing on purpose on CPU {linux_cpu}");
-        match kind {
-            INJECT_HANG => cpu::hang(),
-            INJECT_BAD_RADDR => {
-                // Linux's own first page, and an address that is not a page of anyone.
-                for raddr in [0, store::ENTRY_ADDRESS_MASK] {
-                    let _ = shared::requests(self.index()).push(raddr);
-                }
-                apic::ring_linux(self.index());
-            }
-            _ => panic!("asked for"),
-        }
     }
 }

@@ -4,29 +4,29 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ant_abi::MAX_CPUS;
-use ant_abi::boot::{BOOT_MAGIC, BootBlock};
+use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootDevice, MAX_INTERRUPTS};
 use ant_abi::cpu_block::{CpuBlock, CpuControl};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
+use ant_abi::{KernelVirt, MAX_CPUS};
 use ant_logic::rings::address::AddressRing;
 use ant_logic::rings::log::Log;
 use core::mem::offset_of;
 
 /// Where the shared area is mapped, on every CPU.
-pub const SHARED_VIRT: u64 = IMAGE_VIRT + SHARED_OFFSET;
+const SHARED_VIRT: KernelVirt = KernelVirt::new(IMAGE_VIRT + SHARED_OFFSET);
 
 /// The boot block. Linux filled it before the first CPU started and leaves it alone since.
 pub fn boot() -> &'static BootBlock {
     // SAFETY: the image mapping covers the shared area for the life of the kernel; every bit
     // pattern is a valid `BootBlock`; nobody writes it while AnT runs.
-    unsafe { &*(SHARED_VIRT as *const BootBlock) }
+    unsafe { &*SHARED_VIRT.as_ptr::<BootBlock>() }
 }
 
 /// The CPUs of this partition. Written by the m-kernel before any other CPU starts.
 static CPUS: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes the number of CPUs from the boot block; refuses one of another revision or with numbers
-/// outside the ABI's bounds.
+/// outside the ABI's bounds, also of its devices.
 pub fn take_boot() -> Result<(), &'static str> {
     let boot = boot();
     if boot.magic != BOOT_MAGIC || boot.size as usize != size_of::<BootBlock>() {
@@ -41,6 +41,10 @@ pub fn take_boot() -> Result<(), &'static str> {
     if boot.extent_count == 0 || boot.extent_count as usize > boot.extents.len() {
         return Err("boot block: bad number of extents");
     }
+    let devices = boot.devices.get(..boot.device_count as usize);
+    if !devices.is_some_and(|devices| devices.iter().all(ant_logic::devices::is_valid)) {
+        return Err("boot block: bad devices");
+    }
     CPUS.store(boot.cpu_count as usize, Ordering::Relaxed);
     Ok(())
 }
@@ -51,41 +55,64 @@ pub fn cpu_count() -> usize {
     CPUS.load(Ordering::Relaxed)
 }
 
+/// The devices of this partition, once [`take_boot`] has found them right.
+pub fn devices() -> &'static [BootDevice] {
+    let boot = boot();
+    &boot.devices[..boot.device_count as usize]
+}
+
+/// Index of the CPU that interrupt `index` goes to. Written here, by the CPU of the process that has
+/// it; read by the module.
+pub fn interrupt_target(index: usize) -> &'static AtomicU32 {
+    assert!(index < MAX_INTERRUPTS);
+    let targets = control(0).0 + offset_of!(CpuControl, interrupt_targets) as u64;
+    // SAFETY: the control page is mapped for the life of the kernel; the array is in it, aligned, and
+    // both kernels use its words as atomics.
+    unsafe { &*(targets + (index * size_of::<u32>()) as u64).as_ptr::<AtomicU32>() }
+}
+
 /// What Linux calls CPU `cpu`.
 pub fn linux_cpu(cpu: usize) -> u32 {
     boot().cpus[cpu].linux_cpu
 }
 
-fn block(cpu: usize) -> u64 {
+/// Physical APIC id of CPU `cpu`.
+#[inline]
+pub fn apic_id(cpu: usize) -> u32 {
+    boot().cpus[cpu].apic_id
+}
+
+/// What lies `offset` bytes into the block of CPU `cpu`.
+fn in_block(cpu: usize, offset: usize) -> KernelVirt {
     assert!(cpu < MAX_CPUS);
-    SHARED_VIRT + BOOT_BLOCK_SPAN + cpu as u64 * CPU_BLOCK_SPAN
+    SHARED_VIRT + BOOT_BLOCK_SPAN + cpu as u64 * CPU_BLOCK_SPAN + offset as u64
 }
 
 /// Request store of a CPU: AnT produces, Linux consumes.
 pub fn requests(cpu: usize) -> &'static AddressRing {
     // SAFETY: mapped for the life of the kernel; `AddressRing` is all atomics with the ABI's layout.
-    unsafe { &*((block(cpu) + offset_of!(CpuBlock, request) as u64) as *const AddressRing) }
+    unsafe { &*in_block(cpu, offset_of!(CpuBlock, request)).as_ptr::<AddressRing>() }
 }
 
 /// Return store of a CPU: Linux produces, the CPU consumes.
 pub fn returns(cpu: usize) -> &'static AddressRing {
     // SAFETY: as `requests`.
-    unsafe { &*((block(cpu) + offset_of!(CpuBlock, ret) as u64) as *const AddressRing) }
+    unsafe { &*in_block(cpu, offset_of!(CpuBlock, ret)).as_ptr::<AddressRing>() }
 }
 
 /// Log ring of a CPU: the CPU writes, Linux reads.
 pub fn log(cpu: usize) -> &'static Log {
     // SAFETY: as `requests`, for `Log`.
-    unsafe { &*((block(cpu) + offset_of!(CpuBlock, log) as u64) as *const Log) }
+    unsafe { &*in_block(cpu, offset_of!(CpuBlock, log)).as_ptr::<Log>() }
 }
 
 /// The control page of one CPU.
 #[derive(Clone, Copy)]
-pub struct Control(u64);
+pub struct Control(KernelVirt);
 
 /// The control page of CPU `cpu`.
 pub fn control(cpu: usize) -> Control {
-    Control(block(cpu) + offset_of!(CpuBlock, control) as u64)
+    Control(in_block(cpu, offset_of!(CpuBlock, control)))
 }
 
 macro_rules! fields {
@@ -95,7 +122,7 @@ macro_rules! fields {
             pub fn $name(self) -> &'static $atomic {
                 // SAFETY: the control page is mapped for the life of the kernel, the field is
                 // aligned for the atomic, and both kernels use it as one.
-                unsafe { &*((self.0 + offset_of!(CpuControl, $field) as u64) as *const $atomic) }
+                unsafe { &*(self.0 + offset_of!(CpuControl, $field) as u64).as_ptr::<$atomic>() }
             }
         )*}
     };
@@ -138,8 +165,10 @@ fields! {
     total_pages: AtomicU64 = total_pages;
     /// Written by the m-kernel before it is ready.
     init_lca: AtomicU64 = init_lca;
-    /// Set by the module, taken by the m-kernel.
+    /// Set by the module, taken by the CPU.
     interrupts: AtomicU64 = interrupts;
+    /// Counter, written here.
+    device_interrupts: AtomicU64 = device_interrupts;
     /// Counter, written here: raised when the kernel begins or ends to run. Odd while it does.
     kernel_entries: AtomicU64 = kernel_entries;
 }

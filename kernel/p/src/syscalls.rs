@@ -4,11 +4,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::Error;
 use ant_abi::ipc::{
-    ENDPOINT_OPEN, EXIT_NOTICE_TAKE, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL,
-    IPC_NOTIFY, IPC_RECEIVE, IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ,
-    PORT_WRITE, SERVER_CREATE, SLEEP, Span,
+    DEVICE_GET, ENDPOINT_OPEN, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL, IPC_NOTIFY,
+    IPC_RECEIVE, IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ, PORT_WRITE,
+    SERVER_CREATE, SLEEP, Span,
 };
 use ant_abi::lca::EXIT_EXITED;
 use ant_abi::syscall::{
@@ -16,11 +15,13 @@ use ant_abi::syscall::{
     PROCESS_EXIT, PROCESS_YIELD, REPORT_ENOSYS, STATE_IN_M_CALL, STATE_READY, STATE_SLEEPING,
     SYSTEM_INFO, SystemInfo,
 };
+use ant_abi::{Error, PhysAddr};
 
 use crate::mailbox::{self, Message};
 use crate::process::{BlockReason, ExitReason, MCall};
 use crate::run::{Cpu, Role};
-use crate::{exit, ica, ipc, linux, log, shared, user_memory};
+use crate::user_memory::{self, UserPtr, UserRange};
+use crate::{exit, ica, ipc, linux, log, shared};
 
 /// Serves the system call that ended the last run of a process.
 pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
@@ -45,8 +46,10 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
             return set_result(cpu, slot, read.map_or_else(Error::to_return, |value| value as i64));
         }
         PORT_WRITE => process.grants.port_write(args[0], args[1], args[2]),
-        LINUX_CALL => return linux::call::request(cpu, slot, args[0], false),
-        LINUX_CALL_ASYNC => return linux::call::request(cpu, slot, args[0], true),
+        LINUX_CALL => return linux::call::request(cpu, slot, PhysAddr::new(args[0]), false),
+        LINUX_CALL_ASYNC => {
+            return linux::call::request(cpu, slot, PhysAddr::new(args[0]), true);
+        }
         PROCESS_EXIT => {
             let exit = ExitReason::new(EXIT_EXITED, args[0] & 0xff, format_args!(""));
             return exit::exit(cpu, slot, exit);
@@ -56,9 +59,9 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
             cpu.local.queue.yield_current();
             Ok(())
         }
-        LOG_WRITE => log_write(cpu, slot, args[0], args[1]),
-        LCA_GET => lca_get(cpu, slot, args[0]),
-        SYSTEM_INFO => system_info(cpu, slot, args[0]),
+        LOG_WRITE => log_write(cpu, slot, UserRange::new(args[0], args[1])),
+        LCA_GET => lca_get(cpu, slot, UserPtr::new(args[0])),
+        SYSTEM_INFO => system_info(cpu, slot, UserPtr::new(args[0])),
         REPORT_ENOSYS => report_enosys(cpu, slot, args[0]),
         _ => return role.syscall(cpu, slot, number, args),
     };
@@ -137,7 +140,7 @@ pub fn take_m_reply(cpu: &mut Cpu, slot: u8, number: u64, arg: u64, result: i64)
 /// What a process gets that may not make a call, or makes one that there is not.
 pub fn unknown_or_forbidden(number: u64) -> Error {
     let of_init = (PROCESS_CREATE..=FAULT_INJECT).contains(&number)
-        || (SERVER_CREATE..=EXIT_NOTICE_TAKE).contains(&number);
+        || (SERVER_CREATE..=DEVICE_GET).contains(&number);
     if of_init { Error::NotPermitted } else { Error::NoSystemCall }
 }
 
@@ -149,26 +152,24 @@ pub fn set_result(cpu: &mut Cpu, slot: u8, result: i64) {
     }
 }
 
-fn log_write(cpu: &mut Cpu, slot: u8, from: u64, len: u64) -> Result<(), Error> {
+fn log_write(cpu: &mut Cpu, slot: u8, text: UserRange) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
-    let mut text = [0; LOG_WRITE_MAX];
-    let len = usize::try_from(len).ok().filter(|&len| len <= LOG_WRITE_MAX);
-    let text = &mut text[..len.ok_or(Error::TooLong)?];
-    user_memory::read(&process.space, from, text)?;
+    let mut buffer = [0; LOG_WRITE_MAX];
+    let text = user_memory::read(&process.space, text, &mut buffer)?;
     let text = str::from_utf8(text).map_err(|_| Error::Invalid)?;
     log::info!("process {}: {text}", process.pid);
     Ok(())
 }
 
-fn lca_get(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
+fn lca_get(cpu: &mut Cpu, slot: u8, to: UserPtr<LcaGrant>) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     // Linux has a process for each that runs there in somebody's name: servers do not.
     let lca = process.lca.as_ref().ok_or(Error::NotPermitted)?;
-    let grant = LcaGrant { virt: lca.virt(), raddr: lca.entry().raddr() };
+    let grant = LcaGrant { virt: lca.virt().get(), raddr: lca.entry().raddr().get() };
     user_memory::write_value(&process.space, to, &grant)
 }
 
-fn system_info(cpu: &mut Cpu, slot: u8, to: u64) -> Result<(), Error> {
+fn system_info(cpu: &mut Cpu, slot: u8, to: UserPtr<SystemInfo>) -> Result<(), Error> {
     let index = cpu.index();
     let process = cpu.local.caller(slot)?;
     let info = SystemInfo {

@@ -133,13 +133,14 @@ pub enum Command {
     Bench(BenchArguments),
     /// Make AnT fail on purpose, to see what happens then (root)
     ///
-    /// Only if AnT was booted with --allow-inject. Nothing on Linux's side is harmed: a CPU that
-    /// panics or hangs is taken back by `antctl stop`.
+    /// Only if AnT was booted with --allow-inject, with a kernel that has fault injection: tests have
+    /// one, the installed kernel does not. Nothing on Linux's side is harmed: a CPU that panics or
+    /// hangs is taken back by `antctl stop`.
     #[command(
         hide = true,
         after_help = "\
 Examples:
-  sudo antctl boot --cpus 1-3 --memory 256M --allow-inject
+  sudo antctl boot --cpus 1-3 --memory 256M --allow-inject --image target/ant/bare/tests/ant-kernel
   sudo antctl inject panic --cpu 2
   sudo antctl inject end --pid 3 --call 2
   sudo antctl inject fault --next-server"
@@ -217,8 +218,8 @@ pub struct BootArguments {
     /// all the power they can
     #[arg(long)]
     pub poll: bool,
-    /// Allow `antctl inject`
-    #[arg(long)]
+    /// Allow `antctl inject`, if the kernel has fault injection
+    #[arg(long, hide = true)]
     pub allow_inject: bool,
 }
 

@@ -15,7 +15,7 @@ use ant_abi::bundle::{
 use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, PRIORITIES};
 use ant_abi::syscall::NAME_LEN;
 use ant_logic::bundle::{ICA_PAGES_MAX, INTERRUPT_BITS, is_name};
-use ant_logic::restart::TRIES_MAX;
+use ant_logic::supervise::TRIES_MAX;
 use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;

@@ -106,6 +106,11 @@ impl Order {
             (Order::Kill { pid: INIT, .. }, Some(Error::NotPermitted)) => {
                 "AnT does not allow that init is ended: `antctl stop` ends AnT".into()
             }
+            (Order::Inject { .. }, Some(Error::NoSystemCall)) => {
+                "this kernel was built without fault injection: `antctl boot --image FILE` boots \
+                 another"
+                    .into()
+            }
             (Order::Priority { priority, .. }, Some(Error::Invalid)) => no_priority(*priority),
             (Order::Priority { pid, .. }, Some(Error::Busy)) => {
                 format!("process {pid} is being replaced: try again")
@@ -352,6 +357,13 @@ mod tests {
         assert!(text.starts_with("serial does not serve yet: the new one ended before"), "{text}");
         let text = order.refusal(Error::NoMemory.to_return() as i32);
         assert!(text.starts_with("serial was not restarted: AnT has no memory"), "{text}");
+    }
+
+    #[test]
+    fn a_kernel_without_fault_injection_is_named_as_that() {
+        let order = Order::Inject { how: INJECT_END, target: 2, call: 1 };
+        let text = order.refusal(Error::NoSystemCall.to_return() as i32);
+        assert!(text.starts_with("this kernel was built without fault injection"), "{text}");
     }
 
     #[test]

@@ -150,10 +150,11 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ant_abi::PhysAddr;
     use proptest::prelude::*;
 
     fn lca(n: u64) -> StoreEntry {
-        StoreEntry::call(0x1_0000_0000 + n * 4096, 1)
+        StoreEntry::call(PhysAddr::new(0x1_0000_0000 + n * 4096), 1)
     }
 
     #[test]
@@ -247,7 +248,7 @@ mod tests {
 
     impl World {
         fn lca(&self, n: usize) -> StoreEntry {
-            StoreEntry::call(0x1_0000_0000 + n as u64 * 4096, self.generations[n])
+            StoreEntry::call(PhysAddr::new(0x1_0000_0000 + n as u64 * 4096), self.generations[n])
         }
 
         fn number(&mut self) -> u64 {
@@ -326,7 +327,8 @@ mod tests {
                     self.states[n] = State::Gone;
                 }
                 (Event::Foreign, _) => {
-                    let foreign = StoreEntry::call(0x9_0000_0000 + n as u64 * 4096, 1);
+                    let foreign =
+                        StoreEntry::call(PhysAddr::new(0x9_0000_0000 + n as u64 * 4096), 1);
                     assert_eq!(self.table.request(foreign), OnRequest::Unknown);
                 }
                 _ => {}

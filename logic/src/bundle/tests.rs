@@ -150,11 +150,11 @@ fn one_that_is_cut_off_is_refused() {
 /// Memory of two extents; the image begins the first.
 fn boot(bundle_phys: u64, bundle_len: u64) -> BootBlock {
     let mut boot = BootBlock::new_zeroed();
-    boot.image_phys = 64 << 20;
+    boot.image_phys = PhysAddr::new(64 << 20);
     boot.extent_count = 2;
-    boot.extents[0] = Extent { start: 64 << 20, len: 8 << 20 };
-    boot.extents[1] = Extent { start: 16 << 20, len: 4 << 20 };
-    boot.bundle_phys = bundle_phys;
+    boot.extents[0] = Extent { start: PhysAddr::new(64 << 20), len: 8 << 20 };
+    boot.extents[1] = Extent { start: PhysAddr::new(16 << 20), len: 4 << 20 };
+    boot.bundle_phys = PhysAddr::new(bundle_phys);
     boot.bundle_len = bundle_len;
     boot
 }
@@ -163,7 +163,7 @@ fn boot(bundle_phys: u64, bundle_len: u64) -> BootBlock {
 fn it_lies_in_one_extent_and_not_in_the_image() {
     assert_eq!(extent(&boot(68 << 20, 0)), Err(BundleError::Absent));
     for (start, len) in [(68 << 20, BUNDLE_SPAN), (16 << 20, 1), ((72 << 20) - 4096, 4096)] {
-        assert_eq!(extent(&boot(start, len)), Ok(Extent { start, len }));
+        assert_eq!(extent(&boot(start, len)), Ok(Extent { start: PhysAddr::new(start), len }));
     }
     for (start, len) in [
         (64 << 20, 1),

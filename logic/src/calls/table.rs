@@ -1,6 +1,9 @@
-//! The table itself: one line for each call.
+//! The table itself: one line for each call. Numbers and sizes are those of Linux's headers for x86-64,
+//! as `linux_raw_sys` has them.
 
-use super::{ArgKind, Call, Data, Direction, OutExtent, Overflow, Size};
+use linux_raw_sys::{general, ioctl, system};
+
+use super::{ArgKind, Call, Data, Direction, OutExtent, Overflow, Size, name_of};
 
 use ArgKind::{Text, Value};
 
@@ -10,19 +13,30 @@ const NUMBERS: usize = 512;
 const NONE: u8 = u8::MAX;
 
 macro_rules! calls {
-    ($( $constant:ident = $nr:literal, $name:literal: [$($place:expr),*]; )*) => {
+    ($( $constant:ident = $nr:ident: [$($place:expr),*]; )*) => {
         /// Every call that can be carried, in groups.
         pub const CALLS: &[Call] = &[
-            $( Call { name: $name, nr: $nr, args: &[$($place),*] } ),*
+            $( Call {
+                name: name_of(stringify!($nr)),
+                nr: general::$nr as u64,
+                args: &[$($place),*],
+            } ),*
         ];
 
         /// Numbers of the calls that can be carried, by name.
         pub mod nr {
+            use linux_raw_sys::general;
+
             $(
-                #[doc = concat!("Number of `", $name, "`.")]
-                pub const $constant: u64 = $nr;
+                #[doc = concat!("The number `", stringify!($nr), "`.")]
+                pub const $constant: u64 = general::$nr as u64;
             )*
         }
+
+        /// Each constant of [`nr`] and the name of its call.
+        #[cfg(test)]
+        pub(super) const CONSTANTS: &[(&str, &str)] =
+            &[$( (stringify!($constant), name_of(stringify!($nr))) ),*];
     };
 }
 
@@ -127,30 +141,32 @@ const fn told(arg: usize) -> ArgKind {
     ArgKind::Data(data(Direction::Out, Size::IndirectLen { arg }))
 }
 
-// Sizes of the kernel's structures on x86-64, in bytes.
-const EPOLL_EVENT: usize = 12;
-const FLOCK: usize = 32;
-const INT: usize = 4;
-const ITIMERSPEC: usize = 32;
-const LOFF: usize = 8;
-const OWNER_EX: usize = 8;
-const PAIR: usize = 8;
-const POLLFD: usize = 8;
-const RLIMIT: usize = 16;
-const RUSAGE: usize = 144;
-const SOCKLEN: usize = 4;
-const STAT: usize = 144;
-const STATFS: usize = 120;
-const STATX: usize = 256;
-const SYSINFO: usize = 112;
-const TERMIOS: usize = 36;
-const TIMESPEC: usize = 16;
-const TIMEVAL: usize = 16;
-const TIMEZONE: usize = 8;
-const TMS: usize = 32;
-const UTIMBUF: usize = 16;
-const UTSNAME: usize = 390;
-const WINSIZE: usize = 8;
+// Sizes of the kernel's structures, in bytes.
+const EPOLL_EVENT: usize = size_of::<general::epoll_event>();
+const FLOCK: usize = size_of::<general::flock>();
+const INT: usize = size_of::<i32>();
+const ITIMERSPEC: usize = size_of::<general::__kernel_itimerspec>();
+const LOFF: usize = size_of::<general::__kernel_loff_t>();
+const OWNER_EX: usize = size_of::<general::f_owner_ex>();
+const PAIR: usize = 2 * INT;
+const POLLFD: usize = size_of::<general::pollfd>();
+const RLIMIT: usize = size_of::<general::rlimit>();
+const RUSAGE: usize = size_of::<general::rusage>();
+const SOCKLEN: usize = INT;
+const STAT: usize = size_of::<general::stat>();
+const STATFS: usize = size_of::<general::statfs>();
+const STATX: usize = size_of::<general::statx>();
+const SYSINFO: usize = size_of::<system::sysinfo>();
+const TERMIOS: usize = size_of::<general::termios>();
+const TIMESPEC: usize = size_of::<general::__kernel_timespec>();
+const TIMEVAL: usize = size_of::<general::timeval>();
+const TIMEZONE: usize = size_of::<general::timezone>();
+/// `struct tms`: four `clock_t`.
+const TMS: usize = 4 * size_of::<general::__kernel_clock_t>();
+/// `struct utimbuf`: two `time_t`.
+const UTIMBUF: usize = 2 * size_of::<general::__kernel_old_time_t>();
+const UTSNAME: usize = size_of::<system::new_utsname>();
+const WINSIZE: usize = size_of::<general::winsize>();
 
 /// `fcntl`: commands with an integer or nothing, and locks. The commands that make Linux send
 /// signals (`F_SETOWN`, `F_SETSIG`, `F_SETLEASE`, `F_NOTIFY`) are left out: the signals would go to
@@ -158,26 +174,26 @@ const WINSIZE: usize = 8;
 const FCNTL: ArgKind = ArgKind::Select {
     by: 1,
     cases: &[
-        (0, Value),             // F_DUPFD
-        (1, Value),             // F_GETFD
-        (2, Value),             // F_SETFD
-        (3, Value),             // F_GETFL
-        (4, Value),             // F_SETFL
-        (5, changed(FLOCK)),    // F_GETLK
-        (6, given(FLOCK)),      // F_SETLK
-        (7, given(FLOCK)),      // F_SETLKW
-        (9, Value),             // F_GETOWN
-        (11, Value),            // F_GETSIG
-        (16, filled(OWNER_EX)), // F_GETOWN_EX
-        (36, changed(FLOCK)),   // F_OFD_GETLK
-        (37, given(FLOCK)),     // F_OFD_SETLK
-        (38, given(FLOCK)),     // F_OFD_SETLKW
-        (1025, Value),          // F_GETLEASE
-        (1030, Value),          // F_DUPFD_CLOEXEC
-        (1031, Value),          // F_SETPIPE_SZ
-        (1032, Value),          // F_GETPIPE_SZ
-        (1033, Value),          // F_ADD_SEALS
-        (1034, Value),          // F_GET_SEALS
+        (general::F_DUPFD as u64, Value),
+        (general::F_GETFD as u64, Value),
+        (general::F_SETFD as u64, Value),
+        (general::F_GETFL as u64, Value),
+        (general::F_SETFL as u64, Value),
+        (general::F_GETLK as u64, changed(FLOCK)),
+        (general::F_SETLK as u64, given(FLOCK)),
+        (general::F_SETLKW as u64, given(FLOCK)),
+        (general::F_GETOWN as u64, Value),
+        (general::F_GETSIG as u64, Value),
+        (general::F_GETOWN_EX as u64, filled(OWNER_EX)),
+        (general::F_OFD_GETLK as u64, changed(FLOCK)),
+        (general::F_OFD_SETLK as u64, given(FLOCK)),
+        (general::F_OFD_SETLKW as u64, given(FLOCK)),
+        (general::F_GETLEASE as u64, Value),
+        (general::F_DUPFD_CLOEXEC as u64, Value),
+        (general::F_SETPIPE_SZ as u64, Value),
+        (general::F_GETPIPE_SZ as u64, Value),
+        (general::F_ADD_SEALS as u64, Value),
+        (general::F_GET_SEALS as u64, Value),
     ],
 };
 
@@ -186,197 +202,197 @@ const FCNTL: ArgKind = ArgKind::Select {
 const IOCTL: ArgKind = ArgKind::Select {
     by: 1,
     cases: &[
-        (0x5401, filled(TERMIOS)), // TCGETS
-        (0x5402, given(TERMIOS)),  // TCSETS
-        (0x5403, given(TERMIOS)),  // TCSETSW
-        (0x5404, given(TERMIOS)),  // TCSETSF
-        (0x5409, Value),           // TCSBRK
-        (0x540a, Value),           // TCXONC
-        (0x540b, Value),           // TCFLSH
-        (0x540f, filled(INT)),     // TIOCGPGRP
-        (0x5413, filled(WINSIZE)), // TIOCGWINSZ
-        (0x5414, given(WINSIZE)),  // TIOCSWINSZ
-        (0x541b, filled(INT)),     // FIONREAD
-        (0x5421, given(INT)),      // FIONBIO
-        (0x5450, Value),           // FIONCLEX
-        (0x5451, Value),           // FIOCLEX
+        (ioctl::TCGETS as u64, filled(TERMIOS)),
+        (ioctl::TCSETS as u64, given(TERMIOS)),
+        (ioctl::TCSETSW as u64, given(TERMIOS)),
+        (ioctl::TCSETSF as u64, given(TERMIOS)),
+        (ioctl::TCSBRK as u64, Value),
+        (ioctl::TCXONC as u64, Value),
+        (ioctl::TCFLSH as u64, Value),
+        (ioctl::TIOCGPGRP as u64, filled(INT)),
+        (ioctl::TIOCGWINSZ as u64, filled(WINSIZE)),
+        (ioctl::TIOCSWINSZ as u64, given(WINSIZE)),
+        (ioctl::FIONREAD as u64, filled(INT)),
+        (ioctl::FIONBIO as u64, given(INT)),
+        (ioctl::FIONCLEX as u64, Value),
+        (ioctl::FIOCLEX as u64, Value),
     ],
 };
 
 calls! {
     // Files: open, close, transfer.
-    READ = 0, "read": [Value, sink(2), Value];
-    WRITE = 1, "write": [Value, source(2), Value];
-    OPEN = 2, "open": [Text, Value, Value];
-    CLOSE = 3, "close": [Value];
-    LSEEK = 8, "lseek": [Value, Value, Value];
-    PREAD64 = 17, "pread64": [Value, sink(2), Value, Value];
-    PWRITE64 = 18, "pwrite64": [Value, source(2), Value, Value];
-    READV = 19, "readv": [Value, scatter(2), Value];
-    WRITEV = 20, "writev": [Value, gather(2), Value];
-    SENDFILE = 40, "sendfile": [Value, Value, changed(LOFF), Value];
-    CREAT = 85, "creat": [Text, Value];
-    OPENAT = 257, "openat": [Value, Text, Value, Value];
-    SPLICE = 275, "splice": [Value, changed(LOFF), Value, changed(LOFF), Value, Value];
-    TEE = 276, "tee": [Value, Value, Value, Value];
-    PREADV = 295, "preadv": [Value, scatter(2), Value, Value, Value];
-    PWRITEV = 296, "pwritev": [Value, gather(2), Value, Value, Value];
-    MEMFD_CREATE = 319, "memfd_create": [Text, Value];
-    COPY_FILE_RANGE = 326, "copy_file_range":
+    READ = __NR_read: [Value, sink(2), Value];
+    WRITE = __NR_write: [Value, source(2), Value];
+    OPEN = __NR_open: [Text, Value, Value];
+    CLOSE = __NR_close: [Value];
+    LSEEK = __NR_lseek: [Value, Value, Value];
+    PREAD64 = __NR_pread64: [Value, sink(2), Value, Value];
+    PWRITE64 = __NR_pwrite64: [Value, source(2), Value, Value];
+    READV = __NR_readv: [Value, scatter(2), Value];
+    WRITEV = __NR_writev: [Value, gather(2), Value];
+    SENDFILE = __NR_sendfile: [Value, Value, changed(LOFF), Value];
+    CREAT = __NR_creat: [Text, Value];
+    OPENAT = __NR_openat: [Value, Text, Value, Value];
+    SPLICE = __NR_splice: [Value, changed(LOFF), Value, changed(LOFF), Value, Value];
+    TEE = __NR_tee: [Value, Value, Value, Value];
+    PREADV = __NR_preadv: [Value, scatter(2), Value, Value, Value];
+    PWRITEV = __NR_pwritev: [Value, gather(2), Value, Value, Value];
+    MEMFD_CREATE = __NR_memfd_create: [Text, Value];
+    COPY_FILE_RANGE = __NR_copy_file_range:
         [Value, changed(LOFF), Value, changed(LOFF), Value, Value];
-    PREADV2 = 327, "preadv2": [Value, scatter(2), Value, Value, Value, Value];
-    PWRITEV2 = 328, "pwritev2": [Value, gather(2), Value, Value, Value, Value];
-    OPENAT2 = 437, "openat2": [Value, Text, bytes(3), Value];
+    PREADV2 = __NR_preadv2: [Value, scatter(2), Value, Value, Value, Value];
+    PWRITEV2 = __NR_pwritev2: [Value, gather(2), Value, Value, Value, Value];
+    OPENAT2 = __NR_openat2: [Value, Text, bytes(3), Value];
 
     // Files: their state and size.
-    STAT = 4, "stat": [Text, filled(self::STAT)];
-    FSTAT = 5, "fstat": [Value, filled(self::STAT)];
-    LSTAT = 6, "lstat": [Text, filled(self::STAT)];
-    ACCESS = 21, "access": [Text, Value];
-    FSYNC = 74, "fsync": [Value];
-    FDATASYNC = 75, "fdatasync": [Value];
-    TRUNCATE = 76, "truncate": [Text, Value];
-    FTRUNCATE = 77, "ftruncate": [Value, Value];
-    STATFS = 137, "statfs": [Text, filled(self::STATFS)];
-    FSTATFS = 138, "fstatfs": [Value, filled(self::STATFS)];
-    SYNC = 162, "sync": [];
-    READAHEAD = 187, "readahead": [Value, Value, Value];
-    FADVISE64 = 221, "fadvise64": [Value, Value, Value, Value];
-    NEWFSTATAT = 262, "newfstatat": [Value, Text, filled(self::STAT), Value];
-    FACCESSAT = 269, "faccessat": [Value, Text, Value];
-    SYNC_FILE_RANGE = 277, "sync_file_range": [Value, Value, Value, Value];
-    FALLOCATE = 285, "fallocate": [Value, Value, Value, Value];
-    SYNCFS = 306, "syncfs": [Value];
-    STATX = 332, "statx": [Value, Text, Value, Value, filled(self::STATX)];
-    FACCESSAT2 = 439, "faccessat2": [Value, Text, Value, Value];
+    STAT = __NR_stat: [Text, filled(self::STAT)];
+    FSTAT = __NR_fstat: [Value, filled(self::STAT)];
+    LSTAT = __NR_lstat: [Text, filled(self::STAT)];
+    ACCESS = __NR_access: [Text, Value];
+    FSYNC = __NR_fsync: [Value];
+    FDATASYNC = __NR_fdatasync: [Value];
+    TRUNCATE = __NR_truncate: [Text, Value];
+    FTRUNCATE = __NR_ftruncate: [Value, Value];
+    STATFS = __NR_statfs: [Text, filled(self::STATFS)];
+    FSTATFS = __NR_fstatfs: [Value, filled(self::STATFS)];
+    SYNC = __NR_sync: [];
+    READAHEAD = __NR_readahead: [Value, Value, Value];
+    FADVISE64 = __NR_fadvise64: [Value, Value, Value, Value];
+    NEWFSTATAT = __NR_newfstatat: [Value, Text, filled(self::STAT), Value];
+    FACCESSAT = __NR_faccessat: [Value, Text, Value];
+    SYNC_FILE_RANGE = __NR_sync_file_range: [Value, Value, Value, Value];
+    FALLOCATE = __NR_fallocate: [Value, Value, Value, Value];
+    SYNCFS = __NR_syncfs: [Value];
+    STATX = __NR_statx: [Value, Text, Value, Value, filled(self::STATX)];
+    FACCESSAT2 = __NR_faccessat2: [Value, Text, Value, Value];
 
     // Descriptors. `close_range` is local: it would close the proxy's own.
-    IOCTL = 16, "ioctl": [Value, Value, self::IOCTL];
-    DUP = 32, "dup": [Value];
-    DUP2 = 33, "dup2": [Value, Value];
-    FCNTL = 72, "fcntl": [Value, Value, self::FCNTL];
-    FLOCK = 73, "flock": [Value, Value];
-    DUP3 = 292, "dup3": [Value, Value, Value];
+    IOCTL = __NR_ioctl: [Value, Value, self::IOCTL];
+    DUP = __NR_dup: [Value];
+    DUP2 = __NR_dup2: [Value, Value];
+    FCNTL = __NR_fcntl: [Value, Value, self::FCNTL];
+    FLOCK = __NR_flock: [Value, Value];
+    DUP3 = __NR_dup3: [Value, Value, Value];
 
     // Directories and names.
-    GETCWD = 79, "getcwd": [room(1), Value];
-    CHDIR = 80, "chdir": [Text];
-    FCHDIR = 81, "fchdir": [Value];
-    RENAME = 82, "rename": [Text, Text];
-    MKDIR = 83, "mkdir": [Text, Value];
-    RMDIR = 84, "rmdir": [Text];
-    LINK = 86, "link": [Text, Text];
-    UNLINK = 87, "unlink": [Text];
-    SYMLINK = 88, "symlink": [Text, Text];
-    READLINK = 89, "readlink": [Text, room(2), Value];
-    MKNOD = 133, "mknod": [Text, Value, Value];
-    CHROOT = 161, "chroot": [Text];
-    GETDENTS64 = 217, "getdents64": [Value, sink(2), Value];
-    MKDIRAT = 258, "mkdirat": [Value, Text, Value];
-    MKNODAT = 259, "mknodat": [Value, Text, Value, Value];
-    UNLINKAT = 263, "unlinkat": [Value, Text, Value];
-    RENAMEAT = 264, "renameat": [Value, Text, Value, Text];
-    LINKAT = 265, "linkat": [Value, Text, Value, Text, Value];
-    SYMLINKAT = 266, "symlinkat": [Text, Value, Text];
-    READLINKAT = 267, "readlinkat": [Value, Text, room(3), Value];
-    RENAMEAT2 = 316, "renameat2": [Value, Text, Value, Text, Value];
+    GETCWD = __NR_getcwd: [room(1), Value];
+    CHDIR = __NR_chdir: [Text];
+    FCHDIR = __NR_fchdir: [Value];
+    RENAME = __NR_rename: [Text, Text];
+    MKDIR = __NR_mkdir: [Text, Value];
+    RMDIR = __NR_rmdir: [Text];
+    LINK = __NR_link: [Text, Text];
+    UNLINK = __NR_unlink: [Text];
+    SYMLINK = __NR_symlink: [Text, Text];
+    READLINK = __NR_readlink: [Text, room(2), Value];
+    MKNOD = __NR_mknod: [Text, Value, Value];
+    CHROOT = __NR_chroot: [Text];
+    GETDENTS64 = __NR_getdents64: [Value, sink(2), Value];
+    MKDIRAT = __NR_mkdirat: [Value, Text, Value];
+    MKNODAT = __NR_mknodat: [Value, Text, Value, Value];
+    UNLINKAT = __NR_unlinkat: [Value, Text, Value];
+    RENAMEAT = __NR_renameat: [Value, Text, Value, Text];
+    LINKAT = __NR_linkat: [Value, Text, Value, Text, Value];
+    SYMLINKAT = __NR_symlinkat: [Text, Value, Text];
+    READLINKAT = __NR_readlinkat: [Value, Text, room(3), Value];
+    RENAMEAT2 = __NR_renameat2: [Value, Text, Value, Text, Value];
 
     // Permissions, owners, times of files.
-    CHMOD = 90, "chmod": [Text, Value];
-    FCHMOD = 91, "fchmod": [Value, Value];
-    CHOWN = 92, "chown": [Text, Value, Value];
-    FCHOWN = 93, "fchown": [Value, Value, Value];
-    LCHOWN = 94, "lchown": [Text, Value, Value];
-    UMASK = 95, "umask": [Value];
-    UTIME = 132, "utime": [Text, given(UTIMBUF)];
-    UTIMES = 235, "utimes": [Text, given(2 * TIMEVAL)];
-    FCHOWNAT = 260, "fchownat": [Value, Text, Value, Value, Value];
-    FUTIMESAT = 261, "futimesat": [Value, Text, given(2 * TIMEVAL)];
-    FCHMODAT = 268, "fchmodat": [Value, Text, Value];
-    UTIMENSAT = 280, "utimensat": [Value, Text, given(2 * TIMESPEC), Value];
-    FCHMODAT2 = 452, "fchmodat2": [Value, Text, Value, Value];
+    CHMOD = __NR_chmod: [Text, Value];
+    FCHMOD = __NR_fchmod: [Value, Value];
+    CHOWN = __NR_chown: [Text, Value, Value];
+    FCHOWN = __NR_fchown: [Value, Value, Value];
+    LCHOWN = __NR_lchown: [Text, Value, Value];
+    UMASK = __NR_umask: [Value];
+    UTIME = __NR_utime: [Text, given(UTIMBUF)];
+    UTIMES = __NR_utimes: [Text, given(2 * TIMEVAL)];
+    FCHOWNAT = __NR_fchownat: [Value, Text, Value, Value, Value];
+    FUTIMESAT = __NR_futimesat: [Value, Text, given(2 * TIMEVAL)];
+    FCHMODAT = __NR_fchmodat: [Value, Text, Value];
+    UTIMENSAT = __NR_utimensat: [Value, Text, given(2 * TIMESPEC), Value];
+    FCHMODAT2 = __NR_fchmodat2: [Value, Text, Value, Value];
 
     // Extended attributes.
-    SETXATTR = 188, "setxattr": [Text, Text, bytes(3), Value, Value];
-    LSETXATTR = 189, "lsetxattr": [Text, Text, bytes(3), Value, Value];
-    FSETXATTR = 190, "fsetxattr": [Value, Text, bytes(3), Value, Value];
-    GETXATTR = 191, "getxattr": [Text, Text, room(3), Value];
-    LGETXATTR = 192, "lgetxattr": [Text, Text, room(3), Value];
-    FGETXATTR = 193, "fgetxattr": [Value, Text, room(3), Value];
-    LISTXATTR = 194, "listxattr": [Text, room(2), Value];
-    LLISTXATTR = 195, "llistxattr": [Text, room(2), Value];
-    FLISTXATTR = 196, "flistxattr": [Value, room(2), Value];
-    REMOVEXATTR = 197, "removexattr": [Text, Text];
-    LREMOVEXATTR = 198, "lremovexattr": [Text, Text];
-    FREMOVEXATTR = 199, "fremovexattr": [Value, Text];
+    SETXATTR = __NR_setxattr: [Text, Text, bytes(3), Value, Value];
+    LSETXATTR = __NR_lsetxattr: [Text, Text, bytes(3), Value, Value];
+    FSETXATTR = __NR_fsetxattr: [Value, Text, bytes(3), Value, Value];
+    GETXATTR = __NR_getxattr: [Text, Text, room(3), Value];
+    LGETXATTR = __NR_lgetxattr: [Text, Text, room(3), Value];
+    FGETXATTR = __NR_fgetxattr: [Value, Text, room(3), Value];
+    LISTXATTR = __NR_listxattr: [Text, room(2), Value];
+    LLISTXATTR = __NR_llistxattr: [Text, room(2), Value];
+    FLISTXATTR = __NR_flistxattr: [Value, room(2), Value];
+    REMOVEXATTR = __NR_removexattr: [Text, Text];
+    LREMOVEXATTR = __NR_lremovexattr: [Text, Text];
+    FREMOVEXATTR = __NR_fremovexattr: [Value, Text];
 
     // Time. What is left of a sleep is written when the call fails with EINTR.
-    NANOSLEEP = 35, "nanosleep": [given(TIMESPEC), changed_always(TIMESPEC)];
-    GETTIMEOFDAY = 96, "gettimeofday": [filled(TIMEVAL), filled(TIMEZONE)];
-    TIMES = 100, "times": [filled(TMS)];
-    TIME = 201, "time": [filled(8)];
-    CLOCK_GETTIME = 228, "clock_gettime": [Value, filled(TIMESPEC)];
-    CLOCK_GETRES = 229, "clock_getres": [Value, filled(TIMESPEC)];
-    CLOCK_NANOSLEEP = 230, "clock_nanosleep":
+    NANOSLEEP = __NR_nanosleep: [given(TIMESPEC), changed_always(TIMESPEC)];
+    GETTIMEOFDAY = __NR_gettimeofday: [filled(TIMEVAL), filled(TIMEZONE)];
+    TIMES = __NR_times: [filled(TMS)];
+    TIME = __NR_time: [filled(8)];
+    CLOCK_GETTIME = __NR_clock_gettime: [Value, filled(TIMESPEC)];
+    CLOCK_GETRES = __NR_clock_getres: [Value, filled(TIMESPEC)];
+    CLOCK_NANOSLEEP = __NR_clock_nanosleep:
         [Value, Value, given(TIMESPEC), changed_always(TIMESPEC)];
-    TIMERFD_CREATE = 283, "timerfd_create": [Value, Value];
-    TIMERFD_SETTIME = 286, "timerfd_settime": [Value, Value, given(ITIMERSPEC), filled(ITIMERSPEC)];
-    TIMERFD_GETTIME = 287, "timerfd_gettime": [Value, filled(ITIMERSPEC)];
+    TIMERFD_CREATE = __NR_timerfd_create: [Value, Value];
+    TIMERFD_SETTIME = __NR_timerfd_settime: [Value, Value, given(ITIMERSPEC), filled(ITIMERSPEC)];
+    TIMERFD_GETTIME = __NR_timerfd_gettime: [Value, filled(ITIMERSPEC)];
 
     // Who one is: the proxy, to Linux.
-    GETPID = 39, "getpid": [];
-    GETUID = 102, "getuid": [];
-    GETGID = 104, "getgid": [];
-    GETEUID = 107, "geteuid": [];
-    GETEGID = 108, "getegid": [];
-    GETPPID = 110, "getppid": [];
-    GETPGRP = 111, "getpgrp": [];
-    GETGROUPS = 115, "getgroups": [Value, elements_returned(0, INT, Overflow::Refuse)];
-    GETRESUID = 118, "getresuid": [filled(INT), filled(INT), filled(INT)];
-    GETRESGID = 120, "getresgid": [filled(INT), filled(INT), filled(INT)];
-    GETPGID = 121, "getpgid": [Value];
-    GETSID = 124, "getsid": [Value];
-    GETTID = 186, "gettid": [];
+    GETPID = __NR_getpid: [];
+    GETUID = __NR_getuid: [];
+    GETGID = __NR_getgid: [];
+    GETEUID = __NR_geteuid: [];
+    GETEGID = __NR_getegid: [];
+    GETPPID = __NR_getppid: [];
+    GETPGRP = __NR_getpgrp: [];
+    GETGROUPS = __NR_getgroups: [Value, elements_returned(0, INT, Overflow::Refuse)];
+    GETRESUID = __NR_getresuid: [filled(INT), filled(INT), filled(INT)];
+    GETRESGID = __NR_getresgid: [filled(INT), filled(INT), filled(INT)];
+    GETPGID = __NR_getpgid: [Value];
+    GETSID = __NR_getsid: [Value];
+    GETTID = __NR_gettid: [];
 
     // Others, and the system.
-    KILL = 62, "kill": [Value, Value];
-    UNAME = 63, "uname": [filled(UTSNAME)];
-    GETRLIMIT = 97, "getrlimit": [Value, filled(RLIMIT)];
-    GETRUSAGE = 98, "getrusage": [Value, filled(RUSAGE)];
-    SYSINFO = 99, "sysinfo": [filled(self::SYSINFO)];
-    GETPRIORITY = 140, "getpriority": [Value, Value];
-    GETRANDOM = 318, "getrandom": [sink(1), Value, Value];
+    KILL = __NR_kill: [Value, Value];
+    UNAME = __NR_uname: [filled(UTSNAME)];
+    GETRLIMIT = __NR_getrlimit: [Value, filled(RLIMIT)];
+    GETRUSAGE = __NR_getrusage: [Value, filled(RUSAGE)];
+    SYSINFO = __NR_sysinfo: [filled(self::SYSINFO)];
+    GETPRIORITY = __NR_getpriority: [Value, Value];
+    GETRANDOM = __NR_getrandom: [sink(1), Value, Value];
 
     // Pipes, events, polling. A `poll` counts what is ready, and fills all that it was given.
-    POLL = 7, "poll": [elements_changed(1, POLLFD), Value, Value];
-    PIPE = 22, "pipe": [filled(PAIR)];
-    SELECT = 23, "select": [Value, set(0), set(0), set(0), changed_always(TIMEVAL)];
-    EPOLL_WAIT = 232, "epoll_wait":
+    POLL = __NR_poll: [elements_changed(1, POLLFD), Value, Value];
+    PIPE = __NR_pipe: [filled(PAIR)];
+    SELECT = __NR_select: [Value, set(0), set(0), set(0), changed_always(TIMEVAL)];
+    EPOLL_WAIT = __NR_epoll_wait:
         [Value, elements_returned(2, EPOLL_EVENT, Overflow::Shorten), Value, Value];
-    EPOLL_CTL = 233, "epoll_ctl": [Value, Value, Value, given(EPOLL_EVENT)];
-    INOTIFY_ADD_WATCH = 254, "inotify_add_watch": [Value, Text, Value];
-    INOTIFY_RM_WATCH = 255, "inotify_rm_watch": [Value, Value];
-    PPOLL = 271, "ppoll":
+    EPOLL_CTL = __NR_epoll_ctl: [Value, Value, Value, given(EPOLL_EVENT)];
+    INOTIFY_ADD_WATCH = __NR_inotify_add_watch: [Value, Text, Value];
+    INOTIFY_RM_WATCH = __NR_inotify_rm_watch: [Value, Value];
+    PPOLL = __NR_ppoll:
         [elements_changed(1, POLLFD), Value, changed_always(TIMESPEC), bytes(4), Value];
-    EVENTFD2 = 290, "eventfd2": [Value, Value];
-    EPOLL_CREATE1 = 291, "epoll_create1": [Value];
-    PIPE2 = 293, "pipe2": [filled(PAIR), Value];
-    INOTIFY_INIT1 = 294, "inotify_init1": [Value];
+    EVENTFD2 = __NR_eventfd2: [Value, Value];
+    EPOLL_CREATE1 = __NR_epoll_create1: [Value];
+    PIPE2 = __NR_pipe2: [filled(PAIR), Value];
+    INOTIFY_INIT1 = __NR_inotify_init1: [Value];
 
     // Sockets, without `sendmsg` and `recvmsg`. A message cannot be sent in parts, so a `sendto`
     // that does not fit is refused; a `recvfrom` may always return less.
-    SOCKET = 41, "socket": [Value, Value, Value];
-    CONNECT = 42, "connect": [Value, bytes(2), Value];
-    ACCEPT = 43, "accept": [Value, told(2), changed(SOCKLEN)];
-    SENDTO = 44, "sendto": [Value, bytes(2), Value, Value, bytes(5), Value];
-    RECVFROM = 45, "recvfrom": [Value, sink(2), Value, Value, told(5), changed(SOCKLEN)];
-    SHUTDOWN = 48, "shutdown": [Value, Value];
-    BIND = 49, "bind": [Value, bytes(2), Value];
-    LISTEN = 50, "listen": [Value, Value];
-    GETSOCKNAME = 51, "getsockname": [Value, told(2), changed(SOCKLEN)];
-    GETPEERNAME = 52, "getpeername": [Value, told(2), changed(SOCKLEN)];
-    SOCKETPAIR = 53, "socketpair": [Value, Value, Value, filled(PAIR)];
-    SETSOCKOPT = 54, "setsockopt": [Value, Value, Value, bytes(4), Value];
-    GETSOCKOPT = 55, "getsockopt": [Value, Value, Value, told(4), changed(SOCKLEN)];
-    ACCEPT4 = 288, "accept4": [Value, told(2), changed(SOCKLEN), Value];
+    SOCKET = __NR_socket: [Value, Value, Value];
+    CONNECT = __NR_connect: [Value, bytes(2), Value];
+    ACCEPT = __NR_accept: [Value, told(2), changed(SOCKLEN)];
+    SENDTO = __NR_sendto: [Value, bytes(2), Value, Value, bytes(5), Value];
+    RECVFROM = __NR_recvfrom: [Value, sink(2), Value, Value, told(5), changed(SOCKLEN)];
+    SHUTDOWN = __NR_shutdown: [Value, Value];
+    BIND = __NR_bind: [Value, bytes(2), Value];
+    LISTEN = __NR_listen: [Value, Value];
+    GETSOCKNAME = __NR_getsockname: [Value, told(2), changed(SOCKLEN)];
+    GETPEERNAME = __NR_getpeername: [Value, told(2), changed(SOCKLEN)];
+    SOCKETPAIR = __NR_socketpair: [Value, Value, Value, filled(PAIR)];
+    SETSOCKOPT = __NR_setsockopt: [Value, Value, Value, bytes(4), Value];
+    GETSOCKOPT = __NR_getsockopt: [Value, Value, Value, told(4), changed(SOCKLEN)];
+    ACCEPT4 = __NR_accept4: [Value, told(2), changed(SOCKLEN), Value];
 }

@@ -1,6 +1,6 @@
 //! One page of the ICA in one word: `sharers << 52 | frame | kind << 8 | slot`.
 
-use ant_abi::{MAX_PROCESSES, PAGE_SIZE};
+use ant_abi::{MAX_PROCESSES, PAGE_SIZE, PhysAddr};
 
 /// Bits of the frame's physical address.
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
@@ -62,8 +62,8 @@ pub enum State {
 pub(super) struct Entry(pub(super) u64);
 
 /// Whether an entry can hold this physical address.
-pub(super) fn is_frame(phys: u64) -> bool {
-    phys & !FRAME == 0
+pub(super) fn is_frame(phys: PhysAddr) -> bool {
+    phys.get() & !FRAME == 0
 }
 
 impl Entry {
@@ -98,9 +98,9 @@ impl Entry {
 
     /// Physical address of the frame; 0 is one too.
     #[inline]
-    pub(super) fn frame(self) -> Option<u64> {
+    pub(super) fn frame(self) -> Option<PhysAddr> {
         let has_one = self.0 & KIND > Self::new(State::Reserved, 0).0;
-        has_one.then_some(self.0 & FRAME)
+        has_one.then_some(PhysAddr::new(self.0 & FRAME))
     }
 
     /// Whether it is in the same state as `other`, which nobody shares.

@@ -4,8 +4,8 @@
 //! Only the process's own CPU does any of it. What is left of a process when it is over goes back to
 //! the memory manager by [`IcaTable::free_all`].
 
-use ant_abi::Error;
 use ant_abi::ipc::{Span, Transfer};
+use ant_abi::{Error, PhysAddr};
 
 use super::{Access, IcaTable, State, pages};
 
@@ -13,10 +13,10 @@ use super::{Access, IcaTable, State, pages};
 pub trait Space {
     /// Whether all pages of a span, which lies in the ICA, are mapped, and `fits` holds of each and
     /// its frame.
-    fn has(&self, span: Span, fits: impl Fn(u32, u64) -> bool) -> bool;
+    fn has(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool;
     /// Maps each page of a span to the frame that `frame_of` says, or to none, in place of what was
     /// there; the process notices at once.
-    fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<u64>);
+    fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<PhysAddr>);
 }
 
 /// Whether the sender of a message waits for the reply, so that it can lend.
@@ -121,7 +121,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
 
     /// Takes pages away that the process had been lent, before it has given them back: the frame
     /// `scratch` stands in their place, as it may touch them in good faith.
-    pub fn revoke_loan(&mut self, span: Span, scratch: u64) {
+    pub fn revoke_loan(&mut self, span: Span, scratch: PhysAddr) {
         self.space.set(span, Access::Write, |_| Some(scratch));
     }
 
@@ -197,7 +197,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 impl<const PAGES: usize> IcaTable<PAGES> {
     /// Frees what of a span process `slot` owns and has let go of; `give_back` gets each page and its
     /// frame.
-    pub fn free(&self, span: Span, slot: u8, mut give_back: impl FnMut(u32, u64)) {
+    pub fn free(&self, span: Span, slot: u8, mut give_back: impl FnMut(u32, PhysAddr)) {
         for page in pages(span) {
             if self.state(page) == Some(State::Owned { owner: slot }) {
                 self.free_page(page, slot, &mut give_back);
@@ -206,7 +206,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     }
 
     /// Frees the pages of a message that nobody receives, and who sent it does not get back.
-    pub fn free_dropped(&self, span: Span, mut give_back: impl FnMut(u32, u64)) {
+    pub fn free_dropped(&self, span: Span, mut give_back: impl FnMut(u32, PhysAddr)) {
         for page in pages(span) {
             let frame = match span.transfer() {
                 Some(Transfer::HandOver) => self.discard(page).ok(),
@@ -227,7 +227,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         slot: u8,
         space: &impl Space,
         calling: Span,
-        mut give_back: impl FnMut(u32, u64),
+        mut give_back: impl FnMut(u32, PhysAddr),
     ) {
         for (page, state) in self.pages_of(slot) {
             match state {
@@ -256,7 +256,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    fn free_page(&self, page: u32, slot: u8, give_back: &mut impl FnMut(u32, u64)) {
+    fn free_page(&self, page: u32, slot: u8, give_back: &mut impl FnMut(u32, PhysAddr)) {
         if let Ok(Some(frame)) = self.release(page, slot) {
             give_back(page, frame);
         }

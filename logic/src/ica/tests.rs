@@ -13,6 +13,11 @@ mod processes;
 
 const PAGES: usize = 10;
 const PAGE: u64 = 4096;
+
+/// The frame with a number.
+fn nth(n: u64) -> PhysAddr {
+    PhysAddr::new(n * PAGE)
+}
 type Table = IcaTable<PAGES>;
 
 const MODES: [Transfer; 4] =
@@ -27,7 +32,7 @@ fn owned(count: u32) -> Table {
     let table = Table::new();
     assert_eq!(table.alloc(count), Some(0));
     for page in 0..count {
-        table.set_frame(page, u64::from(page + 1) * PAGE, 1).unwrap();
+        table.set_frame(page, nth(u64::from(page + 1)), 1).unwrap();
     }
     table
 }
@@ -63,15 +68,15 @@ fn a_frame_is_the_address_of_a_page() {
     let table = Table::new();
     table.alloc(1).unwrap();
     for phys in [1, PAGE + 8, 1 << 52, u64::MAX] {
-        assert_eq!(table.set_frame(0, phys, 1), Err(Error::Invalid));
+        assert_eq!(table.set_frame(0, PhysAddr::new(phys), 1), Err(Error::Invalid));
     }
-    assert_eq!(table.set_frame(0, PAGE, 128), Err(Error::Invalid));
-    assert_eq!(table.set_frame(1, PAGE, 1), Err(Error::Fault), "it is not reserved");
+    assert_eq!(table.set_frame(0, nth(1), 128), Err(Error::Invalid));
+    assert_eq!(table.set_frame(1, nth(1), 1), Err(Error::Fault), "it is not reserved");
     assert_eq!(table.frame(0), None);
-    assert_eq!(table.set_frame(0, (1 << 52) - PAGE, 127), Ok(()));
-    assert_eq!(table.frame(0), Some((1 << 52) - PAGE));
+    assert_eq!(table.set_frame(0, PhysAddr::new((1 << 52) - PAGE), 127), Ok(()));
+    assert_eq!(table.frame(0), Some(PhysAddr::new((1 << 52) - PAGE)));
     assert_eq!(table.state(0), Some(State::Owned { owner: 127 }));
-    assert_eq!(table.set_frame(0, PAGE, 1), Err(Error::Fault), "it has one");
+    assert_eq!(table.set_frame(0, nth(1), 1), Err(Error::Fault), "it has one");
 }
 
 #[test]
@@ -85,7 +90,7 @@ fn pages_are_handed_over() {
     table.complete_hand_over(handed, 2).unwrap();
     assert_eq!(table.complete_hand_over(handed, 3), Err(Error::Fault));
     assert_eq!(table.state(1), Some(State::Owned { owner: 2 }));
-    assert_eq!(table.release(1, 2), Ok(Some(2 * PAGE)));
+    assert_eq!(table.release(1, 2), Ok(Some(nth(2))));
     assert_eq!(table.release(1, 2), Err(Error::Fault));
     assert_eq!(table.state(1), Some(State::Reserved));
 }
@@ -110,7 +115,7 @@ fn nobody_gets_back_what_one_handed_over_who_has_ended() {
     table.orphan(0, 1).unwrap();
     assert_eq!(table.undo_transfer(1, handed), Err(Error::Fault), "the slot has another process");
     assert_eq!(table.state(1), Some(State::InTransit { giver: Some(1) }), "nothing changed");
-    assert_eq!(table.discard(0), Ok(PAGE));
+    assert_eq!(table.discard(0), Ok(nth(1)));
     table.complete_hand_over(span(1, 1, Transfer::HandOver), 3).unwrap();
     assert_eq!(table.orphan(1, 1), Err(Error::Fault), "it was received");
 }
@@ -127,7 +132,7 @@ fn a_lent_page_stays_its_owners() {
     assert_eq!(table.end_loan(1, span(0, 1, Transfer::LendRead)), Err(Error::Fault));
     assert_eq!(table.end_loan(1, span(0, 1, Transfer::HandOver)), Err(Error::Invalid));
     table.end_loan(1, lent).unwrap();
-    assert_eq!(table.release(0, 1), Ok(Some(PAGE)));
+    assert_eq!(table.release(0, 1), Ok(Some(nth(1))));
 }
 
 #[test]
@@ -144,8 +149,8 @@ fn the_last_who_shares_returns_the_frame() {
     assert_eq!(table.undo_transfer(1, both), Err(Error::Invalid));
     assert_eq!(table.release(0, 1), Ok(None));
     assert_eq!(table.release(0, 2), Ok(None));
-    assert_eq!(table.frame(0), Some(PAGE));
-    assert_eq!(table.release(0, 3), Ok(Some(PAGE)));
+    assert_eq!(table.frame(0), Some(nth(1)));
+    assert_eq!(table.release(0, 3), Ok(Some(nth(1))));
     assert_eq!(table.release(0, 3), Err(Error::Fault));
     assert_eq!(table.frame(0), None);
 }
@@ -162,7 +167,7 @@ fn not_more_share_than_can_be_counted() {
     for _ in 1..SHARERS_MAX {
         assert_eq!(table.release(1, 1), Ok(None));
     }
-    assert_eq!(table.release(1, 1), Ok(Some(2 * PAGE)));
+    assert_eq!(table.release(1, 1), Ok(Some(nth(2))));
 }
 
 #[test]
@@ -180,7 +185,7 @@ fn spans_that_say_nothing_or_lead_out() {
     for page in [10, u32::MAX] {
         assert_eq!(table.release(page, 1), Err(Error::Fault));
         assert_eq!(table.discard(page), Err(Error::Fault));
-        assert_eq!(table.set_frame(page, PAGE, 1), Err(Error::Fault));
+        assert_eq!(table.set_frame(page, nth(1), 1), Err(Error::Fault));
         assert_eq!(table.frame(page), None);
     }
 }
@@ -247,12 +252,16 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone)]
 struct Model {
     /// State, and the frame it had last.
-    pages: Vec<(State, u64)>,
+    pages: Vec<(State, PhysAddr)>,
 }
 
 impl Model {
     /// Changes one page; its frame if it has none any more.
-    fn one(&mut self, page: u32, rule: &dyn Fn(State) -> Option<State>) -> Option<Option<u64>> {
+    fn one(
+        &mut self,
+        page: u32,
+        rule: &dyn Fn(State) -> Option<State>,
+    ) -> Option<Option<PhysAddr>> {
         let (state, frame) = self.pages.get_mut(page as usize)?;
         let before = *state;
         *state = rule(before)?;
@@ -302,7 +311,7 @@ impl Model {
         })
     }
 
-    fn release(&mut self, page: u32, slot: u8) -> Option<Option<u64>> {
+    fn release(&mut self, page: u32, slot: u8) -> Option<Option<PhysAddr>> {
         self.one(page, &|state| match state {
             State::Owned { owner } if owner == slot => Some(State::Reserved),
             State::Shared { sharers: 1 } => Some(State::Reserved),
@@ -313,10 +322,10 @@ impl Model {
 }
 
 /// Frames that nobody has.
-struct Frames(BTreeSet<u64>);
+struct Frames(BTreeSet<PhysAddr>);
 
 impl Frames {
-    fn give_back(&mut self, frame: u64) {
+    fn give_back(&mut self, frame: PhysAddr) {
         assert!(self.0.insert(frame), "frame {frame:#x} was returned twice");
     }
 }
@@ -418,8 +427,8 @@ proptest! {
     #[test]
     fn behaves_like_a_plain_table(steps in prop::collection::vec(step(), 0..300)) {
         let table = Table::new();
-        let mut model = Model { pages: vec![(State::Free, 0); PAGES] };
-        let mut frames = Frames((1..=8).map(|n| n * PAGE).collect());
+        let mut model = Model { pages: vec![(State::Free, nth(0)); PAGES] };
+        let mut frames = Frames((1..=8).map(nth).collect());
         for step in steps {
             let text = format!("{step:?}");
             step_both(&step, &table, &mut model, &mut frames)?;

@@ -8,8 +8,18 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Address of page `page`.
+fn at(page: u64) -> PhysAddr {
+    PhysAddr::new(page * PAGE)
+}
+
+/// Number of the page at an address.
+fn number(page: PhysAddr) -> u64 {
+    page.get() / PAGE
+}
+
 fn extent(page: u64, pages: u64) -> Extent {
-    Extent { start: page * PAGE, len: pages * PAGE }
+    Extent { start: at(page), len: pages * PAGE }
 }
 
 fn storage(extents: &[Extent]) -> Vec<u64> {
@@ -23,8 +33,8 @@ fn gives_every_page_once() {
     let mut storage = storage(&extents);
     let mut pages = PageAllocator::new(&extents, &mut storage);
     assert_eq!((pages.total_pages(), pages.free_pages()), (73, 73));
-    let given: BTreeSet<u64> = std::iter::from_fn(|| pages.alloc()).collect();
-    let all: BTreeSet<u64> = (10..13).chain(1000..1070).map(|page| page * PAGE).collect();
+    let given: BTreeSet<PhysAddr> = std::iter::from_fn(|| pages.alloc()).collect();
+    let all: BTreeSet<PhysAddr> = (10..13).chain(1000..1070).map(at).collect();
     assert_eq!(given, all);
     assert_eq!(pages.free_pages(), 0);
     assert_eq!(pages.alloc(), None);
@@ -39,9 +49,9 @@ fn refuses_what_is_not_allocated() {
     let page = pages.alloc().unwrap();
     assert_eq!(pages.free(page + 8), Err(FreeError::Unaligned));
     for page in [0, 9, 14, 19, 24, 1 << 40] {
-        assert_eq!(pages.free(page * PAGE), Err(FreeError::Outside));
+        assert_eq!(pages.free(at(page)), Err(FreeError::Outside));
     }
-    assert_eq!(pages.free(!(PAGE - 1)), Err(FreeError::Outside));
+    assert_eq!(pages.free(PhysAddr::new(!(PAGE - 1))), Err(FreeError::Outside));
     assert_eq!(pages.free(page), Ok(()));
     assert_eq!(pages.free(page), Err(FreeError::NotAllocated));
     assert_eq!(pages.free_pages(), 8);
@@ -53,13 +63,12 @@ fn reserved_pages_are_never_given() {
     let mut storage = storage(&extents);
     let mut pages = PageAllocator::new(&extents, &mut storage);
     // From the last byte of page 12 to the first of page 21, what is between them included.
-    pages.reserve(13 * PAGE - 1, 8 * PAGE + 2);
-    pages.reserve(13 * PAGE - 1, 0);
+    pages.reserve(at(13) - 1, 8 * PAGE + 2);
+    pages.reserve(at(13) - 1, 0);
     assert_eq!((pages.total_pages(), pages.free_pages()), (8, 4));
-    let given: BTreeSet<u64> =
-        std::iter::from_fn(|| pages.alloc()).map(|addr| addr / PAGE).collect();
+    let given: BTreeSet<u64> = std::iter::from_fn(|| pages.alloc()).map(number).collect();
     assert_eq!(given, BTreeSet::from([10, 11, 22, 23]));
-    pages.reserve(0, u64::MAX);
+    pages.reserve(at(0), u64::MAX);
     assert_eq!(pages.free_pages(), 0);
 }
 
@@ -72,22 +81,22 @@ fn contiguous_pages_are_neighbours_in_memory() {
     assert_eq!(pages.alloc_contiguous(0), None);
     assert_eq!(pages.alloc_contiguous(201), None);
     assert_eq!(pages.alloc_contiguous(usize::MAX), None);
-    assert_eq!(pages.alloc_contiguous(200), Some(300 * PAGE));
-    assert_eq!(pages.alloc_contiguous(99), Some(600 * PAGE));
+    assert_eq!(pages.alloc_contiguous(200), Some(at(300)));
+    assert_eq!(pages.alloc_contiguous(99), Some(at(600)));
     assert_eq!(pages.alloc_contiguous(2), None);
-    assert_eq!(pages.alloc_contiguous(1), Some(699 * PAGE));
-    pages.free(399 * PAGE).unwrap();
-    pages.free(400 * PAGE).unwrap();
-    assert_eq!(pages.alloc_contiguous(2), Some(399 * PAGE));
+    assert_eq!(pages.alloc_contiguous(1), Some(at(699)));
+    pages.free(at(399)).unwrap();
+    pages.free(at(400)).unwrap();
+    assert_eq!(pages.alloc_contiguous(2), Some(at(399)));
 }
 
 #[test]
 fn odd_extents_do_no_harm() {
     let extents = [
-        Extent { start: 10 * PAGE + 1, len: 3 * PAGE },
+        Extent { start: at(10) + 1, len: 3 * PAGE },
         extent(11, 3),
-        Extent { start: 50 * PAGE, len: 100 },
-        Extent { start: u64::MAX - 10, len: 100 },
+        Extent { start: at(50), len: 100 },
+        Extent { start: PhysAddr::new(u64::MAX - 10), len: 100 },
         extent(5, 0),
     ];
     let mut storage = storage(&extents);
@@ -96,7 +105,7 @@ fn odd_extents_do_no_harm() {
     let mut nothing = [];
     let mut pages = PageAllocator::new(&[], &mut nothing);
     assert_eq!((pages.total_pages(), pages.alloc()), (0, None));
-    assert_eq!(pages.free(0), Err(FreeError::Outside));
+    assert_eq!(pages.free(at(0)), Err(FreeError::Outside));
 }
 
 #[derive(Clone, Debug)]
@@ -140,33 +149,35 @@ proptest! {
         let mut pages = PageAllocator::new(&extents, &mut storage);
         let all: BTreeSet<u64> = extents
             .iter()
-            .flat_map(|extent| extent.start / PAGE..(extent.start + extent.len) / PAGE)
+            .flat_map(|extent| number(extent.start)..number(extent.start + extent.len))
             .collect();
         let mut free = all.clone();
         prop_assert_eq!(pages.total_pages(), all.len() as u64);
         for step in steps {
             match step {
                 Step::Alloc => match pages.alloc() {
-                    Some(addr) => prop_assert!(addr % PAGE == 0 && free.remove(&(addr / PAGE))),
+                    Some(page) => {
+                        prop_assert!(page.is_page_aligned() && free.remove(&number(page)))
+                    }
                     None => prop_assert!(free.is_empty()),
                 },
                 Step::Contiguous(count) => {
                     let expected = if count == 0 { None } else { first_of(&free, count as u64) };
-                    let found = pages.alloc_contiguous(count).map(|addr| addr / PAGE);
+                    let found = pages.alloc_contiguous(count).map(number);
                     prop_assert_eq!(found, expected);
                     if let Some(first) = found {
                         (first..first + count as u64).for_each(|page| { free.remove(&page); });
                     }
                 }
                 Step::Reserve(page, count) => {
-                    pages.reserve(page * PAGE, count * PAGE);
+                    pages.reserve(at(page), count * PAGE);
                     (page..page + count).for_each(|page| { free.remove(&page); });
                 }
                 Step::Free(index) => {
                     let taken: Vec<u64> = all.difference(&free).copied().collect();
                     if !taken.is_empty() {
                         let page = *index.get(&taken);
-                        prop_assert_eq!(pages.free(page * PAGE), Ok(()));
+                        prop_assert_eq!(pages.free(at(page)), Ok(()));
                         free.insert(page);
                     }
                 }
@@ -178,7 +189,7 @@ proptest! {
                     } else {
                         Err(FreeError::NotAllocated)
                     };
-                    prop_assert_eq!(pages.free(page * PAGE), expected);
+                    prop_assert_eq!(pages.free(at(page)), expected);
                 }
             }
             prop_assert_eq!(pages.free_pages(), free.len() as u64);

@@ -22,7 +22,7 @@ restart = { tries = 5, within_ms = 10_000, delay_ms = 20 }
 
 [[server]]
 name = "absent"
-program = "../usr/lib/ant/apps/victim"
+program = "../usr/lib/ant/tests/victim"
 priority = 4
 cpu = 1
 uses = ["name"]
@@ -30,7 +30,7 @@ restart = { tries = 5, within_ms = 10_000, delay_ms = 20 }
 
 [[server]]
 name = "caller"
-program = "/usr/lib/ant/apps/victim"
+program = "/usr/lib/ant/tests/victim"
 priority = 5
 cpu = 2
 uses = ["absent", "name"]

@@ -5,17 +5,13 @@ use crate::ant::{self, answers, expect};
 use crate::com2::{Line, await_all_come, await_heard, interrupts};
 use crate::group::Group;
 use crate::guest::TestGuest;
-use ant_vm::image::ExtraFile;
-use ant_vm::machine::Machine;
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
-const VICTIM: &str = "/usr/lib/ant/apps/victim";
+const VICTIM: &str = "/usr/lib/ant/tests/victim";
 const SERIAL: &str = "/usr/lib/ant/servers/ant-serial";
-/// Where the guest has `tests/manifest.toml`.
-const MANIFEST: &str = "/usr/lib/ant/tests/manifest.toml";
 /// Where every PC has its HPET. Its first register says who made it: Intel, revision 1.
 const HPET: u64 = 0xfed0_0000;
 const HPET_ID: u64 = 0x8086_0001;
@@ -25,29 +21,20 @@ const RECEIVED_MAX: usize = 256;
 
 pub fn group() -> Group {
     Group::new("devices")
-        .machine(machine)
+        .machine(|machine| LINE.connect(machine))
         .test("input_reaches_a_client", input_reaches_a_client)
         .test("input_reaches_whoever_serves", input_reaches_whoever_serves)
         .test("too_much_input_is_cut", too_much_input_is_cut)
         .test("a_line_that_is_stuck", a_line_that_is_stuck)
         .test("input_reaches_a_core_that_polls", input_reaches_a_cpu_that_polls)
         .test("interrupts_reach_who_is_granted_them", interrupts_reach_who_is_granted_them)
+        .test("an_interrupt_reaches_its_cpu_directly", an_interrupt_reaches_its_cpu_directly)
+        .test("no_interrupt_is_lost_on_the_way", no_interrupt_is_lost_on_the_way)
         .test("device_memory_reaches_who_is_granted_it", device_memory_reaches_who_is_granted_it)
         .test("device_memory_takes_tables", device_memory_takes_tables)
         .test("device_memory_goes_to_the_next", device_memory_goes_to_the_next)
         .test("ports_are_checked_one_by_one", ports_are_checked_one_by_one)
         .test("a_grant_that_makes_no_sense", a_grant_that_makes_no_sense)
-}
-
-fn machine(machine: &mut Machine) {
-    LINE.connect(machine);
-    with_manifest(machine);
-}
-
-/// Puts [`MANIFEST`] into the guest.
-pub fn with_manifest(machine: &mut Machine) {
-    let content = include_bytes!("../../manifest.toml").to_vec();
-    machine.files.push(ExtraFile { path: MANIFEST.into(), mode: 0o644, content });
 }
 
 fn up(guest: &TestGuest) -> Result<()> {
@@ -56,7 +43,7 @@ fn up(guest: &TestGuest) -> Result<()> {
 
 /// Has the servers of `tests/manifest.toml` running.
 pub fn up_with_probe(guest: &TestGuest) -> Result<()> {
-    ant::up(guest, &format!("{} --manifest {MANIFEST}", ant::USUAL))
+    ant::up(guest, ant::FAILING)
 }
 
 /// Waits until the last of these servers has ended for good: nothing else happens.
@@ -172,6 +159,73 @@ fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
     line.write_all(b"again")?;
     await_heard(guest, "again")?;
     ant::works_on(guest, &[1, 2, 3])
+}
+
+/// Moves `serial` to a CPU, Linux's number.
+fn move_serial(guest: &TestGuest, cpu: u32) -> Result<()> {
+    let pid = ant::server(guest, "serial")?.pid.context("it does not run")?;
+    answers(guest, &format!("antctl move {pid} {cpu}"), 0, &format!("goes to CPU {cpu}"))?;
+    guest.wait_until(&format!("antctl ps | grep -Eq '^ *{pid}  *{cpu} '"), SOON)
+}
+
+/// Interrupts of devices that each CPU of the partition has taken.
+fn device_interrupts(guest: &TestGuest) -> Result<Vec<u64>> {
+    let status = ant::status(guest)?;
+    let cpus = status["partition"]["cpus"].as_array().context("no CPUs")?;
+    let counts = cpus.iter().map(|cpu| cpu["device_interrupts"].as_u64().context("no count"));
+    counts.collect()
+}
+
+/// The CPU of the server takes them, whichever kernel is there, and no other.
+fn an_interrupt_reaches_its_cpu_directly(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    await_heard(guest, "")?;
+    let mut line = LINE.open()?;
+    for (cpu_index, cpu) in [(1, 2), (2, 3), (0, 1)] {
+        if ant::process_of(guest, "serial")?.cpu != cpu {
+            move_serial(guest, cpu)?;
+        }
+        let before = device_interrupts(guest)?;
+        line.write_all(b"here")?;
+        await_heard(guest, "here")?;
+        let after = device_interrupts(guest)?;
+        for (index, (before, after)) in before.iter().zip(&after).enumerate() {
+            let right = if index == cpu_index { after > before } else { after == before };
+            ensure!(right, "serial is on CPU {cpu}: {before} to {after} on CPU index {index}");
+        }
+    }
+    // So does that of its successor.
+    answers(guest, "antctl server restart serial", 0, "serial was restarted")?;
+    let before = device_interrupts(guest)?;
+    line.write_all(b"again")?;
+    await_heard(guest, "again")?;
+    let after = device_interrupts(guest)?;
+    ensure!(after[0] > before[0] && after[1..] == before[1..], "{before:?}, {after:?}");
+    Ok(())
+}
+
+/// Input that comes while the server goes from CPU to CPU.
+fn no_interrupt_is_lost_on_the_way(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    await_heard(guest, "")?;
+    let line = LINE.open()?;
+    let text: String = (b'a'..=b'z').map(char::from).cycle().take(4 * 26).collect();
+    let typed = text.clone();
+    let typist = std::thread::spawn(move || {
+        let mut line = line;
+        for byte in typed.bytes() {
+            line.write_all(&[byte])?;
+            std::thread::sleep(Duration::from_millis(40));
+        }
+        Ok::<(), std::io::Error>(())
+    });
+    while !typist.is_finished() {
+        for cpu in [2, 3, 1] {
+            move_serial(guest, cpu)?;
+        }
+    }
+    typist.join().expect("the typist does not panic")?;
+    await_heard(guest, &text)
 }
 
 /// Asks the probe what is in device memory.

@@ -26,10 +26,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 pub fn group() -> Group {
     Group::new("every_call")
-        .machine(|machine| {
-            LINE.connect(machine);
-            devices::with_manifest(machine);
-        })
+        .machine(|machine| LINE.connect(machine))
         .test("name_serves", |guest| serves(guest, &subject::NAME))
         .test("serial_serves", |guest| serves(guest, &subject::SERIAL))
         .test("name_starts", |guest| starts(guest, &subject::NAME))

@@ -20,6 +20,7 @@ pub fn group() -> Group {
         .test("proxy_stopped_for_a_while", proxy_stopped_for_a_while)
         .test("raddr_outside_the_partition", raddr_outside_the_partition)
         .test("inject_needs_permission", inject_needs_permission)
+        .test("the_installed_kernel_injects_nothing", the_installed_kernel_injects_nothing)
         .test("stop_with_calls_in_flight", stop_with_calls_in_flight)
         .test("antd_killed", antd_killed)
         .test("boot_while_antd_dies", boot_while_antd_dies)
@@ -123,7 +124,7 @@ fn proxy_stopped_for_a_while(guest: &TestGuest) -> Result<()> {
 }
 
 fn raddr_outside_the_partition(guest: &TestGuest) -> Result<()> {
-    up(guest)?;
+    ant::up(guest, ant::FAILING)?;
     for cpu in [1, 3] {
         let before = ant::sum(&ant::status(guest)?, "refused")?;
         answers(guest, &format!("antctl inject bad-raddr --cpu {cpu}"), 0, "")?;
@@ -135,16 +136,25 @@ fn raddr_outside_the_partition(guest: &TestGuest) -> Result<()> {
     ant::await_idle(guest)
 }
 
+/// Ways of `antctl inject`.
+const WAYS: [&str; 7] = [
+    "panic --cpu 2",
+    "hang --cpu 2",
+    "bad-raddr --cpu 2",
+    "end --pid 2",
+    "end-after --pid 2",
+    "fault --next-server",
+    "loop --pid 1",
+];
+
 fn inject_needs_permission(guest: &TestGuest) -> Result<()> {
     ant::down(guest)?;
     answers(guest, "antctl inject panic --cpu 1", 1, "AnT is not running")?;
-    up(guest)?;
+    ant::up(guest, ant::FAILING)?;
     answers(guest, "antctl inject panic --cpu 0", 1, "CPU 0 is not AnT's")?;
     answers(guest, "antctl inject end --pid 65000", 1, "AnT has no such process")?;
-    ant::up(guest, "--cpus 1-3 --memory 64M")?;
-    let ways = ["panic --cpu 2", "hang --cpu 2", "bad-raddr --cpu 2", "end --pid 2"];
-    for how in ways.into_iter().chain(["end-after --pid 2", "fault --next-server", "loop --pid 1"])
-    {
+    ant::up(guest, &ant::FAILING.replace("--allow-inject ", ""))?;
+    for how in WAYS {
         answers(guest, &format!("antctl inject {how}"), 1, "--allow-inject")?;
         let output = guest.run_as("user", &format!("antctl inject {how}"), LIMIT)?;
         expect(&output, 1, "only root can make AnT fail")?;
@@ -152,9 +162,18 @@ fn inject_needs_permission(guest: &TestGuest) -> Result<()> {
     ant::works_on(guest, &[1, 2, 3])
 }
 
+fn the_installed_kernel_injects_nothing(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, &format!("{} --allow-inject", ant::USUAL))?;
+    for how in WAYS {
+        let text = "this kernel was built without fault injection";
+        answers(guest, &format!("antctl inject {how}"), 1, text)?;
+    }
+    ant::works_on(guest, &[1, 2, 3])
+}
+
 /// One program that computes, one that is in a call, one that makes calls: on a CPU each.
-fn three_programs(guest: &TestGuest) -> Result<Vec<Background<'_>>> {
-    up(guest)?;
+fn three_programs<'a>(guest: &'a TestGuest, partition: &str) -> Result<Vec<Background<'a>>> {
+    ant::up(guest, partition)?;
     guest.succeed("rm -f /tmp/gate && mkfifo /tmp/gate")?;
     let programs = ["--cpu 3 -- spin", "--cpu 2 -- wc /tmp/gate", "--cpu 1 -- getpid 1000000"];
     let programs = programs.map(|words| ant::start(guest, words)).into();
@@ -179,7 +198,7 @@ fn is_as_before(guest: &TestGuest) -> Result<()> {
 }
 
 fn stop_with_calls_in_flight(guest: &TestGuest) -> Result<()> {
-    let programs = three_programs(guest)?;
+    let programs = three_programs(guest, ant::USUAL)?;
     answers(guest, "antctl stop", 0, "Linux has CPUs 1, 2, 3, 64 MiB and COM2 again")?;
     all_end(programs, "AnT was stopped")?;
     is_as_before(guest)
@@ -190,7 +209,7 @@ fn antd_pid(guest: &TestGuest) -> Result<u64> {
 }
 
 fn antd_killed(guest: &TestGuest) -> Result<()> {
-    let programs = three_programs(guest)?;
+    let programs = three_programs(guest, ant::USUAL)?;
     guest.succeed(&format!("kill -9 {}", antd_pid(guest)?))?;
     all_end(programs, "antd died")?;
     is_as_before(guest)
@@ -209,7 +228,7 @@ fn boot_while_antd_dies(guest: &TestGuest) -> Result<()> {
 }
 
 fn antd_ended(guest: &TestGuest) -> Result<()> {
-    let programs = three_programs(guest)?;
+    let programs = three_programs(guest, ant::USUAL)?;
     let antd = antd_pid(guest)?;
     guest.succeed(&format!("kill -TERM {antd}"))?;
     all_end(programs, "antd ends")?;
@@ -242,7 +261,7 @@ fn panic_on(
     order: Option<&str>,
     last_words: &str,
 ) -> Result<()> {
-    let programs = three_programs(guest)?;
+    let programs = three_programs(guest, ant::FAILING)?;
     answers(guest, &format!("antctl inject {inject}"), 0, "")?;
     order.map(|order| guest.run(order)).transpose()?;
     let text = format!("AnT's kernel on CPU {cpu} panicked");
@@ -288,7 +307,7 @@ fn init_ends(guest: &TestGuest) -> Result<()> {
 
 /// What runs goes on; whoever wants something of it is told.
 fn init_goes_no_further(guest: &TestGuest) -> Result<()> {
-    let mut programs = three_programs(guest)?;
+    let mut programs = three_programs(guest, ant::FAILING)?;
     let inject = guest.run_as("root", "antctl inject loop --pid 1 --call 2", SOON)?;
     expect(&inject, 0, "done")?;
     let text = "AnT does not answer (CPU 1); `antctl stop` brings the CPUs back";
@@ -318,7 +337,7 @@ fn hang(guest: &TestGuest, cpu: u32) -> Result<()> {
 }
 
 fn hang_of_a_p_kernel(guest: &TestGuest) -> Result<()> {
-    up(guest)?;
+    ant::up(guest, ant::FAILING)?;
     let spin = ant::start(guest, "--cpu 3 -- spin");
     ant::await_process(guest, "spin", "running")?;
     hang(guest, 3)?;
@@ -335,7 +354,7 @@ fn hang_of_a_p_kernel(guest: &TestGuest) -> Result<()> {
 }
 
 fn hang_of_the_m_kernel(guest: &TestGuest) -> Result<()> {
-    up(guest)?;
+    ant::up(guest, ant::FAILING)?;
     let spin = ant::start(guest, "--cpu 3 -- spin");
     ant::await_process(guest, "spin", "running")?;
     hang(guest, 1)?;

@@ -33,7 +33,6 @@ mod change;
 
 use crate::ant::{self, answers};
 use crate::group::Group;
-use crate::groups::devices;
 use crate::guest::TestGuest;
 use anyhow::{Context, Result, ensure};
 use cell::{Cell, End, Helper, Row, SOON, kill};
@@ -46,7 +45,6 @@ const FROM_OUTSIDE: &[End] = &[Kill, Restart];
 
 pub fn group() -> Group {
     let group = Group::new("matrix")
-        .machine(devices::with_manifest)
         .test("receives", |guest| RECEIVES.run(guest))
         .test("has_just_taken_a_request", |guest| TAKES.run(guest))
         .test("computes", |guest| COMPUTES.run(guest))

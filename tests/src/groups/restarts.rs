@@ -112,7 +112,7 @@ fn one_that_is_not_ready_in_time(guest: &TestGuest) -> Result<()> {
 
 /// Programs that fail to serve, and why, as people are told.
 const FAILURES: [(&str, &str); 4] = [
-    ("/usr/lib/ant/apps/crash", "the new one ended before it served"),
+    ("/usr/lib/ant/tests/crash", "the new one ended before it served"),
     ("/usr/lib/ant/apps/getpid", "the new one ended before it served"),
     ("/usr/lib/ant/apps/spin", "the new one did not begin to serve in time"),
     ("/tmp/piece", "its program is none for AnT"),

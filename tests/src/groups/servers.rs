@@ -18,7 +18,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub const AT_ONCE: Duration = Duration::from_secs(5);
 /// Who does not answer is asked within a second, has another, and is back by then.
 const WATCHED: Duration = Duration::from_secs(2 + 5);
-pub const VICTIM: &str = "/usr/lib/ant/apps/victim";
+pub const VICTIM: &str = "/usr/lib/ant/tests/victim";
 const NAME_SERVICE: &str = "/usr/lib/ant/servers/ant-name";
 
 pub fn group() -> Group {
@@ -388,7 +388,7 @@ fn one_that_keeps_dying_is_given_up(guest: &TestGuest) -> Result<()> {
     victim(guest)?;
     // Earlier restarts are held against it; one that was brought back begins anew.
     for (way, is_new) in
-        [("restart serial", false), ("replace serial /usr/lib/ant/apps/victim", true)]
+        [("restart serial", false), ("replace serial /usr/lib/ant/tests/victim", true)]
     {
         let late = met(guest, 3, "ask count")?;
         let output = guest.run_as("root", "antctl run --cpu 2 -- victim kill", SOON)?;
@@ -638,7 +638,7 @@ fn replacements_that_fail(guest: &TestGuest) -> Result<()> {
         ("/bin/busybox", "/bin/busybox: it has "),
         ("/tmp/piece", &format!("{goes_on}its program is none for AnT")),
         ("/usr/lib/ant/apps/getpid", &format!("{goes_on}the new one ended before it served")),
-        ("/usr/lib/ant/apps/crash", &format!("{goes_on}the new one ended before it served")),
+        ("/usr/lib/ant/tests/crash", &format!("{goes_on}the new one ended before it served")),
         ("/usr/lib/ant/apps/spin", &format!("{goes_on}the new one did not begin to serve in time")),
     ] {
         answers(guest, &format!("antctl server replace serial {file}"), 1, text)?;

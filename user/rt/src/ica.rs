@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
 use ant_abi::ipc::{ICA_ALLOC, ICA_FREE, Span, Transfer};
-use ant_logic::state::PersistentWords;
+use ant_logic::persist::PersistentWords;
 
 use crate::ant::check;
 use crate::raw;

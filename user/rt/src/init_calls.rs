@@ -1,11 +1,12 @@
 //! AnT's system calls that only `init` may make: processes, endpoints, what is granted to whom.
 
 use ant_abi::Error;
+use ant_abi::boot::BootDevice;
 use ant_abi::bundle::BundleHeader;
 use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, ENVIRONMENT_MAX,
-    EXIT_NOTICE_TAKE, ExitNotice, HANDLE_GRANT, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE,
-    ServerCreate,
+    DEVICE_GET, DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE,
+    ENVIRONMENT_MAX, EXIT_NOTICE_TAKE, ExitNotice, HANDLE_GRANT, PROCESS_MOVE, PROCESS_PRIORITY,
+    SERVER_CREATE, ServerCreate,
 };
 use ant_abi::layout::BUNDLE_START;
 use ant_abi::syscall::{
@@ -18,6 +19,9 @@ use zerocopy::{FromZeros, IntoBytes};
 use crate::ant::check;
 use crate::ipc::Handle;
 use crate::raw::syscall;
+
+/// The signal that a process cannot outlive.
+pub const SIGKILL: u32 = linux_raw_sys::general::SIGKILL;
 
 /// A call whose arguments are no addresses.
 fn call(number: u64, args: [u64; 3]) -> Result<u64, Error> {
@@ -120,7 +124,18 @@ pub fn handle_grant(pid: u32, handle: Handle, badge: u64) -> Result<u64, Error> 
     call(HANDLE_GRANT, [u64::from(pid), handle.number(), badge])
 }
 
-/// Grants a device to process `pid`.
+/// Device number `index` of the partition, if it has so many.
+pub fn device_get(index: usize) -> Result<Option<BootDevice>, Error> {
+    let mut device = BootDevice::new_zeroed();
+    // SAFETY: the kernel fills `device`.
+    match check(unsafe { syscall(DEVICE_GET, [index as u64, &raw mut device as u64, 0]) }) {
+        Ok(_) => Ok(Some(device)),
+        Err(Error::NoDevice) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Grants what `grant` says of a device to process `pid`.
 pub fn device_grant(pid: u32, grant: &DeviceGrant) -> Result<(), Error> {
     // SAFETY: the kernel reads `grant`.
     check(unsafe { syscall(DEVICE_GRANT, [u64::from(pid), &raw const *grant as u64, 0]) }).map(drop)

@@ -14,12 +14,14 @@
 pub mod ant;
 mod args;
 pub mod device;
-pub mod fail;
 pub mod ica;
 pub mod init_calls;
 pub mod io;
 pub mod ipc;
 pub mod linux;
+#[cfg(feature = "raw")]
+pub mod raw;
+#[cfg(not(feature = "raw"))]
 mod raw;
 pub mod server;
 mod start;

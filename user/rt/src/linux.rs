@@ -7,14 +7,14 @@ pub mod asynchronous;
 
 use core::ffi::CStr;
 use core::fmt;
+use core::mem::offset_of;
 
 use ant_abi::Error;
-use ant_abi::lca::{
-    CFLAG_CONTINUE, CFLAG_TRACE, Lca, STEP_AP_CALLS, STEP_AP_RESUMES, STEPS, Stamp,
-};
+use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, STEP_AP_CALLS, STEP_AP_RESUMES, STEPS, Stamp};
 use ant_abi::syscall::REPORT_ENOSYS;
 use ant_logic::calls::nr;
 use ant_logic::lca::encode;
+use linux_raw_sys::{errno, general};
 use zerocopy::FromZeros;
 
 use crate::raw::{self, OwnMemory};
@@ -25,30 +25,30 @@ pub struct Errno(pub i32);
 
 impl Errno {
     /// No such file or directory.
-    pub const NO_ENTRY: Errno = Errno(2);
+    pub const NO_ENTRY: Errno = Errno(errno::ENOENT as i32);
     /// Nothing is there yet.
-    pub const AGAIN: Errno = Errno(11);
-    /// `EPROTO`.
-    pub const PROTO: Errno = Errno(71);
+    pub const AGAIN: Errno = Errno(errno::EAGAIN as i32);
+    /// The protocol is violated.
+    pub const PROTO: Errno = Errno(errno::EPROTO as i32);
 
     /// What Linux calls it, for the errors that programs meet most.
     pub fn name(self) -> Option<&'static str> {
-        Some(match self.0 {
-            1 => "Operation not permitted",
-            2 => "No such file or directory",
-            5 => "Input/output error",
-            9 => "Bad file descriptor",
-            13 => "Permission denied",
-            14 => "Bad address",
-            17 => "File exists",
-            20 => "Not a directory",
-            21 => "Is a directory",
-            22 => "Invalid argument",
-            28 => "No space left on device",
-            30 => "Read-only file system",
-            32 => "Broken pipe",
-            36 => "File name too long",
-            38 => "Function not implemented",
+        Some(match self.0 as u32 {
+            errno::EPERM => "Operation not permitted",
+            errno::ENOENT => "No such file or directory",
+            errno::EIO => "Input/output error",
+            errno::EBADF => "Bad file descriptor",
+            errno::EACCES => "Permission denied",
+            errno::EFAULT => "Bad address",
+            errno::EEXIST => "File exists",
+            errno::ENOTDIR => "Not a directory",
+            errno::EISDIR => "Is a directory",
+            errno::EINVAL => "Invalid argument",
+            errno::ENOSPC => "No space left on device",
+            errno::EROFS => "Read-only file system",
+            errno::EPIPE => "Broken pipe",
+            errno::ENAMETOOLONG => "File name too long",
+            errno::ENOSYS => "Function not implemented",
             _ => return None,
         })
     }
@@ -73,15 +73,17 @@ impl From<Error> for Errno {
 pub type Result<T> = core::result::Result<T, Errno>;
 
 /// `openat`'s directory: the current one.
-pub const AT_FDCWD: i32 = -100;
+pub const AT_FDCWD: i32 = general::AT_FDCWD;
 /// Open for reading.
-pub const O_RDONLY: i32 = 0;
+pub const O_RDONLY: i32 = general::O_RDONLY as i32;
 /// Open for writing.
-pub const O_WRONLY: i32 = 0o1;
+pub const O_WRONLY: i32 = general::O_WRONLY as i32;
+/// Open for reading and writing.
+pub const O_RDWR: i32 = general::O_RDWR as i32;
 /// Create the file if it is not there.
-pub const O_CREAT: i32 = 0o100;
+pub const O_CREAT: i32 = general::O_CREAT as i32;
 /// Empty the file first.
-pub const O_TRUNC: i32 = 0o1000;
+pub const O_TRUNC: i32 = general::O_TRUNC as i32;
 
 /// Any system call of the table, with `cflag` bits (`ant_abi::lca::CFLAG_*`).
 ///
@@ -195,16 +197,14 @@ pub struct Stat {
 impl Stat {
     /// Whether it is an ordinary file.
     pub fn is_file(&self) -> bool {
-        const S_IFMT: u32 = 0o170_000;
-        const S_IFREG: u32 = 0o100_000;
-        self.mode & S_IFMT == S_IFREG
+        self.mode & general::S_IFMT == general::S_IFREG
     }
 }
 
-/// Bytes of Linux's `struct stat` on x86-64, and where the fields are (asm/stat.h).
-const STAT_LEN: usize = 144;
-const STAT_MODE: usize = 24;
-const STAT_SIZE: usize = 48;
+/// Bytes of Linux's `struct stat`, and where the fields are.
+const STAT_LEN: usize = size_of::<general::stat>();
+const STAT_MODE: usize = offset_of!(general::stat, st_mode);
+const STAT_SIZE: usize = offset_of!(general::stat, st_size);
 
 impl From<[u8; STAT_LEN]> for Stat {
     fn from(stat: [u8; STAT_LEN]) -> Self {
@@ -249,33 +249,4 @@ pub fn getpid_traced() -> Result<[Stamp; STEPS]> {
     // SAFETY: no address.
     unsafe { call(nr::GETPID, [0; 6], CFLAG_CONTINUE | CFLAG_TRACE) }?;
     Ok(raw::with_lca(|lca| lca.stamps))
-}
-
-/// Sends the LCA as `fill` leaves it, to see what becomes of a request that nothing has checked;
-/// what the proxy answers.
-pub fn call_unchecked(fill: impl FnOnce(&mut Lca)) -> core::result::Result<i64, Error> {
-    fill_unchecked(fill)?;
-    crate::ant::linux_call(raw::lca_raddr())?;
-    Ok(raw::with_lca(|lca| lca.retval))
-}
-
-/// As [`call_unchecked`], but goes on at once, and changes the LCA while Linux has it.
-pub fn call_and_change(
-    fill: impl FnOnce(&mut Lca),
-    change: impl FnOnce(&mut Lca),
-) -> core::result::Result<(), Error> {
-    fill_unchecked(fill)?;
-    crate::ant::linux_call_async(raw::lca_raddr())?;
-    raw::with_lca(change);
-    Ok(())
-}
-
-fn fill_unchecked(fill: impl FnOnce(&mut Lca)) -> core::result::Result<(), Error> {
-    raw::find_lca()?;
-    raw::with_lca(|lca| {
-        *lca = Lca::new_zeroed();
-        lca.cflag = CFLAG_CONTINUE;
-        fill(lca);
-    });
-    Ok(())
 }

@@ -79,6 +79,18 @@ pub unsafe fn exchange(number: u64, registers: &mut Registers) -> i64 {
     result
 }
 
+/// The token with this number of the kernel's; 0 is none.
+#[cfg(feature = "raw")]
+pub fn token(number: u64) -> Option<crate::ipc::Token> {
+    crate::ipc::Token::new(number)
+}
+
+/// The kernel's number for a token.
+#[cfg(feature = "raw")]
+pub fn token_number(token: &crate::ipc::Token) -> u64 {
+    token.number()
+}
+
 /// Where the pages of a span begin, and how many bytes they are.
 fn ica_range(span: Span) -> (u64, usize) {
     (ICA_START + u64::from(span.first()) * PAGE_SIZE as u64, span.count() as usize * PAGE_SIZE)

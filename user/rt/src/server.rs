@@ -6,7 +6,7 @@
 use ant_abi::Error;
 use ant_abi::bundle::{HANDLE_INIT, HANDLE_OWN};
 use ant_abi::ipc::{NOTIFY_RETIRE, REQUEST_ALIVE};
-use ant_api_init::{self as api, Welcome};
+use ant_api_init::{self as api, StartGrant};
 
 use crate::ant::sleep_us;
 use crate::ica::SharedPages;
@@ -38,13 +38,13 @@ pub struct Start {
     pub endpoint: Handle,
     /// Its state pages, as its predecessor has left them; zeroed in the beginning.
     pub state: Option<SharedPages>,
-    welcome: Welcome,
+    grant: StartGrant,
 }
 
 impl Start {
     /// The handles that its predecessor has had kept, and their slots.
     pub fn kept(&self) -> impl Iterator<Item = (u32, Handle)> + use<> {
-        self.welcome.kept().filter_map(|(slot, number)| Some((slot, Handle::new(number)?)))
+        self.grant.kept().filter_map(|(slot, number)| Some((slot, Handle::new(number)?)))
     }
 }
 
@@ -73,23 +73,23 @@ pub fn forget(slot: u32) -> Result<(), Error> {
 fn start<S: Service>(make: impl FnOnce(Start) -> Result<S, Error>) -> Result<(), Error> {
     let mut reply = ask_init(&mut Message::new(api::Request::Ready.encode()))?;
     reply.result()?;
-    let welcome = Welcome::decode(reply.words);
+    let grant = StartGrant::decode(reply.words);
     let state = reply.take_shared();
     let (init, endpoint) = (given(HANDLE_INIT)?, given(HANDLE_OWN)?);
-    let mut service = make(Start { generation: welcome.generation, endpoint, state, welcome })?;
-    ipc::notify(init, welcome.alive)?;
-    serve(&mut service, init, welcome.alive)
+    let mut service = make(Start { generation: grant.generation, endpoint, state, grant })?;
+    ipc::notify(init, grant.heartbeat)?;
+    serve(&mut service, init, grant.heartbeat)
 }
 
 /// Serves until `init` wants the server to end.
-fn serve(service: &mut impl Service, init: Handle, alive: u64) -> Result<(), Error> {
+fn serve(service: &mut impl Service, init: Handle, heartbeat: u64) -> Result<(), Error> {
     let mut received = ipc::receive(Timeout::FOREVER)?;
     loop {
         received = match &mut received {
             Received::Call(request) => answer(service, request)?,
             Received::Send(message) => {
                 if message.words[0] == REQUEST_ALIVE {
-                    ipc::notify(init, alive)?;
+                    ipc::notify(init, heartbeat)?;
                 } else {
                     service.sent(message);
                 }

@@ -8,13 +8,14 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// A room (a directory of the tree) and the rooms that its packages may depend on. The first
-/// that a package lies in counts. What every CPU runs (`kernel/p`) cannot name what only the
-/// m-kernel has.
+/// that a package lies in counts. What depends on the processor (`kernel/arch`) cannot name what runs
+/// on it, and what every CPU runs (`kernel/p`) cannot name what only the m-kernel has.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("abi", &[]),
     ("logic", &["abi"]),
-    ("kernel/p", &["abi", "logic"]),
-    ("kernel/m", &["abi", "logic", "kernel/p"]),
+    ("kernel/arch", &["abi", "logic"]),
+    ("kernel/p", &["abi", "logic", "kernel/arch"]),
+    ("kernel/m", &["abi", "logic", "kernel/arch", "kernel/p"]),
     ("kernel", &["kernel/m", "kernel/p"]),
     ("user", &["abi", "logic", "user"]),
     ("linux", &["abi", "logic", "linux"]),

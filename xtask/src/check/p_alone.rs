@@ -30,7 +30,7 @@ pub fn check() -> Result<()> {
 }
 
 /// What `nm` names in one of the kernels.
-fn symbols(kernels: &[PathBuf], name: &str) -> Result<String> {
+pub fn symbols(kernels: &[PathBuf], name: &str) -> Result<String> {
     let kernel = kernels.iter().find(|path| path.file_name() == Some(name.as_ref()));
     let kernel: &Path = kernel.with_context(|| format!("{name} was not built"))?;
     step::capture("nm", Command::new("nm").arg("-C").arg(kernel))

@@ -1,22 +1,19 @@
 //! `linux_call`: carrying a request to Linux and its result back (paper 4.3), and the end of a
 //! process, which is a request, too.
 
-use ant_abi::Error;
 use ant_abi::ipc::NOTIFY_LINUX;
 use ant_abi::lca::{EXIT_KILLED, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
 use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
 use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
+use ant_abi::{Error, PhysAddr};
 use ant_logic::lca::Builder;
+use linux_raw_sys::general::SIGKILL;
 
-use crate::arch::apic;
 use crate::process::{BlockReason, ExitReason, LcaState, Owned};
-use crate::{Cpu, Role, exit, ipc, log, shared};
-
-/// Linux's number of the signal that cannot be caught.
-const SIGKILL: u64 = 9;
+use crate::{Cpu, Role, doorbell, exit, ipc, log, shared};
 
 /// Serves `linux_call(raddr)`; with `notifies`, the process goes on meanwhile.
-pub fn request(cpu: &mut Cpu, slot: u8, raddr: u64, notifies: bool) {
+pub fn request(cpu: &mut Cpu, slot: u8, raddr: PhysAddr, notifies: bool) {
     let Some(process) = cpu.local.process(slot) else { return };
     if process.lca_entry().is_none_or(|entry| entry.raddr() != raddr) {
         // Only the caller's own LCA: any other address is not its to send.
@@ -70,7 +67,7 @@ fn post(cpu: usize, process: &mut Owned) {
     if full {
         log::error!("process {}: the request store looks full", process.pid);
     }
-    apic::ring_linux(cpu);
+    doorbell::ring_linux(cpu);
 }
 
 /// Takes what is in this CPU's return store (paper 4.3 (9)); no more than it holds, so that nobody
@@ -143,7 +140,7 @@ pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
     if process.exit.is_none() {
         log::warning!("process {}: ended, because its proxy is gone", process.pid);
         let text = format_args!("its proxy is gone");
-        exit::exit(cpu, slot, ExitReason::new(EXIT_KILLED, SIGKILL, text));
+        exit::exit(cpu, slot, ExitReason::new(EXIT_KILLED, u64::from(SIGKILL), text));
     }
     cpu.local.note_if_reapable(slot);
 }

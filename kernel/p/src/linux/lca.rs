@@ -7,20 +7,21 @@ use core::mem::offset_of;
 
 use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, Lca, Stamp};
 use ant_abi::store::StoreEntry;
+use ant_abi::{PhysAddr, UserVirt};
 
-use crate::arch::clock;
-use crate::arch::paging::phys_to_virt;
+use ant_arch::clock;
+use ant_arch::paging::phys_to_virt;
 
 /// The LCA page of one process.
 #[derive(Debug)]
 pub struct LcaPage {
     entry: StoreEntry,
-    virt: u64,
+    virt: UserVirt,
 }
 
 impl LcaPage {
     /// The page at real address `raddr`, mapped in the process at `virt`.
-    pub fn new(raddr: u64, generation: u16, virt: u64) -> Self {
+    pub fn new(raddr: PhysAddr, generation: u16, virt: UserVirt) -> Self {
         Self { entry: StoreEntry::call(raddr, generation), virt }
     }
 
@@ -30,7 +31,7 @@ impl LcaPage {
     }
 
     /// Where the process has it.
-    pub fn virt(&self) -> u64 {
+    pub fn virt(&self) -> UserVirt {
         self.virt
     }
 

@@ -3,13 +3,10 @@
 pub mod call;
 pub mod lca;
 
+use linux_raw_sys::general::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+
 /// The Linux signal that stands for an exception.
-pub fn signal_of(vector: u64) -> u8 {
-    const SIGILL: u8 = 4;
-    const SIGTRAP: u8 = 5;
-    const SIGBUS: u8 = 7;
-    const SIGFPE: u8 = 8;
-    const SIGSEGV: u8 = 11;
+pub fn signal_of(vector: u64) -> u32 {
     match vector {
         0 | 7 | 16 | 19 => SIGFPE,
         1 | 3 => SIGTRAP,

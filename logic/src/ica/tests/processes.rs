@@ -9,18 +9,18 @@ use super::*;
 const SLOTS: u8 = 3;
 /// Frames of the machine, and what stands in for pages that were taken back.
 const FRAMES: u64 = 8;
-const SCRATCH: u64 = 99 * PAGE;
+const SCRATCH: PhysAddr = PhysAddr::new(99 * PAGE);
 
 /// Page tables of one process.
 #[derive(Clone, Debug, Default)]
-struct Tables(BTreeMap<u32, (u64, Access)>);
+struct Tables(BTreeMap<u32, (PhysAddr, Access)>);
 
 impl Space for &mut Tables {
-    fn has(&self, span: Span, fits: impl Fn(u32, u64) -> bool) -> bool {
+    fn has(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
         pages(span).all(|page| self.0.get(&page).is_some_and(|&(frame, _)| fits(page, frame)))
     }
 
-    fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<u64>) {
+    fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<PhysAddr>) {
         for page in pages(span) {
             match frame_of(page) {
                 Some(frame) => self.0.insert(page, (frame, access)),
@@ -76,7 +76,7 @@ impl World {
     fn new() -> Self {
         Self {
             table: Table::new(),
-            frames: Frames((1..=FRAMES).map(|n| n * PAGE).collect()),
+            frames: Frames((1..=FRAMES).map(nth).collect()),
             processes: Default::default(),
             messages: Vec::new(),
             calls: Vec::new(),
@@ -247,7 +247,7 @@ impl World {
     }
 
     /// Who has a page mapped, and how.
-    fn having(&self, page: u32, frame: u64) -> Vec<(u8, Access)> {
+    fn having(&self, page: u32, frame: PhysAddr) -> Vec<(u8, Access)> {
         let has = |slot: u8| {
             let mapped = self.processes[usize::from(slot)].tables.0.get(&page)?;
             (mapped.0 == frame).then_some((slot, mapped.1))
@@ -260,7 +260,7 @@ impl World {
     fn check(&self) {
         check_frames(&self.table, &self.frames, FRAMES as usize);
         for page in 0..PAGES as u32 {
-            let frame = self.table.frame(page).unwrap_or(0);
+            let frame = self.table.frame(page).unwrap_or(PhysAddr::new(0));
             let having = self.having(page, frame);
             let state = self.table.state(page).unwrap();
             let seen = std::format!("page {page} is {state:?}, mapped in {having:?}");

@@ -6,7 +6,7 @@ use crate::group::Group;
 use crate::guest::{Background, TestGuest};
 use anyhow::{Context, Result, bail, ensure};
 
-const REPLACE: &str = "antctl server replace probe /usr/lib/ant/apps/victim";
+const REPLACE: &str = "antctl server replace probe /usr/lib/ant/tests/victim";
 /// Of what must be done in time, so often: on a slow machine it may be too late.
 const ATTEMPTS: u32 = 5;
 

@@ -1,10 +1,10 @@
 //! What OS servers and `init` say to each other; `ant_rt::server` speaks it for every server.
 //!
-//! A server's first call is `Ready`; it begins to serve when the reply, [`Welcome`], has come. With
+//! A server's first call is `Ready`; it begins to serve when the reply, [`StartGrant`], has come. With
 //! it come the server's state pages, shared, if the manifest gives it some.
 //!
 //! **Kept over a restart and over a replacement**: the state pages, as the last store has left them
-//! (`ant_logic::state`), and the handles that were kept when the reply to `Keep` came. The next program
+//! (`ant_logic::persist`), and the handles that were kept when the reply to `Keep` came. The next program
 //! gets both even if it is another one, so it checks what it finds. If the server was given up and is
 //! restarted by hand, they are new and none. `init` itself does not end.
 //!
@@ -26,9 +26,9 @@ pub const FIRST_KEPT: u64 = 3;
 /// A request to `init`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The server has started. The reply, a [`Welcome`], comes when it is its turn.
+    /// The server is ready. The reply, a [`StartGrant`], comes when it may serve.
     Ready,
-    /// The server was asked to end (`NOTIFY_RETIRE`, which anybody can raise): shall it? The reply
+    /// The server was told to end (`NOTIFY_RETIRE`, which any process with a handle can raise): shall it? The reply
     /// is 1 if so, 0 if not.
     Retire,
     /// Keep the handle that comes with it in this slot, for the server's next generation.
@@ -49,7 +49,7 @@ impl Request {
         }
     }
 
-    /// From words that anybody may have sent.
+    /// From words that any process may have sent.
     pub fn decode(words: [u64; IPC_WORDS]) -> Result<Self, Error> {
         let slot = || {
             let slot = u32::try_from(words[1]).ok().filter(|&slot| slot < KEPT_MAX);
@@ -67,28 +67,28 @@ impl Request {
 
 /// The reply to `Ready`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Welcome {
+pub struct StartGrant {
     /// Generation of the server's endpoint.
     pub generation: u32,
     /// Notification bit to raise at `init`'s endpoint as soon as the server serves, and when a
     /// `REQUEST_ALIVE` was sent.
-    pub alive: u64,
+    pub heartbeat: u64,
     /// Slots, one bit each, of the handles that were kept. They are numbered from [`FIRST_KEPT`] on,
     /// in the order of their slots.
     pub kept: u64,
 }
 
-impl Welcome {
+impl StartGrant {
     /// As words of a message.
     #[must_use]
     pub const fn encode(self) -> [u64; IPC_WORDS] {
-        [self.generation as u64, self.alive, self.kept, 0]
+        [self.generation as u64, self.heartbeat, self.kept, 0]
     }
 
     /// From words of `init`.
     #[must_use]
     pub const fn decode(words: [u64; IPC_WORDS]) -> Self {
-        Self { generation: words[0] as u32, alive: words[1], kept: words[2] }
+        Self { generation: words[0] as u32, heartbeat: words[1], kept: words[2] }
     }
 
     /// The kept handles: slot and number.
@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn kept_handles_are_numbered_in_the_order_of_their_slots() {
-        let welcome = Welcome { generation: 2, alive: 1, kept: 0b1001 };
-        assert_eq!(Welcome::decode(welcome.encode()), welcome);
-        assert!(welcome.kept().eq([(0, FIRST_KEPT), (3, FIRST_KEPT + 1)]));
+        let grant = StartGrant { generation: 2, heartbeat: 1, kept: 0b1001 };
+        assert_eq!(StartGrant::decode(grant.encode()), grant);
+        assert!(grant.kept().eq([(0, FIRST_KEPT), (3, FIRST_KEPT + 1)]));
     }
 }

@@ -6,6 +6,7 @@
 use ant_abi::lca::{CFLAG_CONTINUE, Lca};
 use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
+use linux_raw_sys::net::MSG_DONTWAIT;
 
 use super::{Errno, Error, Result};
 use crate::raw;
@@ -28,8 +29,7 @@ impl Call {
 
     /// `recv` of at most `len` bytes from the socket `fd`; `EAGAIN` if nothing has come.
     pub fn receive_now(fd: i32, len: usize) -> Result<Self> {
-        const MSG_DONTWAIT: u64 = 0x40;
-        Self::take(nr::RECVFROM, fd, len, MSG_DONTWAIT)
+        Self::take(nr::RECVFROM, fd, len, u64::from(MSG_DONTWAIT))
     }
 
     fn take(number: u64, fd: i32, len: usize, flags: u64) -> Result<Self> {

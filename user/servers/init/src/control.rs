@@ -14,14 +14,15 @@ use ant_abi::control::{
 use ant_abi::ipc::BADGE_PROGRAM;
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{INJECT_BAD_RADDR, ProcessCreate, ProcessInfo};
+use ant_rt::init_calls::{self, SIGKILL};
 use ant_rt::linux::Errno;
 use ant_rt::linux::asynchronous::Call;
-use ant_rt::{init_calls, log};
+use ant_rt::log;
 use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use crate::program::Upload;
-use crate::servers::{SIGKILL, Servers};
+use crate::servers::Servers;
 
 /// A channel that has failed is tried again; if it stays so, the partition is about to end.
 const RETRY_US: u64 = 100_000;
@@ -54,7 +55,7 @@ enum State {
 #[derive(Clone, Copy)]
 enum Then {
     Nothing,
-    /// Let a process run: the daemon knows now whose requests will come.
+    /// Let a process run: the daemon knows its LCA now, and can serve its requests.
     Start {
         pid: u32,
     },
@@ -90,7 +91,7 @@ impl Control {
             return self.write(Answer::new(ticket), result, now);
         }
         if at <= now {
-            let call = if servers.is_ordered() {
+            let call = if servers.has_command() {
                 Call::receive_now(0, MESSAGE_MAX)
             } else {
                 Call::read(0, MESSAGE_MAX)
@@ -248,15 +249,24 @@ fn list_processes(from: u32, answer: &mut Answer) -> Result<(), Error> {
     answer.append(init_calls::process_list(&mut lines, from)?.as_bytes())
 }
 
-/// A process fails later; its system call follows the request.
+/// Has a CPU fail after the answer, or a process later; its system call follows the request.
 fn inject(request: &Request, rest: &[u8], answer: &mut Answer) -> Result<(), Error> {
     let (kind, target) = (request.a, request.b);
     if kind <= INJECT_BAD_RADDR {
+        can_inject()?;
         answer.then = Then::Inject { kind, cpu: target };
         return Ok(());
     }
     let calls = u32::read_from_bytes(rest).map_err(|_| Error::Protocol)?;
     init_calls::fault_inject(kind, target, calls)
+}
+
+/// Fails if the kernel does not inject faults: what it says to a way that there is not.
+fn can_inject() -> Result<(), Error> {
+    match init_calls::fault_inject(u32::MAX, 0, 0) {
+        Err(Error::Invalid) => Ok(()),
+        other => other,
+    }
 }
 
 fn restart(request: &Request, rest: &[u8], servers: &mut Servers, now: u64) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! The first process of AnT: starts the OS servers of the bundle and keeps them going, and obeys `antd`.
+//! The first process of AnT: supervises the OS servers of the bundle, and executes the commands of `antd`.
 //!
 //! One loop takes whatever comes: requests of `antd` ([`control`]), the ends and the requests of the
 //! servers ([`servers`]), and the passing of time. Nothing here waits for a server or for Linux, so
@@ -47,8 +47,8 @@ fn run() -> Result<core::convert::Infallible, Error> {
         match ipc::receive(timeout) {
             Ok(Received::Notification(bits)) => {
                 let now = clock.now_us();
-                // First: what has been shown was shown by who is known now.
-                servers.show_life(bits, now);
+                // Before exit notices: these heartbeats are of processes that served until now.
+                servers.heartbeat(bits, now);
                 if bits & NOTIFY_EXITED != 0 {
                     servers.collect_ended(now);
                 }
@@ -57,7 +57,7 @@ fn run() -> Result<core::convert::Infallible, Error> {
                 }
             }
             Ok(Received::Call(request)) => servers.call(request, clock.now_us()),
-            // Nobody has anything to say without wanting an answer.
+            // No interface of `init` has a message without an answer.
             Ok(Received::Send(_)) | Err(Error::TimedOut) => {}
             Err(error) => return Err(error),
         }

@@ -1,6 +1,6 @@
-//! All OS servers: whatever happens is brought to the server that it concerns.
+//! All OS servers: dispatches each event to the server that it concerns.
 
-mod machine;
+mod kernel_host;
 mod report;
 mod server;
 
@@ -10,16 +10,14 @@ use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ExitNotice;
 use ant_api_init::Request as ToInit;
 use ant_logic::bundle::Bundle;
-use ant_logic::server::Doomed;
+use ant_logic::supervise::PendingKills;
 use ant_rt::ipc::{self, Handle, Message, Request};
 use ant_rt::{ant, init_calls, log};
 use arrayvec::ArrayVec;
 
 use crate::program::Program;
-use machine::Around;
+use kernel_host::Ctx;
 use server::Server;
-
-pub use machine::SIGKILL;
 
 /// The servers of the bundle, in its order.
 pub struct Servers {
@@ -30,7 +28,7 @@ pub struct Servers {
     endpoints: ArrayVec<Handle, BUNDLE_SERVERS>,
     init: Handle,
     cpus: u32,
-    doomed: Doomed,
+    pending_kills: PendingKills,
 }
 
 impl Servers {
@@ -45,7 +43,7 @@ impl Servers {
             endpoints.push(init_calls::endpoint_create()?);
             list.push(Server::new(index, spec)?);
         }
-        Ok(Self { list, names, endpoints, init, cpus, doomed: Doomed::new() })
+        Ok(Self { list, names, endpoints, init, cpus, pending_kills: PendingKills::new() })
     }
 
     /// The name service's endpoint.
@@ -55,18 +53,18 @@ impl Servers {
 
     /// Does what is due.
     pub fn advance(&mut self, now: u64) {
-        self.doomed.advance(now, machine::kill);
-        let (list, mut around) = self.parts(now);
-        list.iter_mut().for_each(|server| server.advance(&mut around));
+        self.pending_kills.advance(now, kernel_host::kill);
+        let (list, mut ctx) = self.parts(now);
+        list.iter_mut().for_each(|server| server.advance(&mut ctx));
     }
 
     /// When something is due next; `u64::MAX` for never.
     pub fn deadline(&self) -> u64 {
-        let lives = self.list.iter().map(|server| server.life.deadline());
-        lives.min().unwrap_or(u64::MAX).min(self.doomed.deadline())
+        let lives = self.list.iter().map(|server| server.supervised.deadline());
+        lives.min().unwrap_or(u64::MAX).min(self.pending_kills.deadline())
     }
 
-    /// Takes notice of servers that have ended.
+    /// Takes the exit notices of servers.
     pub fn collect_ended(&mut self, now: u64) {
         loop {
             match init_calls::process_ended() {
@@ -77,31 +75,31 @@ impl Servers {
         }
     }
 
-    /// Servers whose notification bits these are live.
-    pub fn show_life(&mut self, bits: u64, now: u64) {
-        let (list, mut around) = self.parts(now);
-        list.iter_mut().for_each(|server| server.show_life(&mut around, bits));
+    /// Heartbeats of the servers whose notification bits these are.
+    pub fn heartbeat(&mut self, bits: u64, now: u64) {
+        let (list, mut ctx) = self.parts(now);
+        list.iter_mut().for_each(|server| server.heartbeat(&mut ctx, bits));
     }
 
     /// Serves a request of a server.
     pub fn call(&mut self, mut request: Request, now: u64) {
         // The badge that every server's handle to `init` has.
         let pid = request.badge as u32;
-        let (list, mut around) = self.parts(now);
+        let (list, mut ctx) = self.parts(now);
         let reply = match (ToInit::decode(request.words), with_pid(list, pid)) {
             (Err(error), _) => Err(error),
             (Ok(_), None) => Err(Error::NotPermitted),
             (Ok(ToInit::Ready), Some(server)) => {
-                // Replies by itself: its turn may come later.
+                // Replied to when the server may start, which may be later.
                 let token = request.take_token();
-                return token.map_or((), |token| server.ready(&mut around, pid, token));
+                return token.map_or((), |token| server.ready(&mut ctx, pid, token));
             }
             (Ok(ToInit::Retire), Some(server)) => Ok(u64::from(server.shall_retire(pid))),
             (Ok(ToInit::Keep(slot)), Some(server)) => server.keep(slot, request.take_handle()),
             (Ok(ToInit::Forget(slot)), Some(server)) => server.forget(slot),
         };
         if let Some(token) = request.take_token() {
-            // Who does not wait any more needs no reply.
+            // A caller that does not wait any more needs no reply.
             let _ = ipc::reply(token, &mut Message::result(reply));
         }
     }
@@ -111,11 +109,11 @@ impl Servers {
         self.list.iter().map(Server::info)
     }
 
-    /// Ends a server and starts it again; one that was given up begins anew. [`Servers::answer`] says
+    /// Kills a server and restarts it; one that was given up starts with a clean record. [`Servers::answer`] says
     /// with this ticket when it serves.
     pub fn restart(&mut self, name: &str, ticket: u32, now: u64) -> Result<(), Error> {
-        let (list, mut around) = self.parts(now);
-        with_name(list, name)?.restart(&mut around, ticket)
+        let (list, mut ctx) = self.parts(now);
+        with_name(list, name)?.restart(&mut ctx, ticket)
     }
 
     /// Begins to put a program in the place of a server. [`Servers::answer`] says with this ticket how
@@ -127,25 +125,25 @@ impl Servers {
         ticket: u32,
         now: u64,
     ) -> Result<(), Error> {
-        let (list, mut around) = self.parts(now);
-        with_name(list, name)?.replace(&mut around, program, ticket)
+        let (list, mut ctx) = self.parts(now);
+        with_name(list, name)?.replace(&mut ctx, program, ticket)
     }
 
-    /// How the order with this ticket has ended, once.
+    /// Ticket and result of a command that is complete, once.
     pub fn answer(&mut self) -> Option<(u32, Result<(), Error>)> {
-        self.list.iter_mut().find_map(|server| server.life.answer())
+        self.list.iter_mut().find_map(|server| server.supervised.answer())
     }
 
     /// Whether there will be an answer.
-    pub fn is_ordered(&self) -> bool {
-        self.list.iter().any(|server| server.life.is_ordered())
+    pub fn has_command(&self) -> bool {
+        self.list.iter().any(|server| server.supervised.has_command())
     }
 
     /// `Busy` if this is a process of a server that is being replaced: what is said of one would be
     /// lost on the other.
     pub fn check_settled(&mut self, pid: u32) -> Result<(), Error> {
         let server = with_pid(&mut self.list, pid);
-        let changes = server.is_some_and(|server| server.life.is_being_replaced());
+        let changes = server.is_some_and(|server| server.supervised.is_being_replaced());
         if changes { Err(Error::Busy) } else { Ok(()) }
     }
 
@@ -164,22 +162,22 @@ impl Servers {
     }
 
     fn ended(&mut self, end: &ExitNotice, now: u64) {
-        self.doomed.ended(end.pid);
-        let (list, mut around) = self.parts(now);
+        self.pending_kills.ended(end.pid);
+        let (list, mut ctx) = self.parts(now);
         // Others are processes that could not even be started.
         if let Some(server) = with_pid(list, end.pid) {
-            server.ended(&mut around, end);
+            server.ended(&mut ctx, end);
         }
     }
 
-    fn parts(&mut self, now: u64) -> (&mut [Server], Around<'_>) {
-        let Self { list, names, endpoints, init, cpus, doomed } = self;
-        (list, Around { now, init: *init, names, endpoints, cpus: *cpus, doomed })
+    fn parts(&mut self, now: u64) -> (&mut [Server], Ctx<'_>) {
+        let Self { list, names, endpoints, init, cpus, pending_kills } = self;
+        (list, Ctx { now, init: *init, names, endpoints, cpus: *cpus, pending_kills })
     }
 }
 
 fn with_pid(list: &mut [Server], pid: u32) -> Option<&mut Server> {
-    list.iter_mut().find(|server| server.life.has(pid))
+    list.iter_mut().find(|server| server.supervised.owns(pid))
 }
 
 fn with_name<'a>(list: &'a mut [Server], name: &str) -> Result<&'a mut Server, Error> {

@@ -3,8 +3,8 @@
 use ant_abi::Error;
 use ant_abi::ipc::BADGE_PROGRAM;
 use ant_api_init::KEPT_MAX;
-use ant_logic::names::{self, NAMES};
-use ant_logic::state::PersistentWords;
+use ant_logic::persist::PersistentWords;
+use ant_logic::persist::names::{self, NAMES};
 use ant_rt::ica::SharedPages;
 use ant_rt::ipc::{self, Handle};
 use ant_rt::server;

@@ -1,7 +1,7 @@
 //! The name service: which handle a name stands for.
 //!
 //! What it knows outlives it: the names are in its state page, `init` keeps the handles. A name is
-//! its owner's until the owner's endpoint is gone. The table is `ant_logic::names`.
+//! its owner's until the owner's endpoint is gone. The table is `ant_logic::persist::names`.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,7 @@ mod host;
 
 use ant_abi::Error;
 use ant_api_name::{Name, Request, with_name};
-use ant_logic::names::Names;
+use ant_logic::persist::names::Names;
 use ant_rt::Args;
 use ant_rt::ipc::{self, Message};
 use ant_rt::server::{self, Service, Start};

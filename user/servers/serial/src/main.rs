@@ -1,6 +1,6 @@
 //! The server of a serial line, COM2: AnT's console.
 //!
-//! What has come and nobody has read is in its state page (`ant_logic::input`), so it outlives the
+//! What has come and nobody has read is in its state page (`ant_logic::persist::replay_buffer`), so it outlives the
 //! server. A byte is taken out of the device and then put there; one that is on its way when the
 //! server is killed is lost. What was written is in the device, which goes on.
 #![no_std]
@@ -13,7 +13,7 @@ use core::fmt::Write;
 use ant_abi::Error;
 use ant_api_name::Name;
 use ant_api_serial::{INLINE_MAX, Inline, NAME, Request, encode_read};
-use ant_logic::input::{ReplayBuffer, TAKEN_MAX};
+use ant_logic::persist::replay_buffer::{ReplayBuffer, TAKEN_MAX};
 use ant_rt::Args;
 use ant_rt::ica::{LentPages, SharedPages};
 use ant_rt::ipc::{self, Message};

@@ -1,4 +1,4 @@
-//! What people are told of a server.
+//! What the log and `server list` say of a server.
 
 use core::fmt::{self, Write};
 
@@ -6,53 +6,53 @@ use ant_abi::Error;
 use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ExitNotice;
 use ant_abi::lca::{EXIT_EXITED, EXIT_FAULTED, EXIT_KILLED};
-use ant_logic::server::{Cause, Note};
+use ant_logic::supervise::{Cause, Event};
 use ant_rt::log;
 use zerocopy::FromZeros;
 
-use super::server::{Own, Server};
+use super::server::{Server, ServerState};
 
 impl Server {
     /// For `server list`.
     pub fn info(&self) -> ServerInfo {
-        let Self { life, own } = self;
+        let Self { supervised, state } = self;
         let mut info = ServerInfo::new_zeroed();
-        info.name[..own.spec.name.len()].copy_from_slice(own.spec.name.as_bytes());
-        info.pid = life.pid().unwrap_or(0);
-        info.state = life.shown();
-        info.generation = life.generation();
-        info.restarts = life.restarts();
-        info.priority = own.priority;
-        info.program = life.program().bytes().len() as u32;
-        info.start_ticks = own.start_ticks;
-        info.restart_us = life.restart_us().map_or(0, |us| us.max(1));
-        info.last_end[..own.last_end.len()].copy_from_slice(own.last_end.as_bytes());
+        info.name[..state.spec.name.len()].copy_from_slice(state.spec.name.as_bytes());
+        info.pid = supervised.pid().unwrap_or(0);
+        info.state = supervised.reported_state();
+        info.generation = supervised.generation();
+        info.restarts = supervised.restarts();
+        info.priority = state.priority;
+        info.program = supervised.program().bytes().len() as u32;
+        info.start_ticks = state.start_ticks;
+        info.restart_us = supervised.restart_us().map_or(0, |us| us.max(1));
+        info.last_end[..state.last_end.len()].copy_from_slice(state.last_end.as_bytes());
         info
     }
 }
 
-impl Own {
-    /// Keeps for people what has happened, and logs it. `end`: that of the process.
-    pub fn note(&mut self, note: Note, end: Option<&ExitNotice>) {
+impl ServerState {
+    /// Logs an event, and keeps it for `server list`. `end`: the exit notice of the process.
+    pub fn report(&mut self, event: Event, end: Option<&ExitNotice>) {
         let name = self.spec.name;
-        match note {
-            Note::Ended(cause) => {
-                self.keep(|own, text| own.describe(cause, end, text));
+        match event {
+            Event::Ended(cause) => {
+                self.keep(|state, text| state.describe(cause, end, text));
                 let when = if cause == Cause::Successor { " before it took over" } else { "" };
                 log!("server {name} has ended{when}: {}", self.last_end);
             }
-            Note::NotStarted(error) => {
+            Event::NotStarted(error) => {
                 self.keep(|_, text| match error {
                     Error::NoDevice => text.write_str("Linux keeps its device"),
                     error => write!(text, "could not be started: {error:?}"),
                 });
                 log!("server {name} is not started: {}", self.last_end);
             }
-            Note::GivenUp => log!("server {name} is given up"),
+            Event::GivenUp => log!("server {name} is given up"),
         }
     }
 
-    /// Why it last ended is from now on what `write` writes; what does not fit is left out.
+    /// Keeps what `write` writes as the reason of its last end; what does not fit is left out.
     fn keep(&mut self, write: impl FnOnce(&Self, &mut dyn Write) -> fmt::Result) {
         let mut text = arrayvec::ArrayString::new();
         let _ = write(self, &mut text);
@@ -66,7 +66,7 @@ impl Own {
         let number = end.number;
         match (cause, u64::from(end.kind)) {
             (Cause::NotReady, _) => to.write_str("did not serve in time"),
-            (Cause::NoAnswer, _) => {
+            (Cause::NoHeartbeat, _) => {
                 let answer_us = self.spec.watch.map_or(0, |watch| watch.answer_us);
                 write!(to, "did not answer within {} ms", answer_us / 1000)
             }

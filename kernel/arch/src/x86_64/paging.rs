@@ -1,0 +1,484 @@
+//! Page tables: the kernel's half, and the address spaces of processes.
+//!
+//! The kernel's half is the same in every address space and never changes after boot: the image
+//! (text read-only in one large page, data in another) and the *direct map*, where all memory of
+//! the partition is, physical = virtual + constant (paper 2.1.2).
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ant_abi::boot::Extent;
+use ant_abi::ipc::Span;
+use ant_abi::layout::{
+    ICA_PAGES, ICA_START, IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE, PROCESS_END, SHARED_OFFSET,
+};
+use ant_abi::{KernelVirt, PAGE_SIZE, PhysAddr, UserVirt};
+use ant_logic::ica;
+use x86_64::VirtAddr;
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::mapper::{
+    MapToError, MappedPageTable, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
+    TranslateResult,
+};
+use x86_64::structures::paging::page_table::PageTableEntry;
+use x86_64::structures::paging::{
+    FrameAllocator, Page, PageSize, PageTable, PageTableFlags as Flags, PhysFrame, Size2MiB,
+    Size4KiB,
+};
+
+use super::cpu::UNCACHED;
+
+/// Start of the direct map.
+const DIRECT_VIRT: KernelVirt = KernelVirt::new(0xffff_8000_0000_0000);
+/// Where the local APIC's page is mapped.
+pub const APIC_VIRT: KernelVirt = KernelVirt::new(0xffff_ffff_ffe0_0000);
+const APIC_PHYS: PhysAddr = PhysAddr::new(0xfee0_0000);
+/// First entry of the top table that is the kernel's.
+const KERNEL_HALF: usize = 256;
+
+/// Real address of the kernel's top table. Written by the m-kernel before any other CPU starts.
+pub(super) static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// Where a real address of the partition is mapped.
+#[inline]
+pub fn phys_to_virt(phys: PhysAddr) -> *mut u8 {
+    (DIRECT_VIRT + phys.get()).as_ptr()
+}
+
+/// Tables that are needed before there is a memory manager: one for each GiB that holds memory of
+/// the partition, and seven more.
+const EARLY_TABLES: usize = 96;
+
+#[repr(C, align(4096))]
+struct EarlyPool([PageTable; EARLY_TABLES]);
+
+static mut EARLY_POOL: EarlyPool = EarlyPool([const { PageTable::new() }; EARLY_TABLES]);
+
+/// Hands out tables of `EARLY_POOL`.
+struct EarlyTables {
+    /// Real address of the image, where the pool is.
+    image: PhysAddr,
+    used: usize,
+}
+
+// SAFETY: every table is handed out once.
+unsafe impl FrameAllocator<Size4KiB> for EarlyTables {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        let index = self.used;
+        (index < EARLY_TABLES).then(|| {
+            self.used += 1;
+            let virt = &raw const EARLY_POOL as u64 + (index * size_of::<PageTable>()) as u64;
+            frame(self.image + (virt - IMAGE_VIRT))
+        })
+    }
+}
+
+/// Finds early tables through the mapping of the image.
+struct ThroughImage {
+    /// Real address of the image.
+    image: PhysAddr,
+}
+
+// SAFETY: all early tables lie in the image, which is mapped at `IMAGE_VIRT`.
+unsafe impl PageTableFrameMapping for ThroughImage {
+    fn frame_to_pointer(&self, frame: PhysFrame) -> *mut PageTable {
+        (IMAGE + (start_of(frame) - self.image)).as_ptr()
+    }
+}
+
+/// Where the image is mapped.
+const IMAGE: KernelVirt = KernelVirt::new(IMAGE_VIRT);
+
+// The linker script has these as numbers.
+const _: () = assert!(IMAGE_VIRT + IMAGE_DATA == 0xffff_ffff_8020_0000);
+const _: () = assert!(IMAGE_VIRT + SHARED_OFFSET == 0xffff_ffff_802f_0000);
+
+/// Builds the kernel's half for the image at real address `image` and the memory of the partition,
+/// and changes to it. The m-kernel, once, before anything else.
+pub fn build_kernel_half(image: PhysAddr, extents: &[Extent]) {
+    const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::NO_EXECUTE);
+    let through_image = ThroughImage { image };
+    let mut tables = EarlyTables { image, used: 0 };
+    let root = tables.allocate_frame().expect("the pool is not empty");
+    // SAFETY: the first early table, zeroed, used by nobody else.
+    let top = unsafe { &mut *through_image.frame_to_pointer(root) };
+    // SAFETY: `ThroughImage` finds every table that `tables` hands out.
+    let mut map = unsafe { MappedPageTable::new(top, through_image) };
+
+    map_one::<Size2MiB>(&mut map, &mut tables, IMAGE, image, Flags::PRESENT);
+    let data = IMAGE_DATA;
+    map_one::<Size2MiB>(&mut map, &mut tables, IMAGE + data, image + data, DATA);
+    map_one::<Size4KiB>(&mut map, &mut tables, APIC_VIRT, APIC_PHYS, DATA | UNCACHED);
+    for extent in extents {
+        assert!(
+            extent.start.get() % LARGE_PAGE == 0 && extent.len % LARGE_PAGE == 0,
+            "extent {:#x}+{:#x} is not of large pages",
+            extent.start,
+            extent.len
+        );
+        for offset in (0..extent.len).step_by(LARGE_PAGE as usize) {
+            let phys = extent.start + offset;
+            // The text has no second, writable mapping.
+            if phys != image {
+                map_one::<Size2MiB>(&mut map, &mut tables, DIRECT_VIRT + phys.get(), phys, DATA);
+            }
+        }
+    }
+    KERNEL_ROOT.store(start_of(root).get(), Ordering::Release);
+    load_kernel();
+}
+
+fn map_one<S: PageSize + core::fmt::Debug>(
+    map: &mut MappedPageTable<'_, ThroughImage>,
+    tables: &mut EarlyTables,
+    virt: KernelVirt,
+    phys: PhysAddr,
+    flags: Flags,
+) where
+    for<'a> MappedPageTable<'a, ThroughImage>: Mapper<S>,
+{
+    let page = Page::<S>::containing_address(VirtAddr::new(virt.get()));
+    let target = PhysFrame::<S>::containing_address(x86_64::PhysAddr::new(phys.get()));
+    let parents = Flags::PRESENT | Flags::WRITABLE;
+    // SAFETY: the page is not in use yet: the tables are not loaded.
+    let flush = unsafe { map.map_to_with_table_flags(page, target, flags, parents, tables) };
+    match flush {
+        Ok(flush) => flush.ignore(),
+        Err(error) => panic!("the partition's memory is spread too wide to map: {error:?}"),
+    }
+}
+
+/// Whether the m-kernel has built the kernel's half.
+pub fn kernel_half_exists() -> bool {
+    KERNEL_ROOT.load(Ordering::Acquire) != 0
+}
+
+/// Loads the kernel's own tables: no process is mapped.
+pub fn load_kernel() {
+    load(kernel_root());
+}
+
+fn kernel_root() -> PhysAddr {
+    PhysAddr::new(KERNEL_ROOT.load(Ordering::Acquire))
+}
+
+fn load(root: PhysAddr) {
+    // SAFETY: every root is a page, and has the kernel's half; the page tables of a process are only
+    // freed by `AddressSpace::free`, when no CPU has them loaded.
+    unsafe {
+        let root =
+            PhysFrame::from_start_address_unchecked(x86_64::PhysAddr::new_unsafe(root.get()));
+        Cr3::write(root, Cr3Flags::empty());
+    }
+}
+
+fn frame(phys: PhysAddr) -> PhysFrame {
+    PhysFrame::containing_address(x86_64::PhysAddr::new(phys.get()))
+}
+
+fn start_of(frame: PhysFrame) -> PhysAddr {
+    PhysAddr::new(frame.start_address().as_u64())
+}
+
+/// What an entry of a table leads to.
+fn target_of(entry: &PageTableEntry) -> PhysAddr {
+    PhysAddr::new(entry.addr().as_u64())
+}
+
+/// Where an address space gets its pages from and gives them back to: the memory manager.
+pub trait Pages {
+    /// A zeroed page.
+    fn alloc(&mut self) -> Option<PhysAddr>;
+    /// Takes a page back.
+    fn free(&mut self, page: PhysAddr);
+}
+
+struct TableSource<'a, P: Pages>(&'a mut P);
+
+// SAFETY: `Pages` hands out unused, zeroed pages.
+unsafe impl<P: Pages> FrameAllocator<Size4KiB> for TableSource<'_, P> {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        self.0.alloc().map(frame)
+    }
+}
+
+/// What a process may do with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Read and write.
+    ReadWrite,
+    /// Read and execute.
+    ReadExecute,
+}
+
+impl Access {
+    fn flags(self) -> Flags {
+        let flags = Flags::PRESENT | Flags::USER_ACCESSIBLE;
+        match self {
+            Access::Read => flags | Flags::NO_EXECUTE,
+            Access::ReadWrite => flags | Flags::NO_EXECUTE | Flags::WRITABLE,
+            Access::ReadExecute => flags,
+        }
+    }
+}
+
+/// No page left for a page table, or the address is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// No memory.
+    NoMemory,
+    /// Something is mapped there already.
+    Taken,
+}
+
+/// First entry of the top table whose pages are not the address space's own: from the ICA on.
+const FOREIGN_PAGES: usize = (ICA_START >> 39) as usize;
+/// Entries of a page table.
+const ENTRIES: u32 = 512;
+/// Pages that are flushed one by one; for more, the whole TLB is.
+const FLUSH_ONE_BY_ONE: u32 = 32;
+
+/// The page tables of a process.
+///
+/// Those for the ICA exist from the beginning, so that a page changes hands by writing an entry.
+#[derive(Debug)]
+pub struct AddressSpace {
+    root: PhysAddr,
+    /// The table that leads to the ICA's lowest tables.
+    ica: PhysAddr,
+}
+
+impl AddressSpace {
+    /// An address space with the kernel's half and nothing else.
+    pub fn new(pages: &mut impl Pages) -> Option<Self> {
+        let root = pages.alloc()?;
+        let kernel = table(kernel_root());
+        // SAFETY: both are top tables; the new one is nobody else's, the kernel's no longer
+        // changes.
+        unsafe {
+            for entry in KERNEL_HALF..512 {
+                (&mut *table(root))[entry] = (&*kernel)[entry].clone();
+            }
+        }
+        let Some(ica) = build_ica(root, pages) else {
+            free_table(root, 4, KERNEL_HALF, true, pages);
+            return None;
+        };
+        Some(Self { root, ica })
+    }
+
+    fn mapper(&self) -> OffsetPageTable<'_> {
+        // SAFETY: the tables belong to this address space, and all its pages are in the direct
+        // map.
+        unsafe { OffsetPageTable::new(&mut *table(self.root), VirtAddr::new(DIRECT_VIRT.get())) }
+    }
+
+    /// Maps one page of the process region. The page then belongs to the address space.
+    pub fn map(
+        &mut self,
+        virt: UserVirt,
+        phys: PhysAddr,
+        access: Access,
+        pages: &mut impl Pages,
+    ) -> Result<(), MapError> {
+        assert!(virt.get() < PROCESS_END);
+        self.map_flags(virt, phys, access.flags(), pages)
+    }
+
+    /// Maps the page of the bundle at `offset`, to read. It does not belong to the address space.
+    pub fn map_bundle(
+        &mut self,
+        offset: u64,
+        phys: PhysAddr,
+        pages: &mut impl Pages,
+    ) -> Result<(), MapError> {
+        let virt = UserVirt::of_bundle(offset).expect("a bundle has its bounds");
+        self.map_flags(virt, phys, Access::Read.flags(), pages)
+    }
+
+    /// Maps one page of device memory at its place.
+    pub fn map_device(&mut self, phys: PhysAddr, pages: &mut impl Pages) -> Result<(), MapError> {
+        let virt = UserVirt::of_device(phys).expect("a grant has a place in its process");
+        self.map_flags(virt, phys, Access::ReadWrite.flags() | UNCACHED, pages)
+    }
+
+    fn map_flags(
+        &mut self,
+        virt: UserVirt,
+        phys: PhysAddr,
+        flags: Flags,
+        pages: &mut impl Pages,
+    ) -> Result<(), MapError> {
+        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(virt.get()));
+        let parents = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
+        let mut source = TableSource(pages);
+        // SAFETY: a page of the lower half, which is the process's; the frame is its own, a device's that
+        // it was granted, or the bundle's, which is only read.
+        let mapped = unsafe {
+            let mut mapper = self.mapper();
+            mapper
+                .map_to_with_table_flags(page, frame(phys), flags, parents, &mut source)
+                .map(|flush| flush.ignore())
+        };
+        mapped.map_err(|error| match error {
+            MapToError::FrameAllocationFailed => MapError::NoMemory,
+            MapToError::ParentEntryHugePage | MapToError::PageAlreadyMapped(_) => MapError::Taken,
+        })
+    }
+
+    /// Where the byte at `virt` is, if the process itself may access it so.
+    pub fn translate(&self, virt: UserVirt, access: Access) -> Option<PhysAddr> {
+        let virt = VirtAddr::new_truncate(virt.get());
+        let TranslateResult::Mapped { frame, offset, flags } = self.mapper().translate(virt) else {
+            return None;
+        };
+        let needed = access.flags() & (Flags::USER_ACCESSIBLE | Flags::WRITABLE);
+        flags.contains(needed).then(|| PhysAddr::new(frame.start_address().as_u64() + offset))
+    }
+
+    /// Maps each page of a span of the ICA to the frame that `frame_of` says, or to none, in place of
+    /// what was there. Who lost access by it must be flushed. Says how many more are mapped than
+    /// before.
+    pub fn set_ica(
+        &mut self,
+        span: Span,
+        access: ica::Access,
+        frame_of: impl Fn(u32) -> Option<PhysAddr>,
+    ) -> i64 {
+        let flags = match access {
+            ica::Access::Read => Access::Read.flags(),
+            ica::Access::Write => Access::ReadWrite.flags(),
+        };
+        let mut more = 0;
+        for (page, entries) in self.ica_entries(span) {
+            // SAFETY: entries of this address space's own tables, which are borrowed alone.
+            let entries = unsafe { &mut *entries };
+            for (page, entry) in (page..).zip(entries) {
+                more -= i64::from(!entry.is_unused());
+                match frame_of(page) {
+                    Some(phys) => {
+                        entry.set_addr(x86_64::PhysAddr::new_truncate(phys.get()), flags);
+                        more += 1;
+                    }
+                    None => entry.set_unused(),
+                }
+            }
+        }
+        more
+    }
+
+    /// Whether the process has all pages of a span of the ICA, and `fits` holds of each and the real
+    /// address of its frame.
+    pub fn has_ica(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
+        self.ica_entries(span).all(|(page, entries)| {
+            // SAFETY: entries of this address space's own tables, which nobody changes meanwhile.
+            let entries = unsafe { &*entries };
+            let has = |(page, entry): (u32, &PageTableEntry)| {
+                !entry.is_unused() && fits(page, target_of(entry))
+            };
+            (page..).zip(entries).all(has)
+        })
+    }
+
+    /// The entries of a span of the ICA, table by table, each part with the number of its first page.
+    #[inline]
+    fn ica_entries(&self, span: Span) -> impl Iterator<Item = (u32, *mut [PageTableEntry])> {
+        let (mut page, end) = (span.first(), span.first() + span.count());
+        assert!(u64::from(end) <= ICA_PAGES);
+        core::iter::from_fn(move || {
+            if page == end {
+                return None;
+            }
+            let (from, index) = (page, page % ENTRIES);
+            page = end.min(from - index + ENTRIES);
+            // SAFETY: `build_ica` has made the tables for all pages of the ICA.
+            let entries = unsafe {
+                let lowest = target_of(&(&*table(self.ica))[(from / ENTRIES) as usize]);
+                table(lowest).cast::<PageTableEntry>().add(index as usize)
+            };
+            Some((from, core::ptr::slice_from_raw_parts_mut(entries, (page - from) as usize)))
+        })
+    }
+
+    /// Loads these tables on this CPU.
+    pub fn load(&self) {
+        load(self.root);
+    }
+
+    /// Gives back every table, and every page of the process region. No CPU has the tables
+    /// loaded.
+    pub fn free(self, pages: &mut impl Pages) {
+        free_table(self.root, 4, KERNEL_HALF, true, pages);
+    }
+}
+
+impl ica::Space for AddressSpace {
+    fn has(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
+        self.has_ica(span, fits)
+    }
+
+    fn set(&mut self, span: Span, access: ica::Access, frame_of: impl Fn(u32) -> Option<PhysAddr>) {
+        self.set_ica(span, access, frame_of);
+    }
+}
+
+/// Clears the page at real address `phys`, which nobody has mapped.
+pub fn clear(phys: PhysAddr) {
+    // SAFETY: a page of the partition, in the direct map, that only the caller knows of.
+    unsafe { phys_to_virt(phys).write_bytes(0, PAGE_SIZE) }
+}
+
+/// Forgets what this CPU remembers of `count` ICA pages from `first` on.
+#[inline]
+pub fn flush_ica(first: u32, count: u32) {
+    if count > FLUSH_ONE_BY_ONE {
+        x86_64::instructions::tlb::flush_all();
+        return;
+    }
+    for page in first..first + count {
+        let virt = UserVirt::of_ica_page(page).get();
+        x86_64::instructions::tlb::flush(VirtAddr::new(virt));
+    }
+}
+
+/// Makes the tables of the ICA under the top table `root`; gives the one that leads to the lowest.
+fn build_ica(root: PhysAddr, pages: &mut impl Pages) -> Option<PhysAddr> {
+    let third = add_table(root, FOREIGN_PAGES, pages)?;
+    let second = add_table(third, 0, pages)?;
+    for index in 0..ICA_PAGES as usize / ENTRIES as usize {
+        add_table(second, index, pages)?;
+    }
+    Some(second)
+}
+
+fn add_table(parent: PhysAddr, index: usize, pages: &mut impl Pages) -> Option<PhysAddr> {
+    let phys = pages.alloc()?;
+    let flags = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
+    // SAFETY: the parent is a table of an address space that is being made.
+    unsafe { (&mut *table(parent))[index].set_frame(frame(phys), flags) };
+    Some(phys)
+}
+
+fn table(phys: PhysAddr) -> *mut PageTable {
+    phys_to_virt(phys).cast()
+}
+
+/// Frees what the first `entries` entries of a table lead to, then the table. `level` 1 is the
+/// lowest; the pages it leads to are freed if they are the address space's own.
+fn free_table(phys: PhysAddr, level: u8, entries: usize, own_pages: bool, pages: &mut impl Pages) {
+    for index in 0..entries {
+        // SAFETY: a table of an address space that nobody uses any more.
+        let entry = unsafe { (&*table(phys))[index].clone() };
+        if entry.is_unused() {
+            continue;
+        }
+        let own_pages = own_pages && !(level == 4 && index >= FOREIGN_PAGES);
+        match level {
+            1 if own_pages => pages.free(target_of(&entry)),
+            1 => {}
+            _ => free_table(target_of(&entry), level - 1, 512, own_pages, pages),
+        }
+    }
+    pages.free(phys);
+}

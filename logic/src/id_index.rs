@@ -1,0 +1,88 @@
+//! From an id that is never used twice to the slot that its object is in, without a search.
+//!
+//! An id's bucket is its low bits. The allocator passes over ids whose bucket is taken, so a bucket
+//! holds one living id and a look-up is one load. There are more buckets than slots, so there is
+//! always a free one.
+//!
+//! One CPU allocates and frees; any CPU looks up. A look-up says where the object of that id is, if
+//! it lives: the reader compares the id that the slot holds.
+
+use crate::atomic::{AtomicU32, Ordering};
+
+/// Buckets for each slot of the table.
+const BUCKETS_PER_SLOT: usize = 2;
+
+/// Index of a table with at most `BUCKETS / 2` slots. `BUCKETS` is a power of two.
+#[derive(Debug)]
+pub struct IdIndex<const BUCKETS: usize> {
+    /// By bucket: slot + 1, 0 for none. Written by the allocating CPU, read by all; the reader
+    /// checks what it finds in the slot, which is published apart, so no order is needed here.
+    buckets: [AtomicU32; BUCKETS],
+}
+
+impl<const BUCKETS: usize> IdIndex<BUCKETS> {
+    /// Slots that it has buckets for.
+    pub const SLOTS: usize = BUCKETS / BUCKETS_PER_SLOT;
+
+    const POWER_OF_TWO: () = assert!(BUCKETS.is_power_of_two());
+
+    /// No ids.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new() -> Self {
+        let () = Self::POWER_OF_TWO;
+        Self { buckets: [const { AtomicU32::new(0) }; BUCKETS] }
+    }
+
+    /// No ids.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new() -> Self {
+        let () = Self::POWER_OF_TWO;
+        Self { buckets: core::array::from_fn(|_| AtomicU32::new(0)) }
+    }
+
+    fn bucket(&self, id: u32) -> &AtomicU32 {
+        &self.buckets[id as usize & (BUCKETS - 1)]
+    }
+
+    /// The next id after `last` whose bucket is free, for the object in `slot`. 0 is no id.
+    ///
+    /// # Panics
+    ///
+    /// All buckets are taken: the table has more slots than [`IdIndex::SLOTS`].
+    #[must_use]
+    pub fn allocate(&self, last: u32, slot: usize) -> u32 {
+        let ids = (1..=BUCKETS as u32 + 1).map(|step| last.wrapping_add(step));
+        let is_free = |id: &u32| *id != 0 && self.bucket(*id).load(Ordering::Relaxed) == 0;
+        let id = { ids }.find(is_free).expect("there are more buckets than slots");
+        self.bucket(id).store(slot as u32 + 1, Ordering::Relaxed);
+        id
+    }
+
+    /// Frees the bucket of an id whose object is gone.
+    pub fn free(&self, id: u32) {
+        self.bucket(id).store(0, Ordering::Relaxed);
+    }
+
+    /// The slot that the object of `id` is in, if that lives. Low bits of an id suffice, if they are
+    /// at least as many as tell buckets apart.
+    #[inline]
+    #[must_use]
+    pub fn slot(&self, id: u32) -> Option<usize> {
+        match self.bucket(id).load(Ordering::Relaxed) {
+            0 => None,
+            slot => Some(slot as usize - 1),
+        }
+    }
+}
+
+#[cfg(not(loom))]
+impl<const BUCKETS: usize> Default for IdIndex<BUCKETS> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests;
