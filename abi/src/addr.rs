@@ -195,3 +195,37 @@ impl KernelVirt {
         self.0 as *mut T
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_process_has_the_lower_half() {
+        assert_eq!(UserVirt::new(UserVirt::END - 1).map(UserVirt::get), Some(UserVirt::END - 1));
+        assert_eq!(UserVirt::new(UserVirt::END), None);
+        assert_eq!(UserVirt::new(u64::MAX), None);
+        assert_eq!(UserVirt::in_process(PROCESS_START - 1), None);
+        assert!(UserVirt::in_process(PROCESS_START).is_some());
+        assert_eq!(UserVirt::in_process(PROCESS_END), None);
+    }
+
+    #[test]
+    fn device_memory_beyond_its_region_has_no_place() {
+        let span = DEVICE_END - DEVICE_START;
+        let last = UserVirt::of_device(PhysAddr::new(span - 1));
+        assert_eq!(last.map(UserVirt::get), Some(DEVICE_END - 1));
+        assert_eq!(UserVirt::of_device(PhysAddr::new(span)), None);
+    }
+
+    #[test]
+    fn pages_are_those_with_a_byte() {
+        let pages = |start, len| PhysAddr::new(start).pages(len).map(PhysAddr::get).collect();
+        let all: [Vec<u64>; 4] =
+            [pages(PAGE, 0), pages(1, 0), pages(PAGE - 1, 2), pages(PAGE, PAGE)];
+        assert_eq!(all, [Vec::new(), Vec::new(), [0, PAGE].into(), [PAGE].into()]);
+    }
+}

@@ -1,4 +1,11 @@
 //! What AnT is told when it is started: image header and boot block.
+//!
+//! # State of a CPU at its first instruction
+//!
+//! The module's page tables map the trampoline's page (identity) and the image (`IMAGE_SPAN` at
+//! `IMAGE_VIRT`). The CPU arrives in 64-bit mode at `CpuStart::entry` with interrupts off, `rdi` =
+//! virtual address of the boot block, `rsi` = its CPU index, and no stack. AnT builds page tables
+//! of its own and leaves the module's.
 
 use crate::layout::BOOT_BLOCK_SPAN;
 use crate::{MAX_CPUS, PhysAddr};

@@ -29,7 +29,7 @@ pub const ROUTE_APIC_SHIFT: u32 = 32;
 abi_struct! {
     /// Control page of one CPU. Counters count from the start of the partition.
     pub struct CpuControl {
-        /// One of `CORE_*`. Written by AnT.
+        /// One of `CPU_*`. Written by AnT.
         pub state: u32,
         /// One of `ROLE_*`. Written by AnT.
         pub role: u32,

@@ -8,6 +8,21 @@
 //! Errors beside those of [`crate::Error`]: `-EBADFD`, the file is of the wrong kind; `-EXDEV`,
 //! `BIND` through another device node than the control file's; `-ENOSPC`, the return store is full;
 //! `-EPROTO`, another revision.
+//!
+//! # Life of a partition
+//!
+//! 1. `CREATE` takes CPUs and memory. The control file owns the partition from now on: when it is
+//!    closed, for whatever reason, the partition ends and everything goes back to Linux.
+//! 2. `LOAD` copies in what AnT boots from (`antd` reads the ELF file; the module does not know
+//!    ELF). `DEVICE_TAKE` takes a device that Linux does not use from its driver, and has its
+//!    interrupt line forwarded.
+//! 3. `START` of CPU 0, the m-kernel's: the module fills the boot block (before the first start
+//!    only), puts the trampoline into a borrowed page below 1 MiB, sends INIT-SIPI-SIPI, waits
+//!    until `CpuControl::state` leaves `CPU_OFF`, and gives the page back.
+//! 4. `antd` waits for `CPU_READY`, then starts the other CPUs, the p-kernels, one by one.
+//! 5. `STOP`, or the last close: INIT to every CPU, CPUs online under Linux, memory freed, devices
+//!    back with their drivers. A waiting `GET` returns `-ENODEV`; mappings of LCAs and of the
+//!    shared area are taken away (an access afterwards is SIGBUS).
 
 use crate::MAX_CPUS;
 use crate::boot::{BootDevice, DEVICE_NAME};

@@ -5,6 +5,41 @@
 //! outlives its process: a server that is restarted or replaced gets the same endpoint, whose
 //! *generation* then is the next.
 //!
+//! # Endpoints
+//!
+//! What a process can reach are its handles, numbers with a generation. A handle comes from `init`,
+//! from `ENDPOINT_OPEN`, or with a message. A receiver gets notification bits and requests in
+//! turns, so that neither keeps the other from it.
+//!
+//! The generation of an endpoint is raised when its receiver goes. A caller whose handle knows an
+//! older one gets `PeerRestarted` once, unless its request makes sense across restarts. The number
+//! of a closed endpoint is used again, and begins with the next generation: what is under way to
+//! the old one finds it closed.
+//!
+//! # ICA pages
+//!
+//! A page is at the same address in every process, is owned by one, and goes with a message as
+//! [`Transfer`] says. The first pages of the ICA are the LCAs.
+//!
+//! The process that takes a page pays for it until it is freed, wherever it has gone since: pages
+//! that are given to a receiver never stop it from taking its own, and there is no use in parking
+//! pages with others. A program may have taken `ICA_QUOTA_PROGRAM` at a time, a server as many as
+//! the manifest keeps for it (`ica_pages`); those lie together at the end of the ICA, where no
+//! program takes any. Pages that a process leaves with others when it ends are charged to none.
+//!
+//! # What is kept for servers
+//!
+//! Programs cannot take what servers need to be started, replaced and asked: some places for
+//! processes, some memory, `SERVER_ENDPOINTS` of the endpoints, and most of the room for messages
+//! that wait.
+//!
+//! # Devices
+//!
+//! Devices are granted to servers by `init`, as the manifest says: I/O ports (checked by the kernel
+//! at each access; the processor's own port instructions fault), device memory (mapped before the
+//! process starts, never cached), interrupt lines. Linux takes a forwarded interrupt, `ant.ko` sets
+//! its bit in `CpuControl::interrupts` and rings CPU 0, and the server gets a notification.
+//!
 //! # Registers
 //!
 //! Number in `rax`, operands in `rdi`, `rsi`, `rdx`; the message in `r10`, `r8`, `r9`, `r12`

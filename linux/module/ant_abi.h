@@ -198,7 +198,7 @@ static_assert(sizeof(struct ant_address_store) == 2176);
  * Control page of one CPU. Counters count from the start of the partition.
  */
 struct ant_cpu_control {
-	/* One of `CORE_*`. Written by AnT. */
+	/* One of `CPU_*`. Written by AnT. */
 	__u32 state;
 	/* One of `ROLE_*`. Written by AnT. */
 	__u32 role;

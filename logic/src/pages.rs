@@ -4,7 +4,7 @@
 //! much is needed. Addresses are physical and page aligned; what is in the pages does not
 //! matter here.
 //!
-//! Deliberately absent: who owns a page, zeroing, page tables, locks.
+//! Deliberately absent: owners of pages, zeroing, page tables, locks.
 
 use core::fmt;
 
@@ -105,7 +105,7 @@ impl<'a> PageAllocator<'a> {
     /// Takes every page that has a byte in `start .. start + len`, for good, from those that are
     /// free. What is outside the extents or taken already stays as it is.
     ///
-    /// [`PageAllocator::free`] would give such a page back: nobody may.
+    /// [`PageAllocator::free`] would free such a page: it must not be called for one.
     pub fn reserve(&mut self, start: PhysAddr, len: u64) {
         if len == 0 {
             return;

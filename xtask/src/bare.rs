@@ -17,7 +17,7 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 
 /// Package of `init`, and its program.
 const INIT: &str = "ant-init";
-/// Package whose programs people run.
+/// Package with the programs that people run.
 const APPS: &str = "ant-apps";
 /// Package whose programs only tests run.
 const TESTS: &str = "ant-user-tests";

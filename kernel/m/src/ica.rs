@@ -20,7 +20,7 @@ pub fn reserve_lcas() {
 const AT_A_TIME: u32 = 1024;
 /// Pages that only `init` can have when all others are taken.
 const KEPT_FOR_INIT: u32 = 64;
-/// Who may take how many.
+/// How many each process may take.
 static QUOTAS: Quotas = Quotas::new();
 
 /// What a program may take.
@@ -38,8 +38,8 @@ pub fn begin(slot: u8, limit: Limit) {
     QUOTAS.open(slot, limit);
 }
 
-/// Makes `count` pages the process's in `slot`; the number of the first. Its own CPU clears them: who
-/// asks for many pays for it.
+/// Makes `count` pages the process's in `slot`; the number of the first. Its own CPU clears them: a
+/// process that asks for many pays for it.
 pub fn alloc(
     count: u64,
     slot: u8,
@@ -74,12 +74,12 @@ pub fn free_dropped(span: Span, memory: &mut MemoryManager) {
     TABLE.free_dropped(span, |page, frame| give_back(page, frame, memory));
 }
 
-/// Takes all pages of a process back that is over, also those that went along with its last call.
+/// Takes all pages of a zombie back, also those that went along with its last call.
 pub fn free_all(slot: u8, space: &AddressSpace, calling: Span, memory: &mut MemoryManager) {
     TABLE.free_all(slot, space, calling, |page, frame| give_back(page, frame, memory));
 }
 
-/// A process is over and has no pages any more.
+/// A process has been reaped and has no pages any more.
 pub fn end(slot: u8) {
     QUOTAS.close(slot);
 }

@@ -163,7 +163,7 @@ impl Role for MKernel {
             Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
             Message::Dropped(span) => ica::free_dropped(span, &mut self.memory),
             Message::Reap(process) => self.reap(cpu, process),
-            _ => log::error!("CPU {} has sent nonsense", shared::linux_cpu(from)),
+            _ => log::error!("CPU {} has sent what no m-kernel takes", shared::linux_cpu(from)),
         }
     }
 
@@ -179,13 +179,12 @@ impl Role for MKernel {
         syscalls::set_result(cpu, slot, result);
     }
 
-    /// A proxy may die while its process moves to another CPU: the message finds it there, or waits
-    /// there for it.
+    /// A proxy may die while its process migrates: the message finds it there, or waits there for it.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, entry: StoreEntry) {
         let lca = entry.with_kind(KIND_CALL).0;
         let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca);
         let Some(owner) = owner else {
-            log::warning!("a release for nobody: {lca:#x}");
+            log::warning!("a release for no process: {lca:#x}");
             return;
         };
         let pid = owner.pid.load(Ordering::Relaxed);

@@ -311,7 +311,7 @@ pub struct InProcess<'a> {
 
 impl Source for InProcess<'_> {
     fn len(&self) -> u64 {
-        self.program.len()
+        self.program.bytes()
     }
 
     fn read(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Failure> {

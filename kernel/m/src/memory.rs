@@ -22,7 +22,7 @@ impl MemoryManager {
         let words = PageAllocator::storage_words(extents);
         let bytes = (words * size_of::<u64>()).next_multiple_of(PAGE_SIZE) as u64;
         let storage = place_storage(extents, &[image, bundle], bytes);
-        // SAFETY: partition memory that nobody else uses: it is reserved below. The module zeroed
+        // SAFETY: memory of the partition that nothing else uses: it is reserved below. The module zeroed
         // it.
         let bitmap =
             unsafe { core::slice::from_raw_parts_mut(phys_to_virt(storage).cast(), words) };
@@ -82,7 +82,7 @@ impl Pages for MemoryManager {
 /// replaced. A dozen are more than enough for what a program has before it is loaded.
 pub const KEPT_FOR_SERVERS: u64 = 128;
 
-/// The memory that a program can have.
+/// The memory that a program can have: all but what is kept for servers.
 pub struct ForPrograms<'a>(pub &'a mut MemoryManager);
 
 impl Pages for ForPrograms<'_> {

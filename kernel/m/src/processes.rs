@@ -19,7 +19,7 @@ use crate::ica;
 use crate::loader::{self, Failure, Loader, Progress, Source, Startup, Strings};
 use crate::memory::{ForPrograms, MemoryManager};
 
-/// Hands out ids and generations, and knows who is being loaded.
+/// Hands out ids and generations, and has the loaders of processes that are being loaded.
 pub struct Processes {
     last_pid: u32,
     /// By slot. Too large for a kernel stack.
@@ -39,7 +39,7 @@ struct Plan {
 }
 
 impl Processes {
-    /// Nobody yet.
+    /// No process yet.
     pub fn new(memory: &mut MemoryManager) -> Self {
         let place = memory.alloc_static(size_of::<[Option<Loader>; MAX_PROCESSES]>());
         let loaders = place.cast::<[Option<Loader>; MAX_PROCESSES]>();
@@ -209,7 +209,7 @@ impl Processes {
         progress
     }
 
-    /// Takes back all that a process has. Nobody else has to do with it any more.
+    /// Takes back all that a process has, after its last release.
     pub fn destroy(&mut self, owned: Owned, memory: &mut MemoryManager) {
         let slot = owned.slot();
         if let Some(loader) = self.loaders[usize::from(slot)].take() {

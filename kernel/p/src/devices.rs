@@ -15,7 +15,7 @@ use ant_abi::ipc::DeviceGrant;
 use ant_logic::devices::{PORTS_END, Right, Rights};
 use arrayvec::ArrayVec;
 
-use crate::run::Cpu;
+use crate::cpu::Cpu;
 use crate::{endpoints, shared};
 use ant_arch::cpu::{self, PortWidth};
 

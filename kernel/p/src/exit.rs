@@ -1,13 +1,21 @@
-//! The end of a process. Others have to let go of it first: Linux of its LCA, other CPUs' IPC of
-//! its call, and pages that it lent come back. Then its memory is the memory manager's again.
+//! The end of a process. It is a zombie until Linux has released its LCA, other CPUs' IPC its call, and
+//! the pages that it lent have come back. Then it is reaped.
 
 use core::sync::atomic::{Ordering, fence};
 
+use ant_abi::lca::EXIT_KILLED;
 use ant_abi::syscall::STATE_EXITING;
 use ant_logic::ipc::{Gone, Target};
 
+use crate::cpu::Cpu;
 use crate::process::{BlockReason, ExitReason};
-use crate::{Cpu, endpoints, linux};
+use crate::{endpoints, linux};
+
+/// Ends a process of this CPU as a signal would.
+pub fn kill(cpu: &mut Cpu, slot: u8, signal: u8) {
+    let text = format_args!("killed by signal {signal}");
+    exit(cpu, slot, ExitReason::new(EXIT_KILLED, u64::from(signal), text));
+}
 
 /// Ends a process of this CPU.
 pub fn exit(cpu: &mut Cpu, slot: u8, exit: ExitReason) {
@@ -22,8 +30,8 @@ pub fn exit(cpu: &mut Cpu, slot: u8, exit: ExitReason) {
     let own = process.endpoint.filter(|_| process.owns_endpoint);
     cpu.local.block(slot, BlockReason::Exit, STATE_EXITING);
     cpu.local.deadlines.clear(slot);
-    // All: it may have been bound a moment ago and not know it yet. Who is about to bind it sees, after
-    // that, that it ends.
+    // All: it may have been bound a moment ago and not know it yet. The m-kernel, if it is about to
+    // bind it, sees after that that it ends.
     fence(Ordering::SeqCst);
     for endpoint in endpoints::bound_to(index, slot) {
         let after = if own == Some(endpoint) { Target::Closed } else { Target::Unbound };

@@ -1,13 +1,13 @@
-//! The short way of IPC: a call, or a reply by who then waits for the next message, without a handle
-//! and without limit of time. What they lead to happens at once, past the loop of the CPU: what
+//! The fast path of IPC: a call, or a reply whose server then waits for the next message, without a
+//! handle and without a deadline. What they lead to happens at once, past the loop of the CPU: what
 //! that looks at has not changed, or an interrupt comes as soon as a process runs, and ends it.
 //!
 //! If the other process is of the same CPU and waits, the CPU goes from one to the other. If it is
-//! another CPU's, a packet goes there, and if nobody else wants this CPU, the next packet that
-//! comes here is awaited here ([`Cpu::await_packet`]).
+//! another CPU's, a packet goes there, and if no other process wants this CPU, the next packet
+//! that comes is awaited here ([`Cpu::await_packet`]).
 //!
-//! What is the least bit unusual is left alone, for [`crate::ipc`] to do. So is a reply from or to who
-//! wants to another CPU: after it, who was at a call can go, which the loop sees to.
+//! Whatever is unusual takes the slow path, [`crate::ipc`]. So does a reply from or to a process that is
+//! to migrate: after it, the process can, which the loop sees to.
 
 mod pages;
 
@@ -20,11 +20,11 @@ use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
 use ant_logic::rings::packet::PACKET_WORDS;
 use ant_logic::sched::RunQueue;
 
+use crate::cpu::Cpu;
 use crate::endpoints;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::process::{BlockReason, Calling, Owned};
-use crate::run::Cpu;
 use crate::{ipc, mailbox};
 use ant_arch::context::VECTOR_SYSCALL;
 
@@ -34,7 +34,7 @@ pub enum Next {
     Process(u8),
     /// The process waits for another CPU.
     Packet,
-    /// Nothing has happened: the loop serves what it asks for.
+    /// Nothing has happened: the loop serves what the process asks for.
     SlowPath,
 }
 
@@ -165,8 +165,8 @@ fn reply_there(cpu: &mut Cpu, slot: u8, token: Token, span: Span) -> Option<(u8,
     Some(replied)
 }
 
-/// Takes what came out of the ring from CPU `from`. Who runs then, at once; `None`: nothing has
-/// happened.
+/// Takes what came out of the ring from CPU `from`. The process that runs then, at once; `None`:
+/// nothing has happened.
 #[inline]
 pub fn take(cpu: &mut Cpu, from: usize, words: &[u64; PACKET_WORDS]) -> Option<u8> {
     let parts = Parts::of(words);
@@ -246,7 +246,7 @@ fn leave_cpu(cpu: &mut Cpu, there: u8, packet: &Packet) -> Next {
     Next::Packet
 }
 
-/// Who passes the CPU to whom.
+/// A process that blocks, and the one that runs in its place.
 struct Pair<'a> {
     leaves: &'a mut Owned,
     takes: &'a mut Owned,

@@ -11,9 +11,10 @@ use ant_abi::syscall::{
 use ant_abi::{Error, MAX_PROCESSES, store};
 use linux_raw_sys::general::SIGKILL;
 
+use crate::cpu::Cpu;
 use crate::process::Owned;
-use crate::run::{Cpu, Role};
-use crate::{log, shared, syscalls};
+use crate::role::Role;
+use crate::{doorbell, exit, log, shared, syscalls};
 
 /// Where each process is to fail, by its slot; 0: nowhere. Written by the m-kernel, which arms it, and
 /// by the CPU that has the process, which counts down; a single word, so it pairs with nothing.
@@ -81,7 +82,7 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
         // Nothing is mapped at 0.
         (INJECT_FAULT, Some(process)) => process.context.rip = 0,
         (INJECT_LOOP, Some(process)) => process.context.restart_syscall(),
-        _ => cpu.kill(slot, SIGKILL as u8),
+        _ => exit::kill(cpu, slot, SIGKILL as u8),
     }
 }
 
@@ -99,8 +100,8 @@ fn count_down(cpu: &mut Cpu, slot: u8) -> Option<u32> {
 }
 
 /// Has this CPU fail in the way `kind`, one of `INJECT_PANIC` to `INJECT_BAD_RADDR`.
-pub(crate) fn fail(cpu: &Cpu, kind: u32) {
-    log::warning!("failing on purpose on CPU {}", shared::linux_cpu(cpu.index()));
+pub(crate) fn fail(cpu: usize, kind: u32) {
+    log::warning!("failing on purpose on CPU {}", shared::linux_cpu(cpu));
     match kind {
         INJECT_HANG => loop {
             core::hint::spin_loop();
@@ -108,9 +109,9 @@ pub(crate) fn fail(cpu: &Cpu, kind: u32) {
         INJECT_BAD_RADDR => {
             // Linux's own first page, and an address that is no page.
             for raddr in [0, store::ENTRY_ADDRESS_MASK] {
-                let _ = shared::requests(cpu.index()).push(raddr);
+                let _ = shared::requests(cpu).push(raddr);
             }
-            crate::doorbell::ring_linux(cpu.index());
+            doorbell::ring_linux(cpu);
         }
         _ => panic!("asked for"),
     }

@@ -1,11 +1,12 @@
-//! A CPU that no process wants.
+//! A CPU without a process to run.
 
 use core::sync::atomic::Ordering;
 
 use ant_abi::syscall::STATE_READY;
 
+use crate::cpu::Cpu;
 use crate::mailbox;
-use crate::run::{Cpu, Role};
+use crate::role::Role;
 use crate::{fastpath, shared};
 use ant_arch::{clock, cpu};
 
@@ -17,8 +18,8 @@ impl Cpu {
         self.poll_needed = true;
     }
 
-    /// As [`Cpu::idle`], for who waits for a packet: takes the first that comes. Who runs then, past
-    /// the loop; `None`: it is the loop's turn, to which there is more to do.
+    /// As [`Cpu::idle`], for the fast path, which waits for a packet: takes the first that comes. The
+    /// process that runs then, past the loop; `None`: there is work for the loop.
     #[inline]
     pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<u8> {
         if !self.local.queue.is_empty() {
@@ -36,7 +37,7 @@ impl Cpu {
         Some(next)
     }
 
-    /// Takes the next packet from CPU `from`. Who runs then, at once.
+    /// Takes the next packet from CPU `from`. The process that runs then, at once.
     #[inline]
     fn take_packet(&mut self, from: usize, role: &mut impl Role) -> Option<u8> {
         match mailbox::receive_unless(&self.incoming[from], |words| {
@@ -62,8 +63,8 @@ impl Cpu {
         !self.returns.is_empty() || self.local.control.interrupts().load(Ordering::Relaxed) != 0
     }
 
-    /// Sleeps, or polls, until there is work, or the timer has fired; sleep is over with any
-    /// interrupt. A CPU from which a packet has come; `None` also if the timer has fired.
+    /// Sleeps, or polls, until there is work, or the timer has fired; any interrupt ends the
+    /// sleep. A CPU from which a packet has come; `None` also if the timer has fired.
     #[inline]
     fn rest(&mut self) -> Option<usize> {
         let control = self.local.control;
@@ -90,7 +91,7 @@ impl Cpu {
     }
 
     /// Looks for work until there is some, or the timer has fired more often than `fired`, open for
-    /// interrupts. Whoever has sent meanwhile has not rung: the caller looks into the rings.
+    /// interrupts. A CPU that has sent meanwhile has not rung: the caller looks into the rings.
     fn poll(&self, fired: u64) -> Option<usize> {
         let timer = self.local.control.timer_interrupts();
         mailbox::start_polling(self.index());

@@ -1,4 +1,4 @@
-//! The system calls of IPC: from registers to the [`IpcCpu`](ant_logic::ipc::Station) and back.
+//! The system calls of IPC: from registers to the [`IpcCpu`](ant_logic::ipc::IpcCpu) and back.
 
 use ant_abi::Error;
 use ant_abi::ipc::{
@@ -13,11 +13,11 @@ use ant_logic::ipc::{
 use ant_logic::rings::packet::PACKET_WORDS;
 use zerocopy::{FromZeros, IntoBytes};
 
+use crate::cpu::Cpu;
 use crate::handles::Handle;
 use crate::locals::Locals;
 use crate::mailbox;
 use crate::process::{BlockReason, Calling, Owned};
-use crate::run::Cpu;
 use crate::user_memory::{self, UserRange};
 use crate::{endpoints, ica, log, shared};
 

@@ -15,10 +15,10 @@ static EMPTY: IpcCpu = IpcCpu::new(0);
 /// Gives CPU `cpu` its memory.
 ///
 /// # Safety
-/// `memory` is mapped on every CPU, [`SIZE`] long, aligned to a page, and nobody else's for ever.
+/// `memory` is mapped on every CPU, [`SIZE`] long, aligned to a page, and given away for ever.
 pub unsafe fn place(cpu: usize, memory: *mut u8) {
     let ipc = memory.cast::<IpcCpu>();
-    // SAFETY: the caller's promise. A station owns nothing, so it may be copied.
+    // SAFETY: the caller's promise. An `IpcCpu` owns nothing, so it may be copied.
     unsafe {
         ipc.copy_from_nonoverlapping(&raw const EMPTY, 1);
         (*ipc).begin_on(cpu as u8);
@@ -26,10 +26,10 @@ pub unsafe fn place(cpu: usize, memory: *mut u8) {
     PLACES[cpu].store(memory as u64, Ordering::Release);
 }
 
-/// The station of the CPU that asks, which asks once.
+/// The IPC state of the CPU that asks, which asks once.
 pub fn of(cpu: usize) -> &'static mut IpcCpu {
     let place = PLACES[cpu].swap(0, Ordering::Acquire);
-    assert!(place != 0, "a CPU has its station once");
-    // SAFETY: `place` put a station there, for this CPU alone, and gives it away once.
+    assert!(place != 0, "a CPU has its IPC state once");
+    // SAFETY: `place` put an `IpcCpu` there, for this CPU alone, and it is given away once.
     unsafe { &mut *(place as *mut IpcCpu) }
 }

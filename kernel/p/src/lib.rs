@@ -4,20 +4,24 @@
 //! This crate cannot name the m-kernel's, which runs the same code with a [`Role`] that can do
 //! more.
 //!
-//! - `run`, `locals`, `process`: one CPU and its processes.
-//! - `idle`: a CPU that no process wants.
-//! - `fuse`: processes that fail on purpose.
+//! - `cpu`: the state of one CPU; `locals`, `process`: its processes; `role`: what differs between
+//!   m-kernel and p-kernel.
+//! - `run`: its loop; `idle`: without a process to run; `messages`: what other CPUs ask for;
+//!   `syscalls`: what processes ask for; `fault`: their exceptions; `exit`, `migrate`.
 //! - `ipc`, `endpoints`, `handles`, `ica`: messages between processes, and the pages they hand over;
-//!   `direct`: the short way of most of them.
-//! - `mailbox`: messages between CPUs.
-//! - `linux`: the Linux side of a process.
+//!   `fastpath`: the fast path of most of them.
+//! - `mailbox`, `doorbell`, `interrupts`: between CPUs, and between the kernels.
+//! - `linux`: the Linux side of a process; `devices`: those that it was granted.
+//! - `fault_injection`: processes and CPUs that fail on purpose, in kernels built for tests.
 #![no_std]
 
+mod cpu;
 pub mod devices;
 mod doorbell;
 pub mod endpoints;
 pub mod exit;
 mod fastpath;
+mod fault;
 #[cfg(feature = "fault-injection")]
 pub mod fault_injection;
 pub mod handles;
@@ -30,16 +34,19 @@ pub mod linux;
 mod locals;
 pub mod log;
 pub mod mailbox;
+mod messages;
 pub mod migrate;
 mod panic;
 pub mod process;
+mod role;
 mod run;
 pub mod shared;
 pub mod syscalls;
 pub mod user_memory;
 
+pub use cpu::Cpu;
 pub use locals::Locals;
-pub use run::{Cpu, Role};
+pub use role::Role;
 
 use ::core::sync::atomic::Ordering;
 
@@ -119,7 +126,7 @@ impl Role for PKernel {
     }
 
     fn released_elsewhere(&mut self, _cpu: &mut Cpu, lca: StoreEntry) {
-        log::warning!("a release for nobody here: {:#x}", lca.0);
+        log::warning!("a release for no process of this CPU: {:#x}", lca.0);
     }
 
     fn loading_returned(&mut self, _cpu: &mut Cpu, slot: u8) {

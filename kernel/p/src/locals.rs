@@ -1,5 +1,5 @@
-//! The processes of one CPU: which there are, who runs, who waits until when. Only that CPU has
-//! them.
+//! The processes of one CPU: which there are, which runs, and the deadlines of those that wait. Only
+//! that CPU has them.
 
 use core::sync::atomic::Ordering;
 
@@ -18,7 +18,7 @@ use ant_arch::{clock, paging};
 
 /// Time slice when more than one process of a priority wants the CPU, in microseconds.
 const SLICE_US: u64 = 10_000;
-/// Time until who is over is handed to the m-kernel again, in microseconds.
+/// Time until zombies are offered to the m-kernel again, in microseconds.
 const REAP_RETRY_US: u64 = 1_000;
 
 /// No process's slot.
@@ -40,18 +40,18 @@ pub struct Locals {
     timer: Timer,
     /// What the timer was last asked for.
     deadline: Option<u64>,
-    /// Until then the CPU takes no messages, and nobody rings it for them.
+    /// Until then the CPU takes no messages, and is not rung for them.
     messages_deferred_until: Option<u64>,
-    /// Whose page tables are loaded; [`NO_SLOT`] for the kernel's.
+    /// The process that has its page tables loaded; [`NO_SLOT`]: the kernel's are.
     loaded: u8,
-    /// Processes that are over; nobody but the memory manager has to do with them any more.
+    /// Zombies that can be reaped.
     pub(crate) zombies: ArrayVec<u8, MAX_PROCESSES>,
-    /// Processes that are to go to another CPU as soon as they can.
+    /// Processes that are to migrate as soon as they can.
     pub(crate) migrating: ArrayVec<u8, MAX_PROCESSES>,
 }
 
 impl Locals {
-    /// A CPU without processes, whose kernel runs.
+    /// A CPU without processes; its kernel runs.
     pub fn new(index: usize, timer: Timer) -> Self {
         let control = shared::control(index);
         control.kernel_entries().store(1, Ordering::Relaxed);
@@ -83,14 +83,14 @@ impl Locals {
         self.mine.get_mut(usize::from(slot))?.as_mut()
     }
 
-    /// A process of this CPU whose waiting has no limit of time, and who runs.
+    /// A process of this CPU that has no deadline, and the run queue.
     #[inline]
     pub(crate) fn one_without_deadline(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
         let process = self.mine.get_mut(usize::from(slot))?.as_mut()?;
         (!self.deadlines.has(slot)).then_some((process, &mut self.queue))
     }
 
-    /// Two processes of this CPU, the second's waiting without limit of time, and who runs.
+    /// Two processes of this CPU, the second without a deadline, and the run queue.
     #[inline]
     pub(crate) fn two_without_deadline(
         &mut self,
@@ -155,7 +155,7 @@ impl Locals {
         process.expect("only a process of this CPU is given up")
     }
 
-    /// A process wants to another CPU.
+    /// A process is to migrate.
     pub(crate) fn note_migrating(&mut self, slot: u8) {
         if !self.migrating.contains(&slot) {
             self.migrating.push(slot);
@@ -208,10 +208,10 @@ impl Locals {
         self.wake(slot);
     }
 
-    /// Lets a process be buried if everyone has let go of it.
+    /// Has a process reaped if its last release has come.
     pub(crate) fn note_if_reapable(&mut self, slot: u8) {
-        let zombies = self.process(slot).is_some_and(|process| process.is_reapable());
-        if zombies && !self.zombies.contains(&slot) {
+        let is_reapable = self.process(slot).is_some_and(|process| process.is_reapable());
+        if is_reapable && !self.zombies.contains(&slot) {
             self.zombies.push(slot);
         }
     }
@@ -238,7 +238,7 @@ impl Locals {
         process.context.vector
     }
 
-    /// Tells Linux that none of the processes has the CPU.
+    /// Tells Linux that no process runs.
     #[inline]
     pub(crate) fn runs_no_process(&self) {
         self.control.running_pid().store(0, Ordering::Relaxed);
@@ -273,9 +273,9 @@ impl Locals {
         mailbox::stop_polling(self.index);
     }
 
-    /// Asks for a timer interrupt only when somebody waits for the CPU or for a time (tickless
-    /// otherwise), or who is over for room in the ring to the m-kernel, which does not say when there
-    /// is some, or messages wait.
+    /// Asks for a timer interrupt only if a process waits for the CPU or has a deadline (tickless
+    /// otherwise), if messages are deferred, or if a zombie waits for room in the ring to the m-kernel,
+    /// which does not say when there is some.
     pub(crate) fn set_timer(&mut self) {
         let mut deadline = earlier(self.queue.deadline(), self.deadlines.next());
         deadline = earlier(deadline, self.messages_deferred_until);
@@ -289,7 +289,7 @@ impl Locals {
         }
     }
 
-    /// The timer has fired, early or late: whoever still waits needs it set again.
+    /// The timer has fired, early or late: for a process that still waits it must be set again.
     pub(crate) fn timer_fired(&mut self) {
         self.deadline = None;
     }

@@ -1,10 +1,11 @@
-//! Moving a process to another CPU.
+//! Migrating a process to another CPU.
 
 use ant_abi::ipc::FOREVER;
 
+use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
 use crate::process::{self, BlockReason, LcaState};
-use crate::{Cpu, endpoints, log, shared};
+use crate::{endpoints, log, shared};
 use ant_arch::clock;
 
 /// Moves the process with an id, if it is this CPU's, to CPU `to`: now, or as soon as it can go.
@@ -22,7 +23,7 @@ pub fn request(cpu: &mut Cpu, pid: u32, to: u8) {
     }
 }
 
-/// Lets those go who want to, and can.
+/// Migrates the processes that are to, and can.
 pub fn migrate_pending(cpu: &mut Cpu) {
     for slot in cpu.local.migrating.clone() {
         let to = cpu.local.process(slot).and_then(|process| process.migrate_to);
@@ -41,7 +42,7 @@ pub fn migrate_pending(cpu: &mut Cpu) {
     }
 }
 
-/// Whether a process can go now.
+/// Whether a process can migrate now.
 fn can_migrate(cpu: &mut Cpu, slot: u8) -> bool {
     let quiet = cpu.ipc.is_quiet(slot);
     cpu.local.process(slot).is_some_and(|process| {
@@ -50,14 +51,14 @@ fn can_migrate(cpu: &mut Cpu, slot: u8) -> bool {
     })
 }
 
-/// Gives a process that can go to CPU `to`, if that takes messages.
+/// Migrates a process that can to CPU `to`, if that takes messages.
 pub fn migrate_now(cpu: &mut Cpu, slot: u8, to: usize) {
     let index = cpu.index();
     if to == index {
         return;
     }
     if !mailbox::has_room(index, to) {
-        // Before anybody is told that it is there.
+        // Before any other CPU takes it to be there.
         let (pid, linux_cpu) = (process::pid_in(slot), shared::linux_cpu(to));
         return log::warning!("process {pid} stays: CPU {linux_cpu} does not take messages");
     }
@@ -74,7 +75,7 @@ pub fn migrate_now(cpu: &mut Cpu, slot: u8, to: usize) {
     // Another may have taken its endpoint.
     process.endpoint = cpu.ipc.endpoint(slot);
     if let Some(endpoint) = process.endpoint {
-        // Whoever calls from now on calls there; the process comes before what waits here.
+        // Calls go there from now on; the process comes before what waits here.
         endpoints::moved(endpoint, index as u8, to as u8, slot);
     }
     let sent = mailbox::send(index, to, Message::Adopt(process));

@@ -17,9 +17,10 @@ use ant_abi::syscall::{
 };
 use ant_abi::{Error, PhysAddr};
 
+use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
 use crate::process::{BlockReason, ExitReason, MCall};
-use crate::run::{Cpu, Role};
+use crate::role::Role;
 use crate::user_memory::{self, UserPtr, UserRange};
 use crate::{exit, ica, ipc, linux, log, shared};
 

@@ -24,7 +24,7 @@ impl UserRange {
     }
 
     /// How many bytes it is said to have.
-    pub fn len(self) -> u64 {
+    pub fn bytes(self) -> u64 {
         self.len
     }
 

@@ -30,7 +30,7 @@ pub fn cycles(us: u64) -> u64 {
     u64::try_from(cycles).unwrap_or(u64::MAX)
 }
 
-/// Microseconds from now until `when`, rounded up; 0 if that is over.
+/// Microseconds from now until `when`, rounded up; 0 if that has passed.
 pub fn us_until(when: u64) -> u64 {
     let cycles = u128::from(when.saturating_sub(now()));
     let us = (cycles * 1000).div_ceil(tsc_khz().max(1).into());

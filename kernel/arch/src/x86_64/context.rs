@@ -37,7 +37,7 @@ pub struct Context {
     r11: u64,
     /// What ended the last `run`: an exception or interrupt vector, or `VECTOR_SYSCALL`.
     pub vector: u64,
-    /// Error code of the exception, 0 if it has none. After a system call of no meaning, as `rcx` and
+    /// Error code of the exception, 0 if it has none. Meaningless after a system call, as `rcx` and
     /// `r11` are.
     pub error: u64,
     /// Where the process goes on.
@@ -121,7 +121,7 @@ impl Context {
         self.r13 = span;
     }
 
-    /// Sets what was received, from whom, and the token for the reply.
+    /// Sets what was received, the sender's badge, and the token for the reply.
     #[inline]
     pub fn set_received(&mut self, kind: u64, token: u64, badge: u64) {
         self.rdi = kind;
@@ -178,7 +178,7 @@ impl Context {
 /// Loads the user's registers and goes to ring 3; `rdi` is the context. Traps and system calls from
 /// there return from this function.
 ///
-/// Who made a system call goes on by `sysretq`, which is faster than `iretq`. It faults in ring 0
+/// A process that made a system call goes on by `sysretq`, which is faster than `iretq`. It faults in ring 0
 /// for an address that is not canonical (SDM vol. 2, SYSRET), which `rip` always is: it is just behind
 /// an instruction of the process, below `PROCESS_END`, or that instruction, or 0.
 #[unsafe(naked)]

@@ -35,10 +35,10 @@ const APIC_PHYS: PhysAddr = PhysAddr::new(0xfee0_0000);
 /// First entry of the top table that is the kernel's.
 const KERNEL_HALF: usize = 256;
 
-/// Real address of the kernel's top table. Written by the m-kernel before any other CPU starts.
+/// Physical address of the kernel's top table. Written by the m-kernel before any other CPU starts.
 pub(super) static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
 
-/// Where a real address of the partition is mapped.
+/// Where memory of the partition is in the direct map.
 #[inline]
 pub fn phys_to_virt(phys: PhysAddr) -> *mut u8 {
     (DIRECT_VIRT + phys.get()).as_ptr()
@@ -55,7 +55,7 @@ static mut EARLY_POOL: EarlyPool = EarlyPool([const { PageTable::new() }; EARLY_
 
 /// Hands out tables of `EARLY_POOL`.
 struct EarlyTables {
-    /// Real address of the image, where the pool is.
+    /// Where the image is, with the pool.
     image: PhysAddr,
     used: usize,
 }
@@ -74,7 +74,7 @@ unsafe impl FrameAllocator<Size4KiB> for EarlyTables {
 
 /// Finds early tables through the mapping of the image.
 struct ThroughImage {
-    /// Real address of the image.
+    /// Where the image is.
     image: PhysAddr,
 }
 
@@ -92,14 +92,14 @@ const IMAGE: KernelVirt = KernelVirt::new(IMAGE_VIRT);
 const _: () = assert!(IMAGE_VIRT + IMAGE_DATA == 0xffff_ffff_8020_0000);
 const _: () = assert!(IMAGE_VIRT + SHARED_OFFSET == 0xffff_ffff_802f_0000);
 
-/// Builds the kernel's half for the image at real address `image` and the memory of the partition,
+/// Builds the kernel's half for the image at `image` and the memory of the partition,
 /// and changes to it. The m-kernel, once, before anything else.
 pub fn build_kernel_half(image: PhysAddr, extents: &[Extent]) {
     const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::NO_EXECUTE);
     let through_image = ThroughImage { image };
     let mut tables = EarlyTables { image, used: 0 };
     let root = tables.allocate_frame().expect("the pool is not empty");
-    // SAFETY: the first early table, zeroed, used by nobody else.
+    // SAFETY: the first early table, zeroed, referred to by nothing else.
     let top = unsafe { &mut *through_image.frame_to_pointer(root) };
     // SAFETY: `ThroughImage` finds every table that `tables` hands out.
     let mut map = unsafe { MappedPageTable::new(top, through_image) };
@@ -254,7 +254,7 @@ impl AddressSpace {
     pub fn new(pages: &mut impl Pages) -> Option<Self> {
         let root = pages.alloc()?;
         let kernel = table(kernel_root());
-        // SAFETY: both are top tables; the new one is nobody else's, the kernel's no longer
+        // SAFETY: both are top tables; nothing else refers to the new one, the kernel's no longer
         // changes.
         unsafe {
             for entry in KERNEL_HALF..512 {
@@ -338,8 +338,8 @@ impl AddressSpace {
     }
 
     /// Maps each page of a span of the ICA to the frame that `frame_of` says, or to none, in place of
-    /// what was there. Who lost access by it must be flushed. Says how many more are mapped than
-    /// before.
+    /// what was there. The caller flushes pages that lost an access by it. How many more are mapped
+    /// than before.
     pub fn set_ica(
         &mut self,
         span: Span,
@@ -368,11 +368,11 @@ impl AddressSpace {
         more
     }
 
-    /// Whether the process has all pages of a span of the ICA, and `fits` holds of each and the real
-    /// address of its frame.
+    /// Whether the process has all pages of a span of the ICA, and `fits` holds of each and its
+    /// frame.
     pub fn has_ica(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
         self.ica_entries(span).all(|(page, entries)| {
-            // SAFETY: entries of this address space's own tables, which nobody changes meanwhile.
+            // SAFETY: entries of this address space's own tables, which are borrowed meanwhile.
             let entries = unsafe { &*entries };
             let has = |(page, entry): (u32, &PageTableEntry)| {
                 !entry.is_unused() && fits(page, target_of(entry))
@@ -423,13 +423,13 @@ impl ica::Space for AddressSpace {
     }
 }
 
-/// Clears the page at real address `phys`, which nobody has mapped.
+/// Clears a page that no process has mapped.
 pub fn clear(phys: PhysAddr) {
-    // SAFETY: a page of the partition, in the direct map, that only the caller knows of.
+    // SAFETY: a page of the partition, in the direct map, that is the caller's alone.
     unsafe { phys_to_virt(phys).write_bytes(0, PAGE_SIZE) }
 }
 
-/// Forgets what this CPU remembers of `count` ICA pages from `first` on.
+/// Flushes `count` ICA pages from `first` on from this CPU's TLB.
 #[inline]
 pub fn flush_ica(first: u32, count: u32) {
     if count > FLUSH_ONE_BY_ONE {
@@ -468,7 +468,7 @@ fn table(phys: PhysAddr) -> *mut PageTable {
 /// lowest; the pages it leads to are freed if they are the address space's own.
 fn free_table(phys: PhysAddr, level: u8, entries: usize, own_pages: bool, pages: &mut impl Pages) {
     for index in 0..entries {
-        // SAFETY: a table of an address space that nobody uses any more.
+        // SAFETY: a table of an address space that no CPU has loaded any more.
         let entry = unsafe { (&*table(phys))[index].clone() };
         if entry.is_unused() {
             continue;

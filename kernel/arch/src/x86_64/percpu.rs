@@ -58,7 +58,7 @@ pub(super) static AREA_ENDS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) 
 /// Makes the area of p-kernel `cpu` out of zeroed memory.
 ///
 /// # Safety
-/// `memory` is mapped, zeroed, aligned to a page, `AREA_SIZE` long, and nobody else's for ever.
+/// `memory` is mapped, zeroed, aligned to a page, `AREA_SIZE` long, and given away for ever.
 pub unsafe fn prepare(cpu: usize, memory: *mut u8) {
     let area = memory.cast::<Area>();
     // SAFETY: the caller's promise; all-zero bytes are a valid `Area`.
@@ -98,7 +98,7 @@ pub(super) fn init(cpu: usize) {
     GsBase::write(VirtAddr::zero());
 }
 
-/// The area of the CPU that has this, to be found without asking the processor each time.
+/// The area of the CPU that has this value, found without reading a register each time.
 pub struct OwnArea(*mut Area);
 
 impl OwnArea {

@@ -34,7 +34,8 @@ global_asm!(
     ".set vector, 0",
     ".rept 256",
     ".balign 16",
-    ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)",
+    ".if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 \
+         || vector == 21 || vector == 29 || vector == 30)",
     "pushq $0",
     ".endif",
     "pushq $vector",
@@ -111,7 +112,7 @@ unsafe extern "C" fn common() {
     )
 }
 
-/// Behind the stubs of the vectors with a stack of their own, whoever was interrupted.
+/// Behind the stubs of the vectors with a stack of their own, whatever was interrupted.
 #[unsafe(naked)]
 unsafe extern "C" fn own_stack() {
     naked_asm!(
@@ -149,8 +150,8 @@ unsafe extern "C" fn leave() {
     )
 }
 
-/// `syscall` from ring 3 saves what a trap would have pushed, but for what it destroys, and for what
-/// is the same all the time. It has cleared the flags that `leave` clears.
+/// `syscall` from ring 3 saves what a trap would have pushed, but for the registers that it destroys,
+/// and for those that never change. It has cleared the flags that `leave` clears.
 #[unsafe(naked)]
 unsafe extern "C" fn syscall_entry() {
     naked_asm!(

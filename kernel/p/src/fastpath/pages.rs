@@ -1,14 +1,14 @@
-//! The short way with pages: they go, come and come back as [`crate::ipc`] would have it. Those that
-//! are shared take the long way.
+//! The fast path with pages: they go, come and come back as on the slow path ([`crate::ipc`]), which
+//! those that are shared take.
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::Token;
 
 use super::{Next, call_here, call_there, leave_cpu, reply_here, reply_there, resolve_fast};
+use crate::cpu::Cpu;
 use crate::ica;
 use crate::process::Calling;
-use crate::run::Cpu;
 
 /// A call with pages.
 pub(super) fn call(cpu: &mut Cpu, slot: u8, flags: u64, calling: Calling) -> Option<Next> {
@@ -59,8 +59,8 @@ pub(super) fn reply_receive(
     }
 }
 
-/// Lets pages go with a message. What was shared would not be its owner's alone again if the short way
-/// turned out not to go.
+/// Lets pages go with a message. What was shared would not be its owner's alone again if the message
+/// then took the slow path.
 fn transfer_out(cpu: &mut Cpu, slot: u8, span: Span, sender: Sender) -> Option<()> {
     if span.transfer() == Some(Transfer::Share) {
         return None;
@@ -68,7 +68,7 @@ fn transfer_out(cpu: &mut Cpu, slot: u8, span: Span, sender: Sender) -> Option<(
     ica::transfer_out(&mut cpu.local, slot, span, sender).ok()
 }
 
-/// Gives pages that have come with a message to who has its words.
+/// Gives pages that have come with a message to the process that has its words.
 pub(super) fn arrive(cpu: &mut Cpu, slot: u8, span: Span, with: With) {
     if span.is_none() {
         return;

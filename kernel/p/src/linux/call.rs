@@ -9,8 +9,10 @@ use ant_abi::{Error, PhysAddr};
 use ant_logic::lca::Builder;
 use linux_raw_sys::general::SIGKILL;
 
+use crate::cpu::Cpu;
 use crate::process::{BlockReason, ExitReason, LcaState, Owned};
-use crate::{Cpu, Role, doorbell, exit, ipc, log, shared};
+use crate::role::Role;
+use crate::{doorbell, exit, ipc, log, shared};
 
 /// Serves `linux_call(raddr)`; with `notifies`, the process goes on meanwhile.
 pub fn request(cpu: &mut Cpu, slot: u8, raddr: PhysAddr, notifies: bool) {
@@ -70,8 +72,8 @@ fn post(cpu: usize, process: &mut Owned) {
     doorbell::ring_linux(cpu);
 }
 
-/// Takes what is in this CPU's return store (paper 4.3 (9)); no more than it holds, so that nobody
-/// who keeps filling it keeps the CPU from its work.
+/// Takes what is in this CPU's return store (paper 4.3 (9)); no more than it holds, so that
+/// Linux, if it keeps filling it, does not keep the CPU from its work.
 pub fn take_returns(cpu: &mut Cpu, role: &mut impl Role) {
     for _ in 0..STORE_ENTRIES {
         let Some(entry) = shared::returns(cpu.index()).pop() else { return };
@@ -125,12 +127,12 @@ pub fn released(cpu: &mut Cpu, slot: u8) {
             }
         }
         (LcaState::Exiting, _) => linux_released(cpu, slot),
-        // It has said so in its LCA after it had not said so to AnT: it has fooled itself.
+        // The process has changed `cflag` in its LCA after the call was sent.
         (LcaState::Idle | LcaState::Outstanding { .. }, _) => proxy_died(cpu, slot),
     }
 }
 
-/// Process `slot` has no proxy any more, and with it no descriptors and no directory: it is over.
+/// Process `slot` has no proxy any more, and with it no descriptors and no directory: it ends.
 pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
     let Some(process) = cpu.local.process(slot) else { return };
     process.linux_released = true;
@@ -145,8 +147,7 @@ pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
     cpu.local.note_if_reapable(slot);
 }
 
-/// `init` has lost its proxy, and nobody can tell it anything any more. It goes on: the servers need
-/// it.
+/// `init` has lost its proxy, and with it the control channel. It goes on: the servers need it.
 fn without_linux(cpu: &mut Cpu, slot: u8) {
     log::error!("init has lost its proxy: AnT takes no orders any more, what runs goes on");
     let Some(process) = cpu.local.process(slot) else { return };

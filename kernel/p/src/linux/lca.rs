@@ -1,7 +1,7 @@
 //! The LCA of a process, seen from the kernel.
 //!
 //! The process may write its LCA at any time it runs, and its proxy while a call is with Linux, so
-//! the kernel reads single fields, once, and believes none of them.
+//! the kernel reads single fields, once, and trusts none of them.
 
 use core::mem::offset_of;
 
@@ -20,7 +20,7 @@ pub struct LcaPage {
 }
 
 impl LcaPage {
-    /// The page at real address `raddr`, mapped in the process at `virt`.
+    /// The page at `raddr`, mapped in the process at `virt`.
     pub fn new(raddr: PhysAddr, generation: u16, virt: UserVirt) -> Self {
         Self { entry: StoreEntry::call(raddr, generation), virt }
     }
@@ -40,7 +40,7 @@ impl LcaPage {
     }
 
     /// The page, while neither the process runs nor Linux has a call. A proxy that stays has it mapped
-    /// all the same: what one has written is not read back, but by whoever reads it as hostile.
+    /// all the same: what is written here is not read back, except as hostile.
     pub fn contents(&mut self) -> &mut Lca {
         // SAFETY: a page of the partition that lives as long as the process; every bit pattern is
         // a valid `Lca`; callers hold the process, which doesn't run, and have no call under way. A

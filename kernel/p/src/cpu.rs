@@ -1,0 +1,112 @@
+//! The state of one CPU. What happens on it is elsewhere: `run` is the loop, `messages` what other CPUs
+//! ask for, `syscalls` what its processes ask for.
+
+use core::sync::atomic::Ordering;
+
+use ant_abi::Error;
+use ant_abi::boot::BOOT_IDLE_POLL;
+use ant_arch::apic::Timer;
+use ant_logic::devices::Rights;
+use ant_logic::ipc::{IpcCpu, Target};
+use ant_logic::rings::address::AddressRing;
+use arrayvec::ArrayVec;
+
+use crate::locals::Locals;
+use crate::mailbox::{self, Incoming, Message};
+use crate::process::Owned;
+use crate::{endpoints, shared};
+
+/// Messages that can come before the process that they are about.
+const PARKED_MAX: usize = 16;
+
+/// The state of one CPU. Only that CPU has it.
+pub struct Cpu {
+    /// IPC.
+    pub ipc: &'static mut IpcCpu,
+    /// Its processes.
+    pub local: Locals,
+    /// Messages about processes that are about to come, and the CPUs that sent them.
+    pub(crate) parked: ArrayVec<(usize, Message), PARKED_MAX>,
+    /// Rings to this CPU.
+    pub(crate) incoming: Incoming,
+    /// What Linux returns to this CPU.
+    pub(crate) returns: &'static AddressRing,
+    /// It looks for work by itself when it has none.
+    pub(crate) polls: bool,
+    /// Something may have come from outside: an interrupt came, or this CPU was idle, and more than
+    /// what `await_packet` has taken can have come.
+    pub(crate) poll_needed: bool,
+}
+
+impl Cpu {
+    /// A CPU without processes. `ipc` is its own, and empty.
+    pub fn new(index: usize, timer: Timer, ipc: &'static mut IpcCpu) -> Self {
+        Self {
+            ipc,
+            local: Locals::new(index, timer),
+            parked: ArrayVec::new(),
+            incoming: mailbox::incoming(index),
+            returns: shared::returns(index),
+            polls: shared::boot().flags & BOOT_IDLE_POLL != 0,
+            poll_needed: true,
+        }
+    }
+
+    /// Index within the partition.
+    pub fn index(&self) -> usize {
+        self.local.index()
+    }
+
+    /// Makes a process this CPU's. Calls to it may have come before it.
+    pub fn adopt(&mut self, mut process: Owned) {
+        let (slot, endpoint) = (process.slot(), process.endpoint);
+        if let Some(endpoint) = endpoint {
+            process.grants.notify_at(endpoint, self.index());
+        }
+        self.ipc.enter(slot, process.base, endpoint);
+        process.priority = self.ipc.priority(slot);
+        self.local.insert(process);
+        if let Some(endpoint) = endpoint {
+            self.ipc.receiver_changed(endpoint, &mut self.local);
+        }
+    }
+
+    /// An endpoint has another receiver, or none.
+    pub fn receiver_changed(&mut self, endpoint: u8) {
+        let index = self.index();
+        if let Target::Bound { cpu, server } = endpoints::state(endpoint).target()
+            && usize::from(cpu) == index
+            && let Some(process) = self.local.process(server)
+        {
+            process.endpoint = Some(endpoint);
+            process.grants.notify_at(endpoint, index);
+            self.ipc.bind(server, endpoint);
+        }
+        self.ipc.receiver_changed(endpoint, &mut self.local);
+        endpoints::bits(endpoint).look();
+        self.ipc.notify(endpoint, &mut self.local);
+    }
+
+    /// Gives a process of this CPU ports and interrupts.
+    pub fn grant(&mut self, slot: u8, rights: &Rights) -> Result<(), Error> {
+        let index = self.index();
+        let process = self.local.caller(slot)?;
+        let endpoint = process.endpoint;
+        process.grants.add(rights, endpoint, index)
+    }
+
+    /// Tells the receiver of an endpoint that notification bits were raised there.
+    pub fn notify(&mut self, endpoint: u8) {
+        self.ipc.notify(endpoint, &mut self.local);
+    }
+
+    /// Gives a process of this CPU another priority.
+    pub fn set_priority(&mut self, pid: u32, priority: u8) {
+        let Some(slot) = self.local.find_pid(pid) else { return };
+        if let Some(process) = self.local.process(slot) {
+            process.base = priority;
+            process.public().priority.store(u32::from(priority), Ordering::Relaxed);
+        }
+        self.ipc.set_base(slot, priority, &mut self.local);
+    }
+}

@@ -1,0 +1,105 @@
+//! What other CPUs ask of this one.
+
+use ant_arch::clock;
+use ant_logic::ipc::Packet;
+
+use crate::cpu::Cpu;
+use crate::mailbox::{self, Message};
+use crate::role::Role;
+use crate::{devices, endpoints, exit, linux, log, migrate, process, syscalls};
+
+/// Message budget: how long a CPU takes messages before it lets a process run, if more keep coming, in
+/// microseconds. The process has as long until the CPU takes more: whatever others send, it has half of
+/// the CPU.
+const MESSAGE_BUDGET_US: u64 = 100;
+
+impl Cpu {
+    /// Takes messages, from the other CPUs in turns. Whether it has taken all.
+    pub(crate) fn take_messages(&mut self, role: &mut impl Role) -> bool {
+        let until = clock::now().saturating_add(clock::cycles(MESSAGE_BUDGET_US));
+        while mailbox::waiting(self.incoming).is_some() {
+            for (from, ring) in self.incoming.iter().enumerate() {
+                if let Some(message) = mailbox::receive(ring) {
+                    self.handle_message(from, message, role);
+                }
+            }
+            if clock::now() >= until {
+                return mailbox::waiting(self.incoming).is_none();
+            }
+        }
+        true
+    }
+
+    /// Takes the messages again that came before the process that they are about: it came from another
+    /// CPU than they.
+    pub(crate) fn take_parked(&mut self, role: &mut impl Role) {
+        for (from, message) in core::mem::take(&mut self.parked) {
+            self.handle_message(from, message, role);
+        }
+    }
+
+    /// Does what another CPU asks for.
+    pub fn handle_message(&mut self, from: usize, message: Message, role: &mut impl Role) {
+        if let Some(pid) = message.target_pid()
+            && self.local.find_pid(pid).is_none()
+        {
+            return self.forward(from, pid, message);
+        }
+        match message {
+            Message::Ipc(packet) => {
+                if let Packet::Wakeup { endpoint } = packet {
+                    endpoints::bits(endpoint).end_wakeup();
+                }
+                self.ipc.take(from as u8, packet, &mut self.local);
+            }
+            Message::Adopt(process) => self.adopt(process),
+            Message::Kill { pid, signal } => {
+                self.with_process(pid, |cpu, slot| exit::kill(cpu, slot, signal))
+            }
+            // A return that Linux put here before must be seen first.
+            Message::Released { pid } => {
+                linux::call::take_returns(self, role);
+                self.with_process(pid, linux::call::released);
+            }
+            Message::ProxyDied { pid } => {
+                linux::call::take_returns(self, role);
+                self.with_process(pid, linux::call::proxy_died);
+            }
+            #[cfg(feature = "fault-injection")]
+            Message::Inject(kind) => crate::fault_injection::fail(self.index(), kind),
+            Message::ReceiverChanged { endpoint } => self.receiver_changed(endpoint),
+            Message::Priority { pid, priority } => self.set_priority(pid, priority),
+            Message::Move { pid, cpu } => migrate::request(self, pid, cpu),
+            Message::Grant { pid, grant } => {
+                self.with_process(pid, |cpu, slot| {
+                    let granted = devices::resolve(&grant);
+                    if let Err(error) = granted.and_then(|rights| cpu.grant(slot, &rights)) {
+                        log::warning!("process {pid} gets no device: {error:?}");
+                    }
+                });
+            }
+            Message::MReply { slot, result } => syscalls::m_call_returned(self, slot, result),
+            other => role.message(self, from, other),
+        }
+    }
+
+    /// Does what a message says to the process with this id, if it is still there.
+    fn with_process(&mut self, pid: u32, act: impl FnOnce(&mut Self, u8)) {
+        if let Some(slot) = self.local.find_pid(pid) {
+            act(self, slot);
+        }
+    }
+
+    /// Sends a message after a process that has left this CPU, or parks it for one that is about to
+    /// come. One about a process that has been reaped is dropped.
+    fn forward(&mut self, from: usize, pid: u32, message: Message) {
+        let sent = match process::home_of(pid) {
+            None => true,
+            Some(home) if home == self.index() => self.parked.try_push((from, message)).is_ok(),
+            Some(home) => mailbox::send(self.index(), home, message).is_ok(),
+        };
+        if !sent {
+            log::error!("a message about process {pid} is lost");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What differs between m-kernel and p-kernel.
+
+use ant_abi::ipc::Span;
+use ant_abi::store::StoreEntry;
+
+use crate::cpu::Cpu;
+use crate::mailbox::Message;
+use crate::process::Owned;
+
+/// What the loop of a CPU leaves to the kernel that runs it.
+pub trait Role: Sized {
+    /// Takes a message that only one of the two understands.
+    fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message);
+    /// Serves a system call that not every CPU can.
+    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]);
+    /// Linux has released an LCA whose process is not this CPU's.
+    fn released_elsewhere(&mut self, cpu: &mut Cpu, lca: StoreEntry);
+    /// A call that the loader of process `slot` made has returned.
+    fn loading_returned(&mut self, cpu: &mut Cpu, slot: u8);
+    /// Takes ICA pages back that the process in `slot` gives back, and has unmapped.
+    fn freed(&mut self, slot: u8, pid: u32, span: Span);
+    /// Takes the memory of a zombie back.
+    fn reap(&mut self, cpu: &mut Cpu, process: Owned);
+}
