@@ -91,7 +91,7 @@ pub fn extent(boot: &BootBlock) -> Result<Extent, BundleError> {
     is_possible.then_some(bundle).ok_or(BundleError::Misplaced)
 }
 
-/// A bundle whose header has been checked.
+/// A bundle with a header that has been checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundle<'a> {
     header: &'a BundleHeader,

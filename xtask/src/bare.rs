@@ -19,7 +19,7 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 const INIT: &str = "ant-init";
 /// Package with the programs that people run.
 const APPS: &str = "ant-apps";
-/// Package whose programs only tests run.
+/// Package with the programs that only tests run.
 const TESTS: &str = "ant-user-tests";
 /// Feature of the kernels that tests boot to make them fail.
 const FAULT_INJECTION: &str = "fault-injection";

@@ -26,7 +26,7 @@ use crate::protocol::MANIFEST;
 
 /// Largest manifest, in bytes.
 const LEN_MAX: u64 = 256 << 10;
-/// ICA pages of a server whose entry names no number.
+/// ICA pages of a server without a number in its entry.
 const ICA_PAGES_USUAL: u32 = 16;
 
 /// Why a manifest cannot be used.
@@ -58,12 +58,12 @@ pub struct Manifest {
     /// Where it was read from.
     path: PathBuf,
     /// Its servers, the name service first.
-    pub servers: Vec<Server>,
+    pub servers: Vec<ManifestServer>,
 }
 
 /// One server.
 #[derive(Debug)]
-pub struct Server {
+pub struct ManifestServer {
     /// All that the bundle says of it but where its program is.
     pub record: BundleServer,
     /// Its program, as the manifest names it.
@@ -203,7 +203,7 @@ fn parse(text: &str) -> Result<ManifestFile, Fault> {
     })
 }
 
-fn check(file: &ManifestFile, lines: Lines<'_>) -> Result<Vec<Server>, Fault> {
+fn check(file: &ManifestFile, lines: Lines<'_>) -> Result<Vec<ManifestServer>, Fault> {
     let entries = &file.server;
     let names = Names(entries);
     if let Some(surplus) = entries.get(BUNDLE_SERVERS) {
@@ -218,7 +218,7 @@ fn check(file: &ManifestFile, lines: Lines<'_>) -> Result<Vec<Server>, Fault> {
     check_devices(entries)?;
     let server = |(index, entry): (usize, &ServerEntry)| {
         let (program, line) = (entry.program.get_ref().clone(), lines.of(&entry.program.span()));
-        Ok(Server { record: entry.record(index, &names)?, program, line })
+        Ok(ManifestServer { record: entry.record(index, &names)?, program, line })
     };
     entries.iter().enumerate().map(server).collect()
 }

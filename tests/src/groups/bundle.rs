@@ -131,7 +131,7 @@ fn servers_reach_what_they_use(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl server restart absent", 0, "was restarted")?;
     call("call use", "use: Some(PeerRestarted)\n")?;
     call("call use", "use: 1 0, generation 2\n")?;
-    // Another has not, whoever asks it.
+    // Another has not.
     call("at absent call use", "use: Some(NotPermitted)\n")?;
     // And one that uses none cannot even register.
     guest.wait_until("antctl server list | grep -q '^alone  *given up'", SOON)?;

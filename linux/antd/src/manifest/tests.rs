@@ -31,7 +31,7 @@ fn both() -> String {
     [NAME, SERIAL].concat()
 }
 
-fn parse(text: &str) -> Result<Vec<Server>, String> {
+fn parse(text: &str) -> Result<Vec<ManifestServer>, String> {
     let parsed = Manifest::parse(Path::new("/m.toml"), text);
     parsed.map(|manifest| manifest.servers).map_err(|error| error.to_string())
 }

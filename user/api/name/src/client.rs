@@ -1,5 +1,5 @@
-//! What clients of the name service call: programs, and servers whose entry in the manifest says that they
-//! use it. To others it is `NotPermitted`.
+//! What clients of the name service call: programs, and servers that use it, as the manifest says. To others
+//! it is `NotPermitted`.
 
 use ant_abi::Error;
 use ant_abi::bundle::HANDLE_NAME;
