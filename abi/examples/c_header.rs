@@ -19,7 +19,7 @@ const STRUCTS: &[&Struct] = &[
     &lca::Lca::DESCRIPTION,
     &device::ModuleInfo::DESCRIPTION,
     &device::PartitionCreate::DESCRIPTION,
-    &device::ImageLoad::DESCRIPTION,
+    &device::MemoryLoad::DESCRIPTION,
     &device::CpuStart::DESCRIPTION,
     &device::ProxyBind::DESCRIPTION,
     &device::CallGet::DESCRIPTION,

@@ -6,7 +6,10 @@ use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 
 use crate::PAGE_SIZE;
-use crate::layout::{DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, PROCESS_END, PROCESS_START};
+use crate::layout::{
+    BUNDLE_SPAN, BUNDLE_START, DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, PROCESS_END,
+    PROCESS_START,
+};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -161,6 +164,12 @@ impl UserVirt {
     pub const fn of_ica_page(page: u32) -> Self {
         debug_assert!((page as u64) < ICA_PAGES);
         Self(ICA_START + page as u64 * PAGE)
+    }
+
+    /// Where `init` has byte `offset` of the bundle, if it can have so many.
+    #[must_use]
+    pub const fn of_bundle(offset: u64) -> Option<Self> {
+        if offset < BUNDLE_SPAN { Some(Self(BUNDLE_START + offset)) } else { None }
     }
 
     /// Where device memory at `phys` is in the processes that it was granted to, if it can be.

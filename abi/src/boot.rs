@@ -119,6 +119,10 @@ abi_struct! {
         pub flags: u32,
         /// Physical address of the kernel image; the shared area is `SHARED_OFFSET` above it.
         pub image_phys: PhysAddr,
+        /// Physical address of the bundle, page aligned.
+        pub bundle_phys: PhysAddr,
+        /// Bytes of the bundle; 0: none was loaded.
+        pub bundle_len: u64,
         /// Frequency of the time-stamp counter in kHz, as Linux measured it.
         pub tsc_khz: u32,
         /// CPUs in `cpus`.

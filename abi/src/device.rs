@@ -57,6 +57,11 @@ pub const FAILURE_NO_VECTOR: u32 = 11;
 /// No page below 1 MiB to start a CPU from.
 pub const FAILURE_NO_TRAMPOLINE: u32 = 12;
 
+/// `MemoryLoad::target`: the kernel image.
+pub const LOAD_IMAGE: u32 = 0;
+/// `MemoryLoad::target`: the bundle. The boot block names it; its length is where the last byte goes.
+pub const LOAD_BUNDLE: u32 = 1;
+
 /// Least memory of a partition, in bytes.
 pub const MIN_MEMORY: u64 = 16 << 20;
 
@@ -93,14 +98,19 @@ abi_struct! {
         pub cpus: [u32; MAX_CPUS],
     }
 
-    /// `LOAD`: copy bytes into the image, before the first `START`.
-    pub struct ImageLoad {
+    /// `LOAD`: copy bytes into the partition's memory, before the first `START`.
+    pub struct MemoryLoad {
         /// Address of the bytes in the caller.
         pub source: u64,
         /// How many.
         pub len: u64,
-        /// Where, from the start of the image; `offset + len` within `SHARED_OFFSET`.
+        /// Where, from the start of the target; `offset + len` within `SHARED_OFFSET` for the image,
+        /// within `BUNDLE_SPAN` for the bundle.
         pub offset: u64,
+        /// One of `LOAD_*`.
+        pub target: u32,
+        /// Zero.
+        pub reserved: u32,
     }
 
     /// `START`: start one CPU; returns when its first instructions have run.
@@ -232,8 +242,8 @@ ioctls! {
     INFO = 0x00, Read, ModuleInfo;
     /// Fresh file: take CPUs and memory, become the control file of a new partition.
     CREATE = 0x01, ReadWrite, PartitionCreate;
-    /// Control file: copy the kernel image in.
-    LOAD = 0x02, Write, ImageLoad;
+    /// Control file: copy a part of the kernel image or of the bundle in.
+    LOAD = 0x02, Write, MemoryLoad;
     /// Control file: start a CPU. `-EAGAIN` for any but the first until that is ready.
     START = 0x03, Write, CpuStart;
     /// Control file: stop the CPUs, give everything back to Linux. Also on last close.
@@ -277,4 +287,6 @@ abi_constants!(
     FAILURE_NO_VECTOR,
     FAILURE_NO_TRAMPOLINE,
     MIN_MEMORY,
+    LOAD_IMAGE,
+    LOAD_BUNDLE,
 );

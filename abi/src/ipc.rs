@@ -195,6 +195,9 @@ pub const GRANT_DEVICE: u32 = 3;
 /// `GRANT_MEMORY`. `Invalid`: it does not consist of whole pages.
 pub const GRANT_DEVICE_MEMORY: u32 = 4;
 
+/// Most bytes of a server's environment.
+pub const ENVIRONMENT_MAX: usize = 512;
+
 /// Bytes of `ExitNotice::text`.
 pub const EXIT_TEXT: usize = 104;
 
@@ -223,8 +226,9 @@ abi_struct! {
         pub priority: u32,
         /// ICA pages that it may take at a time, and that are kept for it.
         pub ica_pages: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// Bytes of its environment, which follows this structure: strings `NAME=HANDLE`, each ended by
+        /// NUL, at most `ENVIRONMENT_MAX` bytes.
+        pub environment_len: u32,
         /// Its name, padded with NULs; also its argument 0.
         pub name: [u8; crate::syscall::NAME_LEN],
     }

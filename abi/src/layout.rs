@@ -21,6 +21,13 @@ pub const ICA_PAGES: u64 = 4096;
 /// End (exclusive) of the ICA.
 pub const ICA_END: u64 = ICA_START + ICA_PAGES * PAGE_SIZE as u64;
 
+/// Where `init` has the bundle mapped, to read.
+pub const BUNDLE_START: u64 = 0x0000_6800_0000_0000;
+/// Physical memory that a bundle can take, contiguous.
+pub const BUNDLE_SPAN: u64 = 4 << 20;
+/// End (exclusive) of the bundle's place.
+pub const BUNDLE_END: u64 = BUNDLE_START + BUNDLE_SPAN;
+
 /// Device memory at physical address `p` that was granted to a process is at `DEVICE_START + p`.
 pub const DEVICE_START: u64 = 0x0000_7000_0000_0000;
 /// End (exclusive) of granted device memory.
@@ -52,6 +59,7 @@ abi_constants!(
     IMAGE_VIRT,
     LARGE_PAGE,
     IMAGE_SPAN,
+    BUNDLE_SPAN,
     BOOT_BLOCK_SPAN,
     CPU_BLOCK_SPAN,
     SHARED_SPAN,

@@ -2,7 +2,8 @@
 //!
 //! The boundaries: `ant.ko` and the AnT kernel (boot block, address stores, CPU control, log),
 //! process and proxy (the LCA), `/dev/ant` (ioctls), process and AnT kernel (AnT's system
-//! calls, IPC), `antd` and AnT's `init` (control messages).
+//! calls, IPC), `antd` and AnT's `init` (control messages), `antd` and both of AnT's first programs, the
+//! m-kernel and `init` (the bundle).
 //!
 //! Types here are plain: fixed-size integers, explicit padding, no pointers. Reading raw bytes
 //! into them is safe for every bit pattern (`zerocopy`); what a value *means* is checked by the
@@ -18,6 +19,7 @@ mod describe;
 
 mod addr;
 pub mod boot;
+pub mod bundle;
 pub mod control;
 pub mod cpu_block;
 pub mod device;
@@ -37,7 +39,7 @@ pub use ids::{CpuIndex, EndpointId, Generation, OutOfRange, Pid, Priority, Slot}
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
 /// with a peer of another revision.
-pub const REVISION: u32 = 4;
+pub const REVISION: u32 = 5;
 
 /// CPUs that one partition can have.
 pub const MAX_CPUS: usize = 32;

@@ -27,8 +27,8 @@ pub enum Sysnum {
     ReportEnosys = 0x1006,
 
     /// `init` only: makes a process from the `ProcessCreate` at `rdi` with the `rdx` bytes at `rsi`
-    /// (path, which is argument 0, then the other arguments, each ended by NUL); it does not run yet.
-    /// Returns 0 and fills the out fields.
+    /// (path, which is argument 0, the other arguments, the environment, each ended by NUL); it does not
+    /// run yet. Returns 0 and fills the out fields.
     ProcessCreate = 0x1010,
     /// `init` only: lets process `rdi` run.
     ProcessStart = 0x1011,
@@ -290,6 +290,10 @@ abi_struct! {
         pub cpu: u32,
         /// In: bytes of the path, with its NUL; the arguments follow it.
         pub path_len: u32,
+        /// In: bytes of the environment, which follows the arguments: strings `NAME=HANDLE`.
+        pub environment_len: u32,
+        /// Zero.
+        pub reserved: u32,
         /// Out: id of the process.
         pub pid: u32,
         /// Out: index of the CPU it will run on.

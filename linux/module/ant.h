@@ -123,6 +123,8 @@ struct ant_partition {
 	struct list_head proxies;	/* proxy files. Under proxy_lock */
 
 	phys_addr_t image;
+	phys_addr_t bundle;		/* the second chunk */
+	u64 bundle_len;			/* bytes loaded there */
 	u64 want;			/* bytes of memory asked for ... */
 	u64 got;			/* ... and taken */
 	phys_addr_t trampoline;		/* page below 1 MiB that START borrows */
@@ -212,6 +214,7 @@ void ant_cpu_ring(const struct ant_cpu *cpu);
 /* boot.c */
 int ant_boot_prepare(struct ant_partition *part, struct ant_partition_create *req);
 void ant_boot_forget(struct ant_partition *part);
+void ant_boot_bundle(struct ant_partition *part, u64 end);
 void ant_boot_add_device(const struct ant_partition *part, u32 index,
 			 const struct ant_boot_device *device);
 int ant_cpu_start(struct ant_partition *part, const struct ant_cpu_start *req);

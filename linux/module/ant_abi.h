@@ -7,13 +7,14 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define ANT_REVISION 4
+#define ANT_REVISION 5
 #define ANT_MAX_CPUS 32
 #define ANT_REQUEST_STORE_OFFSET 4096
 #define ANT_RETURN_STORE_OFFSET 8192
 #define ANT_IMAGE_VIRT 0xffffffff80000000ULL
 #define ANT_LARGE_PAGE 0x200000U
 #define ANT_IMAGE_SPAN 0x400000U
+#define ANT_BUNDLE_SPAN 0x400000U
 #define ANT_BOOT_BLOCK_SPAN 0x10000U
 #define ANT_CPU_BLOCK_SPAN 32768
 #define ANT_SHARED_SPAN 0x110000U
@@ -73,6 +74,8 @@
 #define ANT_FAILURE_NO_VECTOR 11
 #define ANT_FAILURE_NO_TRAMPOLINE 12
 #define ANT_MIN_MEMORY 0x1000000U
+#define ANT_LOAD_IMAGE 0
+#define ANT_LOAD_BUNDLE 1
 
 /*
  * Contiguous physical memory.
@@ -151,6 +154,10 @@ struct ant_boot_block {
 	__u32 flags;
 	/* Physical address of the kernel image; the shared area is `SHARED_OFFSET` above it. */
 	__u64 image_phys;
+	/* Physical address of the bundle, page aligned. */
+	__u64 bundle_phys;
+	/* Bytes of the bundle; 0: none was loaded. */
+	__u64 bundle_len;
 	/* Frequency of the time-stamp counter in kHz, as Linux measured it. */
 	__u32 tsc_khz;
 	/* CPUs in `cpus`. */
@@ -167,7 +174,7 @@ struct ant_boot_block {
 	struct ant_boot_device devices[16];
 };
 
-static_assert(sizeof(struct ant_boot_block) == 21040);
+static_assert(sizeof(struct ant_boot_block) == 21056);
 
 /*
  * Memory of one address store.
@@ -388,18 +395,25 @@ struct ant_partition_create {
 static_assert(sizeof(struct ant_partition_create) == 160);
 
 /*
- * `LOAD`: copy bytes into the image, before the first `START`.
+ * `LOAD`: copy bytes into the partition's memory, before the first `START`.
  */
-struct ant_image_load {
+struct ant_memory_load {
 	/* Address of the bytes in the caller. */
 	__u64 source;
 	/* How many. */
 	__u64 len;
-	/* Where, from the start of the image; `offset + len` within `SHARED_OFFSET`. */
+	/*
+	 * Where, from the start of the target; `offset + len` within `SHARED_OFFSET` for the image,
+	 * within `BUNDLE_SPAN` for the bundle.
+	 */
 	__u64 offset;
+	/* One of `LOAD_*`. */
+	__u32 target;
+	/* Zero. */
+	__u32 reserved;
 };
 
-static_assert(sizeof(struct ant_image_load) == 24);
+static_assert(sizeof(struct ant_memory_load) == 32);
 
 /*
  * `START`: start one CPU; returns when its first instructions have run.
@@ -500,7 +514,7 @@ static_assert(sizeof(struct ant_device_take) == 344);
 
 #define ANT_INFO _IOR('A', 0x00, struct ant_module_info)
 #define ANT_CREATE _IOWR('A', 0x01, struct ant_partition_create)
-#define ANT_LOAD _IOW('A', 0x02, struct ant_image_load)
+#define ANT_LOAD _IOW('A', 0x02, struct ant_memory_load)
 #define ANT_START _IOW('A', 0x03, struct ant_cpu_start)
 #define ANT_STOP _IO('A', 0x04)
 #define ANT_KICK _IOW('A', 0x05, struct ant_cpu_kick)

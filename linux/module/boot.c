@@ -117,6 +117,7 @@ static void fill_boot_block(const struct ant_partition *part)
 	block->partition = part->id;
 	block->flags = part->flags;
 	block->image_phys = part->image;
+	block->bundle_phys = part->bundle;
 	block->tsc_khz = tsc_khz;
 	block->cpu_count = part->cpu_count;
 	block->extent_count = part->extent_count;
@@ -136,6 +137,13 @@ void ant_boot_add_device(const struct ant_partition *part, u32 index,
 
 	block->devices[index] = *device;
 	block->device_count = index + 1;
+}
+
+/* The bundle has bytes up to @end; before the first CPU starts. */
+void ant_boot_bundle(struct ant_partition *part, u64 end)
+{
+	part->bundle_len = max(part->bundle_len, end);
+	boot_block(part)->bundle_len = part->bundle_len;
 }
 
 static void find_cpu_blocks(struct ant_partition *part)

@@ -140,22 +140,28 @@ static long ioctl_bind(struct ant_file *file, struct file *filp, void __user *ar
 
 /* What an ioctl that runs under the partition's lock gets. */
 union locked_request {
-	struct ant_image_load load;
+	struct ant_memory_load load;
 	struct ant_cpu_start start;
 	struct ant_device_take device;
 };
 
 static int load(struct ant_partition *part, union locked_request *req)
 {
-	const struct ant_image_load *what = &req->load;
+	const struct ant_memory_load *what = &req->load;
+	bool bundle = what->target == ANT_LOAD_BUNDLE;
+	u64 span = bundle ? ANT_BUNDLE_SPAN : ANT_SHARED_OFFSET;
+	phys_addr_t start = bundle ? part->bundle : part->image;
 
 	if (part->loaded)
 		return -EBUSY;
-	if (what->len > ANT_SHARED_OFFSET || what->offset > ANT_SHARED_OFFSET - what->len)
+	if (what->reserved || (!bundle && what->target != ANT_LOAD_IMAGE) ||
+	    what->len > span || what->offset > span - what->len)
 		return -EINVAL;
-	if (copy_from_user(phys_to_virt(part->image + what->offset), u64_to_user_ptr(what->source),
+	if (copy_from_user(phys_to_virt(start + what->offset), u64_to_user_ptr(what->source),
 			   what->len))
 		return -EFAULT;
+	if (bundle)
+		ant_boot_bundle(part, what->offset + what->len);
 	return 0;
 }
 

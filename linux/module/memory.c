@@ -3,7 +3,7 @@
  * Memory: taken from the running Linux by moving away what is in it, given back page by page.
  *
  * Everything is taken in chunks of 4 MiB that begin at a multiple of 4 MiB, so the first extent
- * always holds the image in two large pages.
+ * always holds the image in two large pages. The bundle has the second chunk, wherever that is.
  */
 #include <linux/gfp.h>
 #include <linux/memory_hotplug.h>
@@ -149,7 +149,11 @@ int ant_memory_take(struct ant_partition *part, struct ant_partition_create *req
 		ant_memory_give_back(part);
 		return fatal_signal_pending(current) ? -EINTR : -ENOMEM;
 	}
+	BUILD_BUG_ON(ANT_IMAGE_SPAN != ANT_CHUNK || ANT_BUNDLE_SPAN > ANT_CHUNK);
+	BUILD_BUG_ON(ANT_MIN_MEMORY < 2 * ANT_CHUNK);
 	part->image = part->extents[0].start;
+	part->bundle = part->extents[0].len > ANT_CHUNK ? part->image + ANT_CHUNK :
+							  part->extents[1].start;
 	return 0;
 }
 
@@ -179,12 +183,12 @@ void ant_memory_give_back(struct ant_partition *part)
 	part->got = 0;
 }
 
-/* A page of the partition that may be an LCA: not one of the kernel's image or the shared area. */
+/* A page of the partition that may be an LCA: none of the image, the shared area or the bundle. */
 bool ant_memory_is_lca(const struct ant_partition *part, phys_addr_t page)
 {
 	u32 i;
 
-	if (page - part->image < ANT_IMAGE_SPAN)
+	if (page - part->image < ANT_IMAGE_SPAN || page - part->bundle < part->bundle_len)
 		return false;
 	for (i = 0; i < part->extent_count; i++)
 		if (page - part->extents[i].start < part->extents[i].len)

@@ -3,6 +3,7 @@
 //! * [`rings`]: rings in shared memory: address store, packets between CPUs, kernel log.
 //! * [`doorbell`]: suppression of doorbells to a CPU that polls its rings.
 //! * [`notification`]: notification bits, raised by any CPU and taken by the receiver's.
+//! * [`bundle`]: `init`'s program, and what the manifest says of each server, as Linux has loaded them.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a CPU times out when.
 //! * [`devices`]: what a grant gives a process of the partition's devices.
@@ -27,6 +28,7 @@
 extern crate std;
 
 mod atomic;
+pub mod bundle;
 pub mod calls;
 pub mod deadlines;
 pub mod devices;

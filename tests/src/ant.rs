@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 /// The usual partition.
 pub const USUAL: &str = "--cpus 1-3 --memory 64M";
-/// The same with the kernel of tests, which `antctl inject` makes fail, and its servers.
-pub const FAILING: &str =
-    "--cpus 1-3 --memory 64M --allow-inject --image /usr/lib/ant/tests/ant-kernel";
+/// The same with the kernel of tests, which `antctl inject` makes fail, and the servers of
+/// `tests/manifest.toml`.
+pub const FAILING: &str = "--cpus 1-3 --memory 64M --allow-inject \
+     --image /usr/lib/ant/tests/ant-kernel --manifest /usr/lib/ant/tests/manifest.toml";
 /// Where the guest keeps what AnT was booted with.
 const BOOTED_WITH: &str = "/run/booted-with";
 

@@ -127,8 +127,12 @@ fn product(archive: &mut Archive) -> io::Result<()> {
         }
     }
     let bare = paths::bare_programs();
-    if let Ok(kernel) = fs::read(bare.join("ant-kernel")) {
-        archive.file("/usr/lib/ant/ant-kernel", 0o644, &kernel);
+    let files = ["ant-kernel", "ant-init"].map(|name| bare.join(name));
+    for path in files.into_iter().chain([paths::manifest()]) {
+        if let Ok(content) = fs::read(&path) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("/usr/lib/ant/{name}"), 0o644, &content);
+        }
     }
     for kind in ["apps", "servers"] {
         for path in sorted_files(&bare.join(kind))? {

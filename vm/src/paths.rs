@@ -23,9 +23,14 @@ pub fn linux_programs() -> PathBuf {
     out().join("linux")
 }
 
-/// What runs on AnT: `ant-kernel`, `ant-init`, and `apps/`.
+/// What runs on AnT: `ant-kernel`, `ant-init`, `apps/` and `servers/`.
 pub fn bare_programs() -> PathBuf {
     out().join("bare")
+}
+
+/// What servers AnT has.
+pub fn manifest() -> PathBuf {
+    root().join("user/servers/manifest.toml")
 }
 
 /// What only tests run: `ant-kernel` with fault injection, and `programs/`.

@@ -1,5 +1,4 @@
-//! Builds what runs on AnT: apps and OS servers, `ant-init`, which embeds the servers, and the
-//! kernel, which embeds `ant-init`.
+//! Builds what runs on AnT: apps, `ant-init` and the OS servers, and the kernel.
 
 use crate::toolchain::{self, Bare};
 use crate::{build, step};
@@ -18,11 +17,9 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 
 /// Package of `init`, and its program.
 const INIT: &str = "ant-init";
-/// Tells init's build script where the servers are that it embeds.
-const SERVERS_DIR: &str = "ANT_SERVERS_DIR";
 /// Package with the programs that people run.
 const APPS: &str = "ant-apps";
-/// Package whose programs only tests run.
+/// Package with the programs that only tests run.
 const TESTS: &str = "ant-user-tests";
 /// Feature of the kernels that tests boot to make them fail.
 const FAULT_INJECTION: &str = "fault-injection";
@@ -31,23 +28,14 @@ const SERVERS: &str = "user/servers";
 /// The server to copy from, which is none yet.
 const TEMPLATE: &str = "ant-template";
 
-/// Builds the apps, the OS servers and `ant-init`, which embeds the servers that its manifest names,
-/// into `target/ant/bare`.
+/// Builds the apps, the OS servers and `ant-init` into `target/ant/bare`.
 pub fn build_programs() -> Result<()> {
     let out = paths::bare_programs();
-    let servers = out.join("servers");
-    let mut apps = cargo(&toolchain::find_bare()?);
-    if !out.join(INIT).exists() {
-        // The first time, what init's build script needs is compiled beside `cpu`, which keeps one
-        // processor busy for long. This init has no servers and is not installed.
-        apps.args(["-p", INIT]).env(SERVERS_DIR, "/dev/null");
-    }
-    build_all("AnT programs", apps, [APPS.to_owned()], &out.join("apps"))?;
+    build_all("AnT programs", [APPS.to_owned()], &out.join("apps"))?;
     let packages = server_packages()?.into_iter().chain([TEMPLATE.to_owned()]);
-    build_all("AnT servers", cargo(&toolchain::find_bare()?), packages, &servers)?;
+    build_all("AnT servers", packages, &out.join("servers"))?;
     let mut init = cargo(&toolchain::find_bare()?);
-    init.args(["-p", INIT]).env(SERVERS_DIR, servers);
-    build::install("AnT init", &mut init, &out, &["--strip-all"])
+    build::install("AnT init", init.args(["-p", INIT]), &out, &["--strip-all"])
 }
 
 /// Packages of the OS servers.
@@ -61,17 +49,12 @@ fn server_packages() -> Result<Vec<String>> {
 }
 
 /// Builds all programs of `packages` into `dir`, where nothing else is then.
-fn build_all(
-    step: &str,
-    mut cargo: Command,
-    packages: impl IntoIterator<Item = String>,
-    dir: &Path,
-) -> Result<()> {
+fn build_all(step: &str, packages: impl IntoIterator<Item = String>, dir: &Path) -> Result<()> {
+    let mut cargo = cargo(&toolchain::find_bare()?);
     for package in packages {
         cargo.arg("-p").arg(package);
     }
-    let mut programs = build::executables(&step::run(step, &mut cargo)?);
-    programs.retain(|program| program.file_name().is_some_and(|name| name != INIT));
+    let programs = build::executables(&step::run(step, &mut cargo)?);
     remove_others(dir, &programs);
     for program in programs {
         build::install_stripped(&program, dir, &["--strip-all"])?;
@@ -88,30 +71,30 @@ fn remove_others(dir: &Path, programs: &[PathBuf]) {
     }
 }
 
-/// Builds the kernel into `target/ant/bare`; it embeds the `ant-init` that lies there.
+/// Builds the kernel into `target/ant/bare`.
 pub fn build_kernel() -> Result<()> {
     let out = paths::bare_programs();
-    build::install("AnT kernel", &mut kernel_cargo()?, &out, &["--strip-debug"])
+    build::install("AnT kernel", &mut kernel_cargo(&[])?, &out, &["--strip-debug"])
 }
 
 /// Builds the kernel, and the p-kernel alone, and installs neither.
 pub fn kernels() -> Result<Vec<PathBuf>> {
-    Ok(build::executables(&step::run("AnT kernel", &mut kernel_cargo()?)?))
+    Ok(build::executables(&step::run("AnT kernel", &mut kernel_cargo(&[])?)?))
 }
 
 /// As [`kernels`], with fault injection. They lie where those of [`kernels`] do.
 pub fn kernels_for_tests() -> Result<Vec<PathBuf>> {
-    let mut cargo = kernel_cargo()?;
-    cargo.args(["--features", FAULT_INJECTION]);
+    let mut cargo = kernel_cargo(&[FAULT_INJECTION])?;
     Ok(build::executables(&step::run("AnT kernel for tests", &mut cargo)?))
 }
 
-fn kernel_cargo() -> Result<Command> {
+/// Builds the kernel with `features`.
+fn kernel_cargo(features: &[&str]) -> Result<Command> {
     let mut cargo = cargo(&toolchain::find_bare()?);
     cargo.args(["-p", "ant-kernel"]);
-    let init = paths::bare_programs().join(INIT);
-    // Without an init yet, the kernel can still be compiled; it has nothing to start.
-    cargo.env("ANT_INIT_ELF", if init.exists() { &init } else { Path::new("/dev/null") });
+    for feature in features {
+        cargo.args(["--features", feature]);
+    }
     Ok(cargo)
 }
 
@@ -126,21 +109,14 @@ pub fn say_weight() -> Result<()> {
 /// Builds the programs that only tests run, into `target/ant/bare/tests/programs`.
 pub fn build_test_programs() -> Result<()> {
     let dir = paths::bare_tests().join("programs");
-    build_all("AnT programs for tests", cargo(&toolchain::find_bare()?), [TESTS.to_owned()], &dir)
+    build_all("AnT programs for tests", [TESTS.to_owned()], &dir)
 }
 
-/// Builds the kernel with fault injection, whose servers are those of `tests/manifest.toml`, into
-/// `target/ant/bare/tests`. That takes the programs of tests.
+/// Builds the kernel with fault injection into `target/ant/bare/tests`.
 pub fn build_test_kernel() -> Result<()> {
-    let (programs, out) = (paths::bare_programs(), paths::bare_tests());
-    let mut init = cargo(&toolchain::find_bare()?);
-    init.args(["-p", INIT, "--features", "tests"]).env(SERVERS_DIR, programs);
-    build::install("AnT init for tests", &mut init, &out, &["--strip-all"])?;
-    let mut kernel = cargo(&toolchain::find_bare()?);
-    kernel.args(["-p", "ant-kernel", "--bin", "ant-kernel"]);
-    kernel.args(["--features", "tests", "--features", FAULT_INJECTION]);
-    kernel.env("ANT_INIT_ELF", out.join(INIT));
-    build::install("AnT kernel for tests", &mut kernel, &out, &["--strip-debug"])
+    let mut cargo = kernel_cargo(&[FAULT_INJECTION])?;
+    cargo.args(["--bin", "ant-kernel"]);
+    build::install("AnT kernel for tests", &mut cargo, &paths::bare_tests(), &["--strip-debug"])
 }
 
 /// Code and data of a kernel, in words: what `size` says of it.

@@ -17,7 +17,7 @@ pub enum Part {
     Module,
     /// antd, antctl, ant-bench, the guest's agent
     Linux,
-    /// init and the sample programs
+    /// init, the OS servers and the sample programs
     Programs,
     /// The AnT kernel
     Kernel,
@@ -25,7 +25,7 @@ pub enum Part {
     Tests,
 }
 
-/// Every part, in an order that works: the kernel embeds init.
+/// Every part.
 const ALL: &[Part] = &[Part::Module, Part::Linux, Part::Programs, Part::Kernel, Part::Tests];
 
 /// Arguments of `./ant build`.

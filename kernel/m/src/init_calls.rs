@@ -3,7 +3,7 @@
 use core::sync::atomic::{Ordering, fence};
 
 use ant_abi::boot::BootDevice;
-use ant_abi::ipc::{DeviceGrant, ExitNotice, ServerCreate};
+use ant_abi::ipc::{DeviceGrant, ENVIRONMENT_MAX, ExitNotice, ServerCreate};
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{ProcessCreate, ProcessInfo, ProcessState, Sysnum};
 use ant_abi::{EndpointId, Error, Generation, Pid, Priority, Slot};
@@ -20,7 +20,7 @@ use linux_raw_sys::general::_NSIG;
 use zerocopy::IntoBytes;
 
 use super::MKernel;
-use crate::loader::InProcess;
+use crate::loader::{InProcess, Startup};
 use crate::processes;
 
 /// Serves a call of `init`, which is process `slot`.
@@ -78,7 +78,10 @@ fn create(
     let mut buffer = [0; LCA_BUFFER];
     let strings = user_memory::read(&init.space, strings, &mut buffer)?;
     let path_len = request.path_len as usize;
-    let process = m.processes.create(request.cpu, strings, path_len, &mut m.memory)?;
+    let arguments_len = strings.len().checked_sub(request.environment_len as usize);
+    let (arguments, environment) = strings.split_at(arguments_len.ok_or(Error::Invalid)?);
+    let startup = Startup { arguments, environment };
+    let process = m.processes.create(request.cpu, startup, path_len, &mut m.memory)?;
     m.memory.publish();
     request.pid = process.pid.get();
     request.placed = process.home().into();
@@ -101,9 +104,13 @@ fn create_server(
     program: UserRange,
 ) -> Result<i64, Error> {
     let space = &cpu.local.caller(slot)?.space;
+    let behind = request.behind(ENVIRONMENT_MAX as u64);
     let request = user_memory::read_value(space, request)?;
+    let mut buffer = [0; ENVIRONMENT_MAX];
+    let environment = behind.part(0, request.environment_len.into()).ok_or(Error::TooLong)?;
+    let environment = user_memory::read(space, environment, &mut buffer)?;
     let mut source = InProcess { space, program };
-    let created = m.processes.create_server(&request, &mut source, &mut m.memory);
+    let created = m.processes.create_server(&request, environment, &mut source, &mut m.memory);
     m.memory.publish();
     let server = created.map_err(|failure| {
         if !failure.text.is_empty() {

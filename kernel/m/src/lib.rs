@@ -4,10 +4,12 @@
 //! It runs on the first CPU, which also does all that a p-kernel does.
 //!
 //! - `memory`: the pages of the partition; `ica`: those of the ICA.
+//! - `bundle`: what is there to be started.
 //! - `processes`, `loader`, `program`: making and destroying processes, reading their programs.
 //! - `init_calls`: what `init` may do; `m_call`: what processes of any CPU ask for.
 #![no_std]
 
+mod bundle;
 mod exit_queue;
 #[cfg(feature = "fault-injection")]
 mod fault_injection;
@@ -21,6 +23,7 @@ mod program;
 
 use core::sync::atomic::Ordering;
 
+use ant_abi::boot::Extent;
 use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
 use ant_abi::lca::ExitKind;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
@@ -37,9 +40,6 @@ use loader::Progress;
 use memory::MemoryManager;
 use processes::Processes;
 
-/// `init`, built before the kernel.
-static INIT: &[u8] = include_bytes!(env!("ANT_INIT_ELF"));
-
 /// The m-kernel, from its first Rust code on.
 pub fn start() -> ! {
     ant_p::fill_vectors();
@@ -53,7 +53,8 @@ pub fn start() -> ! {
     clock::init(boot.tsc_khz);
     paging::build_kernel_half(boot.image_phys, extents);
     let timer = ant_p::init_apic();
-    let mut memory = MemoryManager::new(extents);
+    let (place, bundle) = bundle::take().unwrap_or_else(|error| panic!("{error}"));
+    let mut memory = MemoryManager::new(extents, place);
     place_cpus(&mut memory);
     ica::reserve_lcas();
     let processes = Processes::new(&mut memory);
@@ -62,7 +63,7 @@ pub fn start() -> ! {
     let init = Slot::default();
     let mut m_kernel = MKernel { memory, processes, exit_queue, init, closed };
     let mut cpu = Cpu::new(CpuIndex::M_KERNEL, timer, ipc_cpu::of(CpuIndex::M_KERNEL));
-    m_kernel.start_init(&mut cpu);
+    m_kernel.start_init(&mut cpu, bundle.init(), place);
     log::info!(
         "AnT {} runs: {} CPUs, {} MiB; the m-kernel is on CPU {}",
         env!("CARGO_PKG_VERSION"),
@@ -103,8 +104,8 @@ struct MKernel {
 }
 
 impl MKernel {
-    fn start_init(&mut self, cpu: &mut Cpu) {
-        let mut init = match self.processes.create_init(INIT, &mut self.memory) {
+    fn start_init(&mut self, cpu: &mut Cpu, program: &[u8], bundle: Extent) {
+        let mut init = match self.processes.create_init(program, bundle, &mut self.memory) {
             Ok(init) => init,
             Err(failure) => panic!("init: {}", failure.text),
         };

@@ -3,6 +3,7 @@
 //!
 //! A state machine from one returned call to the next; the kernel waits for nothing.
 
+use ant_abi::bundle::USES_MAX;
 use ant_abi::layout::STACK_TOP;
 use ant_abi::lca::{CFLAG_CONTINUE, LCA_BUFFER, Lca};
 use ant_abi::{Error, PAGE_SIZE, PhysAddr, UserVirt};
@@ -25,32 +26,76 @@ use crate::program::{Program, Segment};
 const STACK_PAGES: u64 = 16;
 /// Arguments that a program can get; more than fit the string area.
 const MAX_ARGS: usize = 256;
+/// Strings that its environment can have.
+const MAX_ENVIRONMENT: usize = 16;
 
-/// Path and arguments of a new process, each ended by NUL, in a page of the kernel's. The path is
-/// the program's argument 0.
+// Beside those that it uses, a server has `init` and `own`.
+const _: () = assert!(USES_MAX + 2 <= MAX_ENVIRONMENT);
+
+/// The strings that a program begins with, each ended by NUL.
+#[derive(Clone, Copy, Debug)]
+pub struct Startup<'a> {
+    /// Its arguments, its name or path first.
+    pub arguments: &'a [u8],
+    /// Its environment: the handles that it has, `NAME=HANDLE`.
+    pub environment: &'a [u8],
+}
+
+impl Startup<'_> {
+    /// Whether every string has its end, and there is room for all of them.
+    pub fn check(self) -> Result<(), Error> {
+        let parts = [self.arguments, self.environment];
+        if parts.iter().any(|part| part.last().is_some_and(|&byte| byte != 0)) {
+            return Err(Error::Invalid);
+        }
+        let bytes = parts.iter().map(|part| part.len()).sum::<usize>();
+        let fits = bytes <= LCA_BUFFER
+            && count(self.arguments) <= MAX_ARGS
+            && count(self.environment) <= MAX_ENVIRONMENT;
+        fits.then_some(()).ok_or(Error::TooLong)
+    }
+}
+
+/// How many strings there are.
+fn count(strings: &[u8]) -> usize {
+    strings.iter().filter(|&&byte| byte == 0).count()
+}
+
+/// The strings of a new process, in a page of the kernel's. The path is the program's argument 0.
 #[derive(Debug)]
 pub struct Strings {
     /// The page.
     page: PhysAddr,
     path_len: usize,
+    arguments_len: usize,
     len: usize,
 }
 
 impl Strings {
     /// Keeps strings in the (fresh) page `page`. The path, with its NUL, is the first
     /// `path_len` bytes.
-    pub fn new(page: PhysAddr, bytes: &[u8], path_len: usize) -> Result<Self, Error> {
-        let path_end = bytes.iter().position(|&byte| byte == 0);
-        if path_len < 2 || path_end != Some(path_len - 1) || bytes.last() != Some(&0) {
+    pub fn new(page: PhysAddr, startup: Startup<'_>, path_len: usize) -> Result<Self, Error> {
+        let Startup { arguments, environment } = startup;
+        let path_end = arguments.iter().position(|&byte| byte == 0);
+        if path_len < 2 || path_end != Some(path_len - 1) {
             return Err(Error::Invalid);
         }
-        let count = bytes.iter().filter(|&&byte| byte == 0).count();
-        if bytes.len() > LCA_BUFFER || count > MAX_ARGS {
-            return Err(Error::TooLong);
+        startup.check()?;
+        let place = phys_to_virt(page);
+        // SAFETY: the page is the caller's to give, and LCA_BUFFER, which bounds both parts together, is
+        // less than a page.
+        unsafe {
+            place.copy_from_nonoverlapping(arguments.as_ptr(), arguments.len());
+            let behind = place.add(arguments.len());
+            behind.copy_from_nonoverlapping(environment.as_ptr(), environment.len());
         }
-        // SAFETY: the page is the caller's to give, and LCA_BUFFER is less than a page.
-        unsafe { phys_to_virt(page).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        Ok(Self { page, path_len, len: bytes.len() })
+        let (arguments_len, len) = (arguments.len(), arguments.len() + environment.len());
+        Ok(Self { page, path_len, arguments_len, len })
+    }
+
+    fn startup(&self) -> Startup<'_> {
+        let (arguments, environment) = self.bytes().split_at(self.arguments_len);
+        Startup { arguments, environment }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -190,7 +235,7 @@ impl Loader {
             }
             Step::Close => {
                 let program = self.program.as_ref().expect("its head was read first");
-                enter(process, program.entry, self.strings.bytes(), pages)?;
+                enter(process, program.entry, self.strings.startup(), pages)?;
                 Ok(Progress::Done)
             }
         }
@@ -240,7 +285,7 @@ pub trait Source {
     fn read(&mut self, offset: u64, out: &mut [u8]) -> Result<(), Failure>;
 }
 
-/// A program in the kernel's image.
+/// A program in the kernel's memory.
 pub struct InMemory<'a>(pub &'a [u8]);
 
 impl Source for InMemory<'_> {
@@ -284,7 +329,7 @@ const CUT_SHORT: &str = "it is cut short";
 pub fn load_from(
     process: &mut Process,
     source: &mut impl Source,
-    args: &[u8],
+    startup: Startup<'_>,
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
     let mut buffer = [0; LCA_BUFFER];
@@ -299,7 +344,7 @@ pub fn load_from(
             fill(&process.space, segment.virt + done, piece).expect("just mapped");
         }
     }
-    enter(process, program.entry, args, pages)
+    enter(process, program.entry, startup, pages)
 }
 
 fn lca(process: &mut Process) -> &mut LcaPage {
@@ -341,32 +386,36 @@ fn map_fresh(
     })
 }
 
-/// Gives the process its stack, with its arguments laid out as Linux does (argc, argv, environment,
+/// Gives the process its stack, with its strings laid out as Linux does (argc, argv, environment,
 /// auxiliary vector), and sets its first instruction.
 fn enter(
     process: &mut Process,
     entry: UserVirt,
-    args: &[u8],
+    startup: Startup<'_>,
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
     for page in 1..=STACK_PAGES {
         let virt = STACK_TOP - page * PAGE_SIZE as u64;
         map_fresh(process, virt, Access::ReadWrite, pages)?;
     }
-    let strings = (STACK_TOP - args.len() as u64).align_down(16);
-    let mut words = ArrayVec::<u64, { MAX_ARGS + 6 }>::new();
+    let Startup { arguments, environment } = startup;
+    let strings = (STACK_TOP - (arguments.len() + environment.len()) as u64).align_down(16);
+    let mut words = ArrayVec::<u64, { MAX_ARGS + MAX_ENVIRONMENT + 5 }>::new();
     let mut at = strings;
-    words.push(0);
-    for argument in args.split_inclusive(|&byte| byte == 0) {
-        words.push(at.get());
-        at += argument.len() as u64;
+    words.push(count(arguments) as u64);
+    for part in [arguments, environment] {
+        for string in part.split_inclusive(|&byte| byte == 0) {
+            words.push(at.get());
+            at += string.len() as u64;
+        }
+        words.push(0);
     }
-    words[0] = words.len() as u64 - 1;
-    // Ends of argv and of the (empty) environment, and AT_NULL.
-    words.extend([0, 0, 0, 0]);
+    // AT_NULL.
+    words.extend([0, 0]);
     let stack = (strings - size_of_val(words.as_slice()) as u64).align_down(16);
-    let fits = "the stack has room for all arguments";
-    fill(&process.space, strings, args).expect(fits);
+    let fits = "the stack has room for all strings";
+    fill(&process.space, strings, arguments).expect(fits);
+    fill(&process.space, strings + arguments.len() as u64, environment).expect(fits);
     fill(&process.space, stack, words.as_bytes()).expect(fits);
     process.context = Context::new(entry, stack);
     Ok(())

@@ -10,24 +10,25 @@ use ant_logic::pages::PageAllocator;
 use ant_arch::paging::{Pages, phys_to_virt};
 use ant_p::shared;
 
-/// All pages of the partition but the image's.
+/// All pages of the partition but the image's and the bundle's.
 pub struct MemoryManager {
     pages: PageAllocator<'static>,
 }
 
 impl MemoryManager {
-    /// Manages `extents`, whose first begins with the image; all are in the direct map.
-    pub fn new(extents: &[Extent]) -> Self {
+    /// Manages `extents`, which are in the direct map and hold the image and the bundle.
+    pub fn new(extents: &[Extent], bundle: Extent) -> Self {
         let image = Extent { start: shared::boot().image_phys, len: IMAGE_SPAN };
         let words = PageAllocator::storage_words(extents);
         let bytes = (words * size_of::<u64>()).next_multiple_of(PAGE_SIZE) as u64;
-        let storage = place_storage(extents, image, bytes);
+        let storage = place_storage(extents, &[image, bundle], bytes);
         // SAFETY: memory of the partition that nothing else uses: it is reserved below. The module zeroed
         // it.
         let bitmap =
             unsafe { core::slice::from_raw_parts_mut(phys_to_virt(storage).cast(), words) };
         let mut pages = PageAllocator::new(extents, bitmap);
         pages.reserve(image.start, image.len);
+        pages.reserve(bundle.start, bundle.len);
         pages.reserve(storage, bytes);
         let manager = Self { pages };
         manager.publish();
@@ -99,12 +100,17 @@ fn zero(first: PhysAddr, count: usize) {
     unsafe { phys_to_virt(first).write_bytes(0, count * PAGE_SIZE) }
 }
 
-/// Room for the allocator's own book-keeping: behind the image, or in another extent.
-fn place_storage(extents: &[Extent], image: Extent, bytes: u64) -> PhysAddr {
-    let free = extents.iter().map(|extent| match extent.start == image.start {
-        true => Extent { start: extent.start + image.len, len: extent.len - image.len },
-        false => *extent,
+/// Room for the allocator's own book-keeping: the first that has nothing of `taken` in it.
+fn place_storage(extents: &[Extent], taken: &[Extent], bytes: u64) -> PhysAddr {
+    let place = extents.iter().find_map(|extent| {
+        let mut start = extent.start;
+        let meets = |start: PhysAddr, other: &Extent| {
+            start < other.start + other.len && other.start < start + bytes
+        };
+        while let Some(other) = taken.iter().find(|other| meets(start, other)) {
+            start = other.start + other.len.next_multiple_of(PAGE_SIZE as u64);
+        }
+        (start + bytes <= extent.start + extent.len).then_some(start)
     });
-    let place = { free }.find(|extent| extent.len >= bytes);
-    place.expect("some extent holds the page bitmap").start
+    place.expect("some extent holds the page bitmap")
 }

@@ -2,9 +2,10 @@
 
 use core::sync::atomic::Ordering;
 
+use ant_abi::boot::Extent;
 use ant_abi::ipc::{ServerCreate, Span, Transfer};
 use ant_abi::syscall::{ANY_CPU, ProcessKind};
-use ant_abi::{CpuIndex, Error, MAX_PROCESSES, PhysAddr, Pid, Priority, UserVirt};
+use ant_abi::{CpuIndex, Error, MAX_PROCESSES, PAGE_SIZE, PhysAddr, Pid, Priority, UserVirt};
 use ant_arch::context::Context;
 use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Access, Limit};
@@ -15,7 +16,7 @@ use ant_p::process::{self, BlockReason, Calling, Completion, LcaState, Owned, Pr
 use ant_p::{endpoints, shared};
 
 use crate::ica;
-use crate::loader::{self, Failure, Loader, Progress, Source, Strings};
+use crate::loader::{self, Failure, Loader, Progress, Source, Startup, Strings};
 use crate::memory::{ForPrograms, MemoryManager};
 
 /// Hands out ids and generations, and has the loaders of processes that are being loaded.
@@ -51,11 +52,11 @@ impl Processes {
     }
 
     /// A program that will run on CPU `cpu` (or any), and the first call of its loader is in its
-    /// LCA. `strings` are path and arguments, each ended by NUL.
+    /// LCA. `startup` has its path as argument 0.
     pub fn create(
         &mut self,
         cpu: u32,
-        strings: &[u8],
+        startup: Startup<'_>,
         path_len: usize,
         memory: &mut MemoryManager,
     ) -> Result<Owned, Error> {
@@ -70,7 +71,7 @@ impl Processes {
             return Err(Error::NoMemory);
         }
         let page = ForPrograms(memory).alloc().ok_or(Error::NoMemory)?;
-        let kept = Strings::new(page, strings, path_len).inspect_err(|_| memory.free(page))?;
+        let kept = Strings::new(page, startup, path_len).inspect_err(|_| memory.free(page))?;
         let mut process = match self.create_empty(&plan, memory) {
             Ok(process) => process,
             Err(error) => {
@@ -78,16 +79,17 @@ impl Processes {
                 return Err(error);
             }
         };
-        process.public().set_name(&strings[..path_len - 1]);
+        process.public().set_name(&startup.arguments[..path_len - 1]);
         let slot = process.slot().index();
         self.loaders[slot] = process.lca.as_mut().map(|lca| Loader::begin(kept, lca.contents()));
         Ok(process)
     }
 
-    /// The first process, from the kernel's own image.
+    /// The first process, from the bundle, which it has mapped.
     pub fn create_init(
         &mut self,
-        file: &[u8],
+        program: &[u8],
+        bundle: Extent,
         memory: &mut MemoryManager,
     ) -> Result<Owned, Failure> {
         let plan = Plan {
@@ -101,7 +103,9 @@ impl Processes {
         let mut process = self.create_empty(&plan, memory).map_err(no_memory)?;
         process.is_init = true;
         process.public().set_name(b"init");
-        load(&mut process, &mut loader::InMemory(file), b"init\0", memory)?;
+        let startup = Startup { arguments: b"init\0", environment: &[] };
+        load(&mut process, &mut loader::InMemory(program), startup, memory)?;
+        map_bundle(&mut process, bundle, memory)?;
         Ok(process)
     }
 
@@ -109,6 +113,7 @@ impl Processes {
     pub fn create_server(
         &mut self,
         request: &ServerCreate,
+        environment: &[u8],
         source: &mut impl Source,
         memory: &mut MemoryManager,
     ) -> Result<Owned, Failure> {
@@ -117,12 +122,14 @@ impl Processes {
         let home = place(request.cpu).map_err(refused)?;
         let ica = ica::limit_server(request.ica_pages);
         let plan = Plan { home, kind: ProcessKind::Server, priority, has_lca: false, ica };
-        let mut process = self.create_empty(&plan, memory).map_err(refused)?;
-        let len = request.name.iter().position(|&byte| byte == 0).unwrap_or(request.name.len() - 1);
+        let len = request.name.iter().position(|&byte| byte == 0).unwrap_or(request.name.len());
         let mut name = [0; ant_abi::syscall::NAME_LEN + 1];
         name[..len].copy_from_slice(&request.name[..len]);
-        process.public().set_name(&request.name[..len]);
-        match load(&mut process, source, &name[..=len], memory) {
+        let startup = Startup { arguments: &name[..=len], environment };
+        startup.check().map_err(refused)?;
+        let mut process = self.create_empty(&plan, memory).map_err(refused)?;
+        process.public().set_name(&name[..len]);
+        match load(&mut process, source, startup, memory) {
             Ok(()) => Ok(process),
             Err(failure) => {
                 self.destroy(process, memory);
@@ -226,13 +233,27 @@ impl Processes {
 fn load(
     process: &mut Owned,
     source: &mut impl Source,
-    args: &[u8],
+    startup: Startup<'_>,
     memory: &mut MemoryManager,
 ) -> Result<(), Failure> {
     let free_before = memory.free_pages();
-    let loaded = loader::load_from(process, source, args, memory);
+    let loaded = loader::load_from(process, source, startup, memory);
     process.public().add_pages((free_before - memory.free_pages()) as i64);
     loaded
+}
+
+/// Maps the bundle into `init`, and counts the tables that lead there.
+fn map_bundle(
+    process: &mut Owned,
+    bundle: Extent,
+    memory: &mut MemoryManager,
+) -> Result<(), Failure> {
+    let free_before = memory.free_pages();
+    let mapped = (0..bundle.len)
+        .step_by(PAGE_SIZE)
+        .try_for_each(|offset| process.space.map_bundle(offset, bundle.start + offset, memory));
+    process.public().add_pages((free_before - memory.free_pages()) as i64);
+    mapped.map_err(Failure::from)
 }
 
 /// Maps device memory, `len` bytes from physical address `start` on, into a process of this CPU.

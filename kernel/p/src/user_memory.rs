@@ -5,7 +5,7 @@
 
 use core::marker::PhantomData;
 
-use ant_abi::layout::ICA_END;
+use ant_abi::layout::DEVICE_START;
 use ant_abi::{Error, PAGE_SIZE, UserVirt};
 use ant_arch::paging::{Access, AddressSpace, phys_to_virt};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -46,6 +46,11 @@ impl<T> UserPtr<T> {
     /// A `T` at `address`.
     pub fn new(address: u64) -> Self {
         Self { address, target: PhantomData }
+    }
+
+    /// The `len` bytes behind the `T`.
+    pub fn behind(self, len: u64) -> UserRange {
+        UserRange::new(self.address.wrapping_add(size_of::<T>() as u64), len)
     }
 }
 
@@ -138,8 +143,8 @@ fn piece(
     access: Access,
 ) -> Result<(*mut u8, usize), Error> {
     let address = start.checked_add(done as u64);
-    // Device memory, which is above the ICA, is not in the direct map.
-    let address = address.filter(|&address| address < ICA_END);
+    // Device memory, which is above all else, is not in the direct map.
+    let address = address.filter(|&address| address < DEVICE_START);
     let virt = address.and_then(UserVirt::new).ok_or(Error::Fault)?;
     let phys = space.translate(virt, access).ok_or(Error::Fault)?;
     let in_page = PAGE_SIZE - virt.page_offset();

@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ant_abi::boot::BootDevice;
-use ant_abi::device::ModuleInfo;
+use ant_abi::device::{LOAD_BUNDLE, LOAD_IMAGE, ModuleInfo};
+use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
 use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 
 use crate::{CreateError, OpenError, OperationError, ProxyFile, SharedArea};
@@ -60,12 +61,12 @@ pub trait ControlFile: AsFd {
     /// The mapping failed.
     fn shared(&self) -> Result<SharedArea, OperationError>;
 
-    /// Copies `bytes` to `offset` of the image.
+    /// Copies `bytes` to `offset` of `target`.
     ///
     /// # Errors
     ///
-    /// Outside the image, or a CPU was started already.
-    fn load(&self, bytes: &[u8], offset: u64) -> Result<(), OperationError>;
+    /// Outside the target, or a CPU was started already.
+    fn load(&self, target: LoadTarget, bytes: &[u8], offset: u64) -> Result<(), OperationError>;
 
     /// Starts a CPU at virtual address `entry`; returns when its first instructions have run.
     ///
@@ -114,6 +115,34 @@ pub trait ControlFile: AsFd {
 
     /// What a proxy of this partition needs to open a file of its own.
     fn binder(&self) -> Box<dyn Binder>;
+}
+
+/// What can be loaded before the first CPU is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadTarget {
+    /// The kernel image.
+    Image,
+    /// The bundle, which then ends where the last byte goes.
+    Bundle,
+}
+
+impl LoadTarget {
+    /// `LOAD_*` of `ant_abi::device`.
+    pub(crate) const fn number(self) -> u32 {
+        match self {
+            Self::Image => LOAD_IMAGE,
+            Self::Bundle => LOAD_BUNDLE,
+        }
+    }
+
+    /// Bytes that it has room for.
+    #[must_use]
+    pub const fn span(self) -> u64 {
+        match self {
+            Self::Image => SHARED_OFFSET,
+            Self::Bundle => BUNDLE_SPAN,
+        }
+    }
 }
 
 /// Why Linux has released an LCA.

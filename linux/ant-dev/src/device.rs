@@ -13,8 +13,8 @@ use zerocopy::FromZeros;
 
 use crate::raw::{ioctl, ioctl_none};
 use crate::{
-    Access, Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, Mapping, OpenError,
-    OperationError, PartitionRequest, ProxyFile, ProxyOps, Release, SharedArea,
+    Access, Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, LoadTarget, Mapping,
+    OpenError, OperationError, PartitionRequest, ProxyFile, ProxyOps, Release, SharedArea,
 };
 
 /// Where the device is.
@@ -90,11 +90,13 @@ impl ControlFile for Control {
         SharedArea::new(mapping)
     }
 
-    fn load(&self, bytes: &[u8], offset: u64) -> Result<(), OperationError> {
+    fn load(&self, target: LoadTarget, bytes: &[u8], offset: u64) -> Result<(), OperationError> {
+        let (source, len) = (bytes.as_ptr() as u64, bytes.len() as u64);
         let mut load =
-            abi::ImageLoad { source: bytes.as_ptr() as u64, len: bytes.len() as u64, offset };
+            abi::MemoryLoad { source, len, offset, target: target.number(), reserved: 0 };
         ioctl(&self.file, &abi::LOAD, &mut load).map_err(|errno| {
-            OperationError::new(format!("loading {} bytes at {offset:#x}", bytes.len()), errno)
+            let what = format!("loading {len} bytes at {offset:#x} of {target:?}");
+            OperationError::new(what, errno)
         })
     }
 

@@ -21,7 +21,9 @@ mod shared;
 
 pub mod device;
 
-pub use backend::{Binder, ControlFile, Device, DeviceRequest, PartitionRequest, Release};
+pub use backend::{
+    Binder, ControlFile, Device, DeviceRequest, LoadTarget, PartitionRequest, Release,
+};
 pub use error::{CreateError, Failure, OpenError, OperationError};
 pub use lca_page::LcaPage;
 pub use proxy_file::{ProxyFile, ProxyOps};

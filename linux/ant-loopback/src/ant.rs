@@ -16,8 +16,8 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::PHYSICAL_START;
 use crate::memory::{
-    DEVICE_ANTS, DEVICE_BUSY, DEVICES_OFFSET, Memory, WIRE_DEVICE, WIRE_ENTRY, WIRE_KICKS,
-    WIRE_REFERENCES, WIRE_STOPS,
+    DEVICE_ANTS, DEVICE_BUSY, DEVICES_OFFSET, Memory, PROCESSES_OFFSET, WIRE_DEVICE, WIRE_ENTRY,
+    WIRE_KICKS, WIRE_REFERENCES, WIRE_STOPS,
 };
 
 /// AnT's side: its CPUs are whatever the test does with this.
@@ -63,6 +63,15 @@ impl Ant {
         let mut words = [0u64; size_of::<BootDevice>() / 8];
         self.memory.mapping.copy_words(DEVICES_OFFSET, &mut words);
         Some(BootDevice::read_from_bytes(words.as_bytes()).expect("as many bytes"))
+    }
+
+    /// The bundle, as AnT finds it when it starts.
+    #[must_use]
+    pub fn bundle(&self) -> Vec<u64> {
+        let len = self.memory.bundle_len().load(Ordering::Relaxed) as usize;
+        let mut words = vec![0; len.div_ceil(8)];
+        self.memory.mapping.copy_words(IMAGE_SPAN as usize, &mut words);
+        words
     }
 
     /// Whether the machine's one device is AnT's.
@@ -116,10 +125,10 @@ impl Ant {
         self.memory.control_word(cpu_index, field).load(Ordering::Relaxed)
     }
 
-    /// Page `page` of the partition behind the image, as an LCA of generation `generation`.
+    /// Page `page` of the partition behind image and bundle, as an LCA of generation `generation`.
     #[must_use]
     pub fn lca(&self, page: u64, generation: u16) -> StoreEntry {
-        StoreEntry::call(PHYSICAL_START + IMAGE_SPAN + page * PAGE_SIZE as u64, generation)
+        StoreEntry::call(PHYSICAL_START + PROCESSES_OFFSET + page * PAGE_SIZE as u64, generation)
     }
 
     /// Writes a whole LCA.

@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 
 use ant_abi::boot::{BootDevice, RESOURCE_INTERRUPT, RESOURCE_PORTS, Resource};
 use ant_abi::cpu_block::{CPU_OFF, CPU_STARTING, CpuBlock, CpuControl};
-use ant_abi::layout::SHARED_OFFSET;
+use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::store::StoreEntry;
 use ant_dev::device::device_name;
 use ant_dev::{
-    Access, Binder, ControlFile, DeviceRequest, Mapping, OperationError, Release, SharedArea,
+    Access, Binder, ControlFile, DeviceRequest, LoadTarget, Mapping, OperationError, Release,
+    SharedArea,
 };
 use rustix::io::Errno;
 use zerocopy::{FromZeros, IntoBytes};
@@ -81,11 +82,17 @@ impl ControlFile for Control {
         SharedArea::new(mapping)
     }
 
-    fn load(&self, bytes: &[u8], offset: u64) -> Result<(), OperationError> {
-        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > SHARED_OFFSET) {
-            return Err(OperationError::new("loading the image", Errno::INVAL));
-        }
-        self.memory.write(offset as usize, bytes);
+    fn load(&self, target: LoadTarget, bytes: &[u8], offset: u64) -> Result<(), OperationError> {
+        let end = offset.checked_add(bytes.len() as u64).filter(|&end| end <= target.span());
+        let end = end.ok_or(OperationError::new(format!("loading {target:?}"), Errno::INVAL))?;
+        let start = match target {
+            LoadTarget::Image => 0,
+            LoadTarget::Bundle => {
+                self.memory.bundle_len().fetch_max(end, Ordering::Relaxed);
+                IMAGE_SPAN
+            }
+        };
+        self.memory.write((start + offset) as usize, bytes);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCpu, Extent};
 use ant_abi::device::{MIN_MEMORY, ModuleInfo};
-use ant_abi::layout::SHARED_OFFSET;
+use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::{MAX_CPUS, REVISION};
 use ant_dev::{
     ControlFile, CreateError, Device, Failure, OpenError, OperationError, PartitionRequest,
@@ -49,6 +49,7 @@ impl Device for Loopback {
         boot.size = size_of::<BootBlock>() as u32;
         boot.flags = request.flags;
         boot.image_phys = PHYSICAL_START;
+        boot.bundle_phys = PHYSICAL_START + IMAGE_SPAN;
         boot.tsc_khz = TSC_KHZ;
         boot.cpu_count = request.cpus.len() as u32;
         boot.extent_count = 1;

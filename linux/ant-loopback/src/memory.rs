@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ant_abi::MAX_CPUS;
 use ant_abi::boot::BootBlock;
 use ant_abi::cpu_block::CpuBlock;
-use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
+use ant_abi::layout::{BUNDLE_SPAN, IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::store::StoreEntry;
 use ant_dev::{Access, Mapping, OperationError, SharedArea};
 use ant_logic::rings::address::AddressRing;
@@ -35,6 +35,8 @@ pub const DEVICE_LINUXS: u64 = 0;
 pub const DEVICE_ANTS: u64 = 1;
 /// It is another driver's, which would not give it away.
 pub const DEVICE_BUSY: u64 = 2;
+/// Where the memory of processes begins: behind the image and the bundle.
+pub const PROCESSES_OFFSET: u64 = IMAGE_SPAN + BUNDLE_SPAN;
 /// Where the boot block's devices begin.
 pub const DEVICES_OFFSET: usize = SHARED_OFFSET as usize + offset_of!(BootBlock, devices);
 /// Bytes of all wires.
@@ -92,6 +94,11 @@ impl Memory {
         self.mapping.writable(SHARED_OFFSET as usize + offset_of!(BootBlock, device_count))
     }
 
+    /// The boot block's length of the bundle.
+    pub fn bundle_len(&self) -> &AtomicU64 {
+        self.shared_word(offset_of!(BootBlock, bundle_len))
+    }
+
     /// Copies `bytes` to `offset`, a multiple of 8.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
         assert!(offset.is_multiple_of(8), "unaligned");
@@ -106,7 +113,7 @@ impl Memory {
     /// Where in the memory file an LCA is, if it can be one.
     pub fn offset_of(&self, lca: StoreEntry) -> Option<u64> {
         let offset = lca.raddr().get().checked_sub(PHYSICAL_START.get())?;
-        (offset >= IMAGE_SPAN && offset < self.size).then_some(offset)
+        (offset >= PROCESSES_OFFSET && offset < self.size).then_some(offset)
     }
 
     /// Rings Linux.

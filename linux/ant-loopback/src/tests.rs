@@ -1,13 +1,15 @@
 use ant_abi::PhysAddr;
 use ant_abi::boot::BUS_PNP;
 use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL};
+use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
 use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 use ant_dev::{
-    ControlFile, CpuState, CreateError, Device, DeviceRequest, Failure, PartitionRequest, Release,
+    ControlFile, CpuState, CreateError, Device, DeviceRequest, Failure, LoadTarget,
+    PartitionRequest, Release,
 };
 use rustix::io::Errno;
-use zerocopy::FromZeros;
+use zerocopy::{FromZeros, IntoBytes};
 
 use super::{Ant, Loopback};
 
@@ -99,6 +101,23 @@ fn a_device_is_taken_once_and_ant_is_told() {
     assert_eq!(control.take_device(&request).unwrap_err().errno, Errno::BUSY);
     control.stop().unwrap();
     assert!(!ant.has_device());
+}
+
+#[test]
+fn image_and_bundle_have_their_places() {
+    let (control, ant) = partition(&[1]);
+    control.load(LoadTarget::Image, b"an image", 0).unwrap();
+    assert!(ant.bundle().is_empty());
+    control.load(LoadTarget::Bundle, b"a bundle", 0).unwrap();
+    control.load(LoadTarget::Bundle, b"in parts", 8).unwrap();
+    assert_eq!(ant.bundle().as_bytes(), b"a bundlein parts");
+    for (target, span) in [(LoadTarget::Image, SHARED_OFFSET), (LoadTarget::Bundle, BUNDLE_SPAN)] {
+        assert!(control.load(target, b"12345678", span - 8).is_ok());
+        for offset in [span - 7, span, u64::MAX] {
+            let error = control.load(target, b"12345678", offset).unwrap_err();
+            assert_eq!(error.errno, Errno::INVAL, "{target:?} at {offset:#x}");
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ant_abi::ipc::PRIORITIES;
 use ant_protocol::cpu_list::{ParseError, parse_cpu, parse_cpus, parse_memory};
-use ant_protocol::{CpuFailure, IMAGE, Injection, ProcessFailure};
+use ant_protocol::{CpuFailure, IMAGE, Injection, MANIFEST, ProcessFailure};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -172,7 +172,7 @@ pub enum ServerCommand {
     /// Put another program in the place of a server, while AnT runs (root)
     ///
     /// If the new one does not begin to serve, the old one goes on. The file is read once, with your
-    /// rights; the next boot starts the server of the kernel image again.
+    /// rights; the next boot begins with the server of the manifest again.
     #[command(after_help = "\
 Exit status: 0 if the new one serves, 1 if not.
 
@@ -205,6 +205,9 @@ pub struct BootArguments {
     /// Kernel image
     #[arg(long, value_name = "FILE", default_value = IMAGE)]
     pub image: PathBuf,
+    /// Manifest: which OS servers there are
+    #[arg(long, value_name = "FILE", default_value = MANIFEST)]
+    pub manifest: PathBuf,
     /// Proxies to keep ready, so that no program waits for a fork
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=128))]
     pub prefork: u32,
@@ -411,6 +414,7 @@ mod tests {
         assert_eq!(boot.cpus.0, [1, 2, 3]);
         assert_eq!((boot.memory, boot.prefork, boot.allow_inject), (256 << 20, 0, false));
         assert_eq!(boot.image.to_str(), Some(IMAGE));
+        assert_eq!(boot.manifest.to_str(), Some(MANIFEST));
         assert_eq!(boot.device, DeviceName::Com2);
         assert!(Arguments::try_parse_from(["antctl", "boot", "--cpus", "3-1"]).is_err());
     }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use ant_abi::REVISION;
 use ant_abi::device::MIN_MEMORY;
 use ant_protocol::cpu_list::describe_cpus;
-use ant_protocol::{ConnectError, Connection, IMAGE, Reply, Request};
+use ant_protocol::{ConnectError, Connection, IMAGE, INIT, MANIFEST, Reply, Request};
 use rustix::process::geteuid;
 use rustix::system::uname;
 
@@ -66,7 +66,21 @@ pub fn doctor() -> Result<ExitCode, Failure> {
     checks.push(kernel());
     checks.push(module());
     checks.push(device());
-    checks.push(image());
+    checks.push(installed(
+        "kernel image",
+        IMAGE,
+        "install it, or name another with `antctl boot --image FILE`",
+    ));
+    checks.push(installed(
+        "first process",
+        INIT,
+        "install it from the build that the kernel image is of",
+    ));
+    checks.push(installed(
+        "manifest",
+        MANIFEST,
+        "install it, or name another with `antctl boot --manifest FILE`",
+    ));
     checks.push(root());
     checks.push(daemon(status, &ants));
     let able = checks.iter().all(|check| check.verdict != Verdict::Bad);
@@ -221,14 +235,14 @@ fn device() -> Check {
     Check::of(there, what, "it comes with the module: `modprobe ant`")
 }
 
-fn image() -> Check {
-    match fs::metadata(IMAGE) {
-        Ok(_) => Check::of(true, format!("the kernel image {IMAGE} is there"), ""),
-        Err(error) if error.kind() == ErrorKind::NotFound => Check::note(
-            format!("there is no {IMAGE}"),
-            Some("install it, or name another with `antctl boot --image FILE`"),
-        ),
-        Err(error) => Check::note(format!("{IMAGE}: {error}"), None),
+/// Whether a file of AnT's is there.
+fn installed(what: &str, path: &str, remedy: &str) -> Check {
+    match fs::metadata(path) {
+        Ok(_) => Check::of(true, format!("the {what} {path} is there"), ""),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Check::note(format!("there is no {path}"), Some(remedy))
+        }
+        Err(error) => Check::note(format!("{path}: {error}"), None),
     }
 }
 

@@ -21,7 +21,7 @@ use std::io;
 use std::process::ExitCode;
 
 use ant_protocol::signals::parse_signal;
-use ant_protocol::{Boot, ConnectError, Connection, DeviceChoice, Reply, Request};
+use ant_protocol::{Boot, ConnectError, Connection, DeviceChoice, INIT, Reply, Request};
 use clap::Parser;
 use rustix::process::geteuid;
 
@@ -106,10 +106,13 @@ fn need_root(what: &str) -> Result<(), Failure> {
 fn boot(arguments: &BootArguments) -> Result<ExitCode, Failure> {
     need_root("boot AnT")?;
     let image = std::path::absolute(&arguments.image)?;
+    let manifest = std::path::absolute(&arguments.manifest)?;
     let request = Request::Boot(Boot {
         cpus: arguments.cpus.0.clone(),
         memory: arguments.memory,
         image,
+        init: INIT.into(),
+        manifest,
         prefork: arguments.prefork,
         allow_inject: arguments.allow_inject,
         poll: arguments.poll,

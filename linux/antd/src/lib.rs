@@ -6,8 +6,10 @@
 //! * [`daemon`]: the loop, and what each request of a client does. `poller`: what it waits for.
 //!   `clients`: the connections.
 //! * `running`: a partition that runs, with everything that belongs to it.
-//!   `partition` (CPUs, image), `devices` (what is unused on Linux), `sessions` (programs of
+//!   `partition` (CPUs, image, bundle), `devices` (what is unused on Linux), `sessions` (programs of
 //!   clients), `table` (raddr → proxy), `proxies` (their processes), `hang` (CPUs that hang).
+//! * `manifest`: which OS servers there are, as a file says it; `bundle`: that, and their programs, as
+//!   AnT reads it.
 //! * `init`: the control channel. `pending`: its requests; `commands` and `list_query`: what they
 //!   are for.
 //! * `proxy`: what runs in a proxy process. `channel`: messages between parent and proxy.
@@ -19,6 +21,7 @@
 //! means. `unsafe` is in `sys` only.
 #![deny(unsafe_code)]
 
+mod bundle;
 mod channel;
 mod clients;
 mod commands;
@@ -32,6 +35,7 @@ mod image;
 mod init;
 mod list_query;
 mod log_book;
+mod manifest;
 mod partition;
 mod pending;
 mod poller;

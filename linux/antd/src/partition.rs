@@ -9,12 +9,13 @@ use ant_abi::boot::{BOOT_ALLOW_INJECT, BOOT_IDLE_POLL};
 use ant_abi::store::StoreEntry;
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_dev::{
-    ControlFile, CpuState, CreateError, Device, OpenError, OperationError, PartitionRequest,
-    SharedArea,
+    ControlFile, CpuState, CreateError, Device, LoadTarget, OpenError, OperationError,
+    PartitionRequest, SharedArea,
 };
 use ant_protocol::{Boot, Layout, time_stamp};
 use thiserror::Error;
 
+use crate::bundle::{self, BundleError};
 use crate::devices::{self, AssignedDevices};
 use crate::image::{Image, ImageError};
 use crate::log_book::LogBook;
@@ -30,6 +31,9 @@ pub enum BootError {
     /// The image is wrong.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The manifest is wrong, or the programs that it names.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// No device.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -80,7 +84,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Takes CPUs, memory and devices, loads the image, starts the CPUs one by one. `root` is
+    /// Takes CPUs, memory and devices, loads image and bundle, starts the CPUs one by one. `root` is
     /// where `/sys` and `/proc` are.
     ///
     /// # Errors
@@ -93,6 +97,7 @@ impl Partition {
         log: &mut LogBook,
     ) -> Result<Self, BootError> {
         let image = Image::read(&request.image)?;
+        let bundle = bundle::read(&request.manifest, &request.init)?;
         let module = device.info()?.revision;
         if module != REVISION {
             return Err(BootError::Module(module));
@@ -102,8 +107,9 @@ impl Partition {
         let (cpus, memory) = (request.cpus.clone(), request.memory);
         let control = device.create(&PartitionRequest { cpus: cpus.clone(), memory, flags })?;
         for segment in &image.segments {
-            control.load(&segment.bytes, segment.offset)?;
+            control.load(LoadTarget::Image, &segment.bytes, segment.offset)?;
         }
+        control.load(LoadTarget::Bundle, &bundle, 0)?;
         // AnT looks once, when it starts.
         let assigned = devices::lend(root, request.device, &*control);
         let (since, tsc_start) = (Instant::now(), time_stamp());

@@ -47,3 +47,9 @@ pub const DAEMON_LOG: &str = "/run/ant/antd.log";
 pub const APPS_DIR: &str = "/usr/lib/ant/apps";
 /// The kernel image that `antctl boot` takes if no other is named.
 pub const IMAGE: &str = "/usr/lib/ant/ant-kernel";
+/// AnT's first process, which is in every bundle.
+pub const INIT: &str = "/usr/lib/ant/ant-init";
+/// The manifest that `antctl boot` takes if no other is named.
+pub const MANIFEST: &str = "/usr/lib/ant/manifest.toml";
+/// Directory of the servers' programs that a manifest names without a directory.
+pub const SERVERS_DIR: &str = "/usr/lib/ant/servers";

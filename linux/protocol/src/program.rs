@@ -1,12 +1,13 @@
-//! The program that replaces a server's, on its way from `antctl` to `antd`.
+//! The programs of servers: files, and one that shall replace a server, on its way from `antctl` to `antd`.
 //!
 //! `antctl` reads the file with the user's rights and passes a sealed memory file on: its contents
 //! can no longer change, and reading it never blocks.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use ant_abi::control::PROGRAM_MAX;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
@@ -43,6 +44,44 @@ impl From<std::io::Error> for ProgramError {
     fn from(error: std::io::Error) -> Self {
         ProgramError::Failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
+}
+
+/// The bytes of a program's file.
+///
+/// # Errors
+///
+/// It cannot be read, or holds no program.
+pub fn read(path: &Path) -> Result<Vec<u8>, ProgramError> {
+    // Before it is opened: opening a pipe waits for a writer.
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(ProgramError::NoProgram);
+    }
+    check_len(metadata.len())?;
+    let bytes = read_most(path, PROGRAM_MAX as u64)?;
+    check(&bytes)?;
+    Ok(bytes)
+}
+
+/// The bytes of a file; one more than `most` if there are more: it may grow meanwhile.
+fn read_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The bytes of a regular file, at most `most`.
+///
+/// # Errors
+///
+/// It cannot be read, is too large, or is no file.
+pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let bytes = read_most(path, most)?;
+    let fits = bytes.len() as u64 <= most;
+    fits.then_some(bytes).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))
 }
 
 /// Says early whether `len` bytes can be a program.
@@ -121,6 +160,20 @@ mod tests {
         assert_eq!(check(&large), Err(ProgramError::TooLarge(large.len() as u64)));
         let text = check(&large).unwrap_err().to_string();
         assert!(text.contains("1048580") && text.contains("1048576"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_program_is_refused() {
+        assert_eq!(read(Path::new("/etc/passwd")), Err(ProgramError::NoProgram));
+        assert_eq!(read(Path::new("/")), Err(ProgramError::NoProgram));
+        let text = read(Path::new("/no/such")).unwrap_err().to_string();
+        assert_eq!(text, "No such file or directory");
+        let path = std::env::temp_dir().join(format!("antd-program-{}", std::process::id()));
+        fs::write(&path, [ELF_MAGIC, &vec![0; PROGRAM_MAX]].concat()).unwrap();
+        assert!(matches!(read(&path), Err(ProgramError::TooLarge(_))));
+        fs::write(&path, b"\x7fELF and more").unwrap();
+        assert_eq!(read(&path).unwrap(), b"\x7fELF and more");
+        fs::remove_file(path).unwrap();
     }
 
     #[test]

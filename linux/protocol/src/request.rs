@@ -75,6 +75,10 @@ pub struct Boot {
     pub memory: u64,
     /// Kernel image, absolute.
     pub image: PathBuf,
+    /// The program of `init`, absolute.
+    pub init: PathBuf,
+    /// The manifest, absolute.
+    pub manifest: PathBuf,
     /// Proxies to keep ready.
     pub prefork: u32,
     /// Whether fault injection is allowed.

@@ -9,6 +9,8 @@ fn requests_come_back_as_they_were() {
             cpus: vec![1, 2],
             memory: 256 << 20,
             image: IMAGE.into(),
+            init: INIT.into(),
+            manifest: MANIFEST.into(),
             prefork: 2,
             allow_inject: false,
             poll: true,

@@ -1,5 +1,6 @@
 //! All groups. A new one: a file here with `pub fn group() -> Group`, and a line in [`all`].
 
+mod bundle;
 mod calls;
 mod devices;
 mod every_call;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Group> {
         module::x2apic_group(),
         figures::group(),
         servers::group(),
+        bundle::group(),
         interfaces::group(),
         matrix::group(),
         every_call::group(),

@@ -2,9 +2,12 @@
 
 use ant_abi::Error;
 use ant_abi::boot::BootDevice;
-use ant_abi::ipc::{DeviceGrant, ExitNotice, ServerCreate};
+use ant_abi::bundle::BundleHeader;
+use ant_abi::ipc::{DeviceGrant, ENVIRONMENT_MAX, ExitNotice, ServerCreate};
+use ant_abi::layout::BUNDLE_START;
 use ant_abi::syscall::{Injection, ProcessCreate, ProcessInfo, Sysnum};
-use zerocopy::FromZeros;
+use arrayvec::ArrayVec;
+use zerocopy::{FromZeros, IntoBytes};
 
 use crate::ant::check;
 use crate::ipc::Handle;
@@ -27,9 +30,29 @@ pub fn process_create(request: &mut ProcessCreate, strings: &[u8]) -> Result<(),
     check(unsafe { syscall(Sysnum::ProcessCreate, args) }).map(drop)
 }
 
-/// Makes a server of a program; its process id.
-pub fn server_create(request: &ServerCreate, program: &[u8]) -> Result<u32, Error> {
-    let args = [&raw const *request as u64, program.as_ptr() as u64, program.len() as u64];
+/// The bundle, which only `init` has mapped: any other process ends.
+pub fn bundle() -> &'static [u8] {
+    let start = BUNDLE_START as *const u8;
+    // SAFETY: the m-kernel has mapped all of the bundle for the life of the process, which begins with its
+    // header and has the length that the header says; nothing writes it.
+    unsafe {
+        let header = &*start.cast::<BundleHeader>();
+        core::slice::from_raw_parts(start, header.len as usize)
+    }
+}
+
+/// Makes a server of a program; its process id. `environment` are strings, each ended by NUL.
+pub fn server_create(
+    mut request: ServerCreate,
+    environment: &[u8],
+    program: &[u8],
+) -> Result<u32, Error> {
+    request.environment_len = environment.len() as u32;
+    let mut head = ArrayVec::<u8, { size_of::<ServerCreate>() + ENVIRONMENT_MAX }>::new();
+    let parts = [request.as_bytes(), environment];
+    let copied = parts.into_iter().try_for_each(|part| head.try_extend_from_slice(part));
+    copied.map_err(|_| Error::TooLong)?;
+    let args = [head.as_ptr() as u64, program.as_ptr() as u64, program.len() as u64];
     // SAFETY: the kernel reads `request` and `program`.
     check(unsafe { syscall(Sysnum::ServerCreate, args) }).map(|pid| pid as u32)
 }

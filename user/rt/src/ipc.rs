@@ -15,6 +15,7 @@ use ant_abi::ipc::{CALL_ACROSS_RESTARTS, FOREVER, ReceivedKind};
 use ant_abi::syscall::Sysnum;
 
 use crate::ant::check;
+use crate::args;
 use crate::raw::{self, Registers};
 
 pub use batch::Batch;
@@ -25,19 +26,19 @@ pub use message::{Content, Message, Received, Reply, Request, Token};
 pub struct Handle(NonZero<u64>);
 
 impl Handle {
-    /// The name service.
-    pub const NAME: Handle = Self::new(1).unwrap();
-    /// `init`, in OS servers.
-    pub const INIT: Handle = Self::new(2).unwrap();
-    /// The server's own endpoint, in OS servers.
-    pub const OWN: Handle = Self::new(3).unwrap();
-
     /// The handle with this number; 0 is none.
     pub const fn new(number: u64) -> Option<Self> {
         match NonZero::new(number) {
             Some(number) => Some(Self(number)),
             None => None,
         }
+    }
+
+    /// The handle that this process was given under a name: in an OS server, that of a server which its
+    /// entry in the manifest says it uses, `init`, or `own`, its endpoint; in a program, `name`, the name
+    /// service.
+    pub fn named(name: &str) -> Option<Self> {
+        args::variable(name)?.parse().ok().and_then(Self::new)
     }
 
     /// Its number.

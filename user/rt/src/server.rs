@@ -4,6 +4,7 @@
 //! when another takes its place.
 
 use ant_abi::Error;
+use ant_abi::bundle::{HANDLE_INIT, HANDLE_OWN};
 use ant_abi::ipc::{NOTIFY_RETIRE, REQUEST_ALIVE};
 use ant_api_init::{self as api, StartGrant};
 
@@ -33,6 +34,8 @@ pub struct Start {
     /// Generation of its endpoint, raised with each server: 1 for the first, unless the endpoint's
     /// number was another's before.
     pub generation: u32,
+    /// Its endpoint, for others to call it through.
+    pub endpoint: Handle,
     /// Its state pages, as its predecessor has left them; zeroed in the beginning.
     pub state: Option<SharedPages>,
     grant: StartGrant,
@@ -72,20 +75,21 @@ fn start<S: Service>(make: impl FnOnce(Start) -> Result<S, Error>) -> Result<(),
     reply.result()?;
     let grant = StartGrant::decode(reply.words);
     let state = reply.take_shared();
-    let mut service = make(Start { generation: grant.generation, state, grant })?;
-    ipc::notify(Handle::INIT, grant.heartbeat)?;
-    serve(&mut service, grant.heartbeat)
+    let (init, endpoint) = (given(HANDLE_INIT)?, given(HANDLE_OWN)?);
+    let mut service = make(Start { generation: grant.generation, endpoint, state, grant })?;
+    ipc::notify(init, grant.heartbeat)?;
+    serve(&mut service, init, grant.heartbeat)
 }
 
 /// Serves until `init` has the server end.
-fn serve(service: &mut impl Service, heartbeat: u64) -> Result<(), Error> {
+fn serve(service: &mut impl Service, init: Handle, heartbeat: u64) -> Result<(), Error> {
     let mut received = ipc::receive(Timeout::FOREVER)?;
     loop {
         received = match &mut received {
             Received::Call(request) => answer(service, request)?,
             Received::Send(message) => {
                 if message.words[0] == REQUEST_ALIVE {
-                    ipc::notify(Handle::INIT, heartbeat)?;
+                    ipc::notify(init, heartbeat)?;
                 } else {
                     service.sent(message);
                 }
@@ -119,10 +123,16 @@ fn shall_retire() -> Result<bool, Error> {
 
 /// Calls until `init`'s CPU takes messages: a server does not end because other processes flood it.
 fn ask_init(message: &mut Message<'_>) -> Result<Reply, Error> {
+    let init = given(HANDLE_INIT)?;
     loop {
-        match ipc::call(Handle::INIT, message, Timeout::FOREVER, OnRestart::Fail) {
+        match ipc::call(init, message, Timeout::FOREVER, OnRestart::Fail) {
             Err(CallError::Refused(Error::Again)) => sleep_us(RETRY_US),
             reply => return Ok(reply?),
         }
     }
+}
+
+/// A handle that every server has.
+fn given(name: &str) -> Result<Handle, Error> {
+    Handle::named(name).ok_or(Error::BadHandle)
 }

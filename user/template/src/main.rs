@@ -7,7 +7,7 @@
 use ant_api_counter::{Add, NAME};
 use ant_api_name::Name;
 use ant_rt::Args;
-use ant_rt::ipc::{Handle, Message, Request};
+use ant_rt::ipc::{Message, Request};
 use ant_rt::server::{self, Service};
 
 ant_rt::program!(main);
@@ -15,9 +15,9 @@ ant_rt::program!(main);
 /// The loop is `server::run`'s: it begins when `init` says so, sends heartbeats, and ends
 /// when another takes its place. What this does first is done for every generation anew.
 fn main(_: Args) -> i32 {
-    server::run(|_start| {
-        // Handle::OWN is this server's endpoint; from now on clients find it by this name.
-        ant_api_name::register(Name::new(NAME)?, Handle::OWN)?;
+    server::run(|start| {
+        // From now on clients find this server by this name.
+        ant_api_name::register(Name::new(NAME)?, start.endpoint)?;
         Ok(Counter { count: 0 })
     })
 }

@@ -286,6 +286,17 @@ impl AddressSpace {
         self.map_flags(virt, phys, access.flags(), pages)
     }
 
+    /// Maps the page of the bundle at `offset`, to read. It does not belong to the address space.
+    pub fn map_bundle(
+        &mut self,
+        offset: u64,
+        phys: PhysAddr,
+        pages: &mut impl Pages,
+    ) -> Result<(), MapError> {
+        let virt = UserVirt::of_bundle(offset).expect("a bundle has its bounds");
+        self.map_flags(virt, phys, Access::Read.flags(), pages)
+    }
+
     /// Maps one page of device memory at its place.
     pub fn map_device(&mut self, phys: PhysAddr, pages: &mut impl Pages) -> Result<(), MapError> {
         let virt = UserVirt::of_device(phys).expect("a grant has a place in its process");
@@ -302,8 +313,8 @@ impl AddressSpace {
         let page = Page::<Size4KiB>::containing_address(VirtAddr::new(virt.get()));
         let parents = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
         let mut source = TableSource(pages);
-        // SAFETY: a page of the lower half, which is the process's; the frame is its own or a
-        // device's that it was granted.
+        // SAFETY: a page of the lower half, which is the process's; the frame is its own, a device's that
+        // it was granted, or the bundle's, which is only read.
         let mapped = unsafe {
             let mut mapper = self.mapper();
             mapper

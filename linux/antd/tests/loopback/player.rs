@@ -32,6 +32,19 @@ use crate::machine::Machine;
 pub const MEMORY: u64 = 16 << 20;
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(12);
+/// What stands for the program of `init`.
+pub const INIT_PROGRAM: &[u8] = b"\x7fELF of init";
+/// What stands for the program of the name service.
+pub const NAME_PROGRAM: &[u8] = b"\x7fELF of the name service";
+/// A smallest manifest.
+pub const MANIFEST: &str = "\
+[[server]]
+name = \"name\"
+program = \"./name\"
+priority = 5
+cpu = 0
+restart = { tries = 5, within_ms = 10_000, delay_ms = 20 }
+";
 /// `init`'s number.
 const INIT_PID: u32 = 1;
 
@@ -116,6 +129,9 @@ impl World {
             i32::from(daemon.run().is_err())
         });
         fs::write(dir.join("kernel"), image(REVISION, IMAGE_VIRT, 4096)).unwrap();
+        fs::write(dir.join("init"), INIT_PROGRAM).unwrap();
+        fs::write(dir.join("name"), NAME_PROGRAM).unwrap();
+        fs::write(dir.join("manifest.toml"), MANIFEST).unwrap();
         let init_lca = ant.lca(0, 1);
         let seen = vec![VecDeque::new(); 8];
         Self { ant, daemon, ended: false, machine, dir, init_lca, seen, next: 0 }
@@ -135,6 +151,8 @@ impl World {
             cpus: vec![1, 2],
             memory: MEMORY,
             image: self.dir.join("kernel"),
+            init: self.dir.join("init"),
+            manifest: self.dir.join("manifest.toml"),
             prefork,
             allow_inject: false,
             poll: false,

@@ -16,6 +16,7 @@ use ant_abi::lca::{
 use ant_abi::log::LEVEL_ERROR;
 use ant_abi::store::STORE_ENTRIES;
 use ant_abi::{Error, REVISION};
+use ant_logic::bundle::Bundle;
 use ant_logic::calls::nr;
 use ant_logic::rings::log::LogWriter;
 use ant_protocol::{
@@ -29,13 +30,15 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::image::image;
 use crate::player::{
-    Client, MEMORY, Process, World, exit_status, fork_child, has_gone, no_arguments, odd_argument,
-    wait_for,
+    Client, INIT_PROGRAM, MANIFEST, MEMORY, NAME_PROGRAM, Process, World, exit_status, fork_child,
+    has_gone, no_arguments, odd_argument, wait_for,
 };
 
 scenarios!(
     boot_twice_and_stop,
     boot_is_refused_with_the_reason,
+    the_bundle_holds_what_the_manifest_names,
+    a_wrong_manifest_is_refused_with_its_line,
     a_cpu_that_panics_while_booting,
     ant_gets_com2_and_gives_it_back,
     com2_that_linux_needs_stays_linuxs,
@@ -154,6 +157,36 @@ fn boot_is_refused_with_the_reason() {
     assert!(text.contains(&format!("revision {}", REVISION + 1)), "{text}");
     assert!(text.contains(&format!("revision {REVISION}")), "{text}");
     assert_eq!(world.ant.stops(), 0);
+}
+
+fn the_bundle_holds_what_the_manifest_names() {
+    let world = World::booted("bundle", 0);
+    let words = world.ant.bundle();
+    let bundle = Bundle::parse(words.as_bytes()).unwrap();
+    assert_eq!(bundle.init(), INIT_PROGRAM);
+    let servers: Vec<_> = bundle.servers().collect();
+    assert_eq!(servers.len(), 1);
+    assert_eq!((servers[0].name, servers[0].program), ("name", NAME_PROGRAM));
+}
+
+fn a_wrong_manifest_is_refused_with_its_line() {
+    let world = World::new("manifest");
+    let manifest = world.dir.join("manifest.toml");
+    let refusal = |from: &str, to: &str| {
+        fs::write(&manifest, MANIFEST.replace(from, to)).unwrap();
+        world.boot_request(&world.boot(0)).refusal()
+    };
+    let file = manifest.display();
+    let text = refusal("priority = 5", "priority = 8");
+    assert!(text.starts_with(&format!("{file}:4: a priority must be 0 to 7")), "{text}");
+    let text = refusal("./name", "./nobody");
+    let program = world.dir.join("./nobody");
+    assert!(text.starts_with(&format!("{file}:3: cannot take {}", program.display())), "{text}");
+    fs::remove_file(&manifest).unwrap();
+    let text = world.boot_request(&world.boot(0)).refusal();
+    assert!(text.contains(&format!("cannot read the manifest {file}")), "{text}");
+    assert!(text.contains("--manifest"), "{text}");
+    assert_eq!((world.ant.started(0), world.ant.stops()), (None, 0));
 }
 
 fn a_cpu_that_panics_while_booting() {

@@ -19,8 +19,9 @@ use ant_abi::ipc::IPC_WORDS;
 
 /// Handles that `init` can keep for one server.
 pub const KEPT_MAX: u32 = 16;
-/// Number of the first kept handle in a server that was restarted; the next ones follow.
-pub const FIRST_KEPT: u64 = 4;
+/// Number of the first kept handle in a server that was restarted; the next ones follow. Before them
+/// come those to `init` and to its own endpoint, behind them those to the servers that it uses.
+pub const FIRST_KEPT: u64 = 3;
 
 /// A request to `init`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
-//! What clients of the name service call.
+//! What clients of the name service call: programs, and servers that use it, as the manifest says. To others
+//! it is `NotPermitted`.
 
 use ant_abi::Error;
+use ant_abi::bundle::HANDLE_NAME;
 use ant_rt::ant;
 use ant_rt::ipc::{self, Handle, Message, Reply, Timeout};
 
@@ -51,7 +53,8 @@ fn until<T>(ms: u64, error: Error, attempt: impl Fn() -> Result<T, Error>) -> Re
 }
 
 fn call(mut message: Message<'_>) -> Result<Reply, Error> {
-    let reply = ipc::call_idempotent(Handle::NAME, &mut message, Timeout::FOREVER)?;
+    let service = Handle::named(HANDLE_NAME).ok_or(Error::NotPermitted)?;
+    let reply = ipc::call_idempotent(service, &mut message, Timeout::FOREVER)?;
     reply.result()?;
     Ok(reply)
 }

@@ -9,9 +9,10 @@ use ant_abi::Error;
 use ant_abi::control::{
     LIST_MAX, MESSAGE_MAX, REQUEST_INJECT, REQUEST_KILL, REQUEST_LIST, REQUEST_MOVE,
     REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE, REQUEST_RESTART, REQUEST_SERVERS,
-    REQUEST_SPAWN, Reply, Request, ServerInfo,
+    REQUEST_SPAWN, Reply, Request, SPAWN_BYTES, ServerInfo,
 };
 use ant_abi::ipc::BADGE_PROGRAM;
+use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{Injection, ProcessCreate, ProcessInfo};
 use ant_rt::init_calls::{self, SIGKILL};
 use ant_rt::linux::Errno;
@@ -28,6 +29,11 @@ const RETRY_US: u64 = 100_000;
 /// Time until the next request is looked for while a server is being restarted or replaced. A `read` is
 /// not begun then, because a reply cannot be written before it returns.
 const LOOK_US: u64 = 20_000;
+
+/// The environment of a program: its one handle, to the name service.
+const ENVIRONMENT: &[u8] = b"name=1\0";
+
+const _: () = assert!(SPAWN_BYTES + ENVIRONMENT.len() <= LCA_BUFFER);
 
 /// The channel and what is under way on it.
 pub struct Control {
@@ -217,10 +223,15 @@ fn spawn(
     servers: &Servers,
     answer: &mut Answer,
 ) -> Result<(), Error> {
+    let mut all = ArrayVec::<u8, LCA_BUFFER>::new();
+    let parts = [strings, ENVIRONMENT];
+    let copied = parts.into_iter().try_for_each(|part| all.try_extend_from_slice(part));
+    copied.map_err(|_| Error::TooLong)?;
     let mut create = ProcessCreate::new_zeroed();
     create.cpu = request.a;
     create.path_len = request.b;
-    init_calls::process_create(&mut create, strings)?;
+    create.environment_len = ENVIRONMENT.len() as u32;
+    init_calls::process_create(&mut create, &all)?;
     let badge = BADGE_PROGRAM | u64::from(create.pid);
     if let Err(error) = init_calls::handle_grant(create.pid, servers.name_service(), badge) {
         let _ = init_calls::process_kill(create.pid, SIGKILL);

@@ -1,4 +1,4 @@
-//! The first process of AnT: supervises the OS servers, and executes the commands of `antd`.
+//! The first process of AnT: supervises the OS servers of the bundle, and executes the commands of `antd`.
 //!
 //! One loop takes whatever comes: requests of `antd` ([`control`]), the ends and the requests of the
 //! servers ([`servers`]), and the passing of time. Nothing here waits for a server or for Linux, so
@@ -7,7 +7,6 @@
 #![no_main]
 
 mod control;
-mod manifest;
 mod program;
 mod servers;
 

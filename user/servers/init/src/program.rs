@@ -1,4 +1,4 @@
-//! The program of a server: built in, or sent by `antd` to replace it.
+//! The program of a server: of the bundle, or sent by `antd` to replace it.
 
 use ant_abi::control::PROGRAM_MAX;
 use ant_abi::{Error, PAGE_SIZE};
@@ -6,8 +6,8 @@ use ant_rt::ica::Pages;
 
 /// A program.
 pub enum Program {
-    /// Built into `init`.
-    BuiltIn(&'static [u8]),
+    /// Of the bundle.
+    Bundled(&'static [u8]),
     /// Sent.
     Sent(Upload),
 }
@@ -16,7 +16,7 @@ impl Program {
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::BuiltIn(bytes) => bytes,
+            Self::Bundled(bytes) => bytes,
             Self::Sent(upload) => &upload.pages.as_slice()[..upload.filled],
         }
     }

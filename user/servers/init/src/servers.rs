@@ -5,22 +5,27 @@ mod report;
 mod server;
 
 use ant_abi::Error;
+use ant_abi::bundle::BUNDLE_SERVERS;
 use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ExitNotice;
 use ant_api_init::Request as ToInit;
+use ant_logic::bundle::Bundle;
 use ant_logic::supervise::PendingKills;
 use ant_rt::ipc::{self, Handle, Message, Request};
 use ant_rt::{ant, init_calls, log};
 use arrayvec::ArrayVec;
 
-use crate::manifest;
 use crate::program::Program;
 use kernel_host::Ctx;
 use server::Server;
 
-/// The servers of the manifest, in its order.
+/// The servers of the bundle, in its order.
 pub struct Servers {
-    list: ArrayVec<Server, { manifest::COUNT }>,
+    list: ArrayVec<Server, BUNDLE_SERVERS>,
+    /// What each is called.
+    names: ArrayVec<&'static str, BUNDLE_SERVERS>,
+    /// Where each receives.
+    endpoints: ArrayVec<Handle, BUNDLE_SERVERS>,
     init: Handle,
     cpus: u32,
     pending_kills: PendingKills,
@@ -30,16 +35,20 @@ impl Servers {
     /// All of them, about to start. `init` is `init`'s endpoint.
     pub fn new(init: Handle) -> Result<Self, Error> {
         let cpus = ant::system_info()?.cpus;
-        let mut list = ArrayVec::new();
-        for (index, spec) in manifest::SERVERS.iter().enumerate() {
+        // The m-kernel has parsed it before, so it is one.
+        let bundle = Bundle::parse(init_calls::bundle()).map_err(|_| Error::Protocol)?;
+        let names = bundle.servers().map(|spec| spec.name).collect();
+        let (mut list, mut endpoints) = (ArrayVec::new(), ArrayVec::new());
+        for (index, spec) in bundle.servers().enumerate() {
+            endpoints.push(init_calls::endpoint_create()?);
             list.push(Server::new(index, spec)?);
         }
-        Ok(Self { list, init, cpus, pending_kills: PendingKills::new() })
+        Ok(Self { list, names, endpoints, init, cpus, pending_kills: PendingKills::new() })
     }
 
     /// The name service's endpoint.
     pub fn name_service(&self) -> Handle {
-        self.list[0].endpoint()
+        self.endpoints[0]
     }
 
     /// Does what is due.
@@ -162,8 +171,8 @@ impl Servers {
     }
 
     fn parts(&mut self, now: u64) -> (&mut [Server], Ctx<'_>) {
-        let (init, name, cpus) = (self.init, self.name_service(), self.cpus);
-        (&mut self.list, Ctx { now, init, name, cpus, pending_kills: &mut self.pending_kills })
+        let Self { list, names, endpoints, init, cpus, pending_kills } = self;
+        (list, Ctx { now, init: *init, names, endpoints, cpus: *cpus, pending_kills })
     }
 }
 

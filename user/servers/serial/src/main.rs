@@ -16,7 +16,7 @@ use ant_api_serial::{INLINE_MAX, Inline, NAME, Request, encode_read};
 use ant_logic::persist::replay_buffer::{ReplayBuffer, TAKEN_MAX};
 use ant_rt::Args;
 use ant_rt::ica::{LentPages, SharedPages};
-use ant_rt::ipc::{self, Handle, Message};
+use ant_rt::ipc::{self, Message};
 use ant_rt::server::{self, Service, Start};
 use arrayvec::ArrayString;
 
@@ -70,7 +70,7 @@ impl Serial {
         let _ = write!(hello, "AnT: serial console, generation {}\r\n", start.generation);
         // A line that is stuck does not keep the server from starting: writers get the error.
         let _ = serial.uart.send_all(hello.as_bytes());
-        ant_api_name::register(Name::new(NAME)?, Handle::OWN)?;
+        ant_api_name::register(Name::new(NAME)?, start.endpoint)?;
         // What has come since the last one ended; no interrupt was raised. Last, because it is lost with
         // a server that does not get so far.
         serial.receive();

@@ -7,6 +7,7 @@
 #![no_main]
 
 use ant_abi::Error;
+use ant_abi::bundle::HANDLE_NAME;
 use ant_abi::ipc::{BATCH_MAX, NOTIFY_EXITED, SENDS_MAX, Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
 use ant_api_name::Name;
@@ -67,6 +68,11 @@ fn main(args: Args) -> i32 {
     )
 }
 
+/// The one handle that it was given.
+fn name_service() -> Result<Handle, Error> {
+    Handle::named(HANDLE_NAME).ok_or(Error::BadHandle)
+}
+
 /// Uses handles that it does not have.
 fn handle() -> Result<bool, Error> {
     let mut good = true;
@@ -78,7 +84,7 @@ fn handle() -> Result<bool, Error> {
         good &= println!("handle: notify {:?}", ipc::notify(handle, 1));
         good &= println!("handle: close {:?}", ipc::close(handle));
         let mut message = Message::default().with_handle(handle);
-        good &= println!("handle: passed {:?}", ipc::send(Handle::NAME, &mut message));
+        good &= println!("handle: passed {:?}", ipc::send(name_service()?, &mut message));
     }
     Ok(good)
 }
@@ -202,11 +208,12 @@ fn wait() -> Result<bool, Error> {
 
 /// What only `init` may do.
 fn privileged() -> Result<bool, Error> {
+    let name = name_service()?;
     let results = [
         init_calls::endpoint_create().map(drop),
-        init_calls::endpoint_bind(Handle::NAME, 1).map(drop),
-        init_calls::endpoint_close(Handle::NAME),
-        init_calls::handle_grant(1, Handle::NAME, 0).map(drop),
+        init_calls::endpoint_bind(name, 1).map(drop),
+        init_calls::endpoint_close(name),
+        init_calls::handle_grant(1, name, 0).map(drop),
         init_calls::process_priority(1, 7),
         init_calls::process_move(1, 0),
         init_calls::process_ended().map(drop),

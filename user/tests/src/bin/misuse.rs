@@ -14,7 +14,7 @@ use ant_rt::ica::Pages;
 use ant_rt::{Args, ant, eprintln, init_calls, linux, println};
 use ant_user_tests::unchecked;
 use linux_raw_sys::general::{__NR_execve, __NR_exit_group, __NR_munmap, __NR_prctl};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 ant_rt::program!(main);
 
@@ -87,7 +87,7 @@ fn unknown() -> bool {
 
 /// What only `init` may do.
 fn privileged() -> bool {
-    let mut request = ProcessCreate { cpu: 0, path_len: 2, pid: 0, placed: 0, lca: 0 };
+    let mut request = ProcessCreate { path_len: 2, ..FromZeros::new_zeroed() };
     let results: [Result<(), Error>; 4] = [
         init_calls::process_create(&mut request, b"x\0x\0"),
         init_calls::process_start(1),

@@ -1,17 +1,29 @@
 //! What supervision has the kernel do for a server.
 
+use core::fmt::Write;
+
 use ant_abi::Error;
-use ant_abi::ipc::{ExitNotice, GRANT_MEMORY, REQUEST_ALIVE, ServerCreate};
-use ant_api_init::StartGrant;
+use ant_abi::bundle::{HANDLE_INIT, HANDLE_OWN, USES_MAX};
+use ant_abi::ipc::{
+    ENVIRONMENT_MAX, ExitNotice, GRANT_MEMORY, HANDLES, REQUEST_ALIVE, ServerCreate,
+};
+use ant_abi::syscall::NAME_LEN;
+use ant_api_init::{FIRST_KEPT, KEPT_MAX, StartGrant};
 use ant_logic::supervise::{Event, PendingKills, ServerHost};
 use ant_rt::ica::SharedPages;
 use ant_rt::init_calls::{self, SIGKILL};
 use ant_rt::ipc::{self, Handle, Message, Token};
 use ant_rt::{log, time};
+use arrayvec::ArrayString;
 use zerocopy::FromZeros;
 
 use super::server::{ServerState, close, state_pages};
 use crate::program::Program;
+
+// A server's own handles, those that are kept for it, and those to servers that it uses leave it room for
+// more; and what they are called fits.
+const _: () = assert!(2 + KEPT_MAX as usize + USES_MAX < HANDLES);
+const _: () = assert!((2 + USES_MAX) * (NAME_LEN + "=99\0".len()) <= ENVIRONMENT_MAX);
 
 /// What all servers share, while one event is handled.
 pub struct Ctx<'a> {
@@ -19,8 +31,10 @@ pub struct Ctx<'a> {
     pub now: u64,
     /// `init`'s endpoint.
     pub init: Handle,
-    /// The name service's endpoint.
-    pub name: Handle,
+    /// The servers' endpoints, by their indices.
+    pub endpoints: &'a mut [Handle],
+    /// The servers' names, likewise.
+    pub names: &'a [&'static str],
     /// CPUs of the partition.
     pub cpus: u32,
     /// Processes that were killed and have not ended.
@@ -45,15 +59,30 @@ impl<'a, 'b> KernelHost<'a, 'b> {
     /// device memory: later, its page tables may be another CPU's.
     fn grant_handles(&self, pid: u32) -> Result<(), Error> {
         let badge = self.state.index as u64;
-        // The name service may have a new endpoint.
-        let name = if self.state.index == 0 { self.state.endpoint } else { self.ctx.name };
-        let handles =
-            [(name, badge), (self.ctx.init, u64::from(pid)), (self.state.endpoint, badge)];
+        let own = [(self.ctx.init, u64::from(pid)), (self.endpoint(), badge)];
         let kept = self.state.kept.iter().flatten().map(|&handle| (handle, 0));
-        for (handle, badge) in handles.into_iter().chain(kept) {
+        let used = self.state.spec.uses().map(|index| (self.ctx.endpoints[index], badge));
+        for (handle, badge) in own.into_iter().chain(kept).chain(used) {
             init_calls::handle_grant(pid, handle, badge)?;
         }
         self.grant_those(pid, |kind| kind == GRANT_MEMORY)
+    }
+
+    /// Under which names a process has which of them: they are numbered in the order in which
+    /// `grant_handles` grants them.
+    fn environment(&self) -> ArrayString<ENVIRONMENT_MAX> {
+        let first_used = FIRST_KEPT + self.state.kept.iter().flatten().count() as u64;
+        let used = self.state.spec.uses().map(|index| self.ctx.names[index]).zip(first_used..);
+        let mut environment = ArrayString::new();
+        for (name, number) in [(HANDLE_INIT, 1), (HANDLE_OWN, 2)].into_iter().chain(used) {
+            // As many as a server can use fit.
+            let _ = write!(environment, "{name}={number}\0");
+        }
+        environment
+    }
+
+    fn endpoint(&self) -> Handle {
+        self.ctx.endpoints[self.state.index]
     }
 
     /// Replies to `Ready`. If the process has ended meanwhile, its exit notice follows.
@@ -67,21 +96,23 @@ impl<'a, 'b> KernelHost<'a, 'b> {
     }
 
     fn grant_those(&self, pid: u32, which: impl Fn(u32) -> bool) -> Result<(), Error> {
-        let mut devices = self.state.spec.devices.iter().filter(|device| which(device.kind));
+        let mut devices = self.state.spec.grants.iter().filter(|device| which(device.kind));
         devices.try_for_each(|device| init_calls::device_grant(pid, device))
     }
 }
 
 impl ServerHost<Program, Token> for KernelHost<'_, '_> {
     fn create(&mut self, program: &Program) -> Result<u32, Error> {
-        let ServerState { spec, cpu, priority, .. } = *self.state;
+        let ServerState { spec, cpu, priority, .. } = self.state;
+        let (cpu, priority) = (*cpu, *priority);
         let mut request = ServerCreate::new_zeroed();
         request.cpu = cpu.min(self.ctx.cpus - 1);
         request.priority = priority;
         request.ica_pages = spec.ica_pages;
         request.name[..spec.name.len()].copy_from_slice(spec.name.as_bytes());
         self.state.began = time::cycles();
-        let pid = init_calls::server_create(&request, program.bytes())?;
+        let environment = self.environment();
+        let pid = init_calls::server_create(request, environment.as_bytes(), program.bytes())?;
         self.grant_handles(pid).inspect_err(|_| self.kill(pid)).map(|()| pid)
     }
 
@@ -97,19 +128,20 @@ impl ServerHost<Program, Token> for KernelHost<'_, '_> {
 
     fn open(&mut self) -> Result<(), Error> {
         let endpoint = init_calls::endpoint_create()?;
-        close(Some(core::mem::replace(&mut self.state.endpoint, endpoint)));
+        let place = &mut self.ctx.endpoints[self.state.index];
+        close(Some(core::mem::replace(place, endpoint)));
         Ok(())
     }
 
     fn close(&mut self) {
         self.state.candidate_pages = None;
-        if let Err(error) = init_calls::endpoint_close(self.state.endpoint) {
+        if let Err(error) = init_calls::endpoint_close(self.endpoint()) {
             log!("init: the endpoint of {} cannot be closed: {error:?}", self.state.spec.name);
         }
     }
 
     fn bind(&mut self, pid: u32) -> Result<u32, Error> {
-        init_calls::endpoint_bind(self.state.endpoint, pid)
+        init_calls::endpoint_bind(self.endpoint(), pid)
     }
 
     fn grant(&mut self, pid: u32) -> Result<(), Error> {
@@ -123,7 +155,7 @@ impl ServerHost<Program, Token> for KernelHost<'_, '_> {
     }
 
     fn reserve_state_copy(&mut self) -> Result<(), Error> {
-        self.state.candidate_pages = state_pages(self.state.spec)?;
+        self.state.candidate_pages = state_pages(&self.state.spec)?;
         Ok(())
     }
 
@@ -147,7 +179,7 @@ impl ServerHost<Program, Token> for KernelHost<'_, '_> {
     }
 
     fn request_heartbeat(&mut self) -> bool {
-        let ask = || ipc::send(self.state.endpoint, &mut Message::new([REQUEST_ALIVE, 0, 0, 0]));
+        let ask = || ipc::send(self.endpoint(), &mut Message::new([REQUEST_ALIVE, 0, 0, 0]));
         // The first after a restart is meant for the generation before, says the kernel.
         match ask() {
             Err(Error::PeerRestarted) => ask().is_ok(),
@@ -156,7 +188,7 @@ impl ServerHost<Program, Token> for KernelHost<'_, '_> {
     }
 
     fn clear_state(&mut self) -> Result<(), Error> {
-        self.state.state_pages = state_pages(self.state.spec)?;
+        self.state.state_pages = state_pages(&self.state.spec)?;
         self.state.kept.iter_mut().for_each(|kept| close(kept.take()));
         Ok(())
     }

@@ -3,14 +3,14 @@
 use ant_abi::Error;
 use ant_abi::ipc::ExitNotice;
 use ant_api_init::KEPT_MAX;
+use ant_logic::bundle::ServerSpec;
 use ant_logic::supervise::Supervised;
 use ant_rt::ica::{Pages, SharedPages};
 use ant_rt::ipc::{self, Handle, Token};
-use ant_rt::{init_calls, time};
+use ant_rt::time;
 use arrayvec::ArrayString;
 
 use super::kernel_host::{Ctx, KernelHost};
-use crate::manifest::Spec;
 use crate::program::Program;
 
 /// A server.
@@ -22,8 +22,7 @@ pub struct Server {
 /// What a server consists of, beside the state of its supervision.
 pub struct ServerState {
     pub(super) index: usize,
-    pub(super) spec: &'static Spec,
-    pub(super) endpoint: Handle,
+    pub(super) spec: ServerSpec<'static>,
     pub(super) state_pages: Option<SharedPages>,
     /// A copy of them, for a process on probation.
     pub(super) candidate_pages: Option<SharedPages>,
@@ -39,32 +38,26 @@ pub struct ServerState {
 
 impl Server {
     /// About to be started.
-    pub fn new(index: usize, spec: &'static Spec) -> Result<Self, Error> {
+    pub fn new(index: usize, spec: ServerSpec<'static>) -> Result<Self, Error> {
         let state = ServerState {
             index,
-            spec,
-            endpoint: init_calls::endpoint_create()?,
-            state_pages: state_pages(spec)?,
+            state_pages: state_pages(&spec)?,
             candidate_pages: None,
             kept: [None; KEPT_MAX as usize],
             priority: spec.priority,
             cpu: spec.cpu,
+            spec,
             last_end: ArrayString::new(),
             began: 0,
             start_ticks: 0,
         };
-        let program = Program::BuiltIn(spec.program);
+        let program = Program::Bundled(spec.program);
         Ok(Self { supervised: Supervised::new(spec.restart, spec.watch, program), state })
     }
 
     /// Its name in the manifest.
     pub fn name(&self) -> &'static str {
         self.state.spec.name
-    }
-
-    /// Where it receives.
-    pub fn endpoint(&self) -> Handle {
-        self.state.endpoint
     }
 
     /// Does what is due.
@@ -166,7 +159,7 @@ pub(super) fn close(handle: Option<Handle>) {
 }
 
 /// What outlives its processes, zeroed.
-pub(super) fn state_pages(spec: &Spec) -> Result<Option<SharedPages>, Error> {
+pub(super) fn state_pages(spec: &ServerSpec<'_>) -> Result<Option<SharedPages>, Error> {
     if spec.state_pages == 0 {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! What the server can be asked for, by the names that people type.
 
 /// In a message, a request's number is its place here plus 1.
-pub const REQUESTS: [&str; 22] = [
+pub const REQUESTS: [&str; 23] = [
     // How often this was asked.
     "count",
     // Lets so many milliseconds pass.
@@ -17,6 +17,8 @@ pub const REQUESTS: [&str; 22] = [
     "pass-absent",
     // Asks the helper how often it was asked.
     "relay",
+    // The same of a server that it was given a handle to, if the manifest says so.
+    "use",
     // Keeps the pages that come with it: how many.
     "keep",
     // Keeps the pages that are shared with it, and raises their first word: what it is then.

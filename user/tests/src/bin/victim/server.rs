@@ -28,7 +28,7 @@ const ASIDE_MAX: usize = 8;
 pub fn run(name: &str) -> i32 {
     stumble();
     server::run(|start| {
-        ant_api_name::register(Name::new(name)?, Handle::OWN)?;
+        ant_api_name::register(Name::new(name)?, start.endpoint)?;
         Ok(Victim::new(start.generation))
     })
 }
@@ -99,6 +99,10 @@ impl Victim {
             }
             Some("pass-absent") => return call(ABSENT, count()),
             Some("relay") => return call(HELPER, count()),
+            Some("use") => {
+                let server = Handle::named(ABSENT).ok_or(Error::NotPermitted)?;
+                return ask(server, count());
+            }
             Some("keep") => {
                 self.kept = request.take_pages();
                 let bytes = self.kept.as_ref().map_or(0, |pages| pages.as_slice().len());
@@ -206,11 +210,17 @@ fn count() -> Message<'static> {
     Message::new([requests::number("count"), 0, 0, 0])
 }
 
-/// Calls another such server; two words of its reply.
-fn call(name: &str, mut message: Message<'_>) -> Result<[u64; 2], Error> {
+/// Calls another such server, by name; two words of its reply.
+fn call(name: &str, message: Message<'_>) -> Result<[u64; 2], Error> {
     let server = ant_api_name::lookup(Name::new(name)?)?;
-    let reply = ipc::call(server, &mut message, Timeout::FOREVER, OnRestart::Fail);
+    let reply = ask(server, message);
     ipc::close(server)?;
-    let [_, a, b, _]: [u64; IPC_WORDS] = reply?.words;
+    reply
+}
+
+/// The same, by handle.
+fn ask(server: Handle, mut message: Message<'_>) -> Result<[u64; 2], Error> {
+    let reply = ipc::call(server, &mut message, Timeout::FOREVER, OnRestart::Fail)?;
+    let [_, a, b, _]: [u64; IPC_WORDS] = reply.words;
     Ok([a, b])
 }
