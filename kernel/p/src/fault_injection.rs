@@ -54,7 +54,7 @@ impl FaultPoint {
     fn of(process: &Owned) -> Option<Self> {
         let word = ARMED[usize::from(process.slot())].load(Ordering::Relaxed);
         // A slot may have had another process.
-        ((word >> 32) as u32 == process.pid).then(|| Self {
+        ((word >> 32) as u32 == process.pid).then_some(Self {
             how: (word >> Self::CALLS_BITS & 0xf) as u8,
             calls: word as u32 & ((1 << Self::CALLS_BITS) - 1),
         })
