@@ -8,6 +8,8 @@ use ant_abi::{Constant, Struct, boot, cpu_block, device, layout, lca, store};
 const STRUCTS: &[&Struct] = &[
     &boot::Extent::DESCRIPTION,
     &boot::BootCpu::DESCRIPTION,
+    &boot::Resource::DESCRIPTION,
+    &boot::BootDevice::DESCRIPTION,
     &boot::BootBlock::DESCRIPTION,
     &store::AddressStore::DESCRIPTION,
     &cpu_block::CpuControl::DESCRIPTION,

@@ -1,4 +1,11 @@
 //! What AnT is told when it is started: image header and boot block.
+//!
+//! # State of a CPU at its first instruction
+//!
+//! The module's page tables map the trampoline's page (identity) and the image (`IMAGE_SPAN` at
+//! `IMAGE_VIRT`). The CPU arrives in 64-bit mode at `CpuStart::entry` with interrupts off, `rdi` =
+//! virtual address of the boot block, `rsi` = its CPU index, and no stack. AnT builds page tables
+//! of its own and leaves the module's.
 
 use crate::layout::BOOT_BLOCK_SPAN;
 use crate::{MAX_CPUS, PhysAddr};
@@ -13,12 +20,34 @@ pub const MAX_EXTENTS: usize = 1024;
 /// `BootBlock::flags`: AnT may be told to fail on purpose (tests, trials of recovery).
 pub const BOOT_ALLOW_INJECT: u32 = 1 << 0;
 
-/// `BootBlock::flags`: COM2 and its interrupt line 3 are AnT's. Set by `DEVICE_TAKE` only.
-pub const BOOT_COM2: u32 = 1 << 1;
-
 /// `BootBlock::flags`: a CPU without work looks for some all the time instead of sleeping: messages
 /// between CPUs need no interrupt, and the CPU takes all the power it can.
-pub const BOOT_IDLE_POLL: u32 = 1 << 2;
+pub const BOOT_IDLE_POLL: u32 = 1 << 1;
+
+/// Devices that a partition can have.
+pub const MAX_DEVICES: usize = 16;
+/// Resources that a device can have.
+pub const DEVICE_RESOURCES: usize = 8;
+/// Interrupts of all devices of a partition; their indices are below.
+pub const MAX_INTERRUPTS: usize = 64;
+/// Bytes of a device's name and of its address on its bus, each padded with NULs, at least one.
+pub const DEVICE_NAME: usize = 32;
+/// Bytes of a device's id on its bus, padded with NULs.
+pub const DEVICE_ID: usize = 8;
+
+/// `BootDevice::bus`: Linux's PNP bus. A device's address there is as in `/sys/bus/pnp/devices`
+/// (`00:05`), its id is PNP's (`PNP0501`).
+pub const BUS_PNP: u32 = 1;
+/// `BootDevice::bus`: PCI. Reserved: the module takes no device from it today.
+pub const BUS_PCI: u32 = 2;
+
+/// `Resource::kind`: `len` I/O ports from `start` on.
+pub const RESOURCE_PORTS: u32 = 1;
+/// `Resource::kind`: `len` bytes of device memory at physical address `start`.
+pub const RESOURCE_MEMORY: u32 = 2;
+/// `Resource::kind`: interrupt `start` of the partition, an index below `MAX_INTERRUPTS`; `len` is
+/// 1.
+pub const RESOURCE_INTERRUPT: u32 = 3;
 
 abi_struct! {
     /// Head of the kernel image, at `IMAGE_VIRT`. Filled at link time; checked by `antd`.
@@ -47,6 +76,34 @@ abi_struct! {
         pub linux_cpu: u32,
     }
 
+    /// What a device has.
+    pub struct Resource {
+        /// One of `RESOURCE_*`.
+        pub kind: u32,
+        /// Of an interrupt: Linux's number of the irq, which people and manifests use. Else zero.
+        pub line: u32,
+        /// See `RESOURCE_*`.
+        pub start: u64,
+        /// See `RESOURCE_*`.
+        pub len: u64,
+    }
+
+    /// A device that was taken from Linux. Its index in `BootBlock::devices` is its number.
+    pub struct BootDevice {
+        /// What the partition calls it: `DeviceTake::name`.
+        pub name: [u8; DEVICE_NAME],
+        /// Where it is on its bus.
+        pub address: [u8; DEVICE_NAME],
+        /// What kind of device the bus says that it is.
+        pub id: [u8; DEVICE_ID],
+        /// One of `BUS_*`.
+        pub bus: u32,
+        /// Resources in `resources`.
+        pub resource_count: u32,
+        /// Its resources.
+        pub resources: [Resource; DEVICE_RESOURCES],
+    }
+
     /// Start of the shared area. Filled by `ant.ko` before the first CPU starts; never changed
     /// afterwards; checked by the AnT kernel.
     pub struct BootBlock {
@@ -64,19 +121,36 @@ abi_struct! {
         pub image_phys: PhysAddr,
         /// Frequency of the time-stamp counter in kHz, as Linux measured it.
         pub tsc_khz: u32,
-        /// CPUs in `CPUs`.
+        /// CPUs in `cpus`.
         pub cpu_count: u32,
         /// Extents in `extents`.
         pub extent_count: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// Devices in `devices`. Raised by `DEVICE_TAKE`, before the first CPU starts.
+        pub device_count: u32,
         /// The CPUs of the partition, the m-kernel's first.
         pub cpus: [BootCpu; MAX_CPUS],
         /// The memory of the partition. The first extent begins with the image.
         pub extents: [Extent; MAX_EXTENTS],
+        /// The devices of the partition. Filled by `DEVICE_TAKE`, before the first CPU starts.
+        pub devices: [BootDevice; MAX_DEVICES],
     }
 }
 
 const _: () = assert!(size_of::<BootBlock>() as u64 <= BOOT_BLOCK_SPAN);
 
-abi_constants!(BOOT_MAGIC, MAX_EXTENTS, BOOT_ALLOW_INJECT, BOOT_COM2, BOOT_IDLE_POLL);
+abi_constants!(
+    BOOT_MAGIC,
+    MAX_EXTENTS,
+    BOOT_ALLOW_INJECT,
+    BOOT_IDLE_POLL,
+    MAX_DEVICES,
+    DEVICE_RESOURCES,
+    MAX_INTERRUPTS,
+    DEVICE_NAME,
+    DEVICE_ID,
+    BUS_PNP,
+    BUS_PCI,
+    RESOURCE_PORTS,
+    RESOURCE_MEMORY,
+    RESOURCE_INTERRUPT,
+);

@@ -3,6 +3,18 @@
 //! `init` reads requests from descriptor 0 and writes replies to descriptor 1, both ends of a
 //! packet socket that its proxy inherits from `antd`, by ordinary delegated `read` and `write`.
 //! So the control channel needs nothing that an AP process does not have.
+//!
+//! `init` reads without waiting: a notification says when a request has come. While a server is
+//! being restarted or replaced it looks for requests at intervals instead, because its one LCA must
+//! be free for the reply.
+//!
+//! For `REQUEST_SPAWN`, `init` makes the process, writes the reply (which names the new process's
+//! LCA), and only then starts it, so `antd` always knows the process behind a request; `antd` reads
+//! its end of the channel before it treats an LCA as unknown. A request from an LCA that stays
+//! unknown is logged and released. `antd` finds `init`'s own LCA in `CpuControl::init_lca` of CPU
+//! 0, which is written before `CPU_READY`.
+//!
+//! If `init`'s proxy dies, AnT takes no requests any more, and what runs goes on.
 
 use crate::lca::LCA_BUFFER;
 use crate::syscall::{NAME_LEN, ProcessInfo};

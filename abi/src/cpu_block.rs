@@ -1,5 +1,6 @@
 //! What belongs to one AnT CPU in the shared area: control page, address stores, log.
 
+use crate::boot::MAX_INTERRUPTS;
 use crate::layout::CPU_BLOCK_SPAN;
 use crate::log::LogRing;
 use crate::store::AddressStore;
@@ -28,7 +29,7 @@ pub const ROUTE_APIC_SHIFT: u32 = 32;
 abi_struct! {
     /// Control page of one CPU. Counters count from the start of the partition.
     pub struct CpuControl {
-        /// One of `CORE_*`. Written by AnT.
+        /// One of `CPU_*`. Written by AnT.
         pub state: u32,
         /// One of `ROLE_*`. Written by AnT.
         pub role: u32,
@@ -73,15 +74,21 @@ abi_struct! {
         /// LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
         /// before it is ready, 0 elsewhere.
         pub init_lca: u64,
-        /// Interrupt lines that the module forwards to AnT and that came since AnT last looked: bit
-        /// `n` is line `n`. Set by the module, one bit at a time, and taken by the m-kernel.
+        /// Interrupts of the partition's devices that came to this CPU since it last looked: bit
+        /// `n` is interrupt `n`. Set by the module, one bit at a time, and taken by this CPU.
         pub interrupts: u64,
         /// Odd while the kernel runs on this CPU, even while a process runs or the CPU sleeps;
         /// raised at each change. A CPU whose number is odd and stays the same hangs. Written by
         /// AnT.
         pub kernel_entries: u64,
+        /// Interrupts of devices that this CPU has taken. Written by AnT.
+        pub device_interrupts: u64,
+        /// Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT on
+        /// CPU 0's page, zero elsewhere; read by the module at each interrupt, which gives CPU 0 those
+        /// of a CPU that there is not.
+        pub interrupt_targets: [u32; MAX_INTERRUPTS],
         /// Zero; rounds the page up.
-        pub reserved: [u64; 492],
+        pub reserved: [u64; 459],
     }
 
     /// All that belongs to one CPU; `CPU_BLOCK_SPAN` bytes.

@@ -8,8 +8,24 @@
 //! Errors beside those of [`crate::Error`]: `-EBADFD`, the file is of the wrong kind; `-EXDEV`,
 //! `BIND` through another device node than the control file's; `-ENOSPC`, the return store is full;
 //! `-EPROTO`, another revision.
+//!
+//! # Life of a partition
+//!
+//! 1. `CREATE` takes CPUs and memory. The control file owns the partition from now on: when it is
+//!    closed, for whatever reason, the partition ends and everything goes back to Linux.
+//! 2. `LOAD` copies in what AnT boots from (`antd` reads the ELF file; the module does not know
+//!    ELF). `DEVICE_TAKE` takes a device that Linux does not use from its driver, and has its
+//!    interrupt line forwarded.
+//! 3. `START` of CPU 0, the m-kernel's: the module fills the boot block (before the first start
+//!    only), puts the trampoline into a borrowed page below 1 MiB, sends INIT-SIPI-SIPI, waits
+//!    until `CpuControl::state` leaves `CPU_OFF`, and gives the page back.
+//! 4. `antd` waits for `CPU_READY`, then starts the other CPUs, the p-kernels, one by one.
+//! 5. `STOP`, or the last close: INIT to every CPU, CPUs online under Linux, memory freed, devices
+//!    back with their drivers. A waiting `GET` returns `-ENODEV`; mappings of LCAs and of the
+//!    shared area are taken away (an access afterwards is SIGBUS).
 
 use crate::MAX_CPUS;
+use crate::boot::{BootDevice, DEVICE_NAME};
 
 /// `_IOC` type of all requests.
 pub const IOCTL_TYPE: u8 = b'A';
@@ -40,9 +56,6 @@ pub const FAILURE_NO_MEMORY: u32 = 10;
 pub const FAILURE_NO_VECTOR: u32 = 11;
 /// No page below 1 MiB to start a CPU from.
 pub const FAILURE_NO_TRAMPOLINE: u32 = 12;
-
-/// Bytes of the name in `DeviceTake`, with its NUL.
-pub const DEVICE_NAME: usize = 32;
 
 /// Least memory of a partition, in bytes.
 pub const MIN_MEMORY: u64 = 16 << 20;
@@ -142,19 +155,19 @@ abi_struct! {
         pub reserved: u32,
     }
 
-    /// `DEVICE_TAKE`: take a device of Linux's PNP bus from its driver.
+    /// `DEVICE_TAKE`: take a device on one of Linux's buses from its driver.
     pub struct DeviceTake {
-        /// Its name there, padded with NULs, of which there is at least one.
+        /// In: one of `BUS_*`.
+        pub bus: u32,
+        /// Out: its number in the partition.
+        pub index: u32,
+        /// In: its address on the bus, padded with NULs.
+        pub address: [u8; DEVICE_NAME],
+        /// In: what the partition calls it, padded with NULs; no other device of it may be called
+        /// so. Only manifests and people know what it means.
         pub name: [u8; DEVICE_NAME],
-        /// The `BOOT_*` flag that tells AnT that it has the device.
-        pub flag: u32,
-        /// The interrupt line that it must have: bit of `CpuControl::interrupts`, and Linux's
-        /// number of the irq.
-        pub line: u32,
-        /// The first of the I/O ports that it must have.
-        pub port: u32,
-        /// How many.
-        pub ports: u32,
+        /// Out: the device, as it is in the boot block from now on.
+        pub device: BootDevice,
     }
 }
 
@@ -228,11 +241,13 @@ ioctls! {
     /// Control file: ring a CPU's doorbell.
     KICK = 0x05, Write, CpuKick;
     /// Control file, before the first `START`: take a device from Linux; it goes back with the
-    /// partition. From then on its interrupt line sets a bit in `CpuControl::interrupts` of CPU 0
-    /// and rings that CPU. `-ENODEV`: no such device; `-ENXIO`: its ports or its line are others;
-    /// `-EOPNOTSUPP`: its line is not edge-triggered; `-EBUSY`: another driver has them, or the
-    /// partition has a device, or runs.
-    DEVICE_TAKE = 0x06, Write, DeviceTake;
+    /// partition. From then on each of its interrupts sets a bit in `CpuControl::interrupts` of the
+    /// CPU that `CpuControl::interrupt_targets` says, and rings that CPU. `-EINVAL`: no such bus, or
+    /// a bad name; `-EEXIST`: the partition has a device of that name; `-ENODEV`: no device at that
+    /// address; `-EOPNOTSUPP`: it has an interrupt that is not edge-triggered, uses DMA, or has more
+    /// resources than `DEVICE_RESOURCES`; `-EBUSY`: another driver has its resources, or a CPU has
+    /// been started; `-ENOSPC`: the partition has as many devices, or interrupts, as it can have.
+    DEVICE_TAKE = 0x06, ReadWrite, DeviceTake;
     /// Control file: wait for a request (`-EAGAIN` at once if the file is non-blocking;
     /// `-ENODEV` once the partition has stopped).
     GET = 0x10, Read, CallGet;
@@ -248,7 +263,6 @@ ioctls! {
 }
 
 abi_constants!(
-    DEVICE_NAME,
     FAILURE_NONE,
     FAILURE_REVISION,
     FAILURE_NO_CPU,

@@ -5,6 +5,41 @@
 //! outlives its process: a server that is restarted or replaced gets the same endpoint, whose
 //! *generation* then is the next.
 //!
+//! # Endpoints
+//!
+//! What a process can reach are its handles, numbers with a generation. A handle comes from `init`,
+//! from `ENDPOINT_OPEN`, or with a message. A receiver gets notification bits and requests in
+//! turns, so that neither keeps the other from it.
+//!
+//! The generation of an endpoint is raised when its receiver goes. A caller whose handle knows an
+//! older one gets `PeerRestarted` once, unless its request makes sense across restarts. The number
+//! of a closed endpoint is used again, and begins with the next generation: what is under way to
+//! the old one finds it closed.
+//!
+//! # ICA pages
+//!
+//! A page is at the same address in every process, is owned by one, and goes with a message as
+//! [`Transfer`] says. The first pages of the ICA are the LCAs.
+//!
+//! The process that takes a page pays for it until it is freed, wherever it has gone since: pages
+//! that are given to a receiver never stop it from taking its own, and there is no use in parking
+//! pages with others. A program may have taken `ICA_QUOTA_PROGRAM` at a time, a server as many as
+//! the manifest keeps for it (`ica_pages`); those lie together at the end of the ICA, where no
+//! program takes any. Pages that a process leaves with others when it ends are charged to none.
+//!
+//! # What is kept for servers
+//!
+//! Programs cannot take what servers need to be started, replaced and asked: some places for
+//! processes, some memory, `SERVER_ENDPOINTS` of the endpoints, and most of the room for messages
+//! that wait.
+//!
+//! # Devices
+//!
+//! Devices are granted to servers by `init`, as the manifest says: I/O ports (checked by the kernel
+//! at each access; the processor's own port instructions fault), device memory (mapped before the
+//! process starts, never cached), interrupt lines. Linux takes a forwarded interrupt, `ant.ko` sets
+//! its bit in `CpuControl::interrupts` and rings CPU 0, and the server gets a notification.
+//!
 //! # Registers
 //!
 //! Number in `rax`, operands in `rdi`, `rsi`, `rdx`; the message in `r10`, `r8`, `r9`, `r12`
@@ -109,11 +144,16 @@ pub const HANDLE_GRANT: u64 = 0x1034;
 pub const PROCESS_PRIORITY: u64 = 0x1035;
 /// `init` only: moves process `rdi` to CPU `rsi`, as soon as it has no call under way.
 pub const PROCESS_MOVE: u64 = 0x1036;
-/// `init` only: grants the device of the `DeviceGrant` at `rsi` to process `rdi`.
+/// `init` only: grants to process `rdi` what the `DeviceGrant` at `rsi` says. `NoDevice`: it is of a
+/// device that the partition does not have; `Busy`: device memory, and the process runs elsewhere
+/// already; `NoMemory`: the process has as many ranges or interrupts as it can have.
 pub const DEVICE_GRANT: u64 = 0x1037;
 /// `init` only: fills the `ExitNotice` at `rdi`: the next server that has ended and was not yet
 /// told of. `Again`: none. Notification bit `NOTIFY_EXITED` says when to ask.
 pub const EXIT_NOTICE_TAKE: u64 = 0x1038;
+/// `init` only: fills the `BootDevice` at `rsi`: device number `rdi` of the partition. `NoDevice`: it
+/// has fewer.
+pub const DEVICE_GET: u64 = 0x1039;
 
 /// No limit of time.
 pub const FOREVER: u64 = u64::MAX;
@@ -220,13 +260,21 @@ pub const OPERATION_REPLY: u32 = 2;
 /// number in the manifest.
 pub const BADGE_PROGRAM: u64 = 1 << 31;
 
-/// `DeviceGrant::kind`: `len` I/O ports from `start` on.
+/// `DeviceGrant::kind`: `len` I/O ports from `start` on, all of one device of the partition.
 pub const GRANT_PORTS: u32 = 0;
 /// `DeviceGrant::kind`: `len` bytes of device memory at physical address `start`, both multiples of
-/// a page; mapped in the process at `DEVICE_START + start`.
+/// a page; mapped in the process at `DEVICE_START + start`. Of any device, also one that the partition
+/// does not have, but not the partition's own memory.
 pub const GRANT_MEMORY: u32 = 1;
-/// `DeviceGrant::kind`: interrupt line `start`; each interrupt raises notification bit `len`.
+/// `DeviceGrant::kind`: the interrupt of a device of the partition that Linux numbers `start`; each
+/// one raises notification bit `len`.
 pub const GRANT_INTERRUPT: u32 = 2;
+/// `DeviceGrant::kind`: all ports and interrupts of device number `start` of the partition; each
+/// interrupt raises notification bit `len`.
+pub const GRANT_DEVICE: u32 = 3;
+/// `DeviceGrant::kind`: all memory of device number `start` of the partition, mapped as that of
+/// `GRANT_MEMORY`. `Invalid`: it does not consist of whole pages.
+pub const GRANT_DEVICE_MEMORY: u32 = 4;
 
 /// `ExitNotice::kind`s are `ant_abi::lca::EXIT_*`.
 pub const EXIT_TEXT: usize = 104;

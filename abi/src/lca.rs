@@ -4,6 +4,37 @@
 //! It describes itself: each argument says whether it is a value or points into `buffer`, and
 //! pointers inside the buffer are listed as relocations. So the proxy rebuilds and executes a call
 //! without knowing any system call. Encoding and decoding are in `ant-logic::lca`.
+//!
+//! # Life of a call
+//!
+//! 1. The process fills its LCA and calls `LINUX_CALL`. The AnT kernel fills `cid`, puts a
+//!    [`StoreEntry`](crate::store::StoreEntry) into the CPU's request store and rings the doorbell
+//!    at `CpuControl::route`.
+//! 2. The module's interrupt handler counts and wakes. `ANT_GET` takes entries from the request
+//!    stores of all CPUs in turns; one outside the partition is refused and counted.
+//! 3. The parent (`antd`) looks the entry up in its table raddr → proxy. An unknown LCA gets a
+//!    proxy, forked or kept ready; the proxy of a known one is woken.
+//! 4. The proxy (its own `/dev/ant` file, bound by `ANT_BIND` before it drops privileges, and
+//!    `mmap` at offset raddr) copies the LCA's head, validates it, rebuilds the arguments, executes
+//!    the call, writes `retval`.
+//! 5. `ANT_RET`: the module puts the entry into CPU `cid`'s return store and rings that CPU. It
+//!    does so once for each request that `ANT_GET` gave out, and only to the CPU that sent it, so a
+//!    proxy's file in other hands can interrupt no other CPU. With `CFLAG_CONTINUE` the proxy then
+//!    waits for the next call; without, it unmaps the page and exits with status 0.
+//! 6. The CPU drains its return store and wakes the process that waits for that raddr.
+//!
+//! When Linux has let go of the page, its *release* follows: see [`store`](crate::store).
+//!
+//! # Exit
+//!
+//! When a process ends (exit, fault, kill, failed load), AnT sends `SYSCALL_EXIT` through its LCA,
+//! without `CFLAG_CONTINUE`. The proxy tells its parent the exit reason and exits; there is no
+//! `ANT_RET`, the release completes the exit on both sides. So a process always gets its page back
+//! by a release, and no end waits for ever. Its IPC ends before: each process that waits for it
+//! gets a result, pages that it lent come home. A process that ends while a call is with Linux ends
+//! when that call comes back, or when its proxy is killed.
+//!
+//! Servers have no LCA.
 
 use crate::PAGE_SIZE;
 

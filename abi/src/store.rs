@@ -3,6 +3,26 @@
 //! One pair per AnT CPU. *Request*: producer the AnT CPU, consumer Linux. *Return*: producer
 //! Linux (serialised by the module), consumer the AnT CPU. The algorithm is in `ant-logic::rings::address`;
 //! this is its memory.
+//!
+//! An entry ([`StoreEntry`]) is the real address of the LCA (*raddr*), its generation in the top 12
+//! bits, and a kind in the low 12. To Linux, raddr with generation is the identity of an LCA; the
+//! module uses only the address.
+//!
+//! # Release
+//!
+//! When the parent has reaped a proxy and taken it out of its table, it calls `ANT_RELEASE`. The
+//! module takes the LCA away from every file and mapping that may still have it, refuses (`-EBUSY`,
+//! try again) while Linux has any reference to the page, and puts an entry of the release's kind
+//! into the m-kernel's return store; the m-kernel hands it on to the CPU that has the process. Only
+//! then does AnT reuse the page, or send the next call of a process whose last call was not
+//! continued.
+//!
+//! - `KIND_RELEASED` follows a call without `CFLAG_CONTINUE`, and `SYSCALL_EXIT`.
+//! - `KIND_DIED` says that the proxy died: the process ends, whatever it is doing, for its
+//!   descriptors and its working directory died with the proxy.
+//!
+//! Only the parent knows which of the two it is: AnT cannot tell, since a program can say one thing
+//! to AnT and another to its proxy.
 
 use crate::PhysAddr;
 

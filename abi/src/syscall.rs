@@ -21,8 +21,8 @@ pub const SYSTEM_INFO: u64 = 0x1005;
 pub const REPORT_ENOSYS: u64 = 0x1006;
 
 /// `init` only: makes a process from the `ProcessCreate` at `rdi` with the `rdx` bytes at `rsi`
-/// (path, which is argument 0, then the other arguments, each ended by NUL); it does not run yet. Returns 0 and fills the out
-/// fields.
+/// (path, which is argument 0, then the other arguments, each ended by NUL); it does not run yet.
+/// Returns 0 and fills the out fields.
 pub const PROCESS_CREATE: u64 = 0x1010;
 /// `init` only: lets process `rdi` run.
 pub const PROCESS_START: u64 = 0x1011;

@@ -6,14 +6,16 @@
  *   ant_file::lock        what a file is (fresh, control, proxy)
  *   ant_partition::lock   loading, starting and stopping
  *   low_page_lock         the page below 1 MiB (boot.c)
+ *   devices_lock          one device taken or given back at a time (devices.c)
  *   partitions_lock       the list of partitions (partition.c)
- * The gate (SRCU) is entered under none of them but ant_file::lock; whoever stops a partition
- * waits for those inside. The spin locks guard one store or list each and nest in nothing.
+ * The gate (SRCU) is entered under none of them but ant_file::lock; the stop of a partition waits
+ * for every reader inside. The spin locks guard one store or list each and nest in nothing.
  * CPU hotplug calls the guard under its own locks, so the guard takes none.
  */
 #ifndef ANT_H
 #define ANT_H
 
+#include <linux/bitmap.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
@@ -57,17 +59,52 @@ struct ant_cpu {
 	u32 doorbell_cpu;
 };
 
-/* A device of Linux's PNP bus that AnT has. */
-struct ant_device {
-	struct device *dev;		/* NULL: none */
-	bool passed_on;			/* its interrupt line */
-	u32 line;
-	u32 port;			/* first of ... */
-	u32 ports;			/* ... so many I/O ports */
-	char name[16];
+/* An irq that is forwarded to AnT: the argument of its handler. */
+struct ant_interrupt {
+	struct ant_partition *part;
+	u32 index;			/* in the partition */
+	unsigned int irq;
 };
 
-/* CPUs and memory that Linux lent to one AnT. After the stop a husk: only id, ref, stopped. */
+/* A device of Linux's that AnT has. */
+struct ant_device {
+	struct ant_partition *part;
+	struct list_head node;		/* of the partition's, the last taken first */
+	const struct ant_bus *bus;
+	struct device *dev;		/* with a reference */
+	struct ant_boot_device info;	/* what AnT is told */
+	u32 claimed;			/* of info.resources */
+	u32 irqs_forwarded;		/* in interrupts */
+	struct ant_interrupt interrupts[ANT_DEVICE_RESOURCES];
+	char label[16];			/* in /proc/ioports and /proc/interrupts */
+};
+
+/*
+ * A bus of Linux's (ANT_BUS_*). PCI will be another: beside this, its take() enables the device and
+ * allocates vectors, its quiet() ends bus mastering.
+ */
+struct ant_bus {
+	u32 id;
+	const char *name;
+	int (*init)(void);
+	void (*exit)(void);
+	/* With a reference; NULL if there is none. */
+	struct device *(*find)(const char *address);
+	/*
+	 * Takes the device from its driver, says what it is and has (ant_device_add_resource) and
+	 * claims that (ant_device_claim). On failure Linux has the device as before.
+	 */
+	int (*take)(struct ant_device *device);
+	/* Ends its interrupts; AnT may still work it. */
+	void (*quiet)(struct ant_device *device);
+	/* After quiet(), when no CPU runs in AnT: a driver of Linux's has it again. */
+	void (*give_back)(struct ant_device *device);
+};
+
+/*
+ * CPUs, memory and devices that Linux gave to one AnT. After the stop a zombie, until the last file
+ * is closed: only id, ref and stopped mean something.
+ */
 struct ant_partition {
 	u32 id;
 	u32 flags;
@@ -80,7 +117,7 @@ struct ant_partition {
 
 	wait_queue_head_t wait;		/* for requests, panics, the end */
 	spinlock_t get_lock;		/* Linux has many consumers */
-	u32 next_cpu;			/* whose turn it is to be served. Under get_lock */
+	u32 next_cpu;			/* the next to be served. Under get_lock */
 
 	spinlock_t proxy_lock;		/* for the next */
 	struct list_head proxies;	/* proxy files. Under proxy_lock */
@@ -90,7 +127,9 @@ struct ant_partition {
 	u64 got;			/* ... and taken */
 	phys_addr_t trampoline;		/* page below 1 MiB that START borrows */
 	u64 *tables;			/* page tables for the first instructions */
-	struct ant_device device;	/* under the lock, but for its handler */
+	struct list_head devices;	/* the last taken first. Under the lock */
+	u32 device_count;		/* likewise */
+	DECLARE_BITMAP(interrupts, ANT_MAX_INTERRUPTS);	/* indices in use. Likewise */
 
 	u32 cpu_count;
 	u32 extent_count;
@@ -112,7 +151,7 @@ struct ant_file {
 
 static inline enum ant_role ant_role(const struct ant_file *file)
 {
-	/* Pairs with become() in device.c: whoever sees the role sees what it is about. */
+	/* Pairs with become() in file.c: with the role come partition and LCA. */
 	return smp_load_acquire(&file->role);
 }
 
@@ -129,7 +168,7 @@ static inline phys_addr_t ant_raddr(u64 entry)
 	return entry & ANT_ENTRY_ADDRESS_MASK;
 }
 
-/* device.c */
+/* file.c */
 extern const struct file_operations ant_file_operations;
 
 /* calls.c */
@@ -161,7 +200,7 @@ void ant_guard_exit(void);
 bool ant_guard_mark(u32 linux_cpu);
 void ant_guard_unmark(u32 linux_cpu);
 
-/* CPUs.c */
+/* cpus.c */
 int ant_cpus_claim(struct ant_partition *part, struct ant_partition_create *req);
 void ant_cpus_disclaim(struct ant_partition *part);
 int ant_cpus_take(struct ant_partition *part, struct ant_partition_create *req);
@@ -173,15 +212,24 @@ void ant_cpu_ring(const struct ant_cpu *cpu);
 /* boot.c */
 int ant_boot_prepare(struct ant_partition *part, struct ant_partition_create *req);
 void ant_boot_forget(struct ant_partition *part);
-void ant_boot_flag(const struct ant_partition *part, u32 flag);
+void ant_boot_add_device(const struct ant_partition *part, u32 index,
+			 const struct ant_boot_device *device);
 int ant_cpu_start(struct ant_partition *part, const struct ant_cpu_start *req);
 
-/* pnp.c */
+/* devices.c */
 int ant_devices_init(void);
 void ant_devices_exit(void);
-int ant_device_take(struct ant_partition *part, const struct ant_device_take *req);
-void ant_device_quiet(struct ant_partition *part);
-void ant_device_give_back(struct ant_partition *part);
+int ant_device_take(struct ant_partition *part, struct ant_device_take *req);
+void ant_devices_quiet(struct ant_partition *part);
+void ant_devices_give_back(struct ant_partition *part);
+/* devices.c, for buses */
+int ant_device_add_resource(struct ant_device *device, u32 kind, u64 start, u64 len);
+int ant_device_claim(struct ant_device *device);
+void ant_device_free_irqs(struct ant_device *device);
+void ant_device_release_regions(struct ant_device *device);
+
+/* bus_pnp.c */
+extern const struct ant_bus ant_bus_pnp;
 
 /* memory.c */
 int ant_memory_check(struct ant_partition_create *req);

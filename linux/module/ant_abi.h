@@ -22,8 +22,17 @@
 #define ANT_BOOT_MAGIC 0x62746f6f62546e41ULL
 #define ANT_MAX_EXTENTS 1024
 #define ANT_BOOT_ALLOW_INJECT 1
-#define ANT_BOOT_COM2 2
-#define ANT_BOOT_IDLE_POLL 4
+#define ANT_BOOT_IDLE_POLL 2
+#define ANT_MAX_DEVICES 16
+#define ANT_DEVICE_RESOURCES 8
+#define ANT_MAX_INTERRUPTS 64
+#define ANT_DEVICE_NAME 32
+#define ANT_DEVICE_ID 8
+#define ANT_BUS_PNP 1
+#define ANT_BUS_PCI 2
+#define ANT_RESOURCE_PORTS 1
+#define ANT_RESOURCE_MEMORY 2
+#define ANT_RESOURCE_INTERRUPT 3
 #define ANT_STORE_ENTRIES 256
 #define ANT_KIND_CALL 0
 #define ANT_KIND_RELEASED 1
@@ -50,7 +59,6 @@
 #define ANT_STEP_LINUX_DOORBELL 2
 #define ANT_STEP_PARENT_GETS 3
 #define ANT_STEP_LINUX_RETURNS 7
-#define ANT_DEVICE_NAME 32
 #define ANT_FAILURE_NONE 0
 #define ANT_FAILURE_REVISION 1
 #define ANT_FAILURE_NO_CPU 2
@@ -91,6 +99,42 @@ struct ant_boot_cpu {
 static_assert(sizeof(struct ant_boot_cpu) == 8);
 
 /*
+ * What a device has.
+ */
+struct ant_resource {
+	/* One of `RESOURCE_*`. */
+	__u32 kind;
+	/* Of an interrupt: Linux's number of the irq, which people and manifests use. Else zero. */
+	__u32 line;
+	/* See `RESOURCE_*`. */
+	__u64 start;
+	/* See `RESOURCE_*`. */
+	__u64 len;
+};
+
+static_assert(sizeof(struct ant_resource) == 24);
+
+/*
+ * A device that was taken from Linux. Its index in `BootBlock::devices` is its number.
+ */
+struct ant_boot_device {
+	/* What the partition calls it: `DeviceTake::name`. */
+	__u8 name[32];
+	/* Where it is on its bus. */
+	__u8 address[32];
+	/* What kind of device the bus says that it is. */
+	__u8 id[8];
+	/* One of `BUS_*`. */
+	__u32 bus;
+	/* Resources in `resources`. */
+	__u32 resource_count;
+	/* Its resources. */
+	struct ant_resource resources[8];
+};
+
+static_assert(sizeof(struct ant_boot_device) == 272);
+
+/*
  * Start of the shared area. Filled by `ant.ko` before the first CPU starts; never changed
  * afterwards; checked by the AnT kernel.
  */
@@ -109,19 +153,21 @@ struct ant_boot_block {
 	__u64 image_phys;
 	/* Frequency of the time-stamp counter in kHz, as Linux measured it. */
 	__u32 tsc_khz;
-	/* CPUs in `CPUs`. */
+	/* CPUs in `cpus`. */
 	__u32 cpu_count;
 	/* Extents in `extents`. */
 	__u32 extent_count;
-	/* Zero. */
-	__u32 reserved;
+	/* Devices in `devices`. Raised by `DEVICE_TAKE`, before the first CPU starts. */
+	__u32 device_count;
 	/* The CPUs of the partition, the m-kernel's first. */
 	struct ant_boot_cpu cpus[32];
 	/* The memory of the partition. The first extent begins with the image. */
 	struct ant_extent extents[1024];
+	/* The devices of the partition. Filled by `DEVICE_TAKE`, before the first CPU starts. */
+	struct ant_boot_device devices[16];
 };
 
-static_assert(sizeof(struct ant_boot_block) == 16688);
+static_assert(sizeof(struct ant_boot_block) == 21040);
 
 /*
  * Memory of one address store.
@@ -145,7 +191,7 @@ static_assert(sizeof(struct ant_address_store) == 2176);
  * Control page of one CPU. Counters count from the start of the partition.
  */
 struct ant_cpu_control {
-	/* One of `CORE_*`. Written by AnT. */
+	/* One of `CPU_*`. Written by AnT. */
 	__u32 state;
 	/* One of `ROLE_*`. Written by AnT. */
 	__u32 role;
@@ -199,8 +245,8 @@ struct ant_cpu_control {
 	 */
 	__u64 init_lca;
 	/*
-	 * Interrupt lines that the module forwards to AnT and that came since AnT last looked: bit
-	 * `n` is line `n`. Set by the module, one bit at a time, and taken by the m-kernel.
+	 * Interrupts of the partition's devices that came to this CPU since it last looked: bit
+	 * `n` is interrupt `n`. Set by the module, one bit at a time, and taken by this CPU.
 	 */
 	__u64 interrupts;
 	/*
@@ -209,8 +255,16 @@ struct ant_cpu_control {
 	 * AnT.
 	 */
 	__u64 kernel_entries;
+	/* Interrupts of devices that this CPU has taken. Written by AnT. */
+	__u64 device_interrupts;
+	/*
+	 * Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT on
+	 * CPU 0's page, zero elsewhere; read by the module at each interrupt, which gives CPU 0 those
+	 * of a CPU that there is not.
+	 */
+	__u32 interrupt_targets[64];
 	/* Zero; rounds the page up. */
-	__u64 reserved[492];
+	__u64 reserved[459];
 };
 
 static_assert(sizeof(struct ant_cpu_control) == 4096);
@@ -424,25 +478,25 @@ struct ant_cpu_kick {
 static_assert(sizeof(struct ant_cpu_kick) == 8);
 
 /*
- * `DEVICE_TAKE`: take a device of Linux's PNP bus from its driver.
+ * `DEVICE_TAKE`: take a device on one of Linux's buses from its driver.
  */
 struct ant_device_take {
-	/* Its name there, padded with NULs, of which there is at least one. */
-	__u8 name[32];
-	/* The `BOOT_*` flag that tells AnT that it has the device. */
-	__u32 flag;
+	/* In: one of `BUS_*`. */
+	__u32 bus;
+	/* Out: its number in the partition. */
+	__u32 index;
+	/* In: its address on the bus, padded with NULs. */
+	__u8 address[32];
 	/*
-	 * The interrupt line that it must have: bit of `CpuControl::interrupts`, and Linux's
-	 * number of the irq.
+	 * In: what the partition calls it, padded with NULs; no other device of it may be called
+	 * so. Only manifests and people know what it means.
 	 */
-	__u32 line;
-	/* The first of the I/O ports that it must have. */
-	__u32 port;
-	/* How many. */
-	__u32 ports;
+	__u8 name[32];
+	/* Out: the device, as it is in the boot block from now on. */
+	struct ant_boot_device device;
 };
 
-static_assert(sizeof(struct ant_device_take) == 48);
+static_assert(sizeof(struct ant_device_take) == 344);
 
 #define ANT_INFO _IOR('A', 0x00, struct ant_module_info)
 #define ANT_CREATE _IOWR('A', 0x01, struct ant_partition_create)
@@ -450,7 +504,7 @@ static_assert(sizeof(struct ant_device_take) == 48);
 #define ANT_START _IOW('A', 0x03, struct ant_cpu_start)
 #define ANT_STOP _IO('A', 0x04)
 #define ANT_KICK _IOW('A', 0x05, struct ant_cpu_kick)
-#define ANT_DEVICE_TAKE _IOW('A', 0x06, struct ant_device_take)
+#define ANT_DEVICE_TAKE _IOWR('A', 0x06, struct ant_device_take)
 #define ANT_GET _IOR('A', 0x10, struct ant_call_get)
 #define ANT_RET _IOW('A', 0x11, struct ant_call_ret)
 #define ANT_RELEASE _IOW('A', 0x12, struct ant_lca_release)

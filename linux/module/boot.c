@@ -45,14 +45,22 @@ static bool near_linux_blob(phys_addr_t page)
 	return word < end;
 }
 
+/* RAM throughout: no other type, no hole, and nothing that the boot loader has passed on. */
+static bool is_ram(phys_addr_t page)
+{
+	phys_addr_t end = page + PAGE_SIZE;
+
+	return page_is_ram(PHYS_PFN(page)) && e820__mapped_any(page, end, E820_TYPE_RAM) &&
+	       !e820__mapped_any(page, end, E820_TYPE_RESERVED_KERN);
+}
+
 /* Linux keeps the pages below 1 MiB to itself but uses none except those of its blob. */
 static phys_addr_t find_low_page(void)
 {
 	phys_addr_t page;
 
 	for (page = LOW_START; page < LOW_END; page += PAGE_SIZE)
-		if (e820__mapped_any(page, page + PAGE_SIZE, E820_TYPE_RAM) &&
-		    !near_linux_blob(page))
+		if (is_ram(page) && !near_linux_blob(page))
 			return page;
 	return 0;
 }
@@ -120,10 +128,14 @@ static void fill_boot_block(const struct ant_partition *part)
 	memcpy(block->extents, part->extents, part->extent_count * sizeof(*part->extents));
 }
 
-/* Tells AnT one thing more; before its first CPU starts. */
-void ant_boot_flag(const struct ant_partition *part, u32 flag)
+/* Tells AnT of one device more; before its first CPU starts. */
+void ant_boot_add_device(const struct ant_partition *part, u32 index,
+			 const struct ant_boot_device *device)
 {
-	boot_block(part)->flags |= flag;
+	struct ant_boot_block *block = boot_block(part);
+
+	block->devices[index] = *device;
+	block->device_count = index + 1;
 }
 
 static void find_cpu_blocks(struct ant_partition *part)

@@ -84,7 +84,7 @@ static int take(struct ant_cpu *cpu, struct ant_partition_create *req)
 }
 
 /* INIT to every CPU: whatever it does, it waits for a SIPI afterwards, and only for that. */
-static void silence(struct ant_partition *part)
+static void park_cpus(struct ant_partition *part)
 {
 	u32 i;
 
@@ -97,7 +97,7 @@ static void silence(struct ant_partition *part)
 	usleep_range(10000, 12000);
 }
 
-/* Linux lets go of the CPUs. They leave its idle loop, whose code and stack are Linux's. */
+/* Linux lets go of the CPUs. They leave its idle loop: code and stack of that are Linux's. */
 int ant_cpus_take(struct ant_partition *part, struct ant_partition_create *req)
 {
 	u32 i;
@@ -110,7 +110,7 @@ int ant_cpus_take(struct ant_partition *part, struct ant_partition_create *req)
 			return err;
 		}
 	}
-	silence(part);
+	park_cpus(part);
 	return 0;
 }
 
@@ -120,7 +120,7 @@ void ant_cpus_give_back(struct ant_partition *part)
 	u32 i;
 	int err;
 
-	silence(part);
+	park_cpus(part);
 	for (i = part->cpu_count; i-- > 0;) {
 		struct ant_cpu *cpu = &part->cpus[i];
 
@@ -152,7 +152,7 @@ void ant_cpu_ipi(u32 apic_id, u32 command)
 	local_irq_restore(flags);
 }
 
-/* INIT as Intel's SDM vol. 3, 9.4.4 has it; whoever calls waits 10 ms before the next command. */
+/* INIT as Intel's SDM vol. 3, 9.4.4 has it; the caller waits 10 ms before the next command. */
 void ant_cpu_init(u32 apic_id)
 {
 	ant_cpu_ipi(apic_id, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);

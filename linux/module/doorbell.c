@@ -156,7 +156,7 @@ int ant_doorbells_take(struct ant_partition *part, struct ant_partition_create *
 	return 0;
 }
 
-/* Nobody rings any more, or nobody does yet. */
+/* No CPU rings any more, or none does yet. */
 void ant_doorbells_give_back(struct ant_partition *part)
 {
 	u32 i;

@@ -3,7 +3,7 @@
  * Guard: keeps the rest of Linux from wrecking a running AnT, and AnT from wrecking the next Linux.
  *
  * `owned` is the one place that says which CPUs are AnT's. A CPU is marked before Linux lets go
- * of it and unmarked before Linux takes it back, so that in between nobody else brings it online.
+ * of it and unmarked before Linux takes it back, so that in between nothing else brings it online.
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>

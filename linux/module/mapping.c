@@ -55,7 +55,7 @@ static struct page *page_of(struct ant_file *file, unsigned long offset)
 
 	if (file->role == ANT_CONTROL)
 		offset += PHYS_PFN(part->image + ANT_SHARED_OFFSET);
-	/* Under the lock: whoever revokes the file afterwards sees the reference. */
+	/* Under the lock: a revocation that comes afterwards sees the reference. */
 	spin_lock(&part->proxy_lock);
 	if (!file->revoked) {
 		page = pfn_to_page(offset);

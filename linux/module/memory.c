@@ -74,7 +74,7 @@ static void clear_pages(unsigned long pfn, unsigned long count)
 
 	for (; pfn < end; pfn++) {
 		clear_page(pfn_to_kaddr(pfn));
-		/* Whatever Linux has left there; see call_begin(). */
+		/* Whatever Linux has left there; see pending_tag_set(). */
 		set_page_private(pfn_to_page(pfn), 0);
 		if (pfn % CHUNK_PAGES == 0)
 			cond_resched();

@@ -3,8 +3,8 @@
  * Partitions: made of units in one order, unmade in the reverse one.
  *
  * Memory comes first and goes last: it is Linux's again only when no CPU runs in it. A partition
- * ends once, by STOP or by the last close of its control file; proxy files may outlive it and hold
- * a husk then.
+ * ends once, by STOP or by the last close of its control file. Proxy files may outlive it: it is a
+ * zombie until the last of them is closed.
  */
 #include <linux/err.h>
 #include <linux/idr.h>
@@ -20,7 +20,7 @@ static u32 partition_count;
 /* An id is free again when the last file that knows it is closed. */
 static DEFINE_IDA(ids);
 
-/* Whoever touches a partition's memory or CPUs is inside; the stop waits until all are out. */
+/* Every access to a partition's memory or CPUs is inside; the stop waits until all are out. */
 DEFINE_STATIC_SRCU(gate);
 
 struct unit {
@@ -70,8 +70,8 @@ void ant_gate_leave(int ticket)
 	srcu_read_unlock(&gate, ticket);
 }
 
-static struct ant_partition *new_husk(const struct ant_partition_create *req,
-				      struct address_space *mapping)
+static struct ant_partition *alloc_partition(const struct ant_partition_create *req,
+					     struct address_space *mapping)
 {
 	struct ant_partition *part = kvzalloc(sizeof(*part), GFP_KERNEL);
 	int id;
@@ -92,10 +92,11 @@ static struct ant_partition *new_husk(const struct ant_partition_create *req,
 	spin_lock_init(&part->get_lock);
 	spin_lock_init(&part->proxy_lock);
 	INIT_LIST_HEAD(&part->proxies);
+	INIT_LIST_HEAD(&part->devices);
 	return part;
 }
 
-static void free_husk(struct kref *ref)
+static void free_partition(struct kref *ref)
 {
 	struct ant_partition *part = container_of(ref, struct ant_partition, ref);
 
@@ -105,7 +106,7 @@ static void free_husk(struct kref *ref)
 
 void ant_partition_put(struct ant_partition *part)
 {
-	kref_put(&part->ref, free_husk);
+	kref_put(&part->ref, free_partition);
 }
 
 static void enlist(struct ant_partition *part)
@@ -138,7 +139,7 @@ struct ant_partition *ant_partition_create(struct ant_partition_create *req,
 	err = ant_memory_check(req);
 	if (err)
 		return ERR_PTR(err);
-	part = new_husk(req, mapping);
+	part = alloc_partition(req, mapping);
 	if (IS_ERR(part))
 		return part;
 	err = units_up(part, req);
@@ -191,14 +192,14 @@ static void stop(struct ant_partition *part)
 	wake_up_all(&part->wait);
 	synchronize_srcu(&gate);
 	zap(part);
-	/* A device goes back last, for AnT may use it until its CPUs are Linux's. */
-	ant_device_quiet(part);
+	/* Devices go back last, for AnT may use them until its CPUs are Linux's. */
+	ant_devices_quiet(part);
 	units_down(part, ARRAY_SIZE(units));
-	ant_device_give_back(part);
+	ant_devices_give_back(part);
 	pr_info("ant%u: stopped\n", part->id);
 }
 
-/* Does not wait for anyone but the CPUs; whoever comes second gets -ENODEV. */
+/* Waits for nothing but the gate and the CPUs. The second stop of a partition is -ENODEV. */
 int ant_partition_stop(struct ant_partition *part)
 {
 	int err = -ENODEV;

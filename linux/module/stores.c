@@ -58,7 +58,7 @@ static void refuse(struct ant_cpu *cpu, u64 entry)
 			    cpu->part->id, cpu->index, cpu->linux_cpu, entry);
 }
 
-/* Bounded, so that a CPU which produces rubbish faster than we refuse it holds nobody up. */
+/* Bounded, so that a CPU which produces rubbish faster than we refuse it delays no other CPU. */
 static bool cpu_take(struct ant_cpu *cpu, u64 *lca)
 {
 	int tries;
@@ -73,49 +73,50 @@ static bool cpu_take(struct ant_cpu *cpu, u64 *lca)
 }
 
 /*
- * Which call is under way through an LCA, and whose: a result goes to the CPU that waits for it,
- * once, whoever has got hold of a proxy's file. In page->private, which is the page's owner's: us.
+ * The pending tag of an LCA: the generation and the CPU of the call that is under way through it,
+ * 0 for none. A result goes to the CPU that waits for it, once, whichever process has a proxy's
+ * file. It is in page->private, which is the page owner's: ours.
  */
-static unsigned long *note_of(u64 entry)
+static unsigned long *pending_tag(u64 entry)
 {
 	return &pfn_to_page(PHYS_PFN(ant_raddr(entry)))->private;
 }
 
-static unsigned long call_of(const struct ant_cpu *cpu, u64 entry)
+static unsigned long pending_tag_of(const struct ant_cpu *cpu, u64 entry)
 {
 	return (entry >> ANT_ENTRY_GENERATION_SHIFT) << 8 | (cpu->index + 1);
 }
 
-/* How many tenants later than the one that a note is about; they are numbered in a circle. */
-static int tenants_after(unsigned long note, u64 entry)
+/* How many generations later an entry is than a tag; they are numbered in a circle. */
+static int pending_tag_age(unsigned long tag, u64 entry)
 {
-	return sign_extend32((entry >> ANT_ENTRY_GENERATION_SHIFT) - (note >> 8), 11);
+	return sign_extend32((entry >> ANT_ENTRY_GENERATION_SHIFT) - (tag >> 8), 11);
 }
 
-static void call_begin(const struct ant_cpu *cpu, u64 entry)
+static void pending_tag_set(const struct ant_cpu *cpu, u64 entry)
 {
-	unsigned long *note = note_of(entry);
-	unsigned long before = READ_ONCE(*note);
+	unsigned long *tag = pending_tag(entry);
+	unsigned long before = READ_ONCE(*tag);
 
-	/* What the last tenant has asked for and nobody has taken does not hide this one's call. */
-	if (!before || tenants_after(before, entry) >= 0)
-		WRITE_ONCE(*note, call_of(cpu, entry));
+	/* A request of an earlier generation that was taken late does not hide this call. */
+	if (!before || pending_tag_age(before, entry) >= 0)
+		WRITE_ONCE(*tag, pending_tag_of(cpu, entry));
 }
 
-static bool call_end(const struct ant_cpu *cpu, u64 entry)
+static bool pending_tag_take(const struct ant_cpu *cpu, u64 entry)
 {
-	unsigned long call = call_of(cpu, entry);
+	unsigned long tag = pending_tag_of(cpu, entry);
 
-	return cmpxchg(note_of(entry), call, 0) == call;
+	return cmpxchg(pending_tag(entry), tag, 0) == tag;
 }
 
 /* The call that was under way, if there was one, gets no result. */
-static void call_forget(u64 entry)
+static void pending_tag_clear(u64 entry)
 {
-	unsigned long *note = note_of(entry);
+	unsigned long *tag = pending_tag(entry);
 
-	if (!tenants_after(READ_ONCE(*note), entry))
-		WRITE_ONCE(*note, 0);
+	if (!pending_tag_age(READ_ONCE(*tag), entry))
+		WRITE_ONCE(*tag, 0);
 }
 
 static struct ant_lca *traced(u64 entry)
@@ -179,7 +180,7 @@ bool ant_requests_take(struct ant_partition *part, u64 *lca)
 	}
 	spin_unlock(&part->get_lock);
 	if (found) {
-		call_begin(cpu, *lca);
+		pending_tag_set(cpu, *lca);
 		trace_get(cpu, *lca);
 	}
 	return found;
@@ -205,7 +206,7 @@ int ant_result_put(struct ant_partition *part, u64 lca, u32 cid)
 	if (cid >= part->cpu_count || !ant_memory_is_lca(part, ant_raddr(lca)))
 		return -EINVAL;
 	cpu = &part->cpus[cid];
-	if (!call_end(cpu, lca))
+	if (!pending_tag_take(cpu, lca))
 		return -ENOENT;
 	/* Before the entry: with it the page is AnT's. */
 	trace_return(lca);
@@ -222,6 +223,6 @@ int ant_release_put(struct ant_partition *part, u64 lca, u64 kind)
 	err = ant_lca_revoke(part, lca);
 	if (err)
 		return err;
-	call_forget(lca);
+	pending_tag_clear(lca);
 	return return_put(cpu, lca, kind);
 }

@@ -4,14 +4,15 @@
 //! belongs. All CPUs share it without a lock: an entry is changed only by the CPU whose turn it
 //! is, and that follows from the entry's state:
 //!
-//! | state | means | whose turn |
-//! |---|---|---|
-//! | free | nobody has the number | the m-kernel: `alloc` |
-//! | reserved | somebody has the number, there is no frame (yet, or any more) | the m-kernel: `set_frame`, `forget` |
-//! | owned | one process has it | the owner's CPU: `begin_transfer`, `release` |
-//! | lent | its owner has lent it with a message | the owner's CPU: `end_loan` |
-//! | in transit | it was handed over, and the message was not received yet | who has the message: `complete_hand_over`, `undo_transfer`, `discard`; the giver's CPU: `orphan` |
-//! | shared | so many have it, and none more than the others | each of their CPUs: `begin_share`, `release`, `release_share` |
+//! - *free*: no process has the number. The m-kernel's turn: `alloc`.
+//! - *reserved*: the number is taken, there is no frame (yet, or any more). The m-kernel's:
+//!   `set_frame`, `forget`.
+//! - *owned*: one process has it. The owner's CPU's: `begin_transfer`, `release`.
+//! - *lent*: its owner has lent it with a message. The owner's CPU's: `end_loan`.
+//! - *in transit*: it was handed over, and the message was not received yet. The CPU's that has the
+//!   message: `complete_hand_over`, `undo_transfer`, `discard`; the giver's CPU: `orphan`.
+//! - *shared*: so many have it, and none more than the others. Each of their CPUs':
+//!   `begin_share`, `release`, `release_share`.
 //!
 //! A message that shares pages counts as one that has them, until its receiver takes its place. To
 //! whom pages are lent is not written down: the message knows. Neither is who shares: [`Holder`] looks

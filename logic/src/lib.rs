@@ -5,6 +5,7 @@
 //! * [`notification`]: notification bits, raised by any CPU and taken by the receiver's.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a CPU times out when.
+//! * [`devices`]: what a grant gives a process of the partition's devices.
 //! * [`ica`]: who has the pages that processes hand to each other.
 //! * [`id_index`]: from an id to the slot of its object, without a search.
 //! * [`ipc`]: calls, replies and messages between processes, as one CPU sees them.
@@ -28,6 +29,7 @@ extern crate std;
 mod atomic;
 pub mod calls;
 pub mod deadlines;
+pub mod devices;
 pub mod doorbell;
 pub mod ica;
 pub mod id_index;

@@ -7,6 +7,21 @@
 //! * [`Heartbeat`]: how often a server must show that it still serves.
 //! * [`PendingKills`]: processes that were killed and have not ended yet.
 //!
+//! A server says that it is *ready*, and waits for its turn; when it has its state pages and its
+//! devices, it says that it *serves*. A replacement becomes ready beside the running process, or
+//! alone if the server waits for a restart or is given up; then the old process ends, and the new
+//! one has its turn, on probation, with a copy of the state pages. The server keeps its program and
+//! its state pages until the new process serves: a failed one leaves them as they were, and the old
+//! process running if the new one was not even ready.
+//!
+//! A command (restart, replace) gets one answer: when the server serves, or when it is known that it
+//! does not. A successor that does not serve by then is ended.
+//!
+//! Times: a fault or a kill is noticed at once, a server that hangs within `every_us` + `answer_us`
+//! of its [`Heartbeat`]; it is restarted at once, then after growing pauses ([`Policy`]). It must
+//! serve within [`START_US`]; one that is replaced has `FINISH_US` (`replace`) to finish its work;
+//! the answer comes within [`ANSWER_US`].
+//!
 //! Deliberately absent: system calls, texts, clocks. Time is in microseconds and comes in as an
 //! argument.
 

@@ -19,11 +19,11 @@ pub enum Event {
     Exit(i32),
 }
 
-/// Who waits for what: id of the command to its events.
+/// The waiting sessions: id of the command to its events.
 #[derive(Default)]
 struct Waiting {
     commands: HashMap<u32, mpsc::Sender<Event>>,
-    /// The connection is gone; nobody shall wait any more.
+    /// The connection is gone; no session may wait any more.
     closed: bool,
 }
 
@@ -82,7 +82,7 @@ impl Agent {
     }
 
     fn send(&self, frame: Frame) {
-        // When the guest is gone, whoever waits hears it from the reader.
+        // When the guest is gone, the reader tells each session that waits.
         frame.write(&mut *lock(&self.port)).ok();
     }
 }

@@ -105,7 +105,7 @@ fn gone(panicked: &bool, qemu: &str, tail: &[String], log: &std::path::Path) -> 
 /// What to do when Linux's log shows trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnTrouble {
-    /// Stop the guest; whoever waits for it gets [`GuestError::Trouble`].
+    /// Stop the guest; a caller that waits for it gets [`GuestError::Trouble`].
     Stop,
     /// Go on: a person is looking.
     GoOn,
@@ -133,7 +133,7 @@ pub struct Guest {
 
 impl Guest {
     /// Boots `machine` and waits until it takes commands. If the emulation fails meanwhile, which is
-    /// nobody's fault here, boots once more.
+    /// no fault of the guest, boots once more.
     ///
     /// # Errors
     /// When there is no kernel, QEMU does not start, or Linux does not boot.
@@ -155,9 +155,9 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Boots `machine`, which runs `command` before a word with the host, whose answers come a
-    /// little sooner or later each time: for figures that are the same in every run. The command
-    /// has no input, and its output comes at its end.
+    /// Boots `machine`, which runs `command` before it exchanges frames with the host, as answers
+    /// come a little sooner or later each time: for figures that are the same in every run. The
+    /// command has no input, and its output comes at its end.
     ///
     /// # Errors
     /// As [`Self::boot`].
@@ -294,7 +294,7 @@ impl Guest {
             if on_trouble == OnTrouble::Stop {
                 thread::spawn(move || {
                     thread::sleep(REPORT_TIME);
-                    // QEMU is killed by the guest's owner, who hears of it by this.
+                    // The owner of the guest learns of it by this, and kills QEMU.
                     ours.shutdown(std::net::Shutdown::Both).ok();
                 });
             }

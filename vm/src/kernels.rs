@@ -41,7 +41,7 @@ pub fn usual() -> Result<String, KernelError> {
     }
 }
 
-/// The newest installed version whose modules are there as well.
+/// The newest installed version that has its modules as well.
 fn newest() -> Result<String, KernelError> {
     let mut versions: Vec<String> = std::fs::read_dir("/boot")
         .map_err(|_| KernelError::None)?

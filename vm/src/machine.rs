@@ -35,7 +35,7 @@ pub struct Machine {
     pub mem: String,
     /// What the guest sends to its second serial port goes to this file; else nowhere.
     pub com2: Option<PathBuf>,
-    /// Who connects to this socket of the host's can send to the second serial port; needs `com2`.
+    /// What connects to this socket of the host's can send to the second serial port; needs `com2`.
     pub com2_input: Option<PathBuf>,
     /// A directory that appears under /mnt.
     pub share: Option<PathBuf>,

@@ -68,7 +68,7 @@ fn carry_input(input: &Input) {
     }
 }
 
-/// Whoever reads our output may be gone; the command's status still counts.
+/// The reader of our output may be gone; the command's status still counts.
 fn put(to: &mut impl Write, bytes: &[u8]) {
     to.write_all(bytes).and_then(|()| to.flush()).ok();
 }

@@ -20,7 +20,7 @@ const RUSTFLAGS: &str = "-Clinker=ld -Clinker-flavor=ld -Crelocation-model=stati
 const INIT: &str = "ant-init";
 /// Tells init's build script where the servers are that it embeds.
 const SERVERS_DIR: &str = "ANT_SERVERS_DIR";
-/// Package whose programs people run.
+/// Package with the programs that people run.
 const APPS: &str = "ant-apps";
 /// Package whose programs only tests run.
 const TESTS: &str = "ant-user-tests";

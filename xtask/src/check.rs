@@ -3,9 +3,15 @@
 mod checkpatch;
 mod directions;
 mod licences;
+mod lines;
+mod names;
 mod no_fault_injection;
 mod p_alone;
+mod sources;
 mod template;
+mod words;
+
+pub use words::update as update_words;
 
 use crate::module::{self, Warnings};
 use crate::tally::Tally;
@@ -45,6 +51,9 @@ pub fn run() -> Result<Tally> {
         ("generated header is fresh", header),
         ("dependency directions", directions::check),
         ("licences", licences::check),
+        ("lines are short", lines::check),
+        ("a name is defined once in a crate", names::check),
+        ("words of the glossary", words::check),
         ("clippy, Linux programs and libraries", clippy_host),
         ("clippy, AnT kernel and programs", clippy_bare),
         ("a p-kernel allocates nothing", p_alone::check),

@@ -24,7 +24,7 @@ pub struct Args {
     /// Boot this kernel of the distribution in QEMU (default: what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
-    /// Only tests whose name contains this
+    /// Only tests with this in their name
     filter: Option<String>,
 }
 

@@ -1,8 +1,8 @@
 //! Which compiler builds what, and a cargo free of the environment that xtask itself runs in.
 //!
-//! The bare-metal programs need a `cpu` for `x86_64-unknown-none`: the prebuilt one where it is
+//! The bare-metal programs need a `core` for `x86_64-unknown-none`: the prebuilt one where it is
 //! installed (`rustup target add x86_64-unknown-none`), else one built from the compiler's own
-//! sources (Debian's `rust-web-src`, or rustup's `rust-src`). The host's `cpu` will not do: it
+//! sources (Debian's `rust-web-src`, or rustup's `rust-src`). The host's `core` will not do: it
 //! uses SSE registers and the red zone.
 
 use anyhow::{Result, bail};
@@ -16,9 +16,9 @@ pub const BARE_TARGET: &str = "x86_64-unknown-none";
 /// How to build for [`BARE_TARGET`] on this machine.
 #[derive(Clone, Debug)]
 pub enum Bare {
-    /// The default toolchain holds the target's `cpu`.
+    /// The default toolchain holds the target's `core`.
     Prebuilt,
-    /// Build `cpu` from the sources that belong to this compiler.
+    /// Build `core` from the sources that belong to this compiler.
     FromSource {
         /// The compiler.
         rustc: PathBuf,
@@ -57,7 +57,7 @@ pub fn bare_cargo(bare: &Bare, subcommand: &str) -> Command {
 /// # Errors
 /// When no compiler on this machine can; the message says what to install.
 pub fn find_bare() -> Result<Bare> {
-    if holds_cpu(Path::new("rustc")) {
+    if holds_core(Path::new("rustc")) {
         return Ok(Bare::Prebuilt);
     }
     for (rustc, cargo) in [("rustc", "cargo"), ("/usr/bin/rustc", "/usr/bin/cargo")] {
@@ -70,7 +70,7 @@ pub fn find_bare() -> Result<Bare> {
     )
 }
 
-fn holds_cpu(rustc: &Path) -> bool {
+fn holds_core(rustc: &Path) -> bool {
     let Some(dir) = print(rustc, &["--print", "target-libdir", "--target", BARE_TARGET]) else {
         return false;
     };

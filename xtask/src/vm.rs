@@ -33,7 +33,7 @@ pub struct Args {
     /// Deterministic: the clock counts instructions, every run gives the same figures
     #[arg(long)]
     icount: bool,
-    /// A machine whose local APICs are in x2APIC mode
+    /// A machine with local APICs in x2APIC mode
     #[arg(long)]
     x2apic: bool,
     /// Install what was built last, build nothing

@@ -3,16 +3,18 @@
 use core::sync::atomic::{Ordering, fence};
 
 use ant_abi::Error;
+use ant_abi::boot::BootDevice;
 use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, EXIT_NOTICE_TAKE,
-    ExitNotice, HANDLE_GRANT, PRIORITIES, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE,
-    ServerCreate,
+    DEVICE_GET, DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE,
+    EXIT_NOTICE_TAKE, ExitNotice, HANDLE_GRANT, PRIORITIES, PROCESS_MOVE, PROCESS_PRIORITY,
+    SERVER_CREATE, ServerCreate,
 };
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{
     FAULT_INJECT, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START, ProcessCreate,
     ProcessInfo, STATE_CREATED, STATE_EXITING,
 };
+use ant_logic::devices::Right;
 use ant_logic::ipc::Target;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
@@ -53,6 +55,7 @@ pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 
         FAULT_INJECT => crate::fault_injection::inject(m, cpu, args).map(|()| 0),
         #[cfg(not(feature = "fault-injection"))]
         FAULT_INJECT => Err(Error::NoSystemCall),
+        DEVICE_GET => get_device(cpu, slot, args[0], UserPtr::new(args[1])).map(|()| 0),
         _ => return None,
     };
     Some(result.unwrap_or_else(Error::to_return))
@@ -261,19 +264,29 @@ fn grant_device(
     grant: UserPtr<DeviceGrant>,
 ) -> Result<(), Error> {
     let grant = user_memory::read_value(&cpu.local.caller(slot)?.space, grant)?;
-    devices::check(&grant, shared::boot().flags)?;
+    let rights = devices::resolve(&grant)?;
+    let memory = rights.iter().filter_map(|right| match *right {
+        Right::Memory { start, len } => Some((start, len)),
+        _ => None,
+    });
     find(pid)?;
     let Some(server) = cpu.local.find_pid(pid as u32) else {
-        if grant.kind == ant_abi::ipc::GRANT_MEMORY {
+        if memory.count() > 0 {
             // Its page tables are another CPU's by now.
             return Err(Error::Busy);
         }
         return tell(m, cpu, pid, Message::Grant { pid: pid as u32, grant });
     };
     let process = cpu.local.caller(server)?;
-    processes::map_device(process, &grant, &mut m.memory)?;
-    let endpoint = process.endpoint;
-    process.grants.add(&grant, endpoint)
+    for (start, len) in memory {
+        processes::map_device(process, start, len, &mut m.memory)?;
+    }
+    cpu.grant(server, &rights)
+}
+
+fn get_device(cpu: &mut Cpu, slot: u8, index: u64, to: UserPtr<BootDevice>) -> Result<(), Error> {
+    let device = usize::try_from(index).ok().and_then(|index| shared::devices().get(index));
+    user_memory::write_value(&cpu.local.caller(slot)?.space, to, device.ok_or(Error::NoDevice)?)
 }
 
 fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: u64, signal: u64) -> Result<(), Error> {

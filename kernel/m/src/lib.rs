@@ -30,7 +30,7 @@ use ant_arch::{clock, paging, percpu};
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, BlockReason, ExitReason, Owned};
-use ant_p::{Cpu, Role, devices, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
+use ant_p::{Cpu, Role, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
 use arrayvec::ArrayVec;
 use exit_queue::ExitQueue;
 use loader::Progress;
@@ -156,12 +156,6 @@ impl MKernel {
 }
 
 impl Role for MKernel {
-    fn look(&mut self, cpu: &mut Cpu) {
-        for endpoint in devices::take_interrupts() {
-            cpu.notify(endpoint);
-        }
-    }
-
     fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message) {
         match message {
             Message::MCall { slot, number, args } => self.m_call(from, slot, number, args),

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::ipc::{DeviceGrant, GRANT_MEMORY, PRIORITY_USUAL, ServerCreate, Span, Transfer};
+use ant_abi::ipc::{PRIORITY_USUAL, ServerCreate, Span, Transfer};
 use ant_abi::syscall::{ANY_CPU, PROCESS_PROGRAM, PROCESS_SERVER};
 use ant_abi::{Error, MAX_PROCESSES, PhysAddr, UserVirt};
 use ant_arch::context::Context;
@@ -238,17 +238,15 @@ fn load(
     loaded
 }
 
-/// Maps the device memory of a grant into a process that was not started.
+/// Maps device memory, `len` bytes from physical address `start` on, into a process of this CPU.
 pub fn map_device(
     process: &mut Owned,
-    grant: &DeviceGrant,
+    start: u64,
+    len: u64,
     memory: &mut MemoryManager,
 ) -> Result<(), Error> {
-    if grant.kind != GRANT_MEMORY {
-        return Ok(());
-    }
-    let start = PhysAddr::new(grant.start);
-    let last = PhysAddr::new(grant.start + (grant.len - 1));
+    let last = PhysAddr::new(start + (len - 1));
+    let start = PhysAddr::new(start);
     UserVirt::of_device(last).ok_or(Error::Invalid)?;
     let is_memory =
         |extent: &ant_abi::boot::Extent| start < extent.start + extent.len && extent.start <= last;
@@ -258,7 +256,7 @@ pub fn map_device(
     }
     // The tables that lead there are the process's, too.
     let free_before = memory.free_pages();
-    let mapped = start.pages(grant.len).try_for_each(|page| process.space.map_device(page, memory));
+    let mapped = start.pages(len).try_for_each(|page| process.space.map_device(page, memory));
     process.public().add_pages((free_before - memory.free_pages()) as i64);
     memory.publish();
     mapped.map_err(|_| Error::NoMemory)

@@ -3,8 +3,10 @@
 
 use core::sync::atomic::Ordering;
 
+use ant_abi::Error;
 use ant_abi::boot::BOOT_IDLE_POLL;
 use ant_arch::apic::Timer;
+use ant_logic::devices::Rights;
 use ant_logic::ipc::{IpcCpu, Target};
 use ant_logic::rings::address::AddressRing;
 use arrayvec::ArrayVec;
@@ -58,6 +60,9 @@ impl Cpu {
     /// Makes a process this CPU's. Calls to it may have come before it.
     pub fn adopt(&mut self, mut process: Owned) {
         let (slot, endpoint) = (process.slot(), process.endpoint);
+        if let Some(endpoint) = endpoint {
+            process.grants.notify_at(endpoint, self.index());
+        }
         self.ipc.enter(slot, process.base, endpoint);
         process.priority = self.ipc.priority(slot);
         self.local.insert(process);
@@ -66,14 +71,23 @@ impl Cpu {
         }
     }
 
+    /// Gives a process of this CPU ports and interrupts.
+    pub fn grant(&mut self, slot: u8, rights: &Rights) -> Result<(), Error> {
+        let index = self.index();
+        let process = self.local.caller(slot)?;
+        let endpoint = process.endpoint;
+        process.grants.add(rights, endpoint, index)
+    }
+
     /// An endpoint has another receiver, or none.
     pub fn receiver_changed(&mut self, endpoint: u8) {
+        let index = self.index();
         if let Target::Bound { cpu, server } = endpoints::state(endpoint).target()
-            && usize::from(cpu) == self.index()
+            && usize::from(cpu) == index
             && let Some(process) = self.local.process(server)
         {
             process.endpoint = Some(endpoint);
-            process.grants.notify_at(endpoint);
+            process.grants.notify_at(endpoint, index);
             self.ipc.bind(server, endpoint);
         }
         self.ipc.receiver_changed(endpoint, &mut self.local);

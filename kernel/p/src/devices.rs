@@ -1,98 +1,84 @@
-//! Devices that processes were granted: I/O ports, device memory, interrupt lines.
+//! What processes were granted of the partition's devices: I/O ports, device memory, interrupts.
 //!
-//! Interrupts come to Linux, whose module forwards them to the m-kernel's CPU as a bit in
-//! `CpuControl::interrupts` and a doorbell. They reach the process as notification bits.
+//! Interrupts come to Linux. The module forwards each to one CPU of the partition, as a bit in that
+//! CPU's `CpuControl::interrupts` and a doorbell; which CPU, AnT says in
+//! `CpuControl::interrupt_targets`: the CPU of the process that was granted the interrupt. That takes
+//! the bit in its loop and raises the notification bit. A bit that comes to another CPU, because the
+//! process has just left it, is not lost: endpoints are global, and whichever CPU takes the bit notifies
+//! the endpoint.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
-use ant_abi::boot::BOOT_COM2;
-use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, NOTIFY_USER};
+use ant_abi::boot::{DEVICE_RESOURCES, MAX_INTERRUPTS};
+use ant_abi::ipc::DeviceGrant;
+use ant_logic::devices::{PORTS_END, Right, Rights};
 use arrayvec::ArrayVec;
 
-use crate::{endpoints, shared};
+use crate::endpoints;
+use crate::shared::{self, Control};
 use ant_arch::cpu::{self, PortWidth};
 
-/// Grants that one process can have of each kind.
-const GRANTS: usize = 4;
-/// Interrupt lines that the module can forward.
-const LINES: usize = 64;
-/// Highest I/O port, and one.
-const PORTS: u64 = 1 << 16;
+/// Ranges of ports, and interrupts, that one process can have.
+const GRANTS: usize = DEVICE_RESOURCES;
 
 /// What one process was granted. Device memory is in its page tables.
 #[derive(Debug, Default)]
 pub struct Grants {
+    /// The first and the last of each range.
     ports: ArrayVec<(u16, u16), GRANTS>,
-    /// Lines, and the notification bit that each raises.
-    lines: ArrayVec<(u8, u8), GRANTS>,
+    /// Indices, and the notification bit that each raises.
+    interrupts: ArrayVec<(u8, u8), GRANTS>,
 }
 
-/// Who gets the interrupts of a line: `1 << 63 | bit << 8 | endpoint`; 0: nobody.
-static LINE_TARGETS: [AtomicU64; LINES] = [const { AtomicU64::new(0) }; LINES];
-const TAKEN: u64 = 1 << 63;
+/// The endpoint that each interrupt notifies: `1 << 63 | bit << 8 | endpoint`, 0 for none. Written by
+/// the CPU of the process that has the interrupt; read by the CPU that takes the interrupt, which sees
+/// what was written before the module was told of its CPU.
+static NOTIFIED: [AtomicU64; MAX_INTERRUPTS] = [const { AtomicU64::new(0) }; MAX_INTERRUPTS];
+const GRANTED: u64 = 1 << 63;
 
-/// COM2's ports and interrupt line, which Linux lends or keeps.
-const COM2_PORTS: core::ops::Range<u64> = 0x2f8..0x300;
-const COM2_LINE: u64 = 3;
-
-/// Whether a grant makes sense, and is not of a device that Linux has kept: `flags` are the boot
-/// block's.
-pub fn check(grant: &DeviceGrant, flags: u32) -> Result<(), Error> {
-    let end = grant.start.checked_add(grant.len).ok_or(Error::Invalid)?;
-    let page = ant_abi::PAGE_SIZE as u64;
-    let fits = match grant.kind {
-        GRANT_PORTS => grant.len > 0 && end <= PORTS,
-        GRANT_MEMORY => {
-            grant.len > 0 && grant.start.is_multiple_of(page) && grant.len.is_multiple_of(page)
-        }
-        GRANT_INTERRUPT => {
-            grant.start < LINES as u64 && 1u64 << (grant.len & 63) & NOTIFY_USER != 0
-        }
-        _ => false,
-    };
-    if !fits {
-        return Err(Error::Invalid);
-    }
-    let com2 = match grant.kind {
-        GRANT_PORTS => grant.start < COM2_PORTS.end && COM2_PORTS.start < end,
-        GRANT_INTERRUPT => grant.start == COM2_LINE,
-        _ => false,
-    };
-    if com2 && flags & BOOT_COM2 == 0 { Err(Error::NoDevice) } else { Ok(()) }
+/// What a grant gives.
+pub fn resolve(grant: &DeviceGrant) -> Result<Rights, Error> {
+    ant_logic::devices::resolve(grant, shared::devices())
 }
 
 impl Grants {
-    /// Adds a grant that [`check`] found right. `endpoint` is where its process receives, if it does
-    /// already.
-    pub fn add(&mut self, grant: &DeviceGrant, endpoint: Option<u8>) -> Result<(), Error> {
-        match grant.kind {
-            GRANT_PORTS => {
-                let range = (grant.start as u16, (grant.start + grant.len - 1) as u16);
-                self.ports.try_push(range).map_err(|_| Error::NoMemory)
-            }
-            GRANT_INTERRUPT => {
-                let line = (grant.start as u8, grant.len as u8);
-                self.lines.try_push(line).map_err(|_| Error::NoMemory)?;
-                endpoint.into_iter().for_each(|endpoint| self.notify_at(endpoint));
-                Ok(())
-            }
-            _ => Ok(()),
+    /// Adds ports and interrupts to what a process of CPU `cpu` has: all of them or, without room, none.
+    /// `endpoint` is where it receives, if it does already.
+    pub fn add(&mut self, rights: &Rights, endpoint: Option<u8>, cpu: usize) -> Result<(), Error> {
+        let ports = rights.iter().filter(|right| matches!(right, Right::Ports { .. })).count();
+        let interrupts = rights.iter().filter(|right| matches!(right, Right::Interrupt { .. }));
+        if ports > self.ports.remaining_capacity()
+            || interrupts.count() > self.interrupts.remaining_capacity()
+        {
+            return Err(Error::NoMemory);
         }
+        for &right in rights {
+            match right {
+                Right::Ports { first, last } => self.ports.push((first, last)),
+                Right::Interrupt { index, bit } => self.interrupts.push((index, bit)),
+                Right::Memory { .. } => {}
+            }
+        }
+        endpoint.into_iter().for_each(|endpoint| self.notify_at(endpoint, cpu));
+        Ok(())
     }
 
-    /// Its process receives at `endpoint`: interrupts go there.
-    pub fn notify_at(&self, endpoint: u8) {
-        for &(line, bit) in &self.lines {
-            let word = TAKEN | u64::from(bit) << 8 | u64::from(endpoint);
-            LINE_TARGETS[usize::from(line)].store(word, Ordering::Relaxed);
+    /// Its process receives at `endpoint` and is CPU `cpu`'s: interrupts go there.
+    pub fn notify_at(&self, endpoint: u8, cpu: usize) {
+        for &(index, bit) in &self.interrupts {
+            let index = usize::from(index);
+            let word = GRANTED | u64::from(bit) << 8 | u64::from(endpoint);
+            NOTIFIED[index].store(word, Ordering::Release);
+            // The module reads it at each interrupt: those from here on come to this CPU.
+            shared::interrupt_target(index).store(cpu as u32, Ordering::Release);
         }
     }
 
     /// Its process is over.
     pub fn revoke(&mut self) {
-        for (line, _) in self.lines.drain(..) {
-            LINE_TARGETS[usize::from(line)].store(0, Ordering::Relaxed);
+        for (index, _) in self.interrupts.drain(..) {
+            NOTIFIED[usize::from(index)].store(0, Ordering::Release);
         }
         self.ports.clear();
     }
@@ -100,8 +86,8 @@ impl Grants {
     /// Serves `PORT_READ`.
     pub fn port_read(&self, port: u64, width: u64) -> Result<u64, Error> {
         let (port, width) = self.granted(port, width)?;
-        // SAFETY: the port is the process's, and its device can do no DMA: `init`'s manifest says
-        // which devices are given.
+        // SAFETY: the port is the process's; its device is one that Linux has given away, and the module
+        // gives none away that uses DMA.
         Ok(u64::from(unsafe { cpu::port_read(port, width) }))
     }
 
@@ -120,7 +106,7 @@ impl Grants {
             4 => PortWidth::Long,
             _ => return Err(Error::Invalid),
         };
-        let last = port.checked_add(bytes - 1).filter(|&last| last < PORTS);
+        let last = port.checked_add(bytes - 1).filter(|&last| last < PORTS_END);
         let last = last.ok_or(Error::NotPermitted)? as u16;
         let port = port as u16;
         let inside = |&(from, to): &(u16, u16)| from <= port && last <= to;
@@ -128,24 +114,23 @@ impl Grants {
     }
 }
 
-/// The endpoints whose first notification bits the interrupts that the module has forwarded have
-/// raised. The m-kernel's CPU only.
-pub fn take_interrupts() -> impl Iterator<Item = u8> {
-    let pending = shared::control(0).interrupts();
-    let mut lines = match pending.load(Ordering::Relaxed) {
-        0 => 0,
-        _ => pending.swap(0, Ordering::AcqRel),
-    };
-    core::iter::from_fn(move || {
-        while lines != 0 {
-            let line = lines.trailing_zeros() as usize;
-            lines &= lines - 1;
-            let word = LINE_TARGETS[line].load(Ordering::Relaxed);
-            let endpoint = word as u8;
-            if word & TAKEN != 0 && endpoints::bits(endpoint).raise(1 << (word >> 8 & 63)) {
-                return Some(endpoint);
-            }
+/// Takes the interrupts that the module has forwarded to the CPU with this control page, the caller's.
+/// `notify` gets each endpoint with a notification that its receiver has to be told of.
+pub(crate) fn take_interrupts(control: Control, mut notify: impl FnMut(u8)) {
+    let pending = control.interrupts();
+    if pending.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    // AcqRel: pairs with the module's locked change of the word, which follows its look at the target.
+    let mut bits = pending.swap(0, Ordering::AcqRel);
+    shared::add(control.device_interrupts(), u64::from(bits.count_ones()));
+    while bits != 0 {
+        let index = bits.trailing_zeros() as usize;
+        bits &= bits - 1;
+        let word = NOTIFIED[index].load(Ordering::Acquire);
+        let endpoint = word as u8;
+        if word & GRANTED != 0 && endpoints::bits(endpoint).raise(1 << (word >> 8 & 63)) {
+            notify(endpoint);
         }
-        None
-    })
+    }
 }

@@ -117,8 +117,6 @@ impl PKernel {
 }
 
 impl Role for PKernel {
-    fn look(&mut self, _cpu: &mut Cpu) {}
-
     fn message(&mut self, _cpu: &mut Cpu, from: usize, _message: Message) {
         log::error!("CPU {} has sent what only the m-kernel takes", shared::linux_cpu(from));
     }

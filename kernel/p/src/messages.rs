@@ -6,7 +6,7 @@ use ant_logic::ipc::Packet;
 use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
 use crate::role::Role;
-use crate::{endpoints, exit, linux, log, migrate, process, syscalls};
+use crate::{devices, endpoints, exit, linux, log, migrate, process, syscalls};
 
 /// Message budget: how long a CPU takes messages before it lets a process run, if more keep coming, in
 /// microseconds. The process has as long until the CPU takes more: whatever others send, it has half of
@@ -71,14 +71,12 @@ impl Cpu {
             Message::Priority { pid, priority } => self.set_priority(pid, priority),
             Message::Move { pid, cpu } => migrate::request(self, pid, cpu),
             Message::Grant { pid, grant } => {
-                if let Some(slot) = self.local.find_pid(pid)
-                    && let Some(process) = self.local.process(slot)
-                {
-                    let endpoint = process.endpoint;
-                    if let Err(error) = process.grants.add(&grant, endpoint) {
+                self.with_process(pid, |cpu, slot| {
+                    let granted = devices::resolve(&grant);
+                    if let Err(error) = granted.and_then(|rights| cpu.grant(slot, &rights)) {
                         log::warning!("process {pid} gets no device: {error:?}");
                     }
-                }
+                });
             }
             Message::MReply { slot, result } => syscalls::m_call_returned(self, slot, result),
             other => role.message(self, from, other),

@@ -9,8 +9,6 @@ use crate::process::Owned;
 
 /// What the loop of a CPU leaves to the kernel that runs it.
 pub trait Role: Sized {
-    /// Looks for work that came from outside the CPU, but for messages and returns.
-    fn look(&mut self, cpu: &mut Cpu);
     /// Takes a message that only one of the two understands.
     fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message);
     /// Serves a system call that not every CPU can.

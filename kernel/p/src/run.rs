@@ -9,7 +9,7 @@ use crate::cpu::Cpu;
 use crate::fastpath::{self, Next};
 use crate::process::BlockReason;
 use crate::role::Role;
-use crate::{fault, interrupts, linux, mailbox, migrate};
+use crate::{devices, fault, interrupts, linux, mailbox, migrate};
 
 impl Cpu {
     /// Works for ever.
@@ -46,10 +46,11 @@ impl Cpu {
         }
     }
 
-    /// Takes what has come from other CPUs and from Linux.
+    /// Takes what has come from devices, from other CPUs and from Linux.
     fn poll_inputs(&mut self, role: &mut impl Role) {
         let start = clock::now();
-        role.look(self);
+        let control = self.local.control;
+        devices::take_interrupts(control, |endpoint| self.notify(endpoint));
         let has_all = self.take_messages(role);
         self.take_parked(role);
         linux::call::take_returns(self, role);

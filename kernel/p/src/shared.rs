@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ant_abi::boot::{BOOT_MAGIC, BootBlock};
+use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootDevice, MAX_INTERRUPTS};
 use ant_abi::cpu_block::{CpuBlock, CpuControl};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
 use ant_abi::{KernelVirt, MAX_CPUS};
@@ -26,7 +26,7 @@ pub fn boot() -> &'static BootBlock {
 static CPUS: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes the number of CPUs from the boot block; refuses one of another revision or with numbers
-/// outside the ABI's bounds.
+/// outside the ABI's bounds, also of its devices.
 pub fn take_boot() -> Result<(), &'static str> {
     let boot = boot();
     if boot.magic != BOOT_MAGIC || boot.size as usize != size_of::<BootBlock>() {
@@ -41,6 +41,10 @@ pub fn take_boot() -> Result<(), &'static str> {
     if boot.extent_count == 0 || boot.extent_count as usize > boot.extents.len() {
         return Err("boot block: bad number of extents");
     }
+    let devices = boot.devices.get(..boot.device_count as usize);
+    if !devices.is_some_and(|devices| devices.iter().all(ant_logic::devices::is_valid)) {
+        return Err("boot block: bad devices");
+    }
     CPUS.store(boot.cpu_count as usize, Ordering::Relaxed);
     Ok(())
 }
@@ -49,6 +53,22 @@ pub fn take_boot() -> Result<(), &'static str> {
 #[inline]
 pub fn cpu_count() -> usize {
     CPUS.load(Ordering::Relaxed)
+}
+
+/// The devices of this partition, once [`take_boot`] has found them right.
+pub fn devices() -> &'static [BootDevice] {
+    let boot = boot();
+    &boot.devices[..boot.device_count as usize]
+}
+
+/// Index of the CPU that interrupt `index` goes to. Written here, by the CPU of the process that has
+/// it; read by the module.
+pub fn interrupt_target(index: usize) -> &'static AtomicU32 {
+    assert!(index < MAX_INTERRUPTS);
+    let targets = control(0).0 + offset_of!(CpuControl, interrupt_targets) as u64;
+    // SAFETY: the control page is mapped for the life of the kernel; the array is in it, aligned, and
+    // both kernels use its words as atomics.
+    unsafe { &*(targets + (index * size_of::<u32>()) as u64).as_ptr::<AtomicU32>() }
 }
 
 /// What Linux calls CPU `cpu`.
@@ -145,8 +165,10 @@ fields! {
     total_pages: AtomicU64 = total_pages;
     /// Written by the m-kernel before it is ready.
     init_lca: AtomicU64 = init_lca;
-    /// Set by the module, taken by the m-kernel.
+    /// Set by the module, taken by the CPU.
     interrupts: AtomicU64 = interrupts;
+    /// Counter, written here.
+    device_interrupts: AtomicU64 = device_interrupts;
     /// Counter, written here: raised when the kernel begins or ends to run. Odd while it does.
     kernel_entries: AtomicU64 = kernel_entries;
 }

@@ -5,9 +5,9 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::ipc::{
-    ENDPOINT_OPEN, EXIT_NOTICE_TAKE, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL,
-    IPC_NOTIFY, IPC_RECEIVE, IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ,
-    PORT_WRITE, SERVER_CREATE, SLEEP, Span,
+    DEVICE_GET, ENDPOINT_OPEN, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL, IPC_NOTIFY,
+    IPC_RECEIVE, IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ, PORT_WRITE,
+    SERVER_CREATE, SLEEP, Span,
 };
 use ant_abi::lca::EXIT_EXITED;
 use ant_abi::syscall::{
@@ -141,7 +141,7 @@ pub fn take_m_reply(cpu: &mut Cpu, slot: u8, number: u64, arg: u64, result: i64)
 /// What a process gets that may not make a call, or makes one that there is not.
 pub fn unknown_or_forbidden(number: u64) -> Error {
     let of_init = (PROCESS_CREATE..=FAULT_INJECT).contains(&number)
-        || (SERVER_CREATE..=EXIT_NOTICE_TAKE).contains(&number);
+        || (SERVER_CREATE..=DEVICE_GET).contains(&number);
     if of_init { Error::NotPermitted } else { Error::NoSystemCall }
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use ant_abi::boot::BootDevice;
 use ant_abi::device::ModuleInfo;
 use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 
@@ -18,19 +19,15 @@ pub struct PartitionRequest {
     pub flags: u32,
 }
 
-/// A device of Linux's PNP bus that AnT shall have.
+/// A device of Linux's that AnT shall have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRequest {
-    /// Its name on that bus.
+    /// `BUS_*` of `ant_abi::boot`.
+    pub bus: u32,
+    /// Its address on that bus.
+    pub address: String,
+    /// What the partition calls it.
     pub name: String,
-    /// The `BOOT_*` of `ant_abi::boot` that tells AnT that it has it.
-    pub flag: u32,
-    /// The interrupt line that it must have.
-    pub line: u32,
-    /// The first of the I/O ports that it must have.
-    pub port: u32,
-    /// How many.
-    pub ports: u32,
 }
 
 /// Makes partitions.
@@ -77,12 +74,13 @@ pub trait ControlFile: AsFd {
     /// The CPU did not start.
     fn start(&self, cpu_index: u32, entry: u64) -> Result<(), OperationError>;
 
-    /// Takes a device from Linux, before the first CPU is started. It goes back with the partition.
+    /// Takes a device from Linux, before the first CPU is started, and says what it is and has. It goes
+    /// back with the partition.
     ///
     /// # Errors
     ///
     /// Those of `ant_abi::device::DEVICE_TAKE`; Linux has it as before.
-    fn take_device(&self, device: &DeviceRequest) -> Result<(), OperationError>;
+    fn take_device(&self, device: &DeviceRequest) -> Result<BootDevice, OperationError>;
 
     /// Rings a CPU's doorbell.
     ///

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use ant_abi::boot::{BootDevice, DEVICE_NAME};
 use ant_abi::device as abi;
 use ant_abi::store::StoreEntry;
 use ant_abi::{MAX_CPUS, REVISION};
@@ -109,14 +110,14 @@ impl ControlFile for Control {
             .map_err(|errno| OperationError::new(format!("starting CPU {cpu_index}"), errno))
     }
 
-    fn take_device(&self, device: &DeviceRequest) -> Result<(), OperationError> {
+    fn take_device(&self, device: &DeviceRequest) -> Result<BootDevice, OperationError> {
         let failed = |errno| OperationError::new(format!("taking device {}", device.name), errno);
-        let DeviceRequest { flag, line, port, ports, .. } = *device;
-        let mut take = abi::DeviceTake { name: [0; abi::DEVICE_NAME], flag, line, port, ports };
-        // The module wants a NUL behind the name, and checks that.
-        let place = take.name.get_mut(..device.name.len()).ok_or(failed(Errno::ENAMETOOLONG))?;
-        place.copy_from_slice(device.name.as_bytes());
-        ioctl(&self.file, &abi::DEVICE_TAKE, &mut take).map_err(failed)
+        let mut take = abi::DeviceTake::new_zeroed();
+        take.bus = device.bus;
+        take.address = device_name(&device.address).ok_or(failed(Errno::ENAMETOOLONG))?;
+        take.name = device_name(&device.name).ok_or(failed(Errno::ENAMETOOLONG))?;
+        ioctl(&self.file, &abi::DEVICE_TAKE, &mut take).map_err(failed)?;
+        Ok(take.device)
     }
 
     fn kick(&self, cpu_index: u32) -> Result<(), OperationError> {
@@ -148,6 +149,13 @@ impl ControlFile for Control {
     fn binder(&self) -> Box<dyn Binder> {
         Box::new(DeviceBinder { path: self.path.clone(), partition: self.number })
     }
+}
+
+/// A name or an address with NULs behind it, at least one.
+pub(crate) fn device_name(text: &str) -> Option<[u8; DEVICE_NAME]> {
+    let mut name = [0; DEVICE_NAME];
+    name[..DEVICE_NAME - 1].get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    Some(name)
 }
 
 /// Opens the device once more.

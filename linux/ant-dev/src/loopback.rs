@@ -11,7 +11,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCpu, Extent};
+use ant_abi::boot::{
+    BOOT_MAGIC, BootBlock, BootCpu, BootDevice, Extent, RESOURCE_INTERRUPT, RESOURCE_PORTS,
+    Resource,
+};
 use ant_abi::cpu_block::{CPU_OFF, CPU_STARTING, CpuBlock, CpuControl};
 use ant_abi::device::{MIN_MEMORY, ModuleInfo};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
@@ -27,6 +30,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use crate::device::device_name;
 use crate::proxy_file::{Way, duplicate_above};
 use crate::raw::{Access, Mapping};
 use crate::shared::cpu_offset;
@@ -58,6 +62,13 @@ const DEVICE_LINUXS: u64 = 0;
 const DEVICE_ANTS: u64 = 1;
 /// It is another driver's, which would not give it away.
 const DEVICE_BUSY: u64 = 2;
+/// What the machine's one device has: COM2's ports and line.
+pub const RESOURCES: [Resource; 2] = [
+    Resource { kind: RESOURCE_PORTS, line: 0, start: 0x2f8, len: 8 },
+    Resource { kind: RESOURCE_INTERRUPT, line: 3, start: 0, len: 1 },
+];
+/// Where the boot block's devices begin.
+const DEVICES_OFFSET: usize = SHARED_OFFSET as usize + offset_of!(BootBlock, devices);
 const WIRES_LEN: usize = MAX_CPUS * WIRE_WORDS * 8;
 
 /// The memory of the partition and the wires, seen from either side.
@@ -92,8 +103,8 @@ impl Memory {
         self.mapping.writable(SHARED_OFFSET as usize + cpu_offset(cpu_index) + field)
     }
 
-    fn boot_flags(&self) -> &AtomicU32 {
-        self.mapping.writable(SHARED_OFFSET as usize + offset_of!(BootBlock, flags))
+    fn device_count(&self) -> &AtomicU32 {
+        self.mapping.writable(SHARED_OFFSET as usize + offset_of!(BootBlock, device_count))
     }
 
     fn write(&self, offset: usize, bytes: &[u8]) {
@@ -275,13 +286,21 @@ impl ControlFile for Control {
         Ok(())
     }
 
-    fn take_device(&self, device: &DeviceRequest) -> Result<(), OperationError> {
+    fn take_device(&self, request: &DeviceRequest) -> Result<BootDevice, OperationError> {
+        let failed = |errno| OperationError::new("taking a device", errno);
+        let mut device = BootDevice::new_zeroed();
+        device.bus = request.bus;
+        device.address = device_name(&request.address).ok_or(failed(Errno::ENAMETOOLONG))?;
+        device.name = device_name(&request.name).ok_or(failed(Errno::ENAMETOOLONG))?;
+        device.resource_count = RESOURCES.len() as u32;
+        device.resources[..RESOURCES.len()].copy_from_slice(&RESOURCES);
         let wire = self.memory.wire(0, WIRE_DEVICE);
         let taken =
             wire.compare_exchange(DEVICE_LINUXS, DEVICE_ANTS, Ordering::Relaxed, Ordering::Relaxed);
-        taken.map_err(|_| OperationError::new("taking a device", Errno::EBUSY))?;
-        self.memory.boot_flags().fetch_or(device.flag, Ordering::Relaxed);
-        Ok(())
+        taken.map_err(|_| failed(Errno::EBUSY))?;
+        self.memory.write(DEVICES_OFFSET, device.as_bytes());
+        self.memory.device_count().store(1, Ordering::Release);
+        Ok(device)
     }
 
     fn kick(&self, cpu_index: u32) -> Result<(), OperationError> {
@@ -386,10 +405,19 @@ impl Ant {
         self.memory.wire(0, WIRE_STOPS).load(Ordering::Acquire)
     }
 
-    /// `BOOT_*` flags, as AnT finds them when it starts.
+    /// The partition's device in the boot block, as AnT finds it when it starts.
+    ///
+    /// # Panics
+    ///
+    /// The partition has no boot block.
     #[must_use]
-    pub fn boot_flags(&self) -> u32 {
-        self.memory.boot_flags().load(Ordering::Relaxed)
+    pub fn device(&self) -> Option<BootDevice> {
+        if self.memory.device_count().load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut words = [0u64; size_of::<BootDevice>() / 8];
+        crate::shared::copy_words(&self.memory.mapping, DEVICES_OFFSET, &mut words);
+        Some(BootDevice::read_from_bytes(words.as_bytes()).expect("as many bytes"))
     }
 
     /// Whether the machine's one device is AnT's.
@@ -507,6 +535,7 @@ impl Ant {
 mod tests {
     use super::*;
     use crate::CpuState;
+    use ant_abi::boot::BUS_PNP;
     use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL};
     use ant_abi::store::{KIND_DIED, KIND_RELEASED};
 
@@ -586,12 +615,16 @@ mod tests {
     #[test]
     fn a_device_is_taken_once_and_ant_is_told() {
         let (control, ant) = partition(&[1]);
-        let device =
-            DeviceRequest { name: "00:05".into(), flag: 2, line: 3, port: 0x2f8, ports: 8 };
-        assert_eq!((ant.boot_flags(), ant.has_device()), (0, false));
-        control.take_device(&device).unwrap();
-        assert_eq!((ant.boot_flags(), ant.has_device()), (2, true));
-        assert_eq!(control.take_device(&device).unwrap_err().errno, Errno::EBUSY);
+        let long = "a name that no device can have, for it is too long".to_owned();
+        let mut request = DeviceRequest { bus: BUS_PNP, address: "00:05".into(), name: long };
+        assert_eq!(control.take_device(&request).unwrap_err().errno, Errno::ENAMETOOLONG);
+        request.name = "com2".into();
+        assert_eq!((ant.device(), ant.has_device()), (None, false));
+        let device = control.take_device(&request).unwrap();
+        assert_eq!((ant.device(), ant.has_device()), (Some(device), true));
+        assert!(device.bus == BUS_PNP && device.name.starts_with(b"com2\0"));
+        assert!(device.address.starts_with(b"00:05\0") && device.resource_count == 2);
+        assert_eq!(control.take_device(&request).unwrap_err().errno, Errno::EBUSY);
         control.stop().unwrap();
         assert!(!ant.has_device());
     }

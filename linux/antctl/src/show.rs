@@ -5,7 +5,9 @@ use std::fmt::Write;
 use std::fs;
 
 use antd::cpu_list::memory_in_words;
-use antd::protocol::{CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status};
+use antd::protocol::{
+    CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Resource, Server, Status,
+};
 
 use crate::output::{Look, Table, cell, counted, paint};
 
@@ -199,12 +201,20 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
 }
 
 fn devices(devices: &[Device]) -> String {
-    let words = devices.iter().map(|device| {
-        let Device { name, port, ports, line } = device;
-        let last = port + ports.saturating_sub(1);
-        format!("{name} (ports {port:#x}-{last:#x}, interrupt line {line})")
+    let words = devices.iter().map(|Device { name, resources }| {
+        let resources = resources.iter().map(resource).collect::<Vec<_>>();
+        format!("{name} ({})", resources.join(", "))
     });
     if devices.is_empty() { "none".into() } else { words.collect::<Vec<_>>().join(", ") }
+}
+
+fn resource(resource: &Resource) -> String {
+    let range = |start: u64, len: u64| format!("{start:#x}-{:#x}", start + len.saturating_sub(1));
+    match *resource {
+        Resource::Ports { start, len } => format!("ports {}", range(start, len)),
+        Resource::Memory { start, len } => format!("memory {}", range(start, len)),
+        Resource::Interrupt { line } => format!("interrupt line {line}"),
+    }
 }
 
 fn cpus(cpus: &[CpuStatus]) -> String {
@@ -360,8 +370,15 @@ watch   given up    -    -     5           2         1        -  -
 
     #[test]
     fn devices_say_what_they_are() {
-        let com2 = Device { name: "COM2".into(), port: 0x2f8, ports: 8, line: 3 };
-        assert_eq!(devices(&[com2]), "COM2 (ports 0x2f8-0x2ff, interrupt line 3)");
+        let ports = Resource::Ports { start: 0x2f8, len: 8 };
+        let resources = vec![ports, Resource::Interrupt { line: 3 }];
+        let com2 = Device { name: "COM2".into(), resources };
+        let com2_in_words = "COM2 (ports 0x2f8-0x2ff, interrupt line 3)";
+        assert_eq!(devices(std::slice::from_ref(&com2)), com2_in_words);
+        let memory = Resource::Memory { start: 0xfed0_0000, len: 0x1000 };
+        let timer = Device { name: "timer".into(), resources: vec![memory] };
+        let both = format!("{com2_in_words}, timer (memory 0xfed00000-0xfed00fff)");
+        assert_eq!(devices(&[com2, timer]), both);
         assert_eq!(devices(&[]), "none");
     }
 

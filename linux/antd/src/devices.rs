@@ -1,24 +1,39 @@
 //! Devices that AnT may get, and whether Linux can spare them.
 //!
-//! So far that is COM2. Only what nobody on Linux uses is taken: no console, nothing that is open.
-//! Taking it from its driver and giving it back is the module's, which does it also when this
-//! process is killed.
+//! What a device is called, and where it is on a bus of Linux's, is policy, and here: the module takes
+//! whatever device of a bus it is told, AnT's kernel gives its servers what the list of devices in the
+//! boot block has. So far the only one is a serial port. Only what Linux does not use is taken: no
+//! console, nothing that is open. Taking it from its driver and giving it back is the module's, which
+//! does it also when this process is killed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ant_abi::boot::BOOT_COM2;
+use ant_abi::boot::{
+    BUS_PNP, BootDevice, RESOURCE_INTERRUPT, RESOURCE_MEMORY, RESOURCE_PORTS, Resource as Found,
+};
 use ant_dev::{ControlFile, DeviceRequest};
 use nix::errno::Errno;
 
-use crate::protocol::{Device, DeviceChoice};
+use crate::protocol::{Device, DeviceChoice, Resource};
 
-/// First I/O port of COM2.
-const COM2_PORT: u32 = 0x2f8;
-/// Ports of a serial port.
-const COM2_PORTS: u32 = 8;
-/// Interrupt line of COM2.
-const COM2_LINE: u32 = 3;
+/// A serial port that every PC has in the same place.
+struct SerialPort {
+    /// How it is chosen.
+    choice: DeviceChoice,
+    /// What people call it.
+    title: &'static str,
+    /// What manifests of AnT's servers call it.
+    name: &'static str,
+    /// Its first I/O port, by which Linux's terminal is found.
+    port: u32,
+    /// Its interrupt line.
+    line: u32,
+}
+
+/// The devices that can be chosen; each is on the PNP bus.
+const KNOWN: [SerialPort; 1] =
+    [SerialPort { choice: DeviceChoice::Com2, title: "COM2", name: "com2", port: 0x2f8, line: 3 }];
 
 /// What AnT got, or why it got nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,61 +46,70 @@ pub struct Lent {
 
 /// Gives AnT what was chosen, if Linux can spare it. `root` is where `/sys` and `/proc` are.
 pub fn lend(root: &Path, choice: DeviceChoice, control: &dyn ControlFile) -> Lent {
-    if choice == DeviceChoice::None {
-        return Lent::default();
+    let mut lent = Lent::default();
+    for device in KNOWN.iter().filter(|device| device.choice == choice) {
+        match device.lend(root, control) {
+            Ok(device) => lent.devices.push(device),
+            Err(why) => lent.notes.push(format!("without {}: {why}", device.title)),
+        }
     }
-    match lend_com2(root, control) {
-        Ok(device) => Lent { devices: vec![device], notes: Vec::new() },
-        Err(why) => Lent { devices: Vec::new(), notes: vec![format!("without COM2: {why}")] },
+    lent
+}
+
+impl SerialPort {
+    fn lend(&self, root: &Path, control: &dyn ControlFile) -> Result<Device, String> {
+        let request = self.find(root)?;
+        let found = control.take_device(&request).map_err(|error| match error.errno {
+            Errno::EBUSY => format!(
+                "another driver has its interrupt line {} or its ports: see /proc/interrupts and \
+                 /proc/ioports",
+                self.line
+            ),
+            Errno::EOPNOTSUPP => "its interrupt line is not edge-triggered, or it uses DMA".into(),
+            _ => error.to_string(),
+        })?;
+        Ok(Device { name: self.title.into(), resources: resources(&found) })
+    }
+
+    /// The port as Linux knows it.
+    fn find(&self, root: &Path) -> Result<DeviceRequest, String> {
+        let tty = self.find_tty(root).ok_or("this machine has none")?;
+        let name = tty.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if attribute(&tty, "console") == "Y" {
+            return Err(format!("{name} is a console of Linux's"));
+        }
+        if attribute(&tty, "irq") != self.line.to_string() {
+            return Err(format!("{name} has no interrupt line {}", self.line));
+        }
+        if let Some(user) = find_user(root, &name) {
+            return Err(format!("/dev/{name} is open in {user}"));
+        }
+        let address = pnp_device(&tty).ok_or_else(|| format!("{name} is not on the PNP bus"))?;
+        Ok(DeviceRequest { bus: BUS_PNP, address, name: self.name.into() })
+    }
+
+    /// The terminal that has the port: that there is a chip, Linux has found out.
+    fn find_tty(&self, root: &Path) -> Option<PathBuf> {
+        let entries = fs::read_dir(root.join("sys/class/tty")).ok()?.flatten();
+        let has_it = |tty: &PathBuf| {
+            let port = attribute(tty, "port");
+            let port = port.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok());
+            port == Some(self.port) && !matches!(attribute(tty, "type").as_str(), "" | "0")
+        };
+        entries.map(|entry| entry.path()).find(has_it)
     }
 }
 
-fn lend_com2(root: &Path, control: &dyn ControlFile) -> Result<Device, String> {
-    let request = find_com2(root)?;
-    control.take_device(&request).map_err(|error| match error.errno {
-        Errno::EBUSY => format!(
-            "another driver has its interrupt line {COM2_LINE} or its ports: see /proc/interrupts \
-             and /proc/ioports"
-        ),
-        Errno::EOPNOTSUPP => "its interrupt line is not edge-triggered".into(),
-        _ => error.to_string(),
-    })?;
-    let (port, ports, line) = (request.port, request.ports, request.line);
-    Ok(Device { name: "COM2".into(), port, ports, line })
-}
-
-/// COM2 as Linux knows it.
-fn find_com2(root: &Path) -> Result<DeviceRequest, String> {
-    let tty = find_tty(root).ok_or("this machine has none")?;
-    let name = tty.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if attribute(&tty, "console") == "Y" {
-        return Err(format!("{name} is a console of Linux's"));
-    }
-    if attribute(&tty, "irq") != COM2_LINE.to_string() {
-        return Err(format!("{name} has no interrupt line {COM2_LINE}"));
-    }
-    if let Some(user) = find_user(root, &name) {
-        return Err(format!("/dev/{name} is open in {user}"));
-    }
-    let device = pnp_device(&tty).ok_or_else(|| format!("{name} is not on the PNP bus"))?;
-    Ok(DeviceRequest {
-        name: device,
-        flag: BOOT_COM2,
-        line: COM2_LINE,
-        port: COM2_PORT,
-        ports: COM2_PORTS,
-    })
-}
-
-/// The terminal whose ports are COM2's: that there is a chip, Linux has found out.
-fn find_tty(root: &Path) -> Option<PathBuf> {
-    let all = fs::read_dir(root.join("sys/class/tty")).ok()?.flatten().map(|entry| entry.path());
-    let is_com2 = |tty: &PathBuf| {
-        let port = attribute(tty, "port");
-        let port = port.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok());
-        port == Some(COM2_PORT) && !matches!(attribute(tty, "type").as_str(), "" | "0")
+/// What a device has, as people see it.
+fn resources(device: &BootDevice) -> Vec<Resource> {
+    let found = device.resources.iter().take(device.resource_count as usize);
+    let shown = |&Found { kind, line, start, len }: &Found| match kind {
+        RESOURCE_PORTS => Some(Resource::Ports { start, len }),
+        RESOURCE_MEMORY => Some(Resource::Memory { start, len }),
+        RESOURCE_INTERRUPT => Some(Resource::Interrupt { line }),
+        _ => None,
     };
-    all.into_iter().find(is_com2)
+    found.filter_map(shown).collect()
 }
 
 fn attribute(tty: &Path, name: &str) -> String {
@@ -124,12 +148,16 @@ mod tests {
     use crate::test_machine::{DEVICE, Machine, TTY};
     use std::os::unix::fs::symlink;
 
+    fn find_com2(root: &Path) -> Result<DeviceRequest, String> {
+        KNOWN[0].find(root)
+    }
+
     #[test]
-    fn com2_is_found_if_nobody_uses_it() {
+    fn com2_is_found_if_it_is_not_in_use() {
         let machine = Machine::with_com2("found");
         let request = find_com2(machine.root()).unwrap();
-        assert_eq!((request.name.as_str(), request.flag), ("00:05", BOOT_COM2));
-        assert_eq!((request.line, request.port, request.ports), (3, 0x2f8, 8));
+        assert_eq!((request.bus, request.address.as_str()), (BUS_PNP, "00:05"));
+        assert_eq!(request.name, "com2");
     }
 
     #[test]
@@ -160,7 +188,7 @@ mod tests {
         fs::create_dir_all(device.join("00:05:0/00:05:0.0")).unwrap();
         fs::remove_file(tty.join("device")).unwrap();
         symlink(device.join("00:05:0/00:05:0.0"), tty.join("device")).unwrap();
-        assert_eq!(find_com2(machine.root()).unwrap().name, "00:05");
+        assert_eq!(find_com2(machine.root()).unwrap().address, "00:05");
         fs::remove_file(device.join("subsystem")).unwrap();
         symlink("/sys/bus/platform", device.join("subsystem")).unwrap();
         assert_eq!(find_com2(machine.root()).unwrap_err(), "ttyS1 is not on the PNP bus");

@@ -15,7 +15,9 @@ mod connection;
 mod shown;
 
 pub use connection::Connection;
-pub use shown::{CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Server, Status};
+pub use shown::{
+    CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Resource, Server, Status,
+};
 
 /// Revision of these messages.
 pub const PROTOCOL: u32 = 2;

@@ -141,6 +141,7 @@ impl Running {
             linux_doorbells: control.linux_doorbells,
             refused: control.linux_refused,
             strays: control.unexpected_interrupts,
+            device_interrupts: control.device_interrupts,
             timer: control.timer_interrupts,
             switches: control.switches,
             faults: control.faults,

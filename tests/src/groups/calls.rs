@@ -94,7 +94,7 @@ fn steps_happen_in_order(guest: &TestGuest) -> Result<()> {
         let (who, rest) = step.split_at_checked(17).context("too short")?;
         let mut rest = rest.split_whitespace();
         let cpu = rest.next().context("no CPU")?;
-        let ants = who.contains("AP process") || who.contains("AnT kernel");
+        let ants = who.contains("process") || who.contains("AnT kernel");
         ensure!(cpu == if ants { "3" } else { "0" }, "{step}");
         let when: f64 = rest.next().context("no time")?.parse()?;
         ensure!(when >= last, "{shown}");

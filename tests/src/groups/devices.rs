@@ -28,6 +28,8 @@ pub fn group() -> Group {
         .test("a_line_that_is_stuck", a_line_that_is_stuck)
         .test("input_reaches_a_core_that_polls", input_reaches_a_cpu_that_polls)
         .test("interrupts_reach_who_is_granted_them", interrupts_reach_who_is_granted_them)
+        .test("an_interrupt_reaches_its_cpu_directly", an_interrupt_reaches_its_cpu_directly)
+        .test("no_interrupt_is_lost_on_the_way", no_interrupt_is_lost_on_the_way)
         .test("device_memory_reaches_who_is_granted_it", device_memory_reaches_who_is_granted_it)
         .test("device_memory_takes_tables", device_memory_takes_tables)
         .test("device_memory_goes_to_the_next", device_memory_goes_to_the_next)
@@ -157,6 +159,73 @@ fn interrupts_reach_who_is_granted_them(guest: &TestGuest) -> Result<()> {
     line.write_all(b"again")?;
     await_heard(guest, "again")?;
     ant::works_on(guest, &[1, 2, 3])
+}
+
+/// Moves `serial` to a CPU, Linux's number.
+fn move_serial(guest: &TestGuest, cpu: u32) -> Result<()> {
+    let pid = ant::server(guest, "serial")?.pid.context("it does not run")?;
+    answers(guest, &format!("antctl move {pid} {cpu}"), 0, &format!("goes to CPU {cpu}"))?;
+    guest.wait_until(&format!("antctl ps | grep -Eq '^ *{pid}  *{cpu} '"), SOON)
+}
+
+/// Interrupts of devices that each CPU of the partition has taken.
+fn device_interrupts(guest: &TestGuest) -> Result<Vec<u64>> {
+    let status = ant::status(guest)?;
+    let cpus = status["partition"]["cpus"].as_array().context("no CPUs")?;
+    let counts = cpus.iter().map(|cpu| cpu["device_interrupts"].as_u64().context("no count"));
+    counts.collect()
+}
+
+/// The CPU of the server takes them, whichever kernel is there, and no other.
+fn an_interrupt_reaches_its_cpu_directly(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    await_heard(guest, "")?;
+    let mut line = LINE.open()?;
+    for (cpu_index, cpu) in [(1, 2), (2, 3), (0, 1)] {
+        if ant::process_of(guest, "serial")?.cpu != cpu {
+            move_serial(guest, cpu)?;
+        }
+        let before = device_interrupts(guest)?;
+        line.write_all(b"here")?;
+        await_heard(guest, "here")?;
+        let after = device_interrupts(guest)?;
+        for (index, (before, after)) in before.iter().zip(&after).enumerate() {
+            let right = if index == cpu_index { after > before } else { after == before };
+            ensure!(right, "serial is on CPU {cpu}: {before} to {after} on CPU index {index}");
+        }
+    }
+    // So does that of its successor.
+    answers(guest, "antctl server restart serial", 0, "serial was restarted")?;
+    let before = device_interrupts(guest)?;
+    line.write_all(b"again")?;
+    await_heard(guest, "again")?;
+    let after = device_interrupts(guest)?;
+    ensure!(after[0] > before[0] && after[1..] == before[1..], "{before:?}, {after:?}");
+    Ok(())
+}
+
+/// Input that comes while the server goes from CPU to CPU.
+fn no_interrupt_is_lost_on_the_way(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    await_heard(guest, "")?;
+    let line = LINE.open()?;
+    let text: String = (b'a'..=b'z').map(char::from).cycle().take(4 * 26).collect();
+    let typed = text.clone();
+    let typist = std::thread::spawn(move || {
+        let mut line = line;
+        for byte in typed.bytes() {
+            line.write_all(&[byte])?;
+            std::thread::sleep(Duration::from_millis(40));
+        }
+        Ok::<(), std::io::Error>(())
+    });
+    while !typist.is_finished() {
+        for cpu in [2, 3, 1] {
+            move_serial(guest, cpu)?;
+        }
+    }
+    typist.join().expect("the typist does not panic")?;
+    await_heard(guest, &text)
 }
 
 /// Asks the probe what is in device memory.

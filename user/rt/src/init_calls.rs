@@ -1,9 +1,11 @@
 //! AnT's system calls that only `init` may make: processes, endpoints, what is granted to whom.
 
 use ant_abi::Error;
+use ant_abi::boot::BootDevice;
 use ant_abi::ipc::{
-    DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE, EXIT_NOTICE_TAKE,
-    ExitNotice, HANDLE_GRANT, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE, ServerCreate,
+    DEVICE_GET, DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE,
+    EXIT_NOTICE_TAKE, ExitNotice, HANDLE_GRANT, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE,
+    ServerCreate,
 };
 use ant_abi::syscall::{
     FAULT_INJECT, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START, ProcessCreate,
@@ -99,7 +101,18 @@ pub fn handle_grant(pid: u32, handle: Handle, badge: u64) -> Result<u64, Error> 
     call(HANDLE_GRANT, [u64::from(pid), handle.number(), badge])
 }
 
-/// Grants a device to process `pid`.
+/// Device number `index` of the partition, if it has so many.
+pub fn device_get(index: usize) -> Result<Option<BootDevice>, Error> {
+    let mut device = BootDevice::new_zeroed();
+    // SAFETY: the kernel fills `device`.
+    match check(unsafe { syscall(DEVICE_GET, [index as u64, &raw mut device as u64, 0]) }) {
+        Ok(_) => Ok(Some(device)),
+        Err(Error::NoDevice) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Grants what `grant` says of a device to process `pid`.
 pub fn device_grant(pid: u32, grant: &DeviceGrant) -> Result<(), Error> {
     // SAFETY: the kernel reads `grant`.
     check(unsafe { syscall(DEVICE_GRANT, [u64::from(pid), &raw const *grant as u64, 0]) }).map(drop)

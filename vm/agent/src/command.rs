@@ -181,7 +181,7 @@ fn carry_output(
         }
         match from.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A terminal whose last user is gone reads as EIO.
+            // A terminal reads as EIO when its last user is gone.
             Ok(0) | Err(_) => return,
             // What comes later is from the background: taken, so that it does not block.
             Ok(_) if all_out.is_none() => {}

@@ -14,7 +14,7 @@ use std::process::Output;
 const CHUNK: usize = 32 << 10;
 
 fn main() -> std::io::Result<()> {
-    // Before the first word to the host, whose answers come a little sooner or later each time.
+    // Before the first frame to the host: its answers come a little sooner or later each time.
     let boot_command = std::fs::read(BOOT_COMMAND).ok().and_then(|bytes| Start::decode(&bytes));
     let done = boot_command.map(|start| command::run_to_end(&start));
 

@@ -14,7 +14,7 @@ impl Sender {
     /// Sends `frame`; waits while the host does not read.
     pub fn send(&self, frame: Frame) {
         let mut port = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A host that is gone ends the guest: there is nobody to tell.
+        // A host that is gone ends the guest: the error cannot be reported.
         frame.write(&mut *port).ok();
     }
 }

@@ -5,13 +5,13 @@ use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What names that only who allocates has contain: the page allocator, page tables being made, Rust's
+/// Parts of names that only code that allocates has: the page allocator, page tables being made, Rust's
 /// heap, and whatever the m-kernel alone has.
-const OF_WHO_ALLOCATES: &[&str] =
+const OF_ALLOCATION: &[&str] =
     &["PageAllocator", "AddressSpace>::new", "AddressSpace::new", "__rust_alloc", "ant_m::"];
-/// These the whole kernel has, so that they are still called so.
+/// The whole kernel has these: they are still called so.
 const OF_THE_M_KERNEL: &[&str] = &["PageAllocator", "ant_m::"];
-/// This every kernel has.
+/// Every kernel has this.
 const OF_THE_P_KERNEL: &str = "ant_p::";
 
 /// Fails with everything in the p-kernel alone that allocates.
@@ -23,7 +23,7 @@ pub fn check() -> Result<()> {
     }
     let alone = symbols(&kernels, "ant-p-kernel-alone")?;
     ensure!(alone.contains(OF_THE_P_KERNEL), "nm names nothing of the p-kernel:\n{alone}");
-    let is_wrong = |line: &&str| OF_WHO_ALLOCATES.iter().any(|name| line.contains(name));
+    let is_wrong = |line: &&str| OF_ALLOCATION.iter().any(|name| line.contains(name));
     let wrong: Vec<&str> = alone.lines().filter(is_wrong).collect();
     ensure!(wrong.is_empty(), "in a p-kernel:\n{}", wrong.join("\n"));
     Ok(())

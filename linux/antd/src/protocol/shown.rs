@@ -115,12 +115,33 @@ pub struct PartitionStatus {
 pub struct Device {
     /// What people call it.
     pub name: String,
-    /// Its first I/O port.
-    pub port: u32,
-    /// How many ports it has.
-    pub ports: u32,
-    /// Its interrupt line.
-    pub line: u32,
+    /// What it has.
+    pub resources: Vec<Resource>,
+}
+
+/// A resource of a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Resource {
+    /// I/O ports.
+    Ports {
+        /// The first.
+        start: u64,
+        /// How many.
+        len: u64,
+    },
+    /// Device memory.
+    Memory {
+        /// Physical address.
+        start: u64,
+        /// Bytes.
+        len: u64,
+    },
+    /// An interrupt.
+    Interrupt {
+        /// Its line, Linux's number of the irq.
+        line: u32,
+    },
 }
 
 /// How a CPU is.
@@ -152,6 +173,8 @@ pub struct CpuStatus {
     pub refused: u64,
     /// Interrupts nobody asked for.
     pub strays: u64,
+    /// Interrupts of devices.
+    pub device_interrupts: u64,
     /// Timer interrupts.
     pub timer: u64,
     /// Changes of process.

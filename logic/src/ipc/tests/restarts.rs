@@ -176,7 +176,12 @@ fn one_takes_the_place_of_another() {
         assert_eq!(world.reply(OLD, served), Ok(()));
         let got: Vec<_> = (0..2).filter_map(|_| world.receive(NEW)).collect();
         let has = |id| {
-            got.iter().any(|got| matches!(got, Received::Call { message, .. } | Received::Send { message, .. } if message.words[0] == id))
+            got.iter().any(|got| match got {
+                Received::Call { message, .. } | Received::Send { message, .. } => {
+                    message.words[0] == id
+                }
+                _ => false,
+            })
         };
         assert!(has(patient) && has(sent));
         world.drain();

@@ -145,7 +145,7 @@ union locked_request {
 	struct ant_device_take device;
 };
 
-static int load(struct ant_partition *part, const union locked_request *req)
+static int load(struct ant_partition *part, union locked_request *req)
 {
 	const struct ant_image_load *what = &req->load;
 
@@ -159,19 +159,19 @@ static int load(struct ant_partition *part, const union locked_request *req)
 	return 0;
 }
 
-static int start(struct ant_partition *part, const union locked_request *req)
+static int start(struct ant_partition *part, union locked_request *req)
 {
 	return ant_cpu_start(part, &req->start);
 }
 
-static int take_device(struct ant_partition *part, const union locked_request *req)
+static int take_device(struct ant_partition *part, union locked_request *req)
 {
 	return ant_device_take(part, &req->device);
 }
 
 /* Under the lock the partition does not stop. */
 static long ioctl_locked(struct ant_partition *part, unsigned int request, void __user *arg,
-			 int (*run)(struct ant_partition *part, const union locked_request *req))
+			 int (*run)(struct ant_partition *part, union locked_request *req))
 {
 	union locked_request req;
 	int err;
@@ -183,6 +183,8 @@ static long ioctl_locked(struct ant_partition *part, unsigned int request, void 
 		return err;
 	err = part->stopped ? -ENODEV : run(part, &req);
 	mutex_unlock(&part->lock);
+	if (!err && (_IOC_DIR(request) & _IOC_READ) && copy_to_user(arg, &req, _IOC_SIZE(request)))
+		return -EFAULT;
 	return err;
 }
 
