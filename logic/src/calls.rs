@@ -2,7 +2,8 @@
 //!
 //! Only AnT's side needs it ([`crate::lca::encode`]); a proxy executes a request without knowing
 //! any system call, except which ones it refuses ([`must_not_delegate`]). Numbers and sizes are those of
-//! the x86-64 system call interface, not of a C library, from the crate `linux-raw-sys`. To carry one more call, add its line.
+//! the x86-64 system call interface, not of a C library, from the crate `linux-raw-sys`. To carry one
+//! more call, add its line.
 //!
 //! Deliberately absent: what a call does.
 

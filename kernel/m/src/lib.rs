@@ -105,7 +105,7 @@ struct MKernel {
     exit_queue: ExitQueue,
     /// Slot of `init`.
     init: u8,
-    /// Endpoints that `init` has closed and whose numbers are not free yet.
+    /// Endpoints that `init` has closed; their numbers are not free yet.
     closed: ArrayVec<u8, ENDPOINTS>,
     /// How the server that is made next is to fail.
     #[cfg(feature = "fault-injection")]

@@ -16,7 +16,7 @@ pub struct MemoryManager {
 }
 
 impl MemoryManager {
-    /// Manages `extents`, whose first begins with the image; all are in the direct map.
+    /// Manages `extents`, the first of which begins with the image; all are in the direct map.
     pub fn new(extents: &[Extent]) -> Self {
         let image = Extent { start: shared::boot().image_phys, len: IMAGE_SPAN };
         let words = PageAllocator::storage_words(extents);

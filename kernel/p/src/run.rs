@@ -97,7 +97,7 @@ impl Cpu {
         }
     }
 
-    /// Wakes every process whose deadline has passed.
+    /// Wakes every process that has passed its deadline.
     fn expire(&mut self) {
         if self.local.deadlines.next().is_none() {
             return;

@@ -232,7 +232,8 @@ pub enum MapError {
     Taken,
 }
 
-/// First entry of the top table whose pages are not the address space's own: from the ICA on.
+/// First entry of the top table that leads to pages which are not the address space's own: from the ICA
+/// on.
 const FOREIGN_PAGES: usize = (ICA_START >> 39) as usize;
 /// Entries of a page table.
 const ENTRIES: u32 = 512;
