@@ -71,14 +71,6 @@ impl Cpu {
         }
     }
 
-    /// Gives a process of this CPU ports and interrupts.
-    pub fn grant(&mut self, slot: u8, rights: &Rights) -> Result<(), Error> {
-        let index = self.index();
-        let process = self.local.caller(slot)?;
-        let endpoint = process.endpoint;
-        process.grants.add(rights, endpoint, index)
-    }
-
     /// An endpoint has another receiver, or none.
     pub fn receiver_changed(&mut self, endpoint: u8) {
         let index = self.index();
@@ -93,6 +85,14 @@ impl Cpu {
         self.ipc.receiver_changed(endpoint, &mut self.local);
         endpoints::bits(endpoint).look();
         self.ipc.notify(endpoint, &mut self.local);
+    }
+
+    /// Gives a process of this CPU ports and interrupts.
+    pub fn grant(&mut self, slot: u8, rights: &Rights) -> Result<(), Error> {
+        let index = self.index();
+        let process = self.local.caller(slot)?;
+        let endpoint = process.endpoint;
+        process.grants.add(rights, endpoint, index)
     }
 
     /// Tells the receiver of an endpoint that notification bits were raised there.

@@ -117,7 +117,7 @@ const PROXY_DIED: u64 = 29;
 
 impl Message {
     /// The id of the process that it is about, if it is for the CPU that has that process.
-    pub fn with_process(&self) -> Option<u32> {
+    pub fn target_pid(&self) -> Option<u32> {
         match *self {
             Message::Kill { pid, .. }
             | Message::Released { pid }

@@ -40,7 +40,7 @@ impl Cpu {
 
     /// Does what another CPU asks for.
     pub fn handle_message(&mut self, from: usize, message: Message, role: &mut impl Role) {
-        if let Some(pid) = message.with_process()
+        if let Some(pid) = message.target_pid()
             && self.local.find_pid(pid).is_none()
         {
             return self.forward(from, pid, message);
