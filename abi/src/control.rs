@@ -2,7 +2,7 @@
 //!
 //! `init` reads requests from descriptor 0 and writes replies to descriptor 1, both ends of a
 //! packet socket that its proxy inherits from `antd`, by ordinary delegated `read` and `write`.
-//! So the control channel needs nothing that an AP process does not have.
+//! So the control channel needs nothing that a process does not have.
 //!
 //! `init` reads without waiting: a notification says when a request has come. While a server is
 //! being restarted or replaced it looks for requests at intervals instead, because its one LCA must
@@ -34,8 +34,8 @@ pub const REQUEST_KILL: u32 = 2;
 /// List processes from id `a` on. The reply goes on with at most `LIST_MAX` `ProcessInfo`s, in the
 /// order of their ids.
 pub const REQUEST_LIST: u32 = 3;
-/// Fail on purpose, as `FAULT_INJECT` does: `a` = `INJECT_*`, `b` = CPU index or process; for a process
-/// the number of the system call follows, in 4 bytes.
+/// Fail on purpose, as `FaultInject` does: `a` = an [`Injection`](crate::syscall::Injection), `b` = CPU
+/// index or process; for a process the number of the system call follows, in 4 bytes.
 pub const REQUEST_INJECT: u32 = 4;
 /// List the servers. The reply goes on with at most `SERVERS_MAX` `ServerInfo`s.
 pub const REQUEST_SERVERS: u32 = 5;

@@ -50,7 +50,7 @@ abi_struct! {
         /// Doorbells taken, from Linux or from another AnT CPU. Written by AnT; a doorbell that
         /// does not raise it within a second means a CPU with interrupts off.
         pub doorbells: u64,
-        /// Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT.
+        /// Unexpected interrupts: acknowledged, counted, ignored. Written by AnT.
         pub unexpected_interrupts: u64,
         /// Timer interrupts taken. Written by AnT.
         pub timer_interrupts: u64,
@@ -83,9 +83,9 @@ abi_struct! {
         pub kernel_entries: u64,
         /// Interrupts of devices that this CPU has taken. Written by AnT.
         pub device_interrupts: u64,
-        /// Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT on
-        /// CPU 0's page, zero elsewhere; read by the module at each interrupt, which gives CPU 0 those
-        /// of a CPU that there is not.
+        /// Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT
+        /// on CPU 0's page, zero elsewhere; read by the module at each interrupt. An index of no
+        /// CPU means CPU 0.
         pub interrupt_targets: [u32; MAX_INTERRUPTS],
         /// Zero; rounds the page up.
         pub reserved: [u64; 459],

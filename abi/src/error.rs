@@ -1,9 +1,11 @@
 //! The one list of error numbers.
 
+use num_enum::{IntoPrimitive, TryFromPrimitive};
+
 /// Errors of AnT's system calls, of control messages and of the module.
 ///
-/// The numbers are Linux's, so an AP process meets one set of numbers whichever kernel answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The numbers are Linux's, so a process meets one set of numbers whichever kernel answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
 #[repr(i32)]
 pub enum Error {
     /// The caller may not do that.
@@ -34,13 +36,13 @@ pub enum Error {
     NoDevice = 19,
     /// A value outside its range.
     Invalid = 22,
-    /// Nobody will ever receive there.
+    /// The endpoint is closed.
     PeerGone = 32,
     /// No such system call.
     NoSystemCall = 38,
     /// A message that is not of the protocol.
     Protocol = 71,
-    /// Nobody waits for that reply.
+    /// No caller waits for that reply.
     NotWaiting = 74,
     /// The server is another one by now.
     PeerRestarted = 104,
@@ -53,32 +55,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Every error, in the order of the numbers.
-    pub const ALL: &[Error] = &[
-        Error::NotPermitted,
-        Error::NoEntry,
-        Error::NoProcess,
-        Error::Interrupted,
-        Error::Io,
-        Error::TooLong,
-        Error::NotExecutable,
-        Error::BadHandle,
-        Error::Again,
-        Error::NoMemory,
-        Error::Fault,
-        Error::Busy,
-        Error::NoDevice,
-        Error::Invalid,
-        Error::PeerGone,
-        Error::NoSystemCall,
-        Error::Protocol,
-        Error::NotWaiting,
-        Error::PeerRestarted,
-        Error::QueueFull,
-        Error::TimedOut,
-        Error::OverQuota,
-    ];
-
     /// The value a system call returns for this error: its number, negated.
     #[must_use]
     pub const fn to_return(self) -> i64 {
@@ -88,6 +64,22 @@ impl Error {
     /// The error a negative return value stands for, if it is one of this list.
     #[must_use]
     pub fn from_return(value: i64) -> Option<Error> {
-        Error::ALL.iter().copied().find(|error| error.to_return() == value)
+        let number = value.checked_neg().and_then(|number| i32::try_from(number).ok())?;
+        Error::try_from(number).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_value_stands_for_its_error() {
+        for error in [Error::NotPermitted, Error::NotWaiting, Error::OverQuota] {
+            assert_eq!(Error::from_return(error.to_return()), Some(error));
+        }
+        for value in [0, 1, -6, i64::MIN, -(1 << 32) - 1] {
+            assert_eq!(Error::from_return(value), None);
+        }
     }
 }

@@ -36,6 +36,8 @@
 //!
 //! Servers have no LCA.
 
+use num_enum::{IntoPrimitive, TryFromPrimitive};
+
 use crate::PAGE_SIZE;
 
 /// Arguments of a system call.
@@ -51,7 +53,7 @@ pub const LCA_BUFFER: usize = PAGE_SIZE - LCA_HEADER;
 
 /// `Lca::cflag`: the proxy stays for the next call (paper 3.3.3).
 pub const CFLAG_CONTINUE: u32 = 1 << 0;
-/// `Lca::cflag`: everyone who handles the call stamps its step.
+/// `Lca::cflag`: each party stamps its step of the call.
 pub const CFLAG_TRACE: u32 = 1 << 1;
 
 /// `Arg::kind`: `value` is the argument.
@@ -61,19 +63,24 @@ pub const ARG_BUFFER: u8 = 1;
 /// `Arg::kind`: the argument is a page loan. Reserved; refused with `-ENOSYS` today.
 pub const ARG_LOAN: u8 = 2;
 
-/// `Lca::syscallno` of the notice that ends an AP process. Not a system call: the proxy reports it
-/// to its parent and exits. Arguments: 0 = one of `EXIT_*` (value), 1 = the number that goes with it
+/// `Lca::syscallno` of the notice that ends a process. Not a system call: the proxy reports it
+/// to its parent and exits. Arguments: 0 = an [`ExitKind`] (value), 1 = the number that goes with it
 /// (value), 2 = text for people (buffer, UTF-8).
 pub const SYSCALL_EXIT: u64 = u64::MAX;
 
-/// The process exited; the number is its exit status.
-pub const EXIT_EXITED: u64 = 0;
-/// The process was ended by a fault; the number is the Linux signal that stands for it.
-pub const EXIT_FAULTED: u64 = 1;
-/// The process was killed; the number is the signal.
-pub const EXIT_KILLED: u64 = 2;
-/// The program could not be loaded; the number is an error number.
-pub const EXIT_LOAD_FAILED: u64 = 3;
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u64)]
+pub enum ExitKind {
+    /// It exited; the number is its exit status.
+    Exited = 0,
+    /// It was ended by a fault; the number is the Linux signal that stands for it.
+    Faulted = 1,
+    /// It was killed; the number is the signal.
+    Killed = 2,
+    /// Its program could not be loaded; the number is an error number.
+    LoadFailed = 3,
+}
 
 abi_struct! {
     /// One argument.
@@ -111,24 +118,24 @@ abi_struct! {
 
     /// The page.
     pub struct Lca {
-        /// CPU that the result goes back to: index of the AP process's CPU in the partition.
+        /// CPU that the result goes back to: index of the process's CPU in the partition.
         /// Filled by the AnT kernel.
         pub cid: u32,
-        /// `CFLAG_*`. Filled by the AP process.
+        /// `CFLAG_*`. Filled by the process.
         pub cflag: u32,
-        /// Number of the Linux system call. Filled by the AP process.
+        /// Number of the Linux system call. Filled by the process.
         pub syscallno: u64,
         /// Its return value. Filled by the proxy.
         pub retval: i64,
-        /// Relocations in use. Filled by the AP process.
+        /// Relocations in use. Filled by the process.
         pub relocation_count: u32,
         /// Zero.
         pub reserved: u32,
-        /// The arguments. Filled by the AP process.
+        /// The arguments. Filled by the process.
         pub args: [Arg; ARGS],
-        /// Pointers inside the buffer. Filled by the AP process.
+        /// Pointers inside the buffer. Filled by the process.
         pub relocations: [Relocation; RELOCATIONS],
-        /// Steps of a traced call, see `STEP_*`. Filled by whoever takes the step.
+        /// Steps of a traced call, see `STEP_*`. Filled by the party that takes the step.
         pub stamps: [Stamp; STEPS],
         /// Zero.
         pub reserved_tail: [u64; 12],
@@ -137,7 +144,7 @@ abi_struct! {
     }
 }
 
-/// Step: the AP process has filled the LCA and traps into AnT (paper 4.3 (1)).
+/// Step: the process has filled the LCA and traps into AnT (paper 4.3 (1)).
 pub const STEP_AP_CALLS: usize = 0;
 /// Step: the AnT kernel has put the address into the request store and rings Linux (2).
 pub const STEP_ANT_RINGS: usize = 1;
@@ -153,9 +160,9 @@ pub const STEP_PROXY_EXECUTES: usize = 5;
 pub const STEP_PROXY_DONE: usize = 6;
 /// Step: `ANT_RET`: `ant.ko` has put the address into the return store and rings AnT (7, 8).
 pub const STEP_LINUX_RETURNS: usize = 7;
-/// Step: the AnT kernel takes the address from the return store and wakes the AP process (9).
+/// Step: the AnT kernel takes the address from the return store and wakes the process (9).
 pub const STEP_ANT_WAKES: usize = 8;
-/// Step: the AP process runs again and has its result (9).
+/// Step: the process runs again and has its result (9).
 pub const STEP_AP_RESUMES: usize = 9;
 
 const _: () = assert!(core::mem::offset_of!(Lca, buffer) == LCA_HEADER);

@@ -1,12 +1,12 @@
 //! Every byte that crosses a boundary of AnT/Linux, defined once.
 //!
 //! The boundaries: `ant.ko` and the AnT kernel (boot block, address stores, CPU control, log),
-//! AP process and proxy (the LCA), `/dev/ant` (ioctls), AP process and AnT kernel (AnT's system
+//! process and proxy (the LCA), `/dev/ant` (ioctls), process and AnT kernel (AnT's system
 //! calls, IPC), `antd` and AnT's `init` (control messages).
 //!
 //! Types here are plain: fixed-size integers, explicit padding, no pointers. Reading raw bytes
-//! into them is safe for every bit pattern (`zerocopy`); what a value *means* is checked by whoever
-//! takes it from the other side: copy once, validate, use. The module's header
+//! into them is safe for every bit pattern (`zerocopy`); what a value *means* is checked by the
+//! party that takes it from the other side: copy once, validate, use. The module's header
 //! `linux/module/ant_abi.h` is generated from this crate (`examples/c_header.rs`).
 //!
 //! Deliberately absent: hardware, behaviour, allocation, `unsafe`.
@@ -22,6 +22,7 @@ pub mod control;
 pub mod cpu_block;
 pub mod device;
 mod error;
+mod ids;
 pub mod ipc;
 pub mod layout;
 pub mod lca;
@@ -32,6 +33,7 @@ pub mod syscall;
 pub use addr::{KernelVirt, PhysAddr, UserVirt};
 pub use describe::{Constant, Field, Struct};
 pub use error::Error;
+pub use ids::{CpuIndex, EndpointId, Generation, OutOfRange, Pid, Priority, Slot};
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
 /// with a peer of another revision.
@@ -40,7 +42,7 @@ pub const REVISION: u32 = 4;
 /// CPUs that one partition can have.
 pub const MAX_CPUS: usize = 32;
 
-/// AP processes and OS servers that one partition can have at one time.
+/// Processes, servers included, that one partition can have at one time.
 pub const MAX_PROCESSES: usize = 128;
 
 /// Bytes in a page, on both sides.

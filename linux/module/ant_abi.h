@@ -216,7 +216,7 @@ struct ant_cpu_control {
 	 * does not raise it within a second means a CPU with interrupts off.
 	 */
 	__u64 doorbells;
-	/* Interrupts nobody asked for: acknowledged, counted, ignored. Written by AnT. */
+	/* Unexpected interrupts: acknowledged, counted, ignored. Written by AnT. */
 	__u64 unexpected_interrupts;
 	/* Timer interrupts taken. Written by AnT. */
 	__u64 timer_interrupts;
@@ -258,9 +258,9 @@ struct ant_cpu_control {
 	/* Interrupts of devices that this CPU has taken. Written by AnT. */
 	__u64 device_interrupts;
 	/*
-	 * Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT on
-	 * CPU 0's page, zero elsewhere; read by the module at each interrupt, which gives CPU 0 those
-	 * of a CPU that there is not.
+	 * Index of the CPU that each interrupt of the partition's devices goes to. Written by AnT
+	 * on CPU 0's page, zero elsewhere; read by the module at each interrupt. An index of no
+	 * CPU means CPU 0.
 	 */
 	__u32 interrupt_targets[64];
 	/* Zero; rounds the page up. */
@@ -319,25 +319,25 @@ static_assert(sizeof(struct ant_stamp) == 16);
  */
 struct ant_lca {
 	/*
-	 * CPU that the result goes back to: index of the AP process's CPU in the partition.
+	 * CPU that the result goes back to: index of the process's CPU in the partition.
 	 * Filled by the AnT kernel.
 	 */
 	__u32 cid;
-	/* `CFLAG_*`. Filled by the AP process. */
+	/* `CFLAG_*`. Filled by the process. */
 	__u32 cflag;
-	/* Number of the Linux system call. Filled by the AP process. */
+	/* Number of the Linux system call. Filled by the process. */
 	__u64 syscallno;
 	/* Its return value. Filled by the proxy. */
 	__s64 retval;
-	/* Relocations in use. Filled by the AP process. */
+	/* Relocations in use. Filled by the process. */
 	__u32 relocation_count;
 	/* Zero. */
 	__u32 reserved;
-	/* The arguments. Filled by the AP process. */
+	/* The arguments. Filled by the process. */
 	struct ant_arg args[6];
-	/* Pointers inside the buffer. Filled by the AP process. */
+	/* Pointers inside the buffer. Filled by the process. */
 	struct ant_relocation relocations[16];
-	/* Steps of a traced call, see `STEP_*`. Filled by whoever takes the step. */
+	/* Steps of a traced call, see `STEP_*`. Filled by the party that takes the step. */
 	struct ant_stamp stamps[10];
 	/* Zero. */
 	__u64 reserved_tail[12];

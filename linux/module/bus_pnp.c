@@ -20,12 +20,12 @@ static struct pnp_driver driver = {
 	},
 };
 
-static int init(void)
+static int register_driver(void)
 {
 	return pnp_register_driver(&driver);
 }
 
-static void exit(void)
+static void unregister_driver(void)
 {
 	pnp_unregister_driver(&driver);
 }
@@ -135,8 +135,8 @@ static void give_back(struct ant_device *device)
 const struct ant_bus ant_bus_pnp = {
 	.id = ANT_BUS_PNP,
 	.name = "pnp",
-	.init = init,
-	.exit = exit,
+	.init = register_driver,
+	.exit = unregister_driver,
 	.find = find,
 	.take = take,
 	.quiet = ant_device_free_irqs,

@@ -52,7 +52,7 @@ pub enum ArgKind {
 /// Data that an argument points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {
-    /// Who reads and who writes it.
+    /// Whether the call reads or writes it.
     pub direction: Direction,
     /// How long it is.
     pub size: Size,
@@ -62,7 +62,7 @@ pub struct Data {
     pub excess: Overflow,
 }
 
-/// Who reads and who writes data.
+/// Whether a call reads or writes data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The call reads it.

@@ -6,7 +6,7 @@
 //! Deliberately absent: clocks, timers, what to do about it. Time is a number in whatever unit the
 //! caller has.
 
-use ant_abi::MAX_PROCESSES;
+use ant_abi::{MAX_PROCESSES, Slot};
 
 /// Stands for: is not in the heap.
 const NOWHERE: u8 = u8::MAX;
@@ -19,7 +19,7 @@ pub struct Deadlines {
     len: usize,
     /// The first `len` are the slots that have a deadline, and the first of them is the earliest: the
     /// one at place `n` is before those at `2 * n + 1` and `2 * n + 2`.
-    heap: [u8; MAX_PROCESSES],
+    heap: [Slot; MAX_PROCESSES],
     /// Where each slot is in the heap; `NOWHERE` if it has no deadline.
     places: [u8; MAX_PROCESSES],
     /// Means something for those in the heap.
@@ -30,23 +30,19 @@ impl Deadlines {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
+        const FIRST: Slot = Slot::from_bits(0);
         Self {
             len: 0,
-            heap: [0; MAX_PROCESSES],
+            heap: [FIRST; MAX_PROCESSES],
             places: [NOWHERE; MAX_PROCESSES],
             whens: [0; MAX_PROCESSES],
         }
     }
 
     /// From now on the deadline of `slot` is `when`, whatever it was.
-    ///
-    /// # Panics
-    ///
-    /// If `slot` is not below `MAX_PROCESSES`.
-    pub fn set(&mut self, slot: u8, when: u64) {
-        assert!(usize::from(slot) < MAX_PROCESSES, "no process has slot {slot}");
-        self.whens[usize::from(slot)] = when;
-        let mut place = usize::from(self.places[usize::from(slot)]);
+    pub fn set(&mut self, slot: Slot, when: u64) {
+        self.whens[slot.index()] = when;
+        let mut place = usize::from(self.places[slot.index()]);
         if place == usize::from(NOWHERE) {
             place = self.len;
             self.len += 1;
@@ -58,18 +54,18 @@ impl Deadlines {
     /// Whether `slot` has a deadline.
     #[inline]
     #[must_use]
-    pub fn has(&self, slot: u8) -> bool {
-        self.places.get(usize::from(slot)).is_some_and(|&place| place != NOWHERE)
+    pub fn has(&self, slot: Slot) -> bool {
+        self.places[slot.index()] != NOWHERE
     }
 
     /// `slot` has no deadline any more. The one that it had.
-    pub fn clear(&mut self, slot: u8) -> Option<u64> {
-        let place = self.places.get(usize::from(slot)).copied().unwrap_or(NOWHERE);
+    pub fn clear(&mut self, slot: Slot) -> Option<u64> {
+        let place = self.places[slot.index()];
         if place == NOWHERE {
             return None;
         }
         self.remove(usize::from(place));
-        Some(self.whens[usize::from(slot)])
+        Some(self.whens[slot.index()])
     }
 
     /// The earliest deadline.
@@ -80,7 +76,7 @@ impl Deadlines {
 
     /// Takes out a slot whose deadline is not after `now`: the earliest, and of several at the same
     /// time the lowest slot. To be called until there is none.
-    pub fn take_due(&mut self, now: u64) -> Option<u8> {
+    pub fn take_due(&mut self, now: u64) -> Option<Slot> {
         if self.next()? > now {
             return None;
         }
@@ -91,7 +87,7 @@ impl Deadlines {
 
     /// Takes out what is at `place`; the last one fills the gap.
     fn remove(&mut self, place: usize) {
-        self.places[usize::from(self.heap[place])] = NOWHERE;
+        self.places[self.heap[place].index()] = NOWHERE;
         self.len -= 1;
         if place < self.len {
             self.put(place, self.heap[self.len]);
@@ -119,9 +115,9 @@ impl Deadlines {
     }
 
     /// What the heap is ordered by: no two are alike.
-    fn key(&self, place: usize) -> (u64, u8) {
+    fn key(&self, place: usize) -> (u64, Slot) {
         let slot = self.heap[place];
-        (self.whens[usize::from(slot)], slot)
+        (self.whens[slot.index()], slot)
     }
 
     fn swap(&mut self, a: usize, b: usize) {
@@ -130,9 +126,9 @@ impl Deadlines {
         self.put(b, at_a);
     }
 
-    fn put(&mut self, place: usize, slot: u8) {
+    fn put(&mut self, place: usize, slot: Slot) {
         self.heap[place] = slot;
-        self.places[usize::from(slot)] = place as u8;
+        self.places[slot.index()] = place as u8;
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A CPU that looks into them by itself (polls) says so, and a sender rings only one that does
 //! not: an interrupt costs the sender, and more the one that takes it. The danger is that the owner
-//! stops polling just when a sender sees that it polls, so that a packet lies there and nobody
-//! comes. Each side first writes, then reads what the other writes, with a fence in between; so at
+//! stops polling just when a sender sees that it polls, so that a packet lies there and is
+//! not taken. Each side first writes, then reads what the other writes, with a fence in between; so at
 //! least one of them sees the other.
 //!
 //! Deliberately absent: the rings, the doorbell, how long to poll.

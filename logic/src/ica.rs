@@ -1,8 +1,8 @@
-//! Who has the pages of the ICA (paper 2.1.2).
+//! Owners of the pages of the ICA (paper 2.1.2).
 //!
-//! Every page of the ICA is at the same address in every process, and this table says to whom it
-//! belongs. All CPUs share it without a lock: an entry is changed only by the CPU whose turn it
-//! is, and that follows from the entry's state:
+//! Every page of the ICA is at the same address in every process, and this table says to which
+//! process it belongs. All CPUs share it without a lock: an entry is changed only by the CPU whose turn
+//! it is, and that follows from the entry's state:
 //!
 //! - *free*: no process has the number. The m-kernel's turn: `alloc`.
 //! - *reserved*: the number is taken, there is no frame (yet, or any more). The m-kernel's:
@@ -14,11 +14,14 @@
 //! - *shared*: so many have it, and none more than the others. Each of their CPUs':
 //!   `begin_share`, `release`, `release_share`.
 //!
-//! A message that shares pages counts as one that has them, until its receiver takes its place. To
-//! whom pages are lent is not written down: the message knows. Neither is who shares: [`Holder`] looks
+//! A page in transit is changed by the CPU with the message (`complete_hand_over`, `undo_transfer`,
+//! `discard`), and by the giver's CPU (`orphan`).
+//!
+//! A message that shares pages counts as one that has them, until its receiver takes its place. The
+//! borrower of pages is not written down: the message knows. Neither are sharers: [`Holder`] looks
 //! into the page tables of the one that asks.
 //!
-//! Whoever gets a frame back from here is the only one who does, and nobody has it any more.
+//! A frame comes back from here once, when no process has it any more.
 //!
 //! How many pages one may have is `Quotas`' business.
 //!
@@ -33,7 +36,7 @@ use core::ops::Range;
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES, PhysAddr};
+use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES, PhysAddr, Slot};
 
 pub use entry::{Access, State};
 pub use holder::{Holder, Sender, Space, With};
@@ -58,7 +61,7 @@ const _: () = assert!(
 #[derive(Debug)]
 #[repr(C)]
 pub struct IcaTable<const PAGES: usize = { ICA_PAGES as usize }> {
-    /// See the table above for who writes which. Every change is `AcqRel`: what the one before did
+    /// See the table above for which CPU writes which. Every change is `AcqRel`: what the one before did
     /// to the page has happened when the next one has it.
     entries: [AtomicU64; PAGES],
     /// Where `alloc` looks first: behind what it found last. Only the m-kernel touches it.
@@ -105,13 +108,11 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// # Errors
     ///
-    /// `Invalid` if that is not the address of a page or no slot; `Fault` if the page is not
-    /// reserved.
-    pub fn set_frame(&self, page: u32, phys: PhysAddr, owner: u8) -> Result<(), Error> {
+    /// `Invalid` if that is not the address of a page; `Fault` if the page is not reserved.
+    pub fn set_frame(&self, page: u32, phys: PhysAddr, owner: Slot) -> Result<(), Error> {
         if !entry::is_frame(phys) {
             return Err(Error::Invalid);
         }
-        check_slot(owner)?;
         let entry = self.entry(page)?;
         if Entry(entry.load(Ordering::Acquire)).state() != State::Reserved {
             return Err(Error::Fault);
@@ -120,7 +121,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         Ok(())
     }
 
-    /// Makes a reserved page free: its number can be given to somebody else. Only the m-kernel calls
+    /// Makes a reserved page free: its number can be given away again. Only the m-kernel calls
     /// this, when no address space has the page any more.
     ///
     /// # Errors
@@ -140,7 +141,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span says nothing; `Fault` if `owner` does not own all of it, or has lent
     /// or shared any of it. Nothing is changed then.
-    pub fn begin_transfer(&self, owner: u8, span: Span) -> Result<(), Error> {
+    pub fn begin_transfer(&self, owner: Slot, span: Span) -> Result<(), Error> {
         let to = match span.transfer().ok_or(Error::Invalid)? {
             Transfer::HandOver => State::InTransit { giver: Some(owner) },
             Transfer::LendRead => State::Lent { owner, access: Access::Read },
@@ -151,14 +152,14 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     }
 
     /// Lets the pages of `span` go with a message of `owner` which shares them. Each is either owned
-    /// by it, or shared already, and **then the caller has made sure that `owner` is one of those
-    /// who share it** (it is mapped there): the table cannot know. Only the owner's CPU calls this.
+    /// by it, or shared already, and **then the caller has made sure that `owner` is one of the
+    /// sharers** (it is mapped there): the table cannot know. Only the owner's CPU calls this.
     ///
     /// # Errors
     ///
     /// `Invalid` if the span is not one to share; `Fault` as for [`IcaTable::begin_transfer`];
     /// `Busy` if `SHARERS_MAX` share a page. Nothing is changed then.
-    pub fn begin_share(&self, owner: u8, span: Span) -> Result<(), Error> {
+    pub fn begin_share(&self, owner: Slot, span: Span) -> Result<(), Error> {
         if span.transfer() != Some(Transfer::Share) {
             return Err(Error::Invalid);
         }
@@ -180,15 +181,14 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         })
     }
 
-    /// Makes the process with slot `to` the owner of pages that were handed over. Only who has the
-    /// message calls this: the receiver's CPU.
+    /// Makes the process with slot `to` the owner of pages that were handed over. Only the
+    /// CPU with the message calls this: the receiver's.
     ///
     /// # Errors
     ///
-    /// `Invalid` if the span is not one to hand over, or `to` no slot; `Fault` if any page is not in
-    /// transit. Nothing is changed then.
-    pub fn complete_hand_over(&self, span: Span, to: u8) -> Result<(), Error> {
-        check_slot(to)?;
+    /// `Invalid` if the span is not one to hand over; `Fault` if any page is not in transit. Nothing is
+    /// changed then.
+    pub fn complete_hand_over(&self, span: Span, to: Slot) -> Result<(), Error> {
         if span.transfer() != Some(Transfer::HandOver) {
             return Err(Error::Invalid);
         }
@@ -206,7 +206,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span is one to share, or says nothing; `Fault` if any page was not let go by
     /// `giver` in this way. Nothing is changed then.
-    pub fn undo_transfer(&self, giver: u8, span: Span) -> Result<(), Error> {
+    pub fn undo_transfer(&self, giver: Slot, span: Span) -> Result<(), Error> {
         match span.transfer() {
             Some(Transfer::HandOver) => {
                 let in_transit = State::InTransit { giver: Some(giver) };
@@ -216,14 +216,14 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    /// Ends the loan of the pages of `span` to whomever it was: they are the owner's alone. Only the
+    /// Ends the loan of the pages of `span` to its borrower: they are the owner's alone. Only the
     /// owner's CPU calls this, when the borrower does not have them mapped any more.
     ///
     /// # Errors
     ///
     /// `Invalid` if the span is not one to lend; `Fault` if any page is not lent by `owner` in this
     /// way. Nothing is changed then.
-    pub fn end_loan(&self, owner: u8, span: Span) -> Result<(), Error> {
+    pub fn end_loan(&self, owner: Slot, span: Span) -> Result<(), Error> {
         let access = match span.transfer() {
             Some(Transfer::LendRead) => Access::Read,
             Some(Transfer::LendWrite) => Access::Write,
@@ -232,17 +232,17 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         self.change(span, from(State::Lent { owner, access }, State::Owned { owner }))
     }
 
-    /// Lets go of a page, for its owner `by` or for one of those (processes and messages) who share
-    /// it; that `by` shares it, the caller has made sure of. Only the CPU of `by` calls this, when
+    /// Lets go of a page, for its owner `by` or for one of its sharers (processes and
+    /// messages); that `by` shares it, the caller has made sure of. Only the CPU of `by` calls this, when
     /// `by` does not have the page mapped any more.
     ///
-    /// Returns the physical address of the frame if nobody has the page any more. The page is
+    /// Returns the physical address of the frame if the page has no owner or sharer any more. The page is
     /// reserved then: its number is taken until the m-kernel says [`IcaTable::forget`].
     ///
     /// # Errors
     ///
     /// `Fault` if the page is neither owned by `by` nor shared; also if it is lent.
-    pub fn release(&self, page: u32, by: u8) -> Result<Option<PhysAddr>, Error> {
+    pub fn release(&self, page: u32, by: Slot) -> Result<Option<PhysAddr>, Error> {
         self.change_one(page, |entry| match entry.state() {
             State::Owned { owner } if owner == by => Some(entry.become_state(State::Reserved)),
             State::Shared { sharers: 1 } => Some(entry.become_state(State::Reserved)),
@@ -253,14 +253,14 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         })
     }
 
-    /// Lets go of a shared page for `by`, one of those who share it, of which the caller has made sure.
+    /// Lets go of a shared page for `by`, one of its sharers, of which the caller has made sure.
     /// If it is the last, it owns the page then. Only the CPU of `by` calls this, when `by` does not
     /// have the page mapped any more.
     ///
     /// # Errors
     ///
     /// `Fault` if the page is not shared.
-    pub fn release_share(&self, page: u32, by: u8) -> Result<(), Error> {
+    pub fn release_share(&self, page: u32, by: Slot) -> Result<(), Error> {
         let leave = |entry: Entry| match entry.state() {
             State::Shared { sharers: 1 } => Some(entry.become_state(State::Owned { owner: by })),
             State::Shared { sharers } => {
@@ -271,19 +271,19 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         self.change_one(page, leave).map(drop)
     }
 
-    /// Takes a page in transit away from its giver `giver`, which ends: nobody who gets its slot
+    /// Takes a page in transit away from its giver `giver`, which ends: no process that gets its slot
     /// later is given the page back. Only the giver's CPU calls this; the message goes on.
     ///
     /// # Errors
     ///
     /// `Fault` if the page is not in transit from `giver`: also if it has just been received.
-    pub fn orphan(&self, page: u32, giver: u8) -> Result<(), Error> {
+    pub fn orphan(&self, page: u32, giver: Slot) -> Result<(), Error> {
         let given = State::InTransit { giver: Some(giver) };
         self.change_one(page, from(given, State::InTransit { giver: None })).map(drop)
     }
 
-    /// Lets go of a page in transit whose message nobody receives and which nobody gets back (its
-    /// giver has ended). Only who has the message calls this.
+    /// Lets go of a page in transit whose message is not received and which does not come back (its
+    /// giver has ended). Only the CPU with the message calls this.
     ///
     /// Returns the physical address of the frame; the page is reserved then, as after
     /// [`IcaTable::release`].
@@ -300,7 +300,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 
     /// Physical address of the frame of a page; `None` if it has none.
     ///
-    /// It stays so as long as the one for whom the caller asks has the page.
+    /// It stays so as long as the process that the caller asks for has the page.
     #[inline]
     #[must_use]
     pub fn frame(&self, page: u32) -> Option<PhysAddr> {
@@ -308,10 +308,10 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     }
 
     /// Whether process `slot`, in which `frame` is mapped as this page, can give the page on: it is
-    /// the owner, or one of those who share the page.
+    /// the owner, or one of the page's sharers.
     #[inline]
     #[must_use]
-    pub fn can_give(&self, page: u32, slot: u8, frame: PhysAddr) -> bool {
+    pub fn can_give(&self, page: u32, slot: Slot, frame: PhysAddr) -> bool {
         self.load(page).is_some_and(|entry| {
             let owned = Entry::new(State::Owned { owner: slot }, 0);
             let has = entry.is_like(owned) || entry.is_shared();
@@ -329,7 +329,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 
     /// The pages that `slot` owns, has lent, or has handed over by messages that were not received
     /// yet: all that must be seen to when it ends, but for what it shares.
-    pub fn pages_of(&self, slot: u8) -> impl Iterator<Item = (u32, State)> {
+    pub fn pages_of(&self, slot: Slot) -> impl Iterator<Item = (u32, State)> {
         let of_slot = move |page| self.load(page).filter(|entry| entry.names(slot));
         let pages = (0..PAGES as u32).filter_map(move |page| Some((page, of_slot(page)?.state())));
         pages.filter(move |(_, state)| match *state {
@@ -429,7 +429,7 @@ fn update(entry: &AtomicU64, change: impl Fn(Entry) -> Option<Entry>) -> Option<
     }
 }
 
-/// The change from one state, which nobody shares, to another; both have a frame, or neither.
+/// The change from one state, not shared, to another; both have a frame, or neither.
 #[inline]
 fn from(from: State, to: State) -> impl Fn(Entry) -> Option<Entry> {
     let (from, to) = (Entry::new(from, 0), Entry::new(to, 0));
@@ -440,10 +440,6 @@ fn from(from: State, to: State) -> impl Fn(Entry) -> Option<Entry> {
 #[must_use]
 pub fn pages(span: Span) -> Range<u32> {
     span.first()..span.first() + span.count()
-}
-
-fn check_slot(slot: u8) -> Result<(), Error> {
-    if usize::from(slot) < MAX_PROCESSES { Ok(()) } else { Err(Error::Invalid) }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -1,8 +1,8 @@
-//! IPC as one CPU sees it: who calls, who receives, who waits for whom.
+//! IPC as one CPU sees it: callers, receivers, and what waits between them.
 //!
-//! A [`IpcCpu`] is the state of one CPU. It knows the processes of its CPU by slot. A call to a
+//! An [`IpcCpu`] is the state of one CPU. It knows the processes of its CPU by slot. A call to a
 //! process of another CPU goes there as a [`Packet`], and so does its reply; between two CPUs
-//! packets keep their order. Nobody shares anything else, so there is no lock.
+//! packets keep their order. CPUs share nothing else, so there is no lock.
 //!
 //! A client has at most one call under way. Whatever happens to the server, each call ends in
 //! exactly one [`CallOutcome`]; whatever happens to the client, the server's CPU has forgotten the call
@@ -20,7 +20,8 @@ mod priorities;
 mod queue;
 
 pub use cpu::{
-    CallOptions, CallOutcome, Gone, IpcCpu, IpcHost, NotWaiting, Received, SendError, Target,
+    CallOptions, CallOutcome, Gone, IpcCpu, IpcHost, LoanEnd, NotWaiting, OnRestart, Received,
+    SendError, Target,
 };
 pub use message::{Message, Packet, Parts, Request, Token};
 

@@ -1,11 +1,11 @@
 //! A Linux system call into an LCA and out of it again (paper 4.1, serialisation).
 //!
-//! The AP process's side: [`encode`] puts a call into an LCA, by the table in [`crate::calls`], and
+//! The process's side: [`encode`] puts a call into an LCA, by the table in [`crate::calls`], and
 //! [`Plan::finish`] takes out of it what the call has written. [`Builder`] is the layer below, for
 //! calls whose data is not in a process's memory. Linux's side: [`decode`] checks the head of an
 //! LCA and says what to execute; it knows no system call. What it says to have returned is [`result`].
 //!
-//! Deliberately absent: who maps what, waiting, executing.
+//! Deliberately absent: mapping, waiting, executing.
 
 mod builder;
 mod decode;

@@ -6,7 +6,7 @@
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
 //! * [`deadlines`]: which process of a CPU times out when.
 //! * [`devices`]: what a grant gives a process of the partition's devices.
-//! * [`ica`]: who has the pages that processes hand to each other.
+//! * [`ica`]: owners of the pages that processes hand to each other.
 //! * [`id_index`]: from an id to the slot of its object, without a search.
 //! * [`ipc`]: calls, replies and messages between processes, as one CPU sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
@@ -42,3 +42,5 @@ pub mod releases;
 pub mod rings;
 pub mod sched;
 pub mod supervise;
+#[cfg(test)]
+mod test_ids;

@@ -1,16 +1,16 @@
-//! Notification bits: any CPU raises them, the CPU of whoever receives takes them.
+//! Notification bits: any CPU raises them, the receiver's CPU takes them.
 //!
-//! Who raises a bit where none was tells the receiver's CPU, by a packet; who raises one beside others
-//! need not. A receiver can take bits that it has not been told of, so that the next one raised is a
+//! A sender that raises a bit where none was tells the receiver's CPU, by a packet; one that raises a
+//! bit beside others need not. A receiver can take bits that it has not been told of, so that the next one raised is a
 //! first one again, and its packet one more: to keep that from filling a ring, no second packet is sent
 //! while one is on its way ([`Notification::begin_wakeup`]). The danger is a bit that is raised while its receiver
-//! takes the packet, so that nobody tells of it and nobody looks. Both sides change the same word, so
+//! takes the packet, so that no sender tells of it and no receiver looks. Both sides change the same word, so
 //! one of them comes second: the sender then sends, or the receiver then sees the bit.
 //!
-//! The same danger is there when another process becomes the receiver: who raises a bit looks then
-//! whom to tell, and the new receiver's CPU looks then for bits ([`Notification::look`]).
+//! The same danger is there when another process becomes the receiver: the sender looks for the
+//! receiver after it has raised a bit, and the new receiver's CPU looks for bits ([`Notification::look`]).
 //!
-//! Deliberately absent: the packet, and who receives.
+//! Deliberately absent: the packet, and the receiver.
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -19,12 +19,12 @@ use crate::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 /// Memory that is all zeros is one where none was raised.
 #[derive(Debug)]
 pub struct Notification {
-    /// Raised, and not taken. Changed by anyone.
+    /// Raised, and not taken. Changed by any CPU.
     raised: AtomicU64,
-    /// 1 while a packet that tells of them is on its way. Set by who sends it, taken back by the CPU
+    /// 1 while a packet that tells of them is on its way. Set by the sender, taken back by the CPU
     /// that it has come to, before that looks at `raised`; each change is ordered before and after what
     /// the other side did.
-    poked: AtomicU32,
+    wakeup_sent: AtomicU32,
 }
 
 impl Notification {
@@ -32,18 +32,18 @@ impl Notification {
     #[cfg(not(loom))]
     #[must_use]
     pub const fn new() -> Self {
-        Self { raised: AtomicU64::new(0), poked: AtomicU32::new(0) }
+        Self { raised: AtomicU64::new(0), wakeup_sent: AtomicU32::new(0) }
     }
 
     /// None raised.
     #[cfg(loom)]
     #[must_use]
     pub fn new() -> Self {
-        Self { raised: AtomicU64::new(0), poked: AtomicU32::new(0) }
+        Self { raised: AtomicU64::new(0), wakeup_sent: AtomicU32::new(0) }
     }
 
     /// Raises bits. Whether none was raised before: then the receiver must hear of it, which the caller
-    /// looks for afterwards. Otherwise it will, from who raised the first one.
+    /// looks for afterwards. Otherwise it will, from the sender of the first one.
     pub fn raise(&self, bits: u64) -> bool {
         let first = self.raised.fetch_or(bits, Ordering::AcqRel) == 0;
         // Pairs with the fence in `look`: the caller sees the new receiver, or that sees the bits.
@@ -51,24 +51,24 @@ impl Notification {
         first
     }
 
-    /// Another process has become the receiver: its CPU sees, from here on, what was raised by who has
-    /// not seen that.
+    /// Another process has become the receiver: its CPU sees, from here on, what was raised by senders that
+    /// have not seen that.
     pub fn look(&self) {
         fence(Ordering::SeqCst);
     }
 
     /// A packet is about to be sent that tells of the bits. Whether it must be: none is on its way.
     pub fn begin_wakeup(&self) -> bool {
-        // AcqRel: who takes the packet sees, from `end_wakeup` on, what was raised before this.
-        self.poked.swap(1, Ordering::AcqRel) == 0
+        // AcqRel: the CPU that takes the packet sees, from `end_wakeup` on, what was raised before this.
+        self.wakeup_sent.swap(1, Ordering::AcqRel) == 0
     }
 
-    /// The packet has come, or is lost; who raises bits from now on sends another. The caller looks at
+    /// The packet has come, or is lost; a sender that raises bits from now on sends another. The caller looks at
     /// the bits afterwards.
     pub fn end_wakeup(&self) {
         // A change, no store: it sees all that was before the last `begin_wakeup`, also of those that
         // have not sent a packet.
-        self.poked.swap(0, Ordering::AcqRel);
+        self.wakeup_sent.swap(0, Ordering::AcqRel);
     }
 
     /// Whether bits wait. The receiver's CPU only.

@@ -1,19 +1,17 @@
 //! The run queue of one CPU: fixed priorities, round robin within one priority, tickless.
 //!
-//! It knows processes by their slots (`u8`, below `MAX_PROCESSES`), priorities by their numbers
-//! (below `PRIORITIES`, the higher goes first) and time by the number it is given, in whatever unit
-//! the slice is in. It holds the runnable ones only; whoever waits is nobody here, and neither is
-//! its priority.
+//! It knows processes by their slots, and time by the number it is given, in whatever unit the slice
+//! is in. It holds the runnable processes only; blocked ones, and their priorities, are not tracked.
 //!
 //! Every operation takes the same short time, however many are runnable: IPC goes through here on
 //! its way from one process to the other.
 //!
 //! Deliberately absent: clocks, timers, what a process is, priorities that change by themselves
-//! (a low one can wait for ever: who gives priorities sees to that).
+//! (a low one can wait for ever: the policy that gives priorities sees to that).
 
 mod line;
 
-use ant_abi::MAX_PROCESSES;
+use ant_abi::{MAX_PROCESSES, Priority, Slot};
 
 use line::ReadyLists;
 
@@ -24,17 +22,17 @@ pub struct RunQueue {
     current: Option<Running>,
     /// When the slice of `current` is over. Stays when `current` leaves, for `switch_to`.
     slice_end: u64,
-    /// Runnable, in the order in which they get the CPU. Never holds `current`, nobody twice.
+    /// Runnable, in the order in which they get the CPU. Never holds `current`, none twice.
     waiting: ReadyLists,
     /// How long each in `waiting` may run when it gets the CPU.
     turns: [Quantum; MAX_PROCESSES],
 }
 
-/// Who has the CPU.
+/// The process that has the CPU.
 #[derive(Clone, Copy, Debug)]
 struct Running {
-    id: u8,
-    priority: u8,
+    id: Slot,
+    priority: Priority,
 }
 
 /// How long one that waits may run when it gets the CPU.
@@ -62,11 +60,7 @@ impl RunQueue {
     }
 
     /// Makes `id` runnable, behind all others of `priority`. Nothing happens if it is already.
-    ///
-    /// # Panics
-    ///
-    /// If `id` is not below `MAX_PROCESSES` or `priority` not below `PRIORITIES`.
-    pub fn add(&mut self, id: u8, priority: u8) {
+    pub fn add(&mut self, id: Slot, priority: Priority) {
         if !self.is_runnable(id) {
             self.push_back(id, priority);
         }
@@ -74,7 +68,7 @@ impl RunQueue {
 
     /// Makes `id` not runnable, whether it has the CPU or waits for it. Says whether it was
     /// runnable.
-    pub fn remove(&mut self, id: u8) -> bool {
+    pub fn remove(&mut self, id: Slot) -> bool {
         if self.current() == Some(id) {
             self.current = None;
             return true;
@@ -85,12 +79,7 @@ impl RunQueue {
     /// Gives `id` another priority, behind the others that have it, with a whole slice. If `id` has
     /// the CPU, it keeps that until the next `pick` and what it has of its slice. Nothing happens
     /// if it is not runnable.
-    ///
-    /// # Panics
-    ///
-    /// If `priority` is not below `PRIORITIES`.
-    pub fn set_priority(&mut self, id: u8, priority: u8) {
-        line::assert_priority(priority);
+    pub fn set_priority(&mut self, id: Slot, priority: Priority) {
         match &mut self.current {
             Some(current) if current.id == id => current.priority = priority,
             _ => {
@@ -101,24 +90,24 @@ impl RunQueue {
         }
     }
 
-    /// Who has the CPU.
+    /// The process that has the CPU.
     #[must_use]
-    pub fn current(&self) -> Option<u8> {
+    pub fn current(&self) -> Option<Slot> {
         self.current.map(|current| current.id)
     }
 
     /// Priority of the one that has the CPU.
     #[must_use]
-    pub fn priority_of_current(&self) -> Option<u8> {
+    pub fn priority_of_current(&self) -> Option<Priority> {
         self.current.map(|current| current.priority)
     }
 
-    /// Decides who has the CPU from `now` on.
+    /// Decides which process has the CPU from `now` on.
     ///
     /// The one that has it keeps it, unless one of a higher priority is runnable, or its slice is
     /// over and one of its own priority waits. If one of a higher priority takes the CPU from it,
     /// it is the first of its priority to get it back, for the rest of its slice.
-    pub fn pick(&mut self, now: u64) -> Option<u8> {
+    pub fn pick(&mut self, now: u64) -> Option<Slot> {
         if let Some(current) = self.current {
             if self.keeps_cpu(current, now) {
                 return Some(current.id);
@@ -127,7 +116,7 @@ impl RunQueue {
         }
         self.current = self.waiting.pop().map(|(id, priority)| Running { id, priority });
         let id = self.current()?;
-        self.slice_end = match self.turns[usize::from(id)] {
+        self.slice_end = match self.turns[id.index()] {
             Quantum::Whole => now.saturating_add(self.slice),
             Quantum::Rest(rest) => now.saturating_add(rest),
             Quantum::Until(end) => end,
@@ -140,16 +129,11 @@ impl RunQueue {
     /// (with the CPU or without), this is [`RunQueue::add`].
     ///
     /// The one that had the CPU has left it (`block_current`, `remove`), or is then the first of
-    /// its priority to get it back: in the same slice, which goes on meanwhile, so that two who
+    /// its priority to get it back: in the same slice, which goes on meanwhile, so that two that
     /// pass the CPU to each other do not keep a third from it.
     ///
     /// Nothing happens if `id` is runnable already.
-    ///
-    /// # Panics
-    ///
-    /// If `id` is not below `MAX_PROCESSES` or `priority` not below `PRIORITIES`.
-    pub fn switch_to(&mut self, id: u8, priority: u8) -> bool {
-        line::assert_priority(priority);
+    pub fn switch_to(&mut self, id: Slot, priority: Priority) -> bool {
         if self.is_runnable(id) {
             return self.current() == Some(id);
         }
@@ -163,12 +147,12 @@ impl RunQueue {
         true
     }
 
-    /// Whether the current one, if it left, or nobody, if nobody is runnable, could pass the CPU to
-    /// one of `priority` that is not runnable: nobody else would get it, and
+    /// Whether the current one, if it left, or an idle CPU, if none is runnable, could pass the CPU to
+    /// one of `priority` that is not runnable: no other would get it, and
     /// [`RunQueue::deadline`] stays as it is.
     #[inline]
     #[must_use]
-    pub fn can_pass(&self, priority: u8) -> bool {
+    pub fn can_pass(&self, priority: Priority) -> bool {
         match (self.current, self.waiting.highest()) {
             (_, None) => true,
             (Some(current), Some(highest)) => current.priority == priority && highest <= priority,
@@ -177,15 +161,15 @@ impl RunQueue {
     }
 
     /// The current one leaves; `id`, which was not runnable, has the CPU for the rest of the
-    /// slice of who had it last. To be asked for only after [`RunQueue::can_pass`] has said so: this
+    /// slice of the one that had it last. To be asked for only after [`RunQueue::can_pass`] has said so: this
     /// is then the same as [`RunQueue::block_current`] and [`RunQueue::switch_to`].
     #[inline]
-    pub fn pass(&mut self, id: u8, priority: u8) {
+    pub fn pass(&mut self, id: Slot, priority: Priority) {
         debug_assert!(self.can_pass(priority) && !self.is_runnable(id));
         self.current = Some(Running { id, priority });
     }
 
-    /// Sends the current one behind all others of its priority; nobody has the CPU until the next
+    /// Sends the current one behind all others of its priority; none has the CPU until the next
     /// `pick`.
     pub fn yield_current(&mut self) {
         if let Some(Running { id, priority }) = self.current.take() {
@@ -193,8 +177,8 @@ impl RunQueue {
         }
     }
 
-    /// Makes the current one not runnable; says who it was.
-    pub fn block_current(&mut self) -> Option<u8> {
+    /// Makes the current one not runnable; says which it was.
+    pub fn block_current(&mut self) -> Option<Slot> {
         self.current.take().map(|current| current.id)
     }
 
@@ -216,7 +200,7 @@ impl RunQueue {
         self.waiting.len() + usize::from(self.current.is_some())
     }
 
-    /// Whether nobody is runnable: the CPU may halt.
+    /// Whether none is runnable: the CPU may halt.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.current.is_none() && self.waiting.highest().is_none()
@@ -244,18 +228,17 @@ impl RunQueue {
         }
     }
 
-    fn is_runnable(&self, id: u8) -> bool {
-        line::assert_slot(id);
+    fn is_runnable(&self, id: Slot) -> bool {
         self.current() == Some(id) || self.waiting.contains(id)
     }
 
-    fn push_back(&mut self, id: u8, priority: u8) {
-        self.turns[usize::from(id)] = Quantum::Whole;
+    fn push_back(&mut self, id: Slot, priority: Priority) {
+        self.turns[id.index()] = Quantum::Whole;
         self.waiting.push_back(id, priority);
     }
 
-    fn push_front(&mut self, id: u8, priority: u8, turn: Quantum) {
-        self.turns[usize::from(id)] = turn;
+    fn push_front(&mut self, id: Slot, priority: Priority, turn: Quantum) {
+        self.turns[id.index()] = turn;
         self.waiting.push_front(id, priority);
     }
 }

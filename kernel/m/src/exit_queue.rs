@@ -1,7 +1,7 @@
 //! Servers that have ended, until `init` asks how.
 
 use ant_abi::ipc::{EXIT_TEXT, ExitNotice};
-use ant_abi::lca::EXIT_KILLED;
+use ant_abi::lca::ExitKind;
 use ant_p::process::Owned;
 use arrayvec::ArrayVec;
 
@@ -21,8 +21,8 @@ impl ExitQueue {
     /// oldest is forgotten.
     pub fn add(&mut self, process: &Owned) {
         let mut end = ExitNotice {
-            pid: process.pid,
-            kind: EXIT_KILLED as u32,
+            pid: process.pid.get(),
+            kind: ExitKind::Killed as u32,
             number: 0,
             text: [0; EXIT_TEXT],
         };

@@ -1,13 +1,10 @@
 //! `init`'s system call for fault injection; only kernels that tests boot have it.
 
-use core::sync::atomic::Ordering;
-
-use ant_abi::Error;
 use ant_abi::boot::BOOT_ALLOW_INJECT;
-use ant_abi::syscall::INJECT_BAD_RADDR;
+use ant_abi::syscall::Injection;
+use ant_abi::{Error, Pid};
 use ant_p::fault_injection::FaultPoint;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::{self, Owned};
 use ant_p::{Cpu, shared};
 
 use super::MKernel;
@@ -22,14 +19,13 @@ pub fn inject(
     if shared::boot().flags & BOOT_ALLOW_INJECT == 0 {
         return Err(Error::NotPermitted);
     }
-    if kind > u64::from(INJECT_BAD_RADDR) {
-        return arm(m, target, FaultPoint::new(kind, calls)?);
+    let kind = u32::try_from(kind).ok().and_then(|kind| Injection::try_from(kind).ok());
+    let kind = kind.ok_or(Error::Invalid)?;
+    if !kind.is_of_cpu() {
+        return arm(target, FaultPoint::new(kind, calls)?);
     }
-    let target = usize::try_from(target).map_err(|_| Error::NoDevice)?;
-    if target >= shared::cpu_count() {
-        return Err(Error::NoDevice);
-    }
-    let message = Message::Inject(kind as u32);
+    let target = shared::cpu_with_index(target).ok_or(Error::NoDevice)?;
+    let message = Message::Inject(kind);
     if target == cpu.index() {
         cpu.handle_message(target, message, m);
         return Ok(());
@@ -38,19 +34,13 @@ pub fn inject(
 }
 
 /// Arms the fault point of a process, or of the server that is made next.
-fn arm(m: &mut MKernel, pid: u64, fault_point: FaultPoint) -> Result<(), Error> {
-    if pid == 0 {
-        m.next_fault_point = Some(fault_point);
+fn arm(target: u64, fault_point: FaultPoint) -> Result<(), Error> {
+    if target == 0 {
+        fault_point.arm_next_server();
         return Ok(());
     }
-    let process = init_calls::find(pid)?;
-    fault_point.arm(process::slot_of(process), process.pid.load(Ordering::Relaxed));
+    let pid = Pid::try_from(target).map_err(|_| Error::NoProcess)?;
+    let (slot, _) = init_calls::find(pid)?;
+    fault_point.arm(slot, pid);
     Ok(())
-}
-
-/// Arms the fault point of a server that was just made, if the next one is to fail.
-pub fn arm_next(m: &mut MKernel, server: &Owned) {
-    if let Some(fault_point) = m.next_fault_point.take() {
-        fault_point.arm(server.slot(), server.pid);
-    }
 }

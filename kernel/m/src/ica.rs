@@ -2,7 +2,7 @@
 
 use ant_abi::ipc::{ICA_QUOTA_PROGRAM, Span};
 use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, MAX_PROCESSES, PhysAddr};
+use ant_abi::{Error, MAX_PROCESSES, PhysAddr, Slot};
 use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Limit, Quotas};
 use ant_p::ica::TABLE;
@@ -20,6 +20,15 @@ pub fn reserve_lcas() {
 const AT_A_TIME: u32 = 1024;
 /// Pages that only `init` can have when all others are taken.
 const KEPT_FOR_INIT: u32 = 64;
+/// Which pages a process may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserve {
+    /// All: it is `init`.
+    Init,
+    /// Those that are not kept for `init`.
+    Others,
+}
+
 /// How many each process may take.
 static QUOTAS: Quotas = Quotas::new();
 
@@ -34,7 +43,7 @@ pub const fn limit_server(pages: u32) -> Limit {
 }
 
 /// A process has begun that may take so many pages.
-pub fn begin(slot: u8, limit: Limit) {
+pub fn begin(slot: Slot, limit: Limit) {
     QUOTAS.open(slot, limit);
 }
 
@@ -42,14 +51,17 @@ pub fn begin(slot: u8, limit: Limit) {
 /// process that asks for many pays for it.
 pub fn alloc(
     count: u64,
-    slot: u8,
-    for_init: bool,
+    slot: Slot,
+    reserve: Reserve,
     memory: &mut MemoryManager,
 ) -> Result<u32, Error> {
     let count = u32::try_from(count).ok().filter(|count| (1..=AT_A_TIME).contains(count));
     let count = count.ok_or(Error::Invalid)?;
     QUOTAS.check(slot, count)?;
-    let kept_for_init = if for_init { 0 } else { KEPT_FOR_INIT.into() };
+    let kept_for_init = match reserve {
+        Reserve::Init => 0,
+        Reserve::Others => KEPT_FOR_INIT.into(),
+    };
     let kept_for_servers = if QUOTAS.is_promised(slot) { 0 } else { KEPT_FOR_SERVERS };
     if memory.free_pages() < u64::from(count) + kept_for_init + kept_for_servers {
         return Err(Error::NoMemory);
@@ -65,7 +77,7 @@ pub fn alloc(
 }
 
 /// Takes pages back from the process in `slot`, which has let go of them.
-pub fn free(span: Span, slot: u8, memory: &mut MemoryManager) {
+pub fn free(span: Span, slot: Slot, memory: &mut MemoryManager) {
     TABLE.free(span, slot, |page, frame| give_back(page, frame, memory));
 }
 
@@ -75,12 +87,12 @@ pub fn free_dropped(span: Span, memory: &mut MemoryManager) {
 }
 
 /// Takes all pages of a zombie back, also those that went along with its last call.
-pub fn free_all(slot: u8, space: &AddressSpace, calling: Span, memory: &mut MemoryManager) {
+pub fn free_all(slot: Slot, space: &AddressSpace, calling: Span, memory: &mut MemoryManager) {
     TABLE.free_all(slot, space, calling, |page, frame| give_back(page, frame, memory));
 }
 
 /// A process has been reaped and has no pages any more.
-pub fn end(slot: u8) {
+pub fn end(slot: Slot) {
     QUOTAS.close(slot);
 }
 

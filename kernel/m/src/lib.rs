@@ -21,15 +21,15 @@ mod program;
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::Error;
 use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
-use ant_abi::lca::EXIT_LOAD_FAILED;
+use ant_abi::lca::ExitKind;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
-use ant_abi::syscall::PROCESS_SERVER;
+use ant_abi::syscall::{ProcessKind, Service, Sysnum};
+use ant_abi::{CpuIndex, EndpointId, Error, Pid, Slot};
 use ant_arch::{clock, paging, percpu};
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::{self, BlockReason, ExitReason, Owned};
+use ant_p::process::{self, BlockReason, ExitReason, MCall, Owned};
 use ant_p::{Cpu, Role, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
 use arrayvec::ArrayVec;
 use exit_queue::ExitQueue;
@@ -44,7 +44,7 @@ static INIT: &[u8] = include_bytes!(env!("ANT_INIT_ELF"));
 pub fn start() -> ! {
     ant_p::fill_vectors();
     ant_p::init_traps();
-    ant_p::announce(0);
+    ant_p::announce(CpuIndex::M_KERNEL);
     if let Err(what) = shared::take_boot() {
         panic!("{what}");
     }
@@ -59,40 +59,33 @@ pub fn start() -> ! {
     let processes = Processes::new(&mut memory);
     let exit_queue = ExitQueue::new();
     let closed = ArrayVec::new();
-    let mut m_kernel = MKernel {
-        memory,
-        processes,
-        exit_queue,
-        init: 0,
-        closed,
-        #[cfg(feature = "fault-injection")]
-        next_fault_point: None,
-    };
-    let mut cpu = Cpu::new(0, timer, ipc_cpu::of(0));
+    let init = Slot::default();
+    let mut m_kernel = MKernel { memory, processes, exit_queue, init, closed };
+    let mut cpu = Cpu::new(CpuIndex::M_KERNEL, timer, ipc_cpu::of(CpuIndex::M_KERNEL));
     m_kernel.start_init(&mut cpu);
     log::info!(
         "AnT {} runs: {} CPUs, {} MiB; the m-kernel is on CPU {}",
         env!("CARGO_PKG_VERSION"),
         shared::cpu_count(),
         m_kernel.memory.total_mib(),
-        shared::linux_cpu(0),
+        shared::linux_cpu(CpuIndex::M_KERNEL),
     );
     ant_p::work(cpu, m_kernel)
 }
 
 /// Gives every CPU what it needs before it starts.
 fn place_cpus(memory: &mut MemoryManager) {
-    for cpu in 0..shared::cpu_count() {
+    for cpu in shared::cpus() {
         let rings = memory.alloc_static(mailbox::bytes());
         // SAFETY: here and below: fresh, zeroed pages in the direct map, given away for ever.
         unsafe { mailbox::place(cpu, rings) };
         let place = memory.alloc_static(ipc_cpu::SIZE);
         // SAFETY: as above.
         unsafe { ipc_cpu::place(cpu, place) };
-        if cpu > 0 {
+        if cpu != CpuIndex::M_KERNEL {
             let area = memory.alloc_static(percpu::AREA_SIZE);
             // SAFETY: as above.
-            unsafe { percpu::prepare(cpu, area) };
+            unsafe { percpu::prepare(cpu.index(), area) };
         }
     }
 }
@@ -104,12 +97,9 @@ struct MKernel {
     /// Servers that have ended, for `init`.
     exit_queue: ExitQueue,
     /// Slot of `init`.
-    init: u8,
+    init: Slot,
     /// Endpoints that `init` has closed; their numbers are not free yet.
-    closed: ArrayVec<u8, ENDPOINTS>,
-    /// How the server that is made next is to fail.
-    #[cfg(feature = "fault-injection")]
-    next_fault_point: Option<ant_p::fault_injection::FaultPoint>,
+    closed: ArrayVec<EndpointId, ENDPOINTS>,
 }
 
 impl MKernel {
@@ -120,13 +110,13 @@ impl MKernel {
         };
         init.blocked_on = BlockReason::Runnable;
         let lca = init.lca_entry().map_or(0, |entry| entry.0);
-        shared::control(0).init_lca().store(lca, Ordering::Release);
+        shared::control(CpuIndex::M_KERNEL).init_lca().store(lca, Ordering::Release);
         self.init = init.slot();
         cpu.adopt(init);
     }
 
     /// A process is loaded: it goes to the CPU it was made for.
-    fn place(&mut self, cpu: &mut Cpu, slot: u8) {
+    fn place(&mut self, cpu: &mut Cpu, slot: Slot) {
         let index = cpu.index();
         let Some(process) = cpu.local.process(slot) else { return };
         let (pid, home) = (process.pid, process.home());
@@ -140,15 +130,21 @@ impl MKernel {
         if cpu.local.process(slot).is_some() {
             // Its CPU has long stopped taking messages.
             let text = format_args!("CPU {linux_cpu} does not answer AnT");
-            exit::exit(cpu, slot, ExitReason::new(EXIT_LOAD_FAILED, Error::TimedOut as u64, text));
+            exit::exit(
+                cpu,
+                slot,
+                ExitReason::new(ExitKind::LoadFailed, Error::TimedOut as u64, text),
+            );
         }
     }
 
     /// Tells every CPU that an endpoint has another receiver, or none.
-    fn announce_receiver(&mut self, cpu: &mut Cpu, endpoint: u8) {
+    fn announce_receiver(&mut self, cpu: &mut Cpu, endpoint: EndpointId) {
         cpu.receiver_changed(endpoint);
-        for other in 1..shared::cpu_count() {
-            if mailbox::send(0, other, Message::ReceiverChanged { endpoint }).is_err() {
+        for other in shared::cpus().skip(1) {
+            if mailbox::send(CpuIndex::M_KERNEL, other, Message::ReceiverChanged { endpoint })
+                .is_err()
+            {
                 log::error!("CPU {} takes no messages", shared::linux_cpu(other));
             }
         }
@@ -156,7 +152,7 @@ impl MKernel {
 }
 
 impl Role for MKernel {
-    fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message) {
+    fn message(&mut self, cpu: &mut Cpu, from: CpuIndex, message: Message) {
         match message {
             Message::MCall { slot, number, args } => self.m_call(from, slot, number, args),
             Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
@@ -166,15 +162,17 @@ impl Role for MKernel {
         }
     }
 
-    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
-        if syscalls::is_m_call(number) {
-            let result = self.grant(0, slot, number, args);
-            let result = syscalls::take_m_reply(cpu, slot, number, args[0], result);
-            return syscalls::set_result(cpu, slot, result);
-        }
+    fn syscall(&mut self, cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) {
         let is_init = cpu.local.process(slot).is_some_and(|process| process.is_init);
-        let served = is_init.then(|| init_calls::serve(self, cpu, slot, number, args)).flatten();
-        let result = served.unwrap_or(syscalls::unknown_or_forbidden(number).to_return());
+        let result = match number.service() {
+            Service::MKernel => {
+                let result = self.grant(CpuIndex::M_KERNEL, slot, number, args);
+                syscalls::take_m_reply(cpu, slot, MCall { number, arg: args[0] }, result)
+            }
+            Service::InitOnly if is_init => init_calls::serve(self, cpu, slot, number, args),
+            Service::InitOnly => Error::NotPermitted.to_return(),
+            Service::Local => Error::NoSystemCall.to_return(),
+        };
         syscalls::set_result(cpu, slot, result);
     }
 
@@ -186,37 +184,37 @@ impl Role for MKernel {
             log::warning!("a release for no process: {lca:#x}");
             return;
         };
-        let pid = owner.pid.load(Ordering::Relaxed);
+        let Some(pid) = owner.pid() else { return };
         let message = match entry.kind() {
             KIND_DIED => Message::ProxyDied { pid },
             _ => Message::Released { pid },
         };
-        cpu.handle_message(0, message, self);
+        cpu.handle_message(CpuIndex::M_KERNEL, message, self);
     }
 
-    fn loading_returned(&mut self, cpu: &mut Cpu, slot: u8) {
+    fn loading_returned(&mut self, cpu: &mut Cpu, slot: Slot) {
         let Some(process) = cpu.local.process(slot) else { return };
         match self.processes.load_on(process, &mut self.memory) {
             Progress::Call => call::request_for_loader(cpu, slot),
             Progress::Done => self.place(cpu, slot),
             Progress::Failed(failure) => {
                 let text = format_args!("{}", failure.text);
-                exit::exit(cpu, slot, ExitReason::new(EXIT_LOAD_FAILED, failure.errno, text));
+                exit::exit(cpu, slot, ExitReason::new(ExitKind::LoadFailed, failure.errno, text));
             }
         }
         self.memory.publish();
     }
 
-    fn freed(&mut self, slot: u8, pid: u32, span: Span) {
+    fn freed(&mut self, slot: Slot, pid: Pid, span: Span) {
         // If it has ended since, all its pages have come back then.
-        if process::pid_in(slot) == pid {
+        if process::pid_in(slot) == Some(pid) {
             ica::free(span, slot, &mut self.memory);
             self.memory.publish();
         }
     }
 
     fn reap(&mut self, cpu: &mut Cpu, process: Owned) {
-        if process.public().kind.load(Ordering::Relaxed) == PROCESS_SERVER {
+        if process.public().is_a(ProcessKind::Server) {
             self.exit_queue.add(&process);
             ipc::notify_own(cpu, self.init, NOTIFY_EXITED);
         }

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::boot::Extent;
 use ant_abi::layout::IMAGE_SPAN;
-use ant_abi::{PAGE_SIZE, PhysAddr};
+use ant_abi::{CpuIndex, PAGE_SIZE, PhysAddr};
 use ant_logic::pages::PageAllocator;
 
 use ant_arch::paging::{Pages, phys_to_virt};
@@ -59,7 +59,7 @@ impl MemoryManager {
 
     /// Tells Linux how much is left.
     pub fn publish(&self) {
-        let control = shared::control(0);
+        let control = shared::control(CpuIndex::M_KERNEL);
         control.total_pages().store(self.pages.total_pages(), Ordering::Relaxed);
         control.free_pages().store(self.pages.free_pages(), Ordering::Relaxed);
     }

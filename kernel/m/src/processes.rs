@@ -2,16 +2,16 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::ipc::{PRIORITY_USUAL, ServerCreate, Span, Transfer};
-use ant_abi::syscall::{ANY_CPU, PROCESS_PROGRAM, PROCESS_SERVER};
-use ant_abi::{Error, MAX_PROCESSES, PhysAddr, UserVirt};
+use ant_abi::ipc::{ServerCreate, Span, Transfer};
+use ant_abi::syscall::{ANY_CPU, ProcessKind};
+use ant_abi::{CpuIndex, Error, MAX_PROCESSES, PhysAddr, Pid, Priority, UserVirt};
 use ant_arch::context::Context;
 use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Access, Limit};
 use ant_p::devices::Grants;
 use ant_p::handles::Handles;
 use ant_p::linux::lca::LcaPage;
-use ant_p::process::{self, BlockReason, Calling, LcaState, MCall, Owned, Process};
+use ant_p::process::{self, BlockReason, Calling, Completion, LcaState, Owned, Process};
 use ant_p::{endpoints, shared};
 
 use crate::ica;
@@ -20,7 +20,7 @@ use crate::memory::{ForPrograms, MemoryManager};
 
 /// Hands out ids and generations, and has the loaders of processes that are being loaded.
 pub struct Processes {
-    last_pid: u32,
+    next_pid: Pid,
     /// By slot. Too large for a kernel stack.
     loaders: &'static mut [Option<Loader>; MAX_PROCESSES],
 }
@@ -30,9 +30,9 @@ const SLOTS_FOR_SERVERS: usize = 8;
 
 /// What a new process is to be.
 struct Plan {
-    home: usize,
-    kind: u32,
-    priority: u8,
+    home: CpuIndex,
+    kind: ProcessKind,
+    priority: Priority,
     has_lca: bool,
     ica: Limit,
 }
@@ -47,7 +47,7 @@ impl Processes {
             unsafe { (&raw mut (*loaders)[slot]).write(None) };
         }
         // SAFETY: as above; every element has just been written.
-        Self { last_pid: 0, loaders: unsafe { &mut *loaders } }
+        Self { next_pid: Pid::FIRST, loaders: unsafe { &mut *loaders } }
     }
 
     /// A program that will run on CPU `cpu` (or any), and the first call of its loader is in its
@@ -61,8 +61,8 @@ impl Processes {
     ) -> Result<Owned, Error> {
         let plan = Plan {
             home: place(cpu)?,
-            kind: PROCESS_PROGRAM,
-            priority: PRIORITY_USUAL,
+            kind: ProcessKind::Program,
+            priority: Priority::USUAL,
             has_lca: true,
             ica: ica::LIMIT_PROGRAM,
         };
@@ -79,7 +79,7 @@ impl Processes {
             }
         };
         process.public().set_name(&strings[..path_len - 1]);
-        let slot = usize::from(process.slot());
+        let slot = process.slot().index();
         self.loaders[slot] = process.lca.as_mut().map(|lca| Loader::begin(kept, lca.contents()));
         Ok(process)
     }
@@ -91,9 +91,9 @@ impl Processes {
         memory: &mut MemoryManager,
     ) -> Result<Owned, Failure> {
         let plan = Plan {
-            home: 0,
-            kind: PROCESS_SERVER,
-            priority: ant_abi::ipc::PRIORITIES as u8 - 1,
+            home: CpuIndex::M_KERNEL,
+            kind: ProcessKind::Server,
+            priority: Priority::HIGHEST,
             has_lca: true,
             ica: ica::LIMIT_INIT,
         };
@@ -113,13 +113,10 @@ impl Processes {
         memory: &mut MemoryManager,
     ) -> Result<Owned, Failure> {
         let refused = |error: Error| Failure { errno: error as u64, text: "" };
-        let priority = u8::try_from(request.priority)
-            .ok()
-            .filter(|&priority| usize::from(priority) < ant_abi::ipc::PRIORITIES);
-        let priority = priority.ok_or(refused(Error::Invalid))?;
+        let priority = Priority::try_from(request.priority).map_err(|_| refused(Error::Invalid))?;
         let home = place(request.cpu).map_err(refused)?;
         let ica = ica::limit_server(request.ica_pages);
-        let plan = Plan { home, kind: PROCESS_SERVER, priority, has_lca: false, ica };
+        let plan = Plan { home, kind: ProcessKind::Server, priority, has_lca: false, ica };
         let mut process = self.create_empty(&plan, memory).map_err(refused)?;
         let len = request.name.iter().position(|&byte| byte == 0).unwrap_or(request.name.len() - 1);
         let mut name = [0; ant_abi::syscall::NAME_LEN + 1];
@@ -145,13 +142,13 @@ impl Processes {
         }
         let fresh = "two pages are free";
         let (scratch, lca) = (memory.alloc().expect(fresh), memory.alloc().expect(fresh));
-        self.last_pid += 1;
-        let pid = self.last_pid;
+        let pid = self.next_pid;
+        self.next_pid = pid.next();
         let lca = if plan.has_lca {
             // An ICA page has the same address in every process; the first ones are the LCAs.
-            let page = Span::new(u32::from(slot), 1, Transfer::Share);
+            let page = Span::new(slot.into(), 1, Transfer::Share);
             space.set_ica(page, Access::Write, |_| Some(lca));
-            Some(LcaPage::new(lca, pid as u16, UserVirt::of_ica_page(u32::from(slot))))
+            Some(LcaPage::new(lca, pid.get() as u16, UserVirt::of_ica_page(slot.bits() as u32)))
         } else {
             memory.free(lca);
             None
@@ -162,7 +159,7 @@ impl Processes {
             space,
             lca,
             lca_state: LcaState::Idle,
-            linux_notifies: false,
+            completion: Completion::Wake,
             blocked_on: BlockReason::NotStarted,
             exit: None,
             ipc_released: false,
@@ -175,7 +172,7 @@ impl Processes {
             endpoint: None,
             owns_endpoint: false,
             calling: Calling::default(),
-            m_call: MCall::default(),
+            m_call: None,
             used_ica: false,
             scratch,
             grants: Grants::default(),
@@ -189,7 +186,7 @@ impl Processes {
 
     /// Goes on loading a program after a call of its loader has returned.
     pub fn load_on(&mut self, process: &mut Owned, memory: &mut MemoryManager) -> Progress {
-        let place = usize::from(process.slot());
+        let place = process.slot().index();
         let Some(mut loader) = self.loaders[place].take() else { return Progress::Call };
         let free_before = memory.free_pages();
         let progress = loader.advance(process, &mut ForPrograms(memory));
@@ -205,7 +202,7 @@ impl Processes {
     /// Takes back all that a process has, after its last release.
     pub fn destroy(&mut self, owned: Owned, memory: &mut MemoryManager) {
         let slot = owned.slot();
-        if let Some(loader) = self.loaders[usize::from(slot)].take() {
+        if let Some(loader) = self.loaders[slot.index()].take() {
             loader.free(memory);
         }
         let process = owned.remove();
@@ -264,11 +261,10 @@ pub fn map_device(
 
 /// The CPU a process shall run on: the one asked for, or the one with the fewest processes, a
 /// p-kernel's rather than the m-kernel's.
-fn place(cpu: u32) -> Result<usize, Error> {
-    let cpus = shared::cpu_count();
+fn place(cpu: u32) -> Result<CpuIndex, Error> {
     if cpu != ANY_CPU {
-        return usize::try_from(cpu).ok().filter(|&cpu| cpu < cpus).ok_or(Error::NoDevice);
+        return shared::cpu_with_index(cpu.into()).ok_or(Error::NoDevice);
     }
-    let load = |&cpu: &usize| (process::count_on(cpu), cpu == 0);
-    Ok((0..cpus).min_by_key(load).unwrap_or(0))
+    let load = |&cpu: &CpuIndex| (process::count_on(cpu), cpu == CpuIndex::M_KERNEL);
+    Ok(shared::cpus().min_by_key(load).unwrap_or(CpuIndex::M_KERNEL))
 }

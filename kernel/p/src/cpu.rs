@@ -3,8 +3,8 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::Error;
 use ant_abi::boot::BOOT_IDLE_POLL;
+use ant_abi::{CpuIndex, EndpointId, Error, Pid, Priority, Slot};
 use ant_arch::apic::Timer;
 use ant_logic::devices::Rights;
 use ant_logic::ipc::{IpcCpu, Target};
@@ -26,7 +26,7 @@ pub struct Cpu {
     /// Its processes.
     pub local: Locals,
     /// Messages about processes that are about to come, and the CPUs that sent them.
-    pub(crate) parked: ArrayVec<(usize, Message), PARKED_MAX>,
+    pub(crate) parked: ArrayVec<(CpuIndex, Message), PARKED_MAX>,
     /// Rings to this CPU.
     pub(crate) incoming: Incoming,
     /// What Linux returns to this CPU.
@@ -40,7 +40,7 @@ pub struct Cpu {
 
 impl Cpu {
     /// A CPU without processes. `ipc` is its own, and empty.
-    pub fn new(index: usize, timer: Timer, ipc: &'static mut IpcCpu) -> Self {
+    pub fn new(index: CpuIndex, timer: Timer, ipc: &'static mut IpcCpu) -> Self {
         Self {
             ipc,
             local: Locals::new(index, timer),
@@ -53,7 +53,7 @@ impl Cpu {
     }
 
     /// Index within the partition.
-    pub fn index(&self) -> usize {
+    pub fn index(&self) -> CpuIndex {
         self.local.index()
     }
 
@@ -72,10 +72,10 @@ impl Cpu {
     }
 
     /// An endpoint has another receiver, or none.
-    pub fn receiver_changed(&mut self, endpoint: u8) {
+    pub fn receiver_changed(&mut self, endpoint: EndpointId) {
         let index = self.index();
         if let Target::Bound { cpu, server } = endpoints::state(endpoint).target()
-            && usize::from(cpu) == index
+            && cpu == index
             && let Some(process) = self.local.process(server)
         {
             process.endpoint = Some(endpoint);
@@ -88,7 +88,7 @@ impl Cpu {
     }
 
     /// Gives a process of this CPU ports and interrupts.
-    pub fn grant(&mut self, slot: u8, rights: &Rights) -> Result<(), Error> {
+    pub fn grant(&mut self, slot: Slot, rights: &Rights) -> Result<(), Error> {
         let index = self.index();
         let process = self.local.caller(slot)?;
         let endpoint = process.endpoint;
@@ -96,16 +96,16 @@ impl Cpu {
     }
 
     /// Tells the receiver of an endpoint that notification bits were raised there.
-    pub fn notify(&mut self, endpoint: u8) {
+    pub fn notify(&mut self, endpoint: EndpointId) {
         self.ipc.notify(endpoint, &mut self.local);
     }
 
     /// Gives a process of this CPU another priority.
-    pub fn set_priority(&mut self, pid: u32, priority: u8) {
+    pub fn set_priority(&mut self, pid: Pid, priority: Priority) {
         let Some(slot) = self.local.find_pid(pid) else { return };
         if let Some(process) = self.local.process(slot) {
             process.base = priority;
-            process.public().priority.store(u32::from(priority), Ordering::Relaxed);
+            process.public().priority.store(priority.into(), Ordering::Relaxed);
         }
         self.ipc.set_base(slot, priority, &mut self.local);
     }

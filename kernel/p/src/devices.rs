@@ -9,9 +9,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::Error;
 use ant_abi::boot::{DEVICE_RESOURCES, MAX_INTERRUPTS};
 use ant_abi::ipc::DeviceGrant;
+use ant_abi::{CpuIndex, EndpointId, Error};
 use ant_logic::devices::{PORTS_END, Right, Rights};
 use arrayvec::ArrayVec;
 
@@ -45,7 +45,12 @@ pub fn resolve(grant: &DeviceGrant) -> Result<Rights, Error> {
 impl Grants {
     /// Adds ports and interrupts to what a process of CPU `cpu` has: all of them or, without room, none.
     /// `endpoint` is where it receives, if it does already.
-    pub fn add(&mut self, rights: &Rights, endpoint: Option<u8>, cpu: usize) -> Result<(), Error> {
+    pub fn add(
+        &mut self,
+        rights: &Rights,
+        endpoint: Option<EndpointId>,
+        cpu: CpuIndex,
+    ) -> Result<(), Error> {
         let ports = rights.iter().filter(|right| matches!(right, Right::Ports { .. })).count();
         let interrupts = rights.iter().filter(|right| matches!(right, Right::Interrupt { .. }));
         if ports > self.ports.remaining_capacity()
@@ -65,13 +70,13 @@ impl Grants {
     }
 
     /// Its process receives at `endpoint` and is CPU `cpu`'s: interrupts go there.
-    pub fn notify_at(&self, endpoint: u8, cpu: usize) {
+    pub fn notify_at(&self, endpoint: EndpointId, cpu: CpuIndex) {
         for &(index, bit) in &self.interrupts {
             let index = usize::from(index);
-            let word = GRANTED | u64::from(bit) << 8 | u64::from(endpoint);
+            let word = GRANTED | u64::from(bit) << 8 | endpoint.bits();
             NOTIFIED[index].store(word, Ordering::Release);
             // The module reads it at each interrupt: those from here on come to this CPU.
-            shared::interrupt_target(index).store(cpu as u32, Ordering::Release);
+            shared::interrupt_target(index).store(cpu.into(), Ordering::Release);
         }
     }
 
@@ -83,7 +88,7 @@ impl Grants {
         self.ports.clear();
     }
 
-    /// Serves `PORT_READ`.
+    /// Serves `PortRead`.
     pub fn port_read(&self, port: u64, width: u64) -> Result<u64, Error> {
         let (port, width) = self.granted(port, width)?;
         // SAFETY: the port is the process's; its device is one that Linux has given away, and the module
@@ -91,7 +96,7 @@ impl Grants {
         Ok(u64::from(unsafe { cpu::port_read(port, width) }))
     }
 
-    /// Serves `PORT_WRITE`.
+    /// Serves `PortWrite`.
     pub fn port_write(&self, port: u64, width: u64, value: u64) -> Result<(), Error> {
         let (port, width) = self.granted(port, width)?;
         // SAFETY: as in `port_read`.
@@ -116,7 +121,7 @@ impl Grants {
 
 /// Takes the interrupts that the module has forwarded to the CPU with this control page, the caller's.
 /// `notify` gets each endpoint with a notification that its receiver has to be told of.
-pub(crate) fn take_interrupts(control: Control, mut notify: impl FnMut(u8)) {
+pub(crate) fn take_interrupts(control: Control, mut notify: impl FnMut(EndpointId)) {
     let pending = control.interrupts();
     if pending.load(Ordering::Relaxed) == 0 {
         return;
@@ -128,7 +133,7 @@ pub(crate) fn take_interrupts(control: Control, mut notify: impl FnMut(u8)) {
         let index = bits.trailing_zeros() as usize;
         bits &= bits - 1;
         let word = NOTIFIED[index].load(Ordering::Acquire);
-        let endpoint = word as u8;
+        let endpoint = EndpointId::from_bits(word & 0xff);
         if word & GRANTED != 0 && endpoints::bits(endpoint).raise(1 << (word >> 8 & 63)) {
             notify(endpoint);
         }

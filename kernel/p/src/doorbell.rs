@@ -3,6 +3,7 @@
 
 use core::sync::atomic::{Ordering, fence};
 
+use ant_abi::CpuIndex;
 use ant_abi::cpu_block::{ROUTE_APIC_SHIFT, ROUTE_NONE};
 use ant_abi::layout::DOORBELL_VECTOR;
 use ant_arch::apic;
@@ -11,7 +12,7 @@ use ant_arch::trap::FIRST_INTERRUPT;
 use crate::shared;
 
 /// Rings Linux for CPU `cpu`, which is the caller's. Does nothing while there is no route.
-pub fn ring_linux(cpu: usize) {
+pub fn ring_linux(cpu: CpuIndex) {
     // What was put into the request store must be visible before the route is read. Pairs with the
     // module, which publishes a new route, then looks into the store: one of the two sees the other.
     fence(Ordering::SeqCst);
@@ -26,6 +27,6 @@ pub fn ring_linux(cpu: usize) {
 
 /// Rings another CPU of the partition.
 #[inline]
-pub fn ring_cpu(cpu: usize) {
+pub fn ring_cpu(cpu: CpuIndex) {
     apic::send_interrupt(shared::apic_id(cpu), DOORBELL_VECTOR as u8);
 }

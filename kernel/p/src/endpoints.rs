@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::ipc::{ENDPOINTS, SENDS_MAX, SERVER_ENDPOINTS};
+use ant_abi::{CpuIndex, EndpointId, Generation, Slot};
 use ant_logic::ipc::{SENDS_PER_CPU, Target};
 use ant_logic::notification::Notification;
 
@@ -19,15 +20,13 @@ const CLOSED: u64 = 3;
 pub struct State(u64);
 
 impl State {
-    fn new(target: Target, generation: u32) -> Self {
+    fn new(target: Target, generation: Generation) -> Self {
         let target = match target {
             Target::Unbound => UNBOUND << 62,
             Target::Closed => CLOSED << 62,
-            Target::Bound { cpu, server } => {
-                BOUND << 62 | u64::from(cpu) << 56 | u64::from(server) << 48
-            }
+            Target::Bound { cpu, server } => BOUND << 62 | cpu.bits() << 56 | server.bits() << 48,
         };
-        Self(target | u64::from(generation))
+        Self(target | u64::from(generation.get()))
     }
 
     /// Who receives.
@@ -35,15 +34,18 @@ impl State {
     pub fn target(self) -> Target {
         match self.0 >> 62 {
             UNBOUND => Target::Unbound,
-            BOUND => Target::Bound { cpu: (self.0 >> 56) as u8 & 63, server: (self.0 >> 48) as u8 },
+            BOUND => Target::Bound {
+                cpu: CpuIndex::from_bits(self.0 >> 56 & 63),
+                server: Slot::from_bits(self.0 >> 48 & 0xff),
+            },
             _ => Target::Closed,
         }
     }
 
     /// Raised whenever a receiver goes, and when the number is used for another endpoint.
     #[inline]
-    pub fn generation(self) -> u32 {
-        self.0 as u32
+    pub fn generation(self) -> Generation {
+        Generation::new(self.0 as u32)
     }
 
     /// Whether somebody receives, or will.
@@ -73,34 +75,34 @@ static TABLE: [Endpoint; ENDPOINTS] = [const {
 }; ENDPOINTS];
 
 #[inline]
-fn endpoint(number: u8) -> &'static Endpoint {
-    &TABLE[usize::from(number)]
+fn entry(endpoint: EndpointId) -> &'static Endpoint {
+    &TABLE[endpoint.index()]
 }
 
 /// How an endpoint is now.
 #[inline]
-pub fn state(number: u8) -> State {
-    State(endpoint(number).state.load(Ordering::Acquire))
+pub fn state(endpoint: EndpointId) -> State {
+    State(entry(endpoint).state.load(Ordering::Acquire))
 }
 
 /// Who receives at an endpoint now, in which generation.
 #[inline]
-pub fn target(number: u8) -> (Target, u32) {
-    let state = state(number);
+pub fn target(endpoint: EndpointId) -> (Target, Generation) {
+    let state = state(endpoint);
     (state.target(), state.generation())
 }
 
 /// The first generation of the endpoint that has this number. Who wants [`state`], too, asks for that
 /// first.
 #[inline]
-pub fn first_generation(number: u8) -> u32 {
-    endpoint(number).first_generation.load(Ordering::Acquire)
+pub fn first_generation(endpoint: EndpointId) -> Generation {
+    Generation::new(entry(endpoint).first_generation.load(Ordering::Acquire))
 }
 
 /// CPU and slot of who receives at an endpoint now, if that is in this generation still.
 #[inline]
-pub fn receiver(number: u8, generation: u32) -> Option<(u8, u8)> {
-    let state = state(number);
+pub fn receiver(endpoint: EndpointId, generation: Generation) -> Option<(CpuIndex, Slot)> {
+    let state = state(endpoint);
     match state.target() {
         Target::Bound { cpu, server } if state.generation() == generation => Some((cpu, server)),
         _ => None,
@@ -109,36 +111,53 @@ pub fn receiver(number: u8, generation: u32) -> Option<(u8, u8)> {
 
 /// Whether process `server` of CPU `cpu` receives at an endpoint now, in this generation.
 #[inline]
-pub fn is_bound(number: u8, cpu: usize, server: u8, generation: u32) -> bool {
-    state(number) == State::new(Target::Bound { cpu: cpu as u8, server }, generation)
+pub fn is_bound(endpoint: EndpointId, cpu: CpuIndex, server: Slot, generation: Generation) -> bool {
+    state(endpoint) == State::new(Target::Bound { cpu, server }, generation)
 }
 
-/// Makes an endpoint; `of_server`: of a server's, so that programs cannot take all. The m-kernel
-/// only.
-pub fn create(target: Target, of_server: bool) -> Option<u8> {
-    let numbers = if of_server { 0..SERVER_ENDPOINTS } else { SERVER_ENDPOINTS..ENDPOINTS };
-    let is_free = |&number: &usize| TABLE[number].state.load(Ordering::Relaxed) >> 62 == FREE;
-    let number = { numbers }.find(is_free)?;
-    let endpoint = &TABLE[number];
-    let generation = state(number as u8).generation().wrapping_add(1).max(1);
-    endpoint.bits.clear();
-    endpoint.first_generation.store(generation, Ordering::Release);
-    endpoint.state.store(State::new(target, generation).0, Ordering::Release);
-    Some(number as u8)
+/// What an endpoint is for: programs cannot take all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `init` or a server.
+    Server,
+    /// A program.
+    Program,
+}
+
+impl Purpose {
+    fn of(endpoint: EndpointId) -> Self {
+        if endpoint.index() < SERVER_ENDPOINTS { Self::Server } else { Self::Program }
+    }
+}
+
+/// Makes an endpoint. The m-kernel only.
+pub fn create(target: Target, purpose: Purpose) -> Option<EndpointId> {
+    let is_free = |endpoint| state(endpoint).0 >> 62 == FREE;
+    let fits = |&endpoint: &EndpointId| Purpose::of(endpoint) == purpose && is_free(endpoint);
+    let endpoint = EndpointId::all().find(fits)?;
+    let generation = state(endpoint).generation().next();
+    let entry = entry(endpoint);
+    entry.bits.clear();
+    entry.first_generation.store(generation.get(), Ordering::Release);
+    entry.state.store(State::new(target, generation).0, Ordering::Release);
+    Some(endpoint)
 }
 
 /// Changes who receives; a receiver that goes makes it another generation. The m-kernel, or the
 /// CPU of the receiver. Gives the generation, or `None` for an endpoint that is closed.
-pub fn bind(number: u8, target: Target) -> Option<u32> {
-    change(number, |old| {
-        let goes = matches!(old.target(), Target::Bound { .. });
-        State::new(target, old.generation().wrapping_add(u32::from(goes)))
+pub fn bind(endpoint: EndpointId, target: Target) -> Option<Generation> {
+    change(endpoint, |old| {
+        let generation = match old.target() {
+            Target::Bound { .. } => old.generation().next(),
+            Target::Unbound | Target::Closed => old.generation(),
+        };
+        State::new(target, generation)
     })
 }
 
 /// The receiver goes to another CPU; it is the same. Nothing happens if another receives by now.
-pub fn moved(number: u8, from: u8, to: u8, server: u8) {
-    change(number, |old| {
+pub fn moved(endpoint: EndpointId, from: CpuIndex, to: CpuIndex, server: Slot) {
+    change(endpoint, |old| {
         let still = old.target() == Target::Bound { cpu: from, server };
         let target = if still { Target::Bound { cpu: to, server } } else { old.target() };
         State::new(target, old.generation())
@@ -146,42 +165,42 @@ pub fn moved(number: u8, from: u8, to: u8, server: u8) {
 }
 
 /// The endpoints at which a process receives: one, but for a moment after it was bound to another.
-pub fn bound_to(cpu: u8, server: u8) -> impl Iterator<Item = u8> {
+pub fn bound_to(cpu: CpuIndex, server: Slot) -> impl Iterator<Item = EndpointId> {
     let here = Target::Bound { cpu, server };
-    (0..ENDPOINTS as u8).filter(move |&number| state(number).target() == here)
+    EndpointId::all().filter(move |&endpoint| state(endpoint).target() == here)
 }
 
 /// The receiver ends: nobody receives, if it still did.
-pub fn leave(number: u8, cpu: u8, server: u8, target: Target) {
-    change(number, |old| {
+pub fn leave(endpoint: EndpointId, cpu: CpuIndex, server: Slot, target: Target) {
+    change(endpoint, |old| {
         if old.target() != (Target::Bound { cpu, server }) {
             return old;
         }
-        State::new(target, old.generation().wrapping_add(1))
+        State::new(target, old.generation().next())
     });
 }
 
-fn change(number: u8, mut change: impl FnMut(State) -> State) -> Option<u32> {
+fn change(endpoint: EndpointId, mut change: impl FnMut(State) -> State) -> Option<Generation> {
     let update = |word| {
         let old = State(word);
         old.is_open().then(|| change(old).0)
     };
-    let word = &endpoint(number).state;
+    let word = &entry(endpoint).state;
     word.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).ok()?;
-    Some(state(number).generation())
+    Some(state(endpoint).generation())
 }
 
 /// Lets the number be used again, by an endpoint that begins with the next generation. The m-kernel
 /// only, when it is closed.
-pub fn free(number: u8) {
-    let word = FREE << 62 | u64::from(state(number).generation());
-    endpoint(number).state.store(word, Ordering::Release);
+pub fn free(endpoint: EndpointId) {
+    let word = FREE << 62 | u64::from(state(endpoint).generation().get());
+    entry(endpoint).state.store(word, Ordering::Release);
 }
 
 /// The notification bits of an endpoint.
 #[inline]
-pub fn bits(number: u8) -> &'static Notification {
-    &endpoint(number).bits
+pub fn bits(endpoint: EndpointId) -> &'static Notification {
+    &entry(endpoint).bits
 }
 
 /// Messages sent that nobody has received, in all of the partition: no CPU has room for more. Those
@@ -202,18 +221,32 @@ impl Pool {
         Self { waiting: AtomicU32::new(0), most, kept_for_init }
     }
 
-    fn of(number: u8) -> &'static Self {
-        if usize::from(number) < SERVER_ENDPOINTS { &SERVERS_POOL } else { &PROGRAMS_POOL }
+    fn of(endpoint: EndpointId) -> &'static Self {
+        match Purpose::of(endpoint) {
+            Purpose::Server => &SERVERS_POOL,
+            Purpose::Program => &PROGRAMS_POOL,
+        }
     }
 }
 
+/// What sends a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// `init`, for which there is room that others do not get.
+    Init,
+    /// Another process.
+    Other,
+}
+
 /// Makes sure of room for one message more. Whether there is some.
-pub fn reserve_send(number: u8, of_init: bool) -> bool {
-    let pool = Pool::of(number);
-    let kept = if of_init { 0 } else { pool.kept_for_init };
+pub fn reserve_send(endpoint: EndpointId, sender: Sender) -> bool {
+    let pool = Pool::of(endpoint);
+    let (kept, extra) = match sender {
+        Sender::Init => (0, 1),
+        Sender::Other => (pool.kept_for_init, 0),
+    };
     let room = one_more(&pool.waiting, (pool.most - kept) as u32);
-    let there = SENDS_MAX as u32 + u32::from(of_init);
-    let there = room && one_more(&endpoint(number).sends, there);
+    let there = room && one_more(&entry(endpoint).sends, SENDS_MAX as u32 + extra);
     if room && !there {
         one_less(&pool.waiting);
     }
@@ -221,9 +254,9 @@ pub fn reserve_send(number: u8, of_init: bool) -> bool {
 }
 
 /// A message that had its room waits no more.
-pub fn send_dequeued(number: u8) {
-    one_less(&endpoint(number).sends);
-    one_less(&Pool::of(number).waiting);
+pub fn send_dequeued(endpoint: EndpointId) {
+    one_less(&entry(endpoint).sends);
+    one_less(&Pool::of(endpoint).waiting);
 }
 
 fn one_more(counter: &AtomicU32, most: u32) -> bool {

@@ -11,10 +11,9 @@
 
 mod pages;
 
-use ant_abi::ipc::{
-    CALL_ACROSS_RESTARTS, FOREVER, IPC_CALL, IPC_REPLY_RECEIVE, IPC_WORDS, RECEIVED_CALL, Span,
-};
-use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
+use ant_abi::ipc::{FOREVER, IPC_WORDS, ReceivedKind, Span};
+use ant_abi::syscall::{ProcessState, Sysnum};
+use ant_abi::{CpuIndex, EndpointId, Slot};
 use ant_logic::ica::With;
 use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
 use ant_logic::rings::packet::PACKET_WORDS;
@@ -28,10 +27,13 @@ use crate::process::{BlockReason, Calling, Owned};
 use crate::{ipc, mailbox};
 use ant_arch::context::VECTOR_SYSCALL;
 
+const IPC_CALL: u64 = Sysnum::IpcCall as u64;
+const IPC_REPLY_RECEIVE: u64 = Sysnum::IpcReplyReceive as u64;
+
 /// What came of a process's run.
 pub enum Next {
     /// This process runs.
-    Process(u8),
+    Process(Slot),
     /// The process waits for another CPU.
     Packet,
     /// Nothing has happened: the loop serves what the process asks for.
@@ -40,7 +42,7 @@ pub enum Next {
 
 /// Serves the call or the reply that has ended the run of process `slot`.
 #[inline]
-pub fn serve(cpu: &mut Cpu, slot: u8, vector: u64) -> Next {
+pub fn serve(cpu: &mut Cpu, slot: Slot, vector: u64) -> Next {
     if vector != VECTOR_SYSCALL {
         return Next::SlowPath;
     }
@@ -48,7 +50,7 @@ pub fn serve(cpu: &mut Cpu, slot: u8, vector: u64) -> Next {
 }
 
 #[inline]
-fn exchange(cpu: &mut Cpu, slot: u8) -> Option<Next> {
+fn exchange(cpu: &mut Cpu, slot: Slot) -> Option<Next> {
     let process = cpu.local.process(slot)?;
     let (number, [to, timeout, flags]) = process.context.syscall();
     let (span, handle) = process.context.span_and_handle();
@@ -76,10 +78,10 @@ fn exchange(cpu: &mut Cpu, slot: u8) -> Option<Next> {
 }
 
 #[inline]
-fn call(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<Next> {
+fn call(cpu: &mut Cpu, slot: Slot, number: u64, flags: u64) -> Option<Next> {
     let (options, there, server) = resolve_fast(cpu, slot, number, flags)?;
     let calling = Calling { handle: number, span: Span::NONE };
-    if usize::from(there) == cpu.index() {
+    if there == cpu.index() {
         call_here(cpu, slot, server, options, calling)
     } else {
         call_there(cpu, slot, (there, server), options, calling)
@@ -88,30 +90,35 @@ fn call(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<Next> {
 
 /// Where a call through a handle goes: CPU and slot of a server that takes it.
 #[inline(always)]
-fn resolve_fast(cpu: &mut Cpu, slot: u8, number: u64, flags: u64) -> Option<(CallOptions, u8, u8)> {
+fn resolve_fast(
+    cpu: &mut Cpu,
+    slot: Slot,
+    number: u64,
+    flags: u64,
+) -> Option<(CallOptions, CpuIndex, Slot)> {
     let client = cpu.local.process(slot)?;
     let Handle { endpoint, generation, badge, .. } = client.handles.get(number).ok()?;
     let (there, server) = endpoints::receiver(endpoint, generation)?;
-    if !mailbox::has_room(cpu.index(), usize::from(there)) {
+    if !mailbox::has_room(cpu.index(), there) {
         return None;
     }
-    let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
-    Some((CallOptions { endpoint, generation, across_restarts, badge }, there, server))
+    let on_restart = ipc::on_restart(flags);
+    Some((CallOptions { endpoint, generation, on_restart, badge }, there, server))
 }
 
 /// Calls a server of this CPU; it has the words.
 #[inline(always)]
 fn call_here(
     cpu: &mut Cpu,
-    slot: u8,
-    server: u8,
+    slot: Slot,
+    server: Slot,
     options: CallOptions,
     calling: Calling,
 ) -> Option<Next> {
     let Pair { leaves: client, takes, queue } = pair(&mut cpu.local, slot, server)?;
     let token = cpu.ipc.call_directly(slot, options, server, calling.span)?;
     client.block_for_reply(calling);
-    takes.context.set_received(RECEIVED_CALL, token.0, u64::from(options.badge));
+    takes.context.set_received(ReceivedKind::Call.into(), token.0, u64::from(options.badge));
     pass_cpu(queue, server, takes, client.context.words());
     Some(Next::Process(server))
 }
@@ -120,8 +127,8 @@ fn call_here(
 #[inline(always)]
 fn call_there(
     cpu: &mut Cpu,
-    slot: u8,
-    (there, server): (u8, u8),
+    slot: Slot,
+    (there, server): (CpuIndex, Slot),
     options: CallOptions,
     calling: Calling,
 ) -> Option<Next> {
@@ -133,8 +140,8 @@ fn call_there(
 }
 
 #[inline]
-fn reply_receive(cpu: &mut Cpu, slot: u8, token: Token) -> Option<Next> {
-    if usize::from(token.cpu()) == cpu.index() {
+fn reply_receive(cpu: &mut Cpu, slot: Slot, token: Token) -> Option<Next> {
+    if token.cpu() == cpu.index() {
         reply_here(cpu, slot, token).map(Next::Process)
     } else {
         let (there, packet) = reply_there(cpu, slot, token, Span::NONE)?;
@@ -144,7 +151,7 @@ fn reply_receive(cpu: &mut Cpu, slot: u8, token: Token) -> Option<Next> {
 
 /// Replies to a client of this CPU, which has the words; the client.
 #[inline(always)]
-fn reply_here(cpu: &mut Cpu, slot: u8, token: Token) -> Option<u8> {
+fn reply_here(cpu: &mut Cpu, slot: Slot, token: Token) -> Option<Slot> {
     let Pair { leaves: server, takes, queue } = pair(&mut cpu.local, slot, token.client())?;
     if server.migrate_to.is_some() || takes.migrate_to.is_some() {
         return None;
@@ -157,7 +164,7 @@ fn reply_here(cpu: &mut Cpu, slot: u8, token: Token) -> Option<u8> {
 
 /// Replies to a client of another CPU; what goes there.
 #[inline(always)]
-fn reply_there(cpu: &mut Cpu, slot: u8, token: Token, span: Span) -> Option<(u8, Packet)> {
+fn reply_there(cpu: &mut Cpu, slot: Slot, token: Token, span: Span) -> Option<(CpuIndex, Packet)> {
     let server = cpu.local.process(slot).filter(|server| server.migrate_to.is_none())?;
     let message = Message { span, ..Message::of(server.context.words()) };
     let replied = cpu.ipc.reply_across(slot, token, message, has_bits)?;
@@ -168,7 +175,7 @@ fn reply_there(cpu: &mut Cpu, slot: u8, token: Token, span: Span) -> Option<(u8,
 /// Takes what came out of the ring from CPU `from`. The process that runs then, at once; `None`:
 /// nothing has happened.
 #[inline]
-pub fn take(cpu: &mut Cpu, from: usize, words: &[u64; PACKET_WORDS]) -> Option<u8> {
+pub fn take(cpu: &mut Cpu, from: CpuIndex, words: &[u64; PACKET_WORDS]) -> Option<Slot> {
     let parts = Parts::of(words);
     if parts.request.message.handle != 0 {
         return None;
@@ -181,7 +188,7 @@ pub fn take(cpu: &mut Cpu, from: usize, words: &[u64; PACKET_WORDS]) -> Option<u
 }
 
 #[inline]
-fn take_call(cpu: &mut Cpu, from: usize, parts: &Parts) -> Option<u8> {
+fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<Slot> {
     let Parts { client, sequence, request, .. } = parts;
     let Request { server: slot, endpoint, generation, badge, message, .. } = request;
     let here = cpu.index();
@@ -190,8 +197,8 @@ fn take_call(cpu: &mut Cpu, from: usize, parts: &Parts) -> Option<u8> {
     {
         return None;
     }
-    let token = cpu.ipc.take_call_directly(from as u8, *client, *sequence, request)?;
-    server.context.set_received(RECEIVED_CALL, token.0, u64::from(*badge));
+    let token = cpu.ipc.take_call_directly(from, *client, *sequence, request)?;
+    server.context.set_received(ReceivedKind::Call.into(), token.0, u64::from(*badge));
     pass_cpu(queue, *slot, server, message.words);
     if !message.span.is_none() {
         pages::arrive(cpu, *slot, message.span, With::Call);
@@ -200,7 +207,7 @@ fn take_call(cpu: &mut Cpu, from: usize, parts: &Parts) -> Option<u8> {
 }
 
 #[inline]
-fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<u8> {
+fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<Slot> {
     let Parts { client: slot, sequence, request: Request { message, .. }, .. } = parts;
     let (client, queue) = cpu.local.one_without_deadline(*slot)?;
     if !queue.can_pass(client.priority) || client.migrate_to.is_some() {
@@ -219,7 +226,7 @@ fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<u8> {
 
 /// Whether notification bits wait at an endpoint.
 #[inline]
-fn has_bits(endpoint: u8) -> bool {
+fn has_bits(endpoint: EndpointId) -> bool {
     endpoints::bits(endpoint).any()
 }
 
@@ -228,19 +235,19 @@ impl Owned {
     fn block_for_reply(&mut self, calling: Calling) {
         self.calling = calling;
         self.blocked_on = BlockReason::Reply;
-        self.set_state(STATE_CALLING);
+        self.set_state(ProcessState::Calling);
     }
 
     #[inline]
     fn block_for_message(&mut self) {
         self.blocked_on = BlockReason::Receive;
-        self.set_state(STATE_RECEIVING);
+        self.set_state(ProcessState::Receiving);
     }
 }
 
 /// Sends a packet for the process that has run, and waits now.
 #[inline]
-fn leave_cpu(cpu: &mut Cpu, there: u8, packet: &Packet) -> Next {
+fn leave_cpu(cpu: &mut Cpu, there: CpuIndex, packet: &Packet) -> Next {
     cpu.local.queue.block_current();
     ipc::post(cpu.index(), there, packet);
     Next::Packet
@@ -255,14 +262,14 @@ struct Pair<'a> {
 
 /// The two processes, if the second, which waits, can run instead of the first.
 #[inline]
-fn pair(local: &mut Locals, leaves: u8, takes: u8) -> Option<Pair<'_>> {
+fn pair(local: &mut Locals, leaves: Slot, takes: Slot) -> Option<Pair<'_>> {
     let ([leaves, takes], queue) = local.two_without_deadline(leaves, takes)?;
     queue.can_pass(takes.priority).then_some(Pair { leaves, takes, queue })
 }
 
 /// Lets a process that can take the CPU run with the words that have come for it.
 #[inline]
-fn pass_cpu(queue: &mut RunQueue, slot: u8, takes: &mut Owned, words: [u64; IPC_WORDS]) {
+fn pass_cpu(queue: &mut RunQueue, slot: Slot, takes: &mut Owned, words: [u64; IPC_WORDS]) {
     queue.pass(slot, takes.priority);
     takes.blocked_on = BlockReason::Runnable;
     takes.context.set_message(words, 0, 0);

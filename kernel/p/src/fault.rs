@@ -1,6 +1,7 @@
 //! Exceptions of processes: each ends the process.
 
-use ant_abi::lca::EXIT_FAULTED;
+use ant_abi::Slot;
+use ant_abi::lca::ExitKind;
 use ant_arch::trap;
 
 use crate::cpu::Cpu;
@@ -8,12 +9,12 @@ use crate::process::ExitReason;
 use crate::{exit, linux, log, shared};
 
 /// Ends a process that has run into an exception.
-pub fn take(cpu: &mut Cpu, slot: u8, vector: u64) {
+pub fn take(cpu: &mut Cpu, slot: Slot, vector: u64) {
     shared::count(shared::control(cpu.index()).faults());
     let linux_cpu = shared::linux_cpu(cpu.index());
     let Some(process) = cpu.local.process(slot) else { return };
     let (rip, name) = (process.context.rip, trap::name(vector));
-    let end = |args| ExitReason::new(EXIT_FAULTED, u64::from(linux::signal_of(vector)), args);
+    let end = |args| ExitReason::new(ExitKind::Faulted, u64::from(linux::signal_of(vector)), args);
     let exit = if vector == trap::PAGE_FAULT {
         let access = trap::access_name(process.context.error);
         let address = trap::fault_address();

@@ -5,10 +5,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::syscall::{
-    INJECT_BAD_RADDR, INJECT_END, INJECT_END_AFTER, INJECT_FAULT, INJECT_HANG, INJECT_LOOP,
-};
-use ant_abi::{Error, MAX_PROCESSES, store};
+use ant_abi::syscall::Injection;
+use ant_abi::{CpuIndex, Error, MAX_PROCESSES, Pid, Slot, store};
 use linux_raw_sys::general::SIGKILL;
 
 use crate::cpu::Cpu;
@@ -20,11 +18,14 @@ use crate::{doorbell, exit, log, shared, syscalls};
 /// by the CPU that has the process, which counts down; a single word, so it pairs with nothing.
 static ARMED: [AtomicU64; MAX_PROCESSES] = [const { AtomicU64::new(0) }; MAX_PROCESSES];
 
+/// The same for the server that is made next. The m-kernel's alone.
+static NEXT_SERVER: AtomicU64 = AtomicU64::new(0);
+
 /// How a process is to fail, and at which of its system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultPoint {
-    /// One of `INJECT_END` to `INJECT_LOOP`.
-    how: u8,
+    /// A way in which processes fail.
+    how: Injection,
     /// System calls until then, including that one. 0: it has failed, and goes on doing so.
     calls: u32,
 }
@@ -34,35 +35,49 @@ impl FaultPoint {
     const CALLS_BITS: u32 = 28;
 
     /// Fails in the way `how`, at system call number `calls` from now on, 1 being the next. `Invalid`:
-    /// no such way, or no such call.
-    pub fn new(how: u64, calls: u64) -> Result<Self, Error> {
-        let ways = u64::from(INJECT_END)..=u64::from(INJECT_LOOP);
+    /// CPUs fail so, or there is no such call.
+    pub fn new(how: Injection, calls: u64) -> Result<Self, Error> {
         let calls_range = 1..1 << Self::CALLS_BITS;
-        if !ways.contains(&how) || !calls_range.contains(&calls) {
+        if how.is_of_cpu() || !calls_range.contains(&calls) {
             return Err(Error::Invalid);
         }
-        Ok(Self { how: how as u8, calls: calls as u32 })
+        Ok(Self { how, calls: calls as u32 })
     }
 
     /// Has the process `pid` in `slot` fail so. The m-kernel only.
-    pub fn arm(self, slot: u8, pid: u32) {
-        ARMED[usize::from(slot)].store(self.encode(pid), Ordering::Relaxed);
+    pub fn arm(self, slot: Slot, pid: Pid) {
+        ARMED[slot.index()].store(self.encode(Some(pid)), Ordering::Relaxed);
+    }
+
+    /// Has the server fail so that is made next. The m-kernel only.
+    pub fn arm_next_server(self) {
+        NEXT_SERVER.store(self.encode(None), Ordering::Relaxed);
     }
 
     /// The one that is armed for a process.
     #[inline]
     fn of(process: &Owned) -> Option<Self> {
-        let word = ARMED[usize::from(process.slot())].load(Ordering::Relaxed);
+        let word = ARMED[process.slot().index()].load(Ordering::Relaxed);
         // A slot may have had another process.
-        ((word >> 32) as u32 == process.pid).then_some(Self {
-            how: (word >> Self::CALLS_BITS & 0xf) as u8,
-            calls: word as u32 & ((1 << Self::CALLS_BITS) - 1),
-        })
+        if (word >> 32) as u32 != process.pid.get() {
+            return None;
+        }
+        let how = Injection::try_from((word >> Self::CALLS_BITS & 0xf) as u32).ok()?;
+        Some(Self { how, calls: word as u32 & ((1 << Self::CALLS_BITS) - 1) })
     }
 
-    fn encode(self, pid: u32) -> u64 {
+    fn encode(self, pid: Option<Pid>) -> u64 {
         let half = u32::from(self.how) << Self::CALLS_BITS | self.calls;
-        u64::from(pid) << 32 | u64::from(half)
+        u64::from(pid.map_or(0, Pid::get)) << 32 | u64::from(half)
+    }
+}
+
+/// A server was made: arms what [`FaultPoint::arm_next_server`] was told. The m-kernel only.
+pub fn server_made(server: &Owned) {
+    let half = NEXT_SERVER.swap(0, Ordering::Relaxed);
+    if half != 0 {
+        let word = u64::from(server.pid.get()) << 32 | half;
+        ARMED[server.slot().index()].store(word, Ordering::Relaxed);
     }
 }
 
@@ -73,40 +88,44 @@ pub fn is_armed(process: &Owned) -> bool {
 }
 
 /// Serves the system call that ended the last run of a process, unless it is to fail there.
-pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
+pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
     let Some(how) = count_down(cpu, slot) else { return syscalls::serve(cpu, slot, role) };
-    if how == INJECT_END_AFTER {
+    if how == Injection::EndAfter {
         syscalls::serve(cpu, slot, role);
     }
     match (how, cpu.local.process(slot)) {
         // Nothing is mapped at 0.
-        (INJECT_FAULT, Some(process)) => process.context.rip = 0,
-        (INJECT_LOOP, Some(process)) => process.context.restart_syscall(),
+        (Injection::Fault, Some(process)) => process.context.rip = 0,
+        (Injection::Loop, Some(process)) => process.context.restart_syscall(),
         _ => exit::kill(cpu, slot, SIGKILL as u8),
     }
 }
 
 /// Counts a system call; how the process fails at it, if it does.
-fn count_down(cpu: &mut Cpu, slot: u8) -> Option<u32> {
+fn count_down(cpu: &mut Cpu, slot: Slot) -> Option<Injection> {
     let process = cpu.local.process(slot)?;
-    let FaultPoint { how, calls } = FaultPoint::of(process)?;
-    let left = calls.saturating_sub(1);
+    let (pid, call) = (process.pid, process.context.syscall().0);
+    let armed = FaultPoint::of(process)?;
+    let FaultPoint { how, calls } = armed;
+    let left = FaultPoint { how, calls: calls.saturating_sub(1) };
     if calls == 1 {
-        let (pid, call) = (process.pid, process.context.syscall().0);
-        log::warning!("process {pid} fails on purpose ({how}) at system call {call:#x}");
+        log::warning!("process {pid} fails on purpose ({how:?}) at system call {call:#x}");
     }
-    FaultPoint { how, calls: left }.arm(slot, process.pid);
-    (left == 0).then_some(u32::from(how))
+    // If the m-kernel has armed another one meanwhile, that one stays.
+    let (old, new) = (armed.encode(Some(pid)), left.encode(Some(pid)));
+    let word = &ARMED[slot.index()];
+    let _ = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+    (left.calls == 0).then_some(how)
 }
 
-/// Has this CPU fail in the way `kind`, one of `INJECT_PANIC` to `INJECT_BAD_RADDR`.
-pub(crate) fn fail(cpu: usize, kind: u32) {
+/// Has this CPU fail in the way `kind`, one of those of CPUs.
+pub(crate) fn fail(cpu: CpuIndex, kind: Injection) {
     log::warning!("failing on purpose on CPU {}", shared::linux_cpu(cpu));
     match kind {
-        INJECT_HANG => loop {
+        Injection::Hang => loop {
             core::hint::spin_loop();
         },
-        INJECT_BAD_RADDR => {
+        Injection::BadRaddr => {
             // Linux's own first page, and an address that is no page.
             for raddr in [0, store::ENTRY_ADDRESS_MASK] {
                 let _ = shared::requests(cpu).push(raddr);

@@ -1,7 +1,7 @@
 //! The handles of a process: what it was given, and all that it can reach.
 
-use ant_abi::Error;
 use ant_abi::ipc::{ENDPOINTS, HANDLES};
+use ant_abi::{EndpointId, Error, Generation};
 
 use crate::endpoints::{self, State};
 
@@ -14,11 +14,11 @@ const _: () = assert!(ENDPOINTS <= IS_HANDLE as usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handle {
     /// The endpoint.
-    pub endpoint: u8,
+    pub endpoint: EndpointId,
     /// Which endpoint of that number: its first generation.
-    pub first_generation: u32,
-    /// The endpoint's generation when the process last heard of it; 0: never.
-    pub generation: u32,
+    pub first_generation: Generation,
+    /// The endpoint's generation when the process last heard of it.
+    pub generation: Generation,
     /// What the receiver sees.
     pub badge: u32,
 }
@@ -28,23 +28,22 @@ impl Handle {
     pub fn encode(self) -> u64 {
         let Self { endpoint, first_generation, badge, .. } = self;
         u64::from(badge) << 24
-            | u64::from(first_generation as u16) << 8
-            | u64::from(endpoint)
+            | u64::from(first_generation.low()) << 8
+            | endpoint.bits()
             | IS_HANDLE
     }
 
     /// The handle that came with a message, if there was one.
     pub fn decode(word: u64) -> Option<Self> {
-        let endpoint = (word & !IS_HANDLE) as u8;
-        let now = endpoints::first_generation(endpoint);
+        let endpoint = EndpointId::from_bits(word & (IS_HANDLE - 1));
         // The last that ended so: the number has not had 65,536 generations while the word was under
         // way.
-        let ago = (now as u16).wrapping_sub((word >> 8) as u16);
-        let first_generation = now.wrapping_sub(ago.into());
+        let now = endpoints::first_generation(endpoint);
+        let first_generation = now.latest_with_low((word >> 8) as u16);
         (word != 0).then_some(Self {
             endpoint,
             first_generation,
-            generation: 0,
+            generation: Generation::UNKNOWN,
             badge: (word >> 24) as u32,
         })
     }
@@ -92,7 +91,7 @@ impl Handles {
     }
 
     /// Remembers which generation the process knows of.
-    pub fn set_generation(&mut self, number: u64, generation: u32) {
+    pub fn set_generation(&mut self, number: u64, generation: Generation) {
         if let Ok(handle) = self.get(number) {
             self.0[index(number)].handle = Some(Handle { generation, ..handle });
         }

@@ -6,13 +6,14 @@
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, PhysAddr};
+use ant_abi::{CpuIndex, Error, PhysAddr, Slot};
 use ant_logic::ica::{Access, Holder, IcaTable, Sender, Space, With, pages};
 
 use crate::locals::Locals;
 use crate::mailbox::{self, Message};
 use crate::process::Owned;
 use ant_arch::paging;
+use ant_logic::ipc::LoanEnd;
 
 /// Whose pages they are.
 pub static TABLE: IcaTable = IcaTable::new();
@@ -27,7 +28,7 @@ pub struct Local<'a> {
 pub type LocalHolder<'a> = Holder<'static, Local<'a>, { ICA_PAGES as usize }>;
 
 /// Process `slot` with its pages.
-pub fn holder(local: &mut Locals, slot: u8) -> Result<LocalHolder<'_>, Error> {
+pub fn holder(local: &mut Locals, slot: Slot) -> Result<LocalHolder<'_>, Error> {
     let is_loaded = local.is_loaded(slot);
     let process = local.caller(slot)?;
     Ok(Holder { table: &TABLE, slot, space: Local { process, is_loaded } })
@@ -50,7 +51,12 @@ impl Space for Local<'_> {
 }
 
 /// Lets pages go with a message of process `slot`.
-pub fn transfer_out(local: &mut Locals, slot: u8, span: Span, sender: Sender) -> Result<(), Error> {
+pub fn transfer_out(
+    local: &mut Locals,
+    slot: Slot,
+    span: Span,
+    sender: Sender,
+) -> Result<(), Error> {
     if span.is_none() {
         return Ok(());
     }
@@ -58,24 +64,24 @@ pub fn transfer_out(local: &mut Locals, slot: u8, span: Span, sender: Sender) ->
 }
 
 /// Gives process `slot` the pages that came with a message; what has come.
-pub fn arrive(local: &mut Locals, slot: u8, span: Span, with: With) -> Span {
+pub fn arrive(local: &mut Locals, slot: Slot, span: Span, with: With) -> Span {
     holder(local, slot).map_or(Span::NONE, |mut holder| holder.arrive(span, with))
 }
 
 /// A message of process `slot` is over, or was not sent: what of its pages is still, or again, the
 /// process's.
-pub fn reclaim(local: &mut Locals, slot: u8, span: Span) -> Span {
+pub fn reclaim(local: &mut Locals, slot: Slot, span: Span) -> Span {
     if span.is_none() {
         return Span::NONE;
     }
     holder(local, slot).map_or(Span::NONE, |mut holder| holder.reclaim(span))
 }
 
-/// Takes pages out of process `slot`, which it had been lent; `revoked`: it has not given them back.
-pub fn return_loan(local: &mut Locals, slot: u8, span: Span, revoked: bool) {
+/// Takes pages out of process `slot`, which it had been lent.
+pub fn return_loan(local: &mut Locals, slot: Slot, span: Span, how: LoanEnd) {
     let Ok(mut holder) = holder(local, slot) else { return };
     let scratch = holder.space.process.scratch;
-    if revoked && holder.space.process.exit.is_none() {
+    if how == LoanEnd::Revoked && holder.space.process.exit.is_none() {
         holder.revoke_loan(span, scratch);
     } else {
         holder.end_loan(span);
@@ -85,26 +91,27 @@ pub fn return_loan(local: &mut Locals, slot: u8, span: Span, revoked: bool) {
 /// Nobody receives a message: its pages go to the memory manager, unless they were lent.
 pub fn drop_span(local: &Locals, span: Span) {
     if matches!(span.transfer(), Some(Transfer::HandOver | Transfer::Share)) {
-        let _ = mailbox::send(local.index(), 0, Message::Dropped(span));
+        let _ = mailbox::send(local.index(), CpuIndex::M_KERNEL, Message::Dropped(span));
     }
 }
 
 /// Takes pages out of process `slot`, which takes them for gone, and tells the memory manager.
-pub fn give_up(local: &mut Locals, slot: u8, span: Span) {
+pub fn give_up(local: &mut Locals, slot: Slot, span: Span) {
     // Without room for the message, the pages stay its own until it ends.
     if span.transfer() == Some(Transfer::HandOver)
-        && mailbox::has_room(local.index(), 0)
+        && mailbox::has_room(local.index(), CpuIndex::M_KERNEL)
         && let Ok(mut holder) = holder(local, slot)
         && holder.release(span).is_ok()
     {
         let pid = holder.space.process.pid;
-        let _ = mailbox::send(local.index(), 0, Message::Freed { slot, pid, span });
+        let _ =
+            mailbox::send(local.index(), CpuIndex::M_KERNEL, Message::Freed { slot, pid, span });
     }
 }
 
 /// Gives process `slot` pages that the memory manager has just made its own, cleared; the number of
 /// the first.
-pub fn take_fresh(local: &mut Locals, slot: u8, first: u32, count: u32) -> i64 {
+pub fn take_fresh(local: &mut Locals, slot: Slot, first: u32, count: u32) -> i64 {
     let span = Span::new(first, count, Transfer::HandOver);
     pages(span).filter_map(|page| TABLE.frame(page)).for_each(paging::clear);
     if let Ok(mut holder) = holder(local, slot) {

@@ -1,8 +1,8 @@
 //! A CPU without a process to run.
 
+use ant_abi::syscall::ProcessState;
+use ant_abi::{CpuIndex, Slot};
 use core::sync::atomic::Ordering;
-
-use ant_abi::syscall::STATE_READY;
 
 use crate::cpu::Cpu;
 use crate::mailbox;
@@ -21,7 +21,7 @@ impl Cpu {
     /// As [`Cpu::idle`], for the fast path, which waits for a packet: takes the first that comes. The
     /// process that runs then, past the loop; `None`: there is work for the loop.
     #[inline]
-    pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<u8> {
+    pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<Slot> {
         if !self.local.queue.is_empty() {
             return None;
         }
@@ -31,7 +31,7 @@ impl Cpu {
         let next = self.take_packet(from, role)?;
         self.poll_needed = self.has_work();
         if self.poll_needed {
-            self.local.process(next)?.set_state(STATE_READY);
+            self.local.process(next)?.set_state(ProcessState::Ready);
             return None;
         }
         Some(next)
@@ -39,8 +39,8 @@ impl Cpu {
 
     /// Takes the next packet from CPU `from`. The process that runs then, at once.
     #[inline]
-    fn take_packet(&mut self, from: usize, role: &mut impl Role) -> Option<u8> {
-        match mailbox::receive_unless(&self.incoming[from], |words| {
+    fn take_packet(&mut self, from: CpuIndex, role: &mut impl Role) -> Option<Slot> {
+        match mailbox::receive_unless(&self.incoming[from.index()], |words| {
             fastpath::take(self, from, words)
         })? {
             Ok(next) => Some(next),
@@ -66,7 +66,7 @@ impl Cpu {
     /// Sleeps, or polls, until there is work, or the timer has fired; any interrupt ends the
     /// sleep. A CPU from which a packet has come; `None` also if the timer has fired.
     #[inline]
-    fn rest(&mut self) -> Option<usize> {
+    fn rest(&mut self) -> Option<CpuIndex> {
         let control = self.local.control;
         let fired = control.timer_interrupts().load(Ordering::Relaxed);
         let start = clock::now();
@@ -83,7 +83,7 @@ impl Cpu {
         from
     }
 
-    fn sleep(&self) -> Option<usize> {
+    fn sleep(&self) -> Option<CpuIndex> {
         if !self.has_work() {
             cpu::wait_for_interrupt();
         }
@@ -92,7 +92,7 @@ impl Cpu {
 
     /// Looks for work until there is some, or the timer has fired more often than `fired`, open for
     /// interrupts. A CPU that has sent meanwhile has not rung: the caller looks into the rings.
-    fn poll(&self, fired: u64) -> Option<usize> {
+    fn poll(&self, fired: u64) -> Option<CpuIndex> {
         let timer = self.local.control.timer_interrupts();
         mailbox::start_polling(self.index());
         let from = loop {

@@ -2,14 +2,14 @@
 //! CPU looks after every interrupt.
 
 use ant_abi::layout::DOORBELL_VECTOR;
+use ant_arch::apic;
 use ant_arch::trap::{SPURIOUS_VECTOR, TIMER_VECTOR};
-use ant_arch::{apic, percpu};
 
 use crate::shared;
 
 /// Counts and acknowledges an interrupt.
 pub fn take(vector: u64) {
-    let control = shared::control(percpu::index());
+    let control = shared::control(shared::this_cpu());
     if vector == u64::from(SPURIOUS_VECTOR) {
         shared::count(control.unexpected_interrupts());
         return;

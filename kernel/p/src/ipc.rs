@@ -1,14 +1,15 @@
 //! The system calls of IPC: from registers to the [`IpcCpu`](ant_logic::ipc::IpcCpu) and back.
 
-use ant_abi::Error;
 use ant_abi::ipc::{
-    BATCH_MAX, CALL_ACROSS_RESTARTS, IpcOperation, NOTIFY_RETIRE, NOTIFY_USER, OPERATION_NOTIFY,
-    OPERATION_REPLY, OPERATION_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION, RECEIVED_SEND, Span,
+    BATCH_MAX, CALL_ACROSS_RESTARTS, IpcOperation, NOTIFY_RETIRE, NOTIFY_USER, OperationKind,
+    ReceivedKind, Span,
 };
-use ant_abi::syscall::{STATE_CALLING, STATE_RECEIVING};
+use ant_abi::syscall::ProcessState;
+use ant_abi::{CpuIndex, EndpointId, Error, Generation, Priority, Slot};
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::{
-    CallOptions, CallOutcome, IpcHost, Message, Packet, Received, SendError, Target, Token,
+    CallOptions, CallOutcome, IpcHost, LoanEnd, Message, OnRestart, Packet, Received, SendError,
+    Target, Token,
 };
 use ant_logic::rings::packet::PACKET_WORDS;
 use zerocopy::{FromZeros, IntoBytes};
@@ -44,12 +45,12 @@ impl Raw {
     }
 }
 
-/// Serves `IPC_CALL`.
-pub fn call(cpu: &mut Cpu, slot: u8, [number, timeout, flags]: [u64; 3]) -> Result<(), Error> {
+/// Serves `IpcCall`.
+pub fn call(cpu: &mut Cpu, slot: Slot, [number, timeout, flags]: [u64; 3]) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
     let handle = process.handles.get(number)?;
-    let itself = Target::Bound { cpu: cpu.index() as u8, server: slot };
+    let itself = Target::Bound { cpu: cpu.index(), server: slot };
     if handle.state()?.target() == itself {
         // It would wait for itself.
         return Err(Error::Invalid);
@@ -58,7 +59,7 @@ pub fn call(cpu: &mut Cpu, slot: u8, [number, timeout, flags]: [u64; 3]) -> Resu
     ica::transfer_out(&mut cpu.local, slot, message.span, Sender::Waits)?;
     let process = cpu.local.caller(slot)?;
     process.calling = Calling { handle: number, span: message.span };
-    cpu.local.block(slot, BlockReason::Reply, STATE_CALLING);
+    cpu.local.block(slot, BlockReason::Reply, ProcessState::Calling);
     cpu.local.limit(slot, timeout);
     cpu.ipc.call(slot, options, message, &mut cpu.local);
     Ok(())
@@ -67,29 +68,35 @@ pub fn call(cpu: &mut Cpu, slot: u8, [number, timeout, flags]: [u64; 3]) -> Resu
 /// Where a message goes that a process sends through a handle; the CPU there takes messages.
 fn options(
     cpu: &mut Cpu,
-    slot: u8,
+    slot: Slot,
     handle: Handle,
     number: u64,
     flags: u64,
 ) -> Result<CallOptions, Error> {
     let state = handle.state()?;
     if let Target::Bound { cpu: there, .. } = state.target()
-        && !mailbox::has_room(cpu.index(), usize::from(there))
+        && !mailbox::has_room(cpu.index(), there)
     {
         return Err(Error::Again);
     }
     let mut generation = handle.generation;
-    let across_restarts = flags & CALL_ACROSS_RESTARTS != 0;
-    if generation == 0 || across_restarts {
+    let on_restart = on_restart(flags);
+    if generation == Generation::UNKNOWN || on_restart == OnRestart::Wait {
         generation = state.generation();
         cpu.local.caller(slot)?.handles.set_generation(number, generation);
     }
     let (endpoint, badge) = (handle.endpoint, handle.badge);
-    Ok(CallOptions { endpoint, generation, across_restarts, badge })
+    Ok(CallOptions { endpoint, generation, on_restart, badge })
 }
 
-/// Serves `IPC_RECEIVE`.
-pub fn receive(cpu: &mut Cpu, slot: u8, timeout: u64) -> Result<(), Error> {
+/// What the flags of an `IpcCall` say about another generation.
+#[inline]
+pub(crate) fn on_restart(flags: u64) -> OnRestart {
+    if flags & CALL_ACROSS_RESTARTS != 0 { OnRestart::Wait } else { OnRestart::Fail }
+}
+
+/// Serves `IpcReceive`.
+pub fn receive(cpu: &mut Cpu, slot: Slot, timeout: u64) -> Result<(), Error> {
     if let Some(received) = cpu.ipc.receive(slot, &mut cpu.local) {
         deliver(&mut cpu.local, slot, received);
         return Ok(());
@@ -98,19 +105,19 @@ pub fn receive(cpu: &mut Cpu, slot: u8, timeout: u64) -> Result<(), Error> {
         cpu.ipc.stop_receiving(slot);
         return Err(Error::TimedOut);
     }
-    cpu.local.block(slot, BlockReason::Receive, STATE_RECEIVING);
+    cpu.local.block(slot, BlockReason::Receive, ProcessState::Receiving);
     cpu.local.limit(slot, timeout);
     Ok(())
 }
 
-/// Serves `IPC_REPLY`.
-pub fn reply(cpu: &mut Cpu, slot: u8, token: u64) -> Result<(), Error> {
+/// Serves `IpcReply`.
+pub fn reply(cpu: &mut Cpu, slot: Slot, token: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
     reply_with(cpu, slot, token, message)
 }
 
-fn reply_with(cpu: &mut Cpu, slot: u8, token: u64, message: Message) -> Result<(), Error> {
+fn reply_with(cpu: &mut Cpu, slot: Slot, token: u64, message: Message) -> Result<(), Error> {
     ica::transfer_out(&mut cpu.local, slot, message.span, Sender::GoesOn)?;
     match cpu.ipc.reply(slot, Token(token), message, &mut cpu.local) {
         Ok(()) => {
@@ -124,8 +131,12 @@ fn reply_with(cpu: &mut Cpu, slot: u8, token: u64, message: Message) -> Result<(
     }
 }
 
-/// Serves `IPC_REPLY_RECEIVE`.
-pub fn reply_receive(cpu: &mut Cpu, slot: u8, [token, timeout, _]: [u64; 3]) -> Result<(), Error> {
+/// Serves `IpcReplyReceive`.
+pub fn reply_receive(
+    cpu: &mut Cpu,
+    slot: Slot,
+    [token, timeout, _]: [u64; 3],
+) -> Result<(), Error> {
     if token != 0 {
         match reply(cpu, slot, token) {
             Ok(()) => {}
@@ -143,22 +154,22 @@ pub fn reply_receive(cpu: &mut Cpu, slot: u8, [token, timeout, _]: [u64; 3]) -> 
     receive(cpu, slot, timeout)
 }
 
-/// Serves `IPC_SEND`.
-pub fn send(cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
+/// Serves `IpcSend`.
+pub fn send(cpu: &mut Cpu, slot: Slot, number: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
     send_message(cpu, slot, number, message)
 }
 
-fn send_message(cpu: &mut Cpu, slot: u8, number: u64, message: Message) -> Result<(), Error> {
+fn send_message(cpu: &mut Cpu, slot: Slot, number: u64, message: Message) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let (handle, priority) = (process.handles.get(number)?, process.priority);
-    let of_init = process.is_init;
+    let sender = if process.is_init { endpoints::Sender::Init } else { endpoints::Sender::Other };
     let options = options(cpu, slot, handle, number, 0)?;
     if message.span.lends() {
         return Err(Error::Invalid);
     }
-    if !endpoints::reserve_send(handle.endpoint, of_init) {
+    if !endpoints::reserve_send(handle.endpoint, sender) {
         return Err(Error::QueueFull);
     }
     let sent =
@@ -176,22 +187,22 @@ fn send_message(cpu: &mut Cpu, slot: u8, number: u64, message: Message) -> Resul
     sent
 }
 
-fn refused(cpu: &mut Cpu, slot: u8, number: u64, send_error: SendError) -> Error {
+fn refused(cpu: &mut Cpu, slot: Slot, number: u64, send_error: SendError) -> Error {
     match send_error {
         SendError::Closed => Error::PeerGone,
         SendError::Unbound => Error::Again,
         SendError::Restarted { generation } => {
             if let Some(process) = cpu.local.process(slot) {
                 process.handles.set_generation(number, generation);
-                process.context.set_generation(generation);
+                process.context.set_generation(generation.get());
             }
             Error::PeerRestarted
         }
     }
 }
 
-/// Serves `IPC_NOTIFY`.
-pub fn notify(cpu: &mut Cpu, slot: u8, number: u64, bits: u64) -> Result<(), Error> {
+/// Serves `IpcNotify`.
+pub fn notify(cpu: &mut Cpu, slot: Slot, number: u64, bits: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let handle = process.handles.get(number)?;
     handle.state()?;
@@ -207,8 +218,8 @@ pub fn notify(cpu: &mut Cpu, slot: u8, number: u64, bits: u64) -> Result<(), Err
     Ok(())
 }
 
-/// Serves `IPC_BATCH`.
-pub fn batch(cpu: &mut Cpu, slot: u8, at: u64, count: u64) -> Result<(), Error> {
+/// Serves `IpcBatch`.
+pub fn batch(cpu: &mut Cpu, slot: Slot, at: u64, count: u64) -> Result<(), Error> {
     let mut operations = [IpcOperation::new_zeroed(); BATCH_MAX];
     let count = usize::try_from(count).ok().filter(|&count| count <= BATCH_MAX);
     let operations = &mut operations[..count.ok_or(Error::TooLong)?];
@@ -222,21 +233,20 @@ pub fn batch(cpu: &mut Cpu, slot: u8, at: u64, count: u64) -> Result<(), Error> 
     user_memory::write(&cpu.local.caller(slot)?.space, range, operations.as_bytes())
 }
 
-fn operate(cpu: &mut Cpu, slot: u8, operation: &IpcOperation) -> Result<(), Error> {
+fn operate(cpu: &mut Cpu, slot: Slot, operation: &IpcOperation) -> Result<(), Error> {
     let IpcOperation { kind, target, words, span, handle, .. } = *operation;
     let process = cpu.local.caller(slot)?;
     let message = Raw { words, span, handle }.message(process)?;
-    match kind {
-        OPERATION_SEND => send_message(cpu, slot, target, message),
-        OPERATION_NOTIFY => notify(cpu, slot, target, words[0]),
-        OPERATION_REPLY => reply_with(cpu, slot, target, message),
-        _ => Err(Error::Invalid),
+    match OperationKind::try_from(kind).map_err(|_| Error::Invalid)? {
+        OperationKind::Send => send_message(cpu, slot, target, message),
+        OperationKind::Notify => notify(cpu, slot, target, words[0]),
+        OperationKind::Reply => reply_with(cpu, slot, target, message),
     }
 }
 
 /// Makes an endpoint that the m-kernel has bound to a process of this CPU the process's own; gives
 /// the number of the handle.
-pub fn take_endpoint(cpu: &mut Cpu, slot: u8, endpoint: u8) -> i64 {
+pub fn take_endpoint(cpu: &mut Cpu, slot: Slot, endpoint: EndpointId) -> i64 {
     let Some(process) = cpu.local.process(slot) else { return Error::NoProcess.to_return() };
     process.endpoint = Some(endpoint);
     process.owns_endpoint = true;
@@ -244,14 +254,14 @@ pub fn take_endpoint(cpu: &mut Cpu, slot: u8, endpoint: u8) -> i64 {
     let handle = Handle {
         endpoint,
         first_generation: endpoints::first_generation(endpoint),
-        generation: 0,
+        generation: Generation::UNKNOWN,
         badge: 0,
     };
     process.handles.add(handle).expect("it had room when it asked") as i64
 }
 
 /// Raises notification bits of the kernel's at the endpoint of a process of this CPU.
-pub fn notify_own(cpu: &mut Cpu, slot: u8, bits: u64) {
+pub fn notify_own(cpu: &mut Cpu, slot: Slot, bits: u64) {
     let endpoint = cpu.local.process(slot).and_then(|process| process.endpoint);
     if let Some(endpoint) = endpoint {
         endpoints::bits(endpoint).raise(bits);
@@ -260,21 +270,23 @@ pub fn notify_own(cpu: &mut Cpu, slot: u8, bits: u64) {
 }
 
 /// Puts what a process has received into its registers, and its pages into its ICA.
-fn deliver(local: &mut Locals, slot: u8, received: Received) {
+fn deliver(local: &mut Locals, slot: Slot, received: Received) {
     let (kind, token, badge, message) = match received {
-        Received::Notification(bits) => (RECEIVED_NOTIFICATION, 0, 0, Message::of([bits, 0, 0, 0])),
-        Received::Call { token, badge, message } => (RECEIVED_CALL, token.0, badge, message),
-        Received::Send { badge, message } => (RECEIVED_SEND, 0, badge, message),
+        Received::Notification(bits) => {
+            (ReceivedKind::Notification, 0, 0, Message::of([bits, 0, 0, 0]))
+        }
+        Received::Call { token, badge, message } => (ReceivedKind::Call, token.0, badge, message),
+        Received::Send { badge, message } => (ReceivedKind::Send, 0, badge, message),
     };
-    let with = if kind == RECEIVED_CALL { With::Call } else { With::Other };
+    let with = if kind == ReceivedKind::Call { With::Call } else { With::Other };
     deliver_message(local, slot, &message, with);
     if let Some(process) = local.process(slot) {
-        process.context.set_received(kind, token, u64::from(badge));
+        process.context.set_received(kind.into(), token, u64::from(badge));
         process.context.set_result(0);
     }
 }
 
-fn deliver_message(local: &mut Locals, slot: u8, message: &Message, with: With) {
+fn deliver_message(local: &mut Locals, slot: Slot, message: &Message, with: With) {
     let span = match message.span {
         Span::NONE => Span::NONE,
         span => ica::arrive(local, slot, span, with),
@@ -286,34 +298,34 @@ fn deliver_message(local: &mut Locals, slot: u8, message: &Message, with: With) 
 
 /// Sends a packet to another CPU, which takes it.
 #[inline(always)]
-pub(crate) fn post(from: usize, to: u8, packet: &Packet) {
+pub(crate) fn post(from: CpuIndex, to: CpuIndex, packet: &Packet) {
     let words = packet.encode();
-    if mailbox::put(from, usize::from(to), &words).is_err() {
+    if mailbox::put(from, to, &words).is_err() {
         lost(to, &words);
     }
 }
 
 /// By its words: that the packet itself is needed here would cost each one that is not lost.
 #[cold]
-fn lost(cpu: u8, words: &[u64; PACKET_WORDS]) {
+fn lost(cpu: CpuIndex, words: &[u64; PACKET_WORDS]) {
     let Some(packet) = Packet::decode(words) else { return };
     if let Packet::Wakeup { endpoint } = packet {
         endpoints::bits(endpoint).end_wakeup();
     }
-    let linux_cpu = shared::linux_cpu(usize::from(cpu));
+    let linux_cpu = shared::linux_cpu(cpu);
     log::error!("CPU {linux_cpu} takes no messages: {packet:?} is lost");
 }
 
 impl IpcHost for Locals {
-    fn target(&self, endpoint: u8) -> (Target, u32) {
+    fn target(&self, endpoint: EndpointId) -> (Target, Generation) {
         endpoints::target(endpoint)
     }
 
-    fn first_generation(&self, endpoint: u8) -> u32 {
+    fn first_generation(&self, endpoint: EndpointId) -> Generation {
         endpoints::first_generation(endpoint)
     }
 
-    fn post(&mut self, cpu: u8, packet: Packet) {
+    fn post(&mut self, cpu: CpuIndex, packet: Packet) {
         if let Packet::Wakeup { endpoint } = packet
             && !endpoints::bits(endpoint).begin_wakeup()
         {
@@ -322,7 +334,7 @@ impl IpcHost for Locals {
         post(self.index(), cpu, &packet);
     }
 
-    fn ended(&mut self, client: u8, outcome: CallOutcome) {
+    fn ended(&mut self, client: Slot, outcome: CallOutcome) {
         let Some(process) = self.process(client) else { return };
         let Calling { handle, span } = core::mem::take(&mut process.calling);
         let kept = ica::reclaim(self, client, span);
@@ -334,7 +346,7 @@ impl IpcHost for Locals {
             }
             CallOutcome::Restarted { generation } => {
                 process.handles.set_generation(handle, generation);
-                process.context.set_generation(generation);
+                process.context.set_generation(generation.get());
                 process.context.set_span(kept.0);
                 Error::PeerRestarted.to_return()
             }
@@ -350,23 +362,23 @@ impl IpcHost for Locals {
         self.wake_with(client, result);
     }
 
-    fn received(&mut self, server: u8, received: Received) {
+    fn received(&mut self, server: Slot, received: Received) {
         deliver(self, server, received);
         self.wake(server);
     }
 
-    fn set_priority(&mut self, slot: u8, priority: u8) {
+    fn set_priority(&mut self, slot: Slot, priority: Priority) {
         if let Some(process) = self.process(slot) {
             process.priority = priority;
             self.queue.set_priority(slot, priority);
         }
     }
 
-    fn take_bits(&mut self, endpoint: u8) -> u64 {
+    fn take_bits(&mut self, endpoint: EndpointId) -> u64 {
         endpoints::bits(endpoint).take()
     }
 
-    fn send_dequeued(&mut self, endpoint: u8) {
+    fn send_dequeued(&mut self, endpoint: EndpointId) {
         endpoints::send_dequeued(endpoint);
     }
 
@@ -374,11 +386,11 @@ impl IpcHost for Locals {
         ica::drop_span(self, message.span);
     }
 
-    fn loan_ends(&mut self, server: u8, span: Span, revoked: bool) {
-        ica::return_loan(self, server, span, revoked);
+    fn loan_ends(&mut self, server: Slot, span: Span, how: LoanEnd) {
+        ica::return_loan(self, server, span, how);
     }
 
-    fn gone(&mut self, slot: u8) {
+    fn gone(&mut self, slot: Slot) {
         if let Some(process) = self.process(slot) {
             process.ipc_released = true;
             self.note_if_reapable(slot);

@@ -53,17 +53,19 @@ use ::core::sync::atomic::Ordering;
 use ant_abi::cpu_block::{CPU_READY, CPU_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
+use ant_abi::syscall::Sysnum;
+use ant_abi::{CpuIndex, Pid, Slot};
 use ant_arch::apic::{self, Timer};
+use ant_arch::segments;
 use ant_arch::trap::{self, Handlers};
-use ant_arch::{percpu, segments};
 use mailbox::Message;
 use panic::halt_if_panicked;
 use process::Owned;
 
 /// Tells Linux that this CPU runs; from here on the trampoline's page is not needed.
-pub fn announce(cpu: usize) {
+pub fn announce(cpu: CpuIndex) {
     let control = shared::control(cpu);
-    let role = if cpu == 0 { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
+    let role = if cpu == CpuIndex::M_KERNEL { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
     control.role().store(role, Ordering::Relaxed);
     control.state().store(CPU_STARTING, Ordering::Release);
 }
@@ -83,7 +85,7 @@ pub fn init_traps() {
 pub fn init_apic() -> Timer {
     apic::init();
     // A mistake here would send interrupts to CPUs of others.
-    let expected = shared::apic_id(percpu::index());
+    let expected = shared::apic_id(shared::this_cpu());
     assert_eq!(apic::id(), expected, "this is not the CPU that Linux says it is");
     Timer::calibrate()
 }
@@ -95,8 +97,9 @@ pub fn work(mut cpu: Cpu, mut role: impl Role) -> ! {
     cpu.run(&mut role)
 }
 
-/// A p-kernel, from its first Rust code on.
-pub fn start(index: usize) -> ! {
+/// A p-kernel, from its first Rust code on. `number` is that of the CPU that runs this.
+pub fn start(number: usize) -> ! {
+    let index = CpuIndex::new(number).expect("a CPU of the partition");
     init_traps();
     announce(index);
     let timer = init_apic();
@@ -105,23 +108,23 @@ pub fn start(index: usize) -> ! {
 
 /// The role of every CPU but the first: it hands on what it has no means for.
 struct PKernel {
-    index: usize,
+    index: CpuIndex,
 }
 
 impl PKernel {
     fn tell(&self, message: Message) {
-        if mailbox::send(self.index, 0, message).is_err() {
+        if mailbox::send(self.index, CpuIndex::M_KERNEL, message).is_err() {
             log::error!("the m-kernel takes no messages");
         }
     }
 }
 
 impl Role for PKernel {
-    fn message(&mut self, _cpu: &mut Cpu, from: usize, _message: Message) {
+    fn message(&mut self, _cpu: &mut Cpu, from: CpuIndex, _message: Message) {
         log::error!("CPU {} has sent what only the m-kernel takes", shared::linux_cpu(from));
     }
 
-    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
+    fn syscall(&mut self, cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) {
         syscalls::m_call_send(cpu, slot, number, args);
     }
 
@@ -129,11 +132,11 @@ impl Role for PKernel {
         log::warning!("a release for no process of this CPU: {:#x}", lca.0);
     }
 
-    fn loading_returned(&mut self, _cpu: &mut Cpu, slot: u8) {
+    fn loading_returned(&mut self, _cpu: &mut Cpu, slot: Slot) {
         panic!("process slot {slot} is being loaded on a p-kernel");
     }
 
-    fn freed(&mut self, slot: u8, pid: u32, span: Span) {
+    fn freed(&mut self, slot: Slot, pid: Pid, span: Span) {
         self.tell(Message::Freed { slot, pid, span });
     }
 

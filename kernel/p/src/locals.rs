@@ -3,8 +3,8 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::syscall::{STATE_READY, STATE_RUNNING};
-use ant_abi::{Error, MAX_PROCESSES, store};
+use ant_abi::syscall::ProcessState;
+use ant_abi::{CpuIndex, Error, MAX_PROCESSES, Pid, Slot, store};
 use ant_logic::deadlines::Deadlines;
 use ant_logic::sched::RunQueue;
 use arrayvec::ArrayVec;
@@ -21,20 +21,15 @@ const SLICE_US: u64 = 10_000;
 /// Time until zombies are offered to the m-kernel again, in microseconds.
 const REAP_RETRY_US: u64 = 1_000;
 
-/// No process's slot.
-const NO_SLOT: u8 = u8::MAX;
-
-const _: () = assert!(MAX_PROCESSES <= NO_SLOT as usize);
-
 /// The processes of one CPU.
 pub struct Locals {
-    index: usize,
+    index: CpuIndex,
     pub(crate) control: Control,
     area: OwnArea,
     /// The processes that are this CPU's, by slot.
     mine: [Option<Owned>; MAX_PROCESSES],
     /// Slots of `mine` that are filled, in no order.
-    occupied: ArrayVec<u8, MAX_PROCESSES>,
+    occupied: ArrayVec<Slot, MAX_PROCESSES>,
     pub(crate) queue: RunQueue,
     pub(crate) deadlines: Deadlines,
     timer: Timer,
@@ -42,17 +37,17 @@ pub struct Locals {
     deadline: Option<u64>,
     /// Until then the CPU takes no messages, and is not rung for them.
     messages_deferred_until: Option<u64>,
-    /// The process that has its page tables loaded; [`NO_SLOT`]: the kernel's are.
-    loaded: u8,
+    /// The process that has its page tables loaded; `None`: the kernel's are.
+    loaded: Option<Slot>,
     /// Zombies that can be reaped.
-    pub(crate) zombies: ArrayVec<u8, MAX_PROCESSES>,
+    pub(crate) zombies: ArrayVec<Slot, MAX_PROCESSES>,
     /// Processes that are to migrate as soon as they can.
-    pub(crate) migrating: ArrayVec<u8, MAX_PROCESSES>,
+    pub(crate) migrating: ArrayVec<Slot, MAX_PROCESSES>,
 }
 
 impl Locals {
     /// A CPU without processes; its kernel runs.
-    pub fn new(index: usize, timer: Timer) -> Self {
+    pub fn new(index: CpuIndex, timer: Timer) -> Self {
         let control = shared::control(index);
         control.kernel_entries().store(1, Ordering::Relaxed);
         Self {
@@ -66,27 +61,30 @@ impl Locals {
             timer,
             deadline: None,
             messages_deferred_until: None,
-            loaded: NO_SLOT,
+            loaded: None,
             zombies: ArrayVec::new(),
             migrating: ArrayVec::new(),
         }
     }
 
     /// Index of the CPU within the partition.
-    pub fn index(&self) -> usize {
+    pub fn index(&self) -> CpuIndex {
         self.index
     }
 
     /// A process of this CPU.
     #[inline]
-    pub fn process(&mut self, slot: u8) -> Option<&mut Owned> {
-        self.mine.get_mut(usize::from(slot))?.as_mut()
+    pub fn process(&mut self, slot: Slot) -> Option<&mut Owned> {
+        self.mine[slot.index()].as_mut()
     }
 
     /// A process of this CPU that has no deadline, and the run queue.
     #[inline]
-    pub(crate) fn one_without_deadline(&mut self, slot: u8) -> Option<(&mut Owned, &mut RunQueue)> {
-        let process = self.mine.get_mut(usize::from(slot))?.as_mut()?;
+    pub(crate) fn one_without_deadline(
+        &mut self,
+        slot: Slot,
+    ) -> Option<(&mut Owned, &mut RunQueue)> {
+        let process = self.mine[slot.index()].as_mut()?;
         (!self.deadlines.has(slot)).then_some((process, &mut self.queue))
     }
 
@@ -94,34 +92,34 @@ impl Locals {
     #[inline]
     pub(crate) fn two_without_deadline(
         &mut self,
-        a: u8,
-        b: u8,
+        a: Slot,
+        b: Slot,
     ) -> Option<([&mut Owned; 2], &mut RunQueue)> {
-        let pair = self.mine.get_disjoint_mut([usize::from(a), usize::from(b)]).ok()?;
+        let pair = self.mine.get_disjoint_mut([a.index(), b.index()]).ok()?;
         let [first, second] = pair;
         let pair = [first.as_mut()?, second.as_mut()?];
         (!self.deadlines.has(b)).then_some((pair, &mut self.queue))
     }
 
     /// A process of this CPU that makes a system call.
-    pub fn caller(&mut self, slot: u8) -> Result<&mut Owned, Error> {
+    pub fn caller(&mut self, slot: Slot) -> Result<&mut Owned, Error> {
         self.process(slot).ok_or(Error::NoProcess)
     }
 
     /// The process of this CPU that a return entry is for.
-    pub fn find_lca(&self, entry: store::StoreEntry) -> Option<u8> {
+    pub fn find_lca(&self, entry: store::StoreEntry) -> Option<Slot> {
         let call = Some(entry.with_kind(store::KIND_CALL));
         self.find(|process| process.lca_entry() == call)
     }
 
     /// The process of this CPU with this id.
-    pub fn find_pid(&self, pid: u32) -> Option<u8> {
+    pub fn find_pid(&self, pid: Pid) -> Option<Slot> {
         self.find(|process| process.pid == pid)
     }
 
-    fn find(&self, is_it: impl Fn(&Owned) -> bool) -> Option<u8> {
+    fn find(&self, is_it: impl Fn(&Owned) -> bool) -> Option<Slot> {
         let slots = self.occupied.iter().copied();
-        { slots }.find(|&slot| self.mine[usize::from(slot)].as_ref().is_some_and(&is_it))
+        { slots }.find(|&slot| self.mine[slot.index()].as_ref().is_some_and(&is_it))
     }
 
     /// Makes a process this CPU's.
@@ -132,23 +130,23 @@ impl Locals {
             process.set_home(self.index);
         }
         if process.blocked_on == BlockReason::Runnable {
-            process.set_state(STATE_READY);
+            process.set_state(ProcessState::Ready);
             self.queue.add(slot, process.priority);
         }
-        self.mine[usize::from(slot)] = Some(process);
+        self.mine[slot.index()] = Some(process);
         self.occupied.push(slot);
         self.publish_count();
     }
 
     /// Gives a process up; its page tables are no longer loaded here.
-    pub(crate) fn remove(&mut self, slot: u8) -> Owned {
+    pub(crate) fn remove(&mut self, slot: Slot) -> Owned {
         self.queue.remove(slot);
         self.deadlines.clear(slot);
-        if self.loaded == slot {
+        if self.loaded == Some(slot) {
             paging::load_kernel();
-            self.loaded = NO_SLOT;
+            self.loaded = None;
         }
-        let process = self.mine[usize::from(slot)].take();
+        let process = self.mine[slot.index()].take();
         self.occupied.retain(|occupied| *occupied != slot);
         self.migrating.retain(|mover| *mover != slot);
         self.publish_count();
@@ -156,7 +154,7 @@ impl Locals {
     }
 
     /// A process is to migrate.
-    pub(crate) fn note_migrating(&mut self, slot: u8) {
+    pub(crate) fn note_migrating(&mut self, slot: Slot) {
         if !self.migrating.contains(&slot) {
             self.migrating.push(slot);
         }
@@ -168,7 +166,7 @@ impl Locals {
     }
 
     /// Takes a process off the run queue.
-    pub fn block(&mut self, slot: u8, blocked_on: BlockReason, state: u32) {
+    pub fn block(&mut self, slot: Slot, blocked_on: BlockReason, state: ProcessState) {
         self.queue.remove(slot);
         if let Some(process) = self.process(slot) {
             process.blocked_on = blocked_on;
@@ -177,7 +175,7 @@ impl Locals {
     }
 
     /// Limits the time that a process waits, in microseconds from now.
-    pub fn limit(&mut self, slot: u8, us: u64) {
+    pub fn limit(&mut self, slot: Slot, us: u64) {
         if us == ant_abi::ipc::FOREVER {
             return;
         }
@@ -186,10 +184,10 @@ impl Locals {
     }
 
     /// Puts a process back on the run queue.
-    pub fn wake(&mut self, slot: u8) {
+    pub fn wake(&mut self, slot: Slot) {
         let Some(process) = self.process(slot) else { return };
         process.blocked_on = BlockReason::Runnable;
-        process.set_state(STATE_READY);
+        process.set_state(ProcessState::Ready);
         let priority = process.priority;
         self.deadlines.clear(slot);
         if self.queue.current().is_none() {
@@ -201,7 +199,7 @@ impl Locals {
     }
 
     /// Wakes a process with the result of its system call.
-    pub fn wake_with(&mut self, slot: u8, result: i64) {
+    pub fn wake_with(&mut self, slot: Slot, result: i64) {
         if let Some(process) = self.process(slot) {
             process.context.set_result(result);
         }
@@ -209,7 +207,7 @@ impl Locals {
     }
 
     /// Has a process reaped if its last release has come.
-    pub(crate) fn note_if_reapable(&mut self, slot: u8) {
+    pub(crate) fn note_if_reapable(&mut self, slot: Slot) {
         let is_reapable = self.process(slot).is_some_and(|process| process.is_reapable());
         if is_reapable && !self.zombies.contains(&slot) {
             self.zombies.push(slot);
@@ -217,21 +215,21 @@ impl Locals {
     }
 
     /// Whether the page tables of a process are loaded on this CPU.
-    pub fn is_loaded(&self, slot: u8) -> bool {
-        self.loaded == slot
+    pub fn is_loaded(&self, slot: Slot) -> bool {
+        self.loaded == Some(slot)
     }
 
     /// Lets a process run until its next trap, and says which.
     #[inline]
-    pub(crate) fn run(&mut self, slot: u8) -> u64 {
-        let process = self.mine[usize::from(slot)].as_mut().expect("the queue holds own processes");
-        if self.loaded != slot {
+    pub(crate) fn run(&mut self, slot: Slot) -> u64 {
+        let process = self.mine[slot.index()].as_mut().expect("the queue holds own processes");
+        if self.loaded != Some(slot) {
             process.space.load();
-            self.loaded = slot;
+            self.loaded = Some(slot);
             shared::count(self.control.switches());
         }
-        process.set_state(STATE_RUNNING);
-        self.control.running_pid().store(process.pid, Ordering::Relaxed);
+        process.set_state(ProcessState::Running);
+        self.control.running_pid().store(process.pid.get(), Ordering::Relaxed);
         shared::count(self.control.kernel_entries());
         process.context.run(&mut self.area);
         shared::count(self.control.kernel_entries());

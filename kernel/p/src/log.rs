@@ -10,7 +10,7 @@ use ant_logic::rings::log::LogWriter;
 use arrayvec::ArrayString;
 
 use crate::shared;
-use ant_arch::{clock, percpu};
+use ant_arch::clock;
 
 /// Longest message; what is longer is cut.
 const MESSAGE_MAX: usize = 400;
@@ -26,11 +26,11 @@ static WRITERS: Writers = Writers([const { UnsafeCell::new(LogWriter::new()) }; 
 /// Writes one message at a level of `ant_abi::log`.
 pub fn write(level: u8, args: fmt::Arguments<'_>) {
     let text = cut::<MESSAGE_MAX>(args);
-    let cpu = percpu::index();
+    let cpu = shared::this_cpu();
     // SAFETY: only this CPU uses its writer, and the kernel runs with interrupts off: the only
     // way to get here while a write is under way is a panic inside it; its message may garble
     // the record that was being written, and nothing else.
-    let writer = unsafe { &mut *WRITERS.0[cpu].get() };
+    let writer = unsafe { &mut *WRITERS.0[cpu.index()].get() };
     writer.write(shared::log(cpu), clock::now(), level, text.as_bytes());
 }
 

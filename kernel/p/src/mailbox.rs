@@ -6,8 +6,11 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::MAX_CPUS;
 use ant_abi::ipc::{DeviceGrant, Span};
+#[cfg(feature = "fault-injection")]
+use ant_abi::syscall::Injection;
+use ant_abi::syscall::Sysnum;
+use ant_abi::{CpuIndex, EndpointId, MAX_CPUS, Pid, Priority, Slot};
 use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
 use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
@@ -24,71 +27,71 @@ pub enum Message {
     /// End the process with this id, if it is yours, as the signal would. From the m-kernel.
     Kill {
         /// Process id.
-        pid: u32,
+        pid: Pid,
         /// Linux's signal number.
         signal: u8,
     },
     /// Linux has let go of the LCA of the process with this id. From the m-kernel.
     Released {
         /// Process id.
-        pid: u32,
+        pid: Pid,
     },
     /// As `Released`: its proxy died. From the m-kernel.
     ProxyDied {
         /// Process id.
-        pid: u32,
+        pid: Pid,
     },
-    /// Fail on purpose, `ant_abi::syscall::INJECT_*`. From the m-kernel.
+    /// Fail on purpose. From the m-kernel.
     #[cfg(feature = "fault-injection")]
-    Inject(u32),
+    Inject(Injection),
     /// An endpoint has another receiver, or none. From the m-kernel.
     ReceiverChanged {
         /// The endpoint.
-        endpoint: u8,
+        endpoint: EndpointId,
     },
     /// The process with this id has another priority. From the m-kernel.
     Priority {
         /// Process id.
-        pid: u32,
+        pid: Pid,
         /// Its priority from now on.
-        priority: u8,
+        priority: Priority,
     },
     /// Give the process with this id to another CPU. From the m-kernel.
     Move {
         /// Process id.
-        pid: u32,
+        pid: Pid,
         /// Index of the CPU.
-        cpu: u8,
+        cpu: CpuIndex,
     },
     /// The process with this id gets a device. From the m-kernel; device memory is mapped by then.
     Grant {
         /// Process id.
-        pid: u32,
+        pid: Pid,
         /// What it gets.
         grant: DeviceGrant,
     },
     /// The m-kernel's answer to `MCall`.
     MReply {
         /// Slot of the process that asked.
-        slot: u8,
+        slot: Slot,
         /// As the system call returns it.
         result: i64,
     },
     /// A process of a p-kernel makes a system call that only the m-kernel can serve.
     MCall {
         /// Its slot.
-        slot: u8,
+        slot: Slot,
         /// Number of the call.
-        number: u64,
+        number: Sysnum,
         /// Its arguments.
         args: [u64; 3],
     },
     /// ICA pages that a process gives back; it has them unmapped. To the m-kernel.
     Freed {
         /// Slot of the process.
-        slot: u8,
+        slot: Slot,
         /// Its id.
-        pid: u32,
+        pid: Pid,
         /// The pages.
         span: Span,
     },
@@ -117,7 +120,7 @@ const PROXY_DIED: u64 = 29;
 
 impl Message {
     /// The id of the process that it is about, if it is for the CPU that has that process.
-    pub fn target_pid(&self) -> Option<u32> {
+    pub fn target_pid(&self) -> Option<Pid> {
         match *self {
             Message::Kill { pid, .. }
             | Message::Released { pid }
@@ -132,31 +135,27 @@ impl Message {
     fn encode(&self) -> [u64; PACKET_WORDS] {
         let [a, b, c, d, e] = match *self {
             Message::Ipc(ref packet) => return packet.encode(),
-            Message::Adopt(ref process) => [ADOPT, u64::from(process.slot()), 0, 0, 0],
+            Message::Adopt(ref process) => [ADOPT, process.slot().bits(), 0, 0, 0],
             Message::Kill { pid, signal } => [KILL, u64::from(pid), u64::from(signal), 0, 0],
             Message::Released { pid } => [RELEASED, u64::from(pid), 0, 0, 0],
             Message::ProxyDied { pid } => [PROXY_DIED, u64::from(pid), 0, 0, 0],
             #[cfg(feature = "fault-injection")]
-            Message::Inject(kind) => [INJECT, u64::from(kind), 0, 0, 0],
-            Message::ReceiverChanged { endpoint } => {
-                [RECEIVER_CHANGED, u64::from(endpoint), 0, 0, 0]
-            }
+            Message::Inject(kind) => [INJECT, u64::from(u32::from(kind)), 0, 0, 0],
+            Message::ReceiverChanged { endpoint } => [RECEIVER_CHANGED, endpoint.bits(), 0, 0, 0],
             Message::Priority { pid, priority } => {
-                [PRIORITY, u64::from(pid), u64::from(priority), 0, 0]
+                [PRIORITY, u64::from(pid), priority.bits(), 0, 0]
             }
-            Message::Move { pid, cpu } => [MOVE, u64::from(pid), u64::from(cpu), 0, 0],
+            Message::Move { pid, cpu } => [MOVE, u64::from(pid), cpu.bits(), 0, 0],
             Message::Grant { pid, ref grant } => {
                 [GRANT, u64::from(pid), u64::from(grant.kind), grant.start, grant.len]
             }
-            Message::MReply { slot, result } => [M_REPLY, u64::from(slot), result as u64, 0, 0],
+            Message::MReply { slot, result } => [M_REPLY, slot.bits(), result as u64, 0, 0],
             Message::MCall { slot, number, args: [a, b, c] } => {
-                return [M_CALL, u64::from(slot), number, a, b, c, 0, 0];
+                return [M_CALL, slot.bits(), number.into(), a, b, c, 0, 0];
             }
-            Message::Freed { slot, pid, span } => {
-                [FREED, u64::from(slot), u64::from(pid), span.0, 0]
-            }
+            Message::Freed { slot, pid, span } => [FREED, slot.bits(), u64::from(pid), span.0, 0],
             Message::Dropped(span) => [DROPPED, span.0, 0, 0, 0],
-            Message::Reap(ref process) => [REAP, u64::from(process.slot()), 0, 0, 0],
+            Message::Reap(ref process) => [REAP, process.slot().bits(), 0, 0, 0],
         };
         [a, b, c, d, e, 0, 0, 0]
     }
@@ -168,27 +167,32 @@ impl Message {
             return Some(Message::Ipc(packet));
         }
         let [kind, a, b, c, d, e, ..] = *words;
+        let pid = |word| Pid::try_from(word).ok();
         Some(match kind {
             // SAFETY: who sent it gave the owner up.
-            ADOPT => Message::Adopt(unsafe { Owned::from_slot(a as u8) }),
-            KILL => Message::Kill { pid: a as u32, signal: b as u8 },
-            RELEASED => Message::Released { pid: a as u32 },
-            PROXY_DIED => Message::ProxyDied { pid: a as u32 },
+            ADOPT => Message::Adopt(unsafe { Owned::from_slot(Slot::from_bits(a)) }),
+            KILL => Message::Kill { pid: pid(a)?, signal: b as u8 },
+            RELEASED => Message::Released { pid: pid(a)? },
+            PROXY_DIED => Message::ProxyDied { pid: pid(a)? },
             #[cfg(feature = "fault-injection")]
-            INJECT => Message::Inject(a as u32),
-            RECEIVER_CHANGED => Message::ReceiverChanged { endpoint: a as u8 },
-            PRIORITY => Message::Priority { pid: a as u32, priority: b as u8 },
-            MOVE => Message::Move { pid: a as u32, cpu: b as u8 },
+            INJECT => Message::Inject(Injection::try_from(a as u32).ok()?),
+            RECEIVER_CHANGED => Message::ReceiverChanged { endpoint: EndpointId::from_bits(a) },
+            PRIORITY => Message::Priority { pid: pid(a)?, priority: Priority::from_bits(b) },
+            MOVE => Message::Move { pid: pid(a)?, cpu: CpuIndex::from_bits(b) },
             GRANT => {
                 let grant = DeviceGrant { kind: b as u32, reserved: 0, start: c, len: d };
-                Message::Grant { pid: a as u32, grant }
+                Message::Grant { pid: pid(a)?, grant }
             }
-            M_REPLY => Message::MReply { slot: a as u8, result: b as i64 },
-            M_CALL => Message::MCall { slot: a as u8, number: b, args: [c, d, e] },
-            FREED => Message::Freed { slot: a as u8, pid: b as u32, span: Span(c) },
+            M_REPLY => Message::MReply { slot: Slot::from_bits(a), result: b as i64 },
+            M_CALL => Message::MCall {
+                slot: Slot::from_bits(a),
+                number: Sysnum::try_from(b).ok()?,
+                args: [c, d, e],
+            },
+            FREED => Message::Freed { slot: Slot::from_bits(a), pid: pid(b)?, span: Span(c) },
             DROPPED => Message::Dropped(Span(a)),
             // SAFETY: as for `ADOPT`.
-            REAP => Message::Reap(unsafe { Owned::from_slot(a as u8) }),
+            REAP => Message::Reap(unsafe { Owned::from_slot(Slot::from_bits(a)) }),
             _ => return None,
         })
     }
@@ -212,8 +216,8 @@ pub fn bytes() -> usize {
 ///
 /// # Safety
 /// [`bytes`] zeroed bytes, aligned to a page, mapped on every CPU and nobody else's for ever.
-pub unsafe fn place(to: usize, memory: *mut u8) {
-    RINGS[to].store(memory as u64, Ordering::Release);
+pub unsafe fn place(to: CpuIndex, memory: *mut u8) {
+    RINGS[to.index()].store(memory as u64, Ordering::Release);
 }
 
 /// The rings to one CPU, by the CPU that sends.
@@ -221,8 +225,8 @@ pub type Incoming = &'static [PacketRing];
 
 /// The rings to CPU `to`.
 #[inline]
-pub fn incoming(to: usize) -> Incoming {
-    let rings = RINGS[to].load(Ordering::Acquire) as *const PacketRing;
+pub fn incoming(to: CpuIndex) -> Incoming {
+    let rings = RINGS[to.index()].load(Ordering::Acquire) as *const PacketRing;
     assert!(!rings.is_null());
     // SAFETY: `place` was given memory for all senders; zeroed bytes are an empty ring, and all of it
     // is atomic.
@@ -231,23 +235,23 @@ pub fn incoming(to: usize) -> Incoming {
 
 /// Sends from CPU `from`, which is the caller's, to CPU `to`. `Err`: the CPU has not taken
 /// messages for long.
-pub fn send(from: usize, to: usize, message: Message) -> Result<(), Message> {
+pub fn send(from: CpuIndex, to: CpuIndex, message: Message) -> Result<(), Message> {
     put(from, to, &message.encode()).map_err(|Full| message)
 }
 
 /// As [`send`], of words: a packet of IPC, encoded.
 #[inline(always)]
-pub(crate) fn put(from: usize, to: usize, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
-    incoming(to)[from].push(words)?;
-    if DOORBELL_SUPPRESSION[to].needs_doorbell() {
+pub(crate) fn put(from: CpuIndex, to: CpuIndex, words: &[u64; PACKET_WORDS]) -> Result<(), Full> {
+    incoming(to)[from.index()].push(words)?;
+    if DOORBELL_SUPPRESSION[to.index()].needs_doorbell() {
         doorbell::ring_cpu(to);
     }
     Ok(())
 }
 
 /// Whether CPU `to` takes messages, so that one more that can be refused may be sent.
-pub fn has_room(from: usize, to: usize) -> bool {
-    from == to || incoming(to)[from].has_room(REFUSABLE)
+pub fn has_room(from: CpuIndex, to: CpuIndex) -> bool {
+    from == to || incoming(to)[from.index()].has_room(REFUSABLE)
 }
 
 /// The next message in a ring to this CPU.
@@ -273,16 +277,16 @@ pub fn receive_unless<T>(
 
 /// A CPU from which something waits for this one.
 #[inline]
-pub fn waiting(incoming: Incoming) -> Option<usize> {
-    incoming.iter().position(|ring| !ring.is_empty())
+pub fn waiting(incoming: Incoming) -> Option<CpuIndex> {
+    incoming.iter().position(|ring| !ring.is_empty()).and_then(CpuIndex::new)
 }
 
 /// This CPU looks into its rings all the time from now on.
-pub fn start_polling(cpu: usize) {
-    DOORBELL_SUPPRESSION[cpu].start_polling();
+pub fn start_polling(cpu: CpuIndex) {
+    DOORBELL_SUPPRESSION[cpu.index()].start_polling();
 }
 
 /// This CPU must be rung from now on. What came before is in its rings.
-pub fn stop_polling(cpu: usize) {
-    DOORBELL_SUPPRESSION[cpu].stop_polling();
+pub fn stop_polling(cpu: CpuIndex) {
+    DOORBELL_SUPPRESSION[cpu.index()].stop_polling();
 }

@@ -1,5 +1,6 @@
 //! What other CPUs ask of this one.
 
+use ant_abi::{CpuIndex, Pid, Slot};
 use ant_arch::clock;
 use ant_logic::ipc::Packet;
 
@@ -18,7 +19,7 @@ impl Cpu {
     pub(crate) fn take_messages(&mut self, role: &mut impl Role) -> bool {
         let until = clock::now().saturating_add(clock::cycles(MESSAGE_BUDGET_US));
         while mailbox::waiting(self.incoming).is_some() {
-            for (from, ring) in self.incoming.iter().enumerate() {
+            for (from, ring) in CpuIndex::all().zip(self.incoming) {
                 if let Some(message) = mailbox::receive(ring) {
                     self.handle_message(from, message, role);
                 }
@@ -39,7 +40,7 @@ impl Cpu {
     }
 
     /// Does what another CPU asks for.
-    pub fn handle_message(&mut self, from: usize, message: Message, role: &mut impl Role) {
+    pub fn handle_message(&mut self, from: CpuIndex, message: Message, role: &mut impl Role) {
         if let Some(pid) = message.target_pid()
             && self.local.find_pid(pid).is_none()
         {
@@ -50,7 +51,7 @@ impl Cpu {
                 if let Packet::Wakeup { endpoint } = packet {
                     endpoints::bits(endpoint).end_wakeup();
                 }
-                self.ipc.take(from as u8, packet, &mut self.local);
+                self.ipc.take(from, packet, &mut self.local);
             }
             Message::Adopt(process) => self.adopt(process),
             Message::Kill { pid, signal } => {
@@ -84,7 +85,7 @@ impl Cpu {
     }
 
     /// Does what a message says to the process with this id, if it is still there.
-    fn with_process(&mut self, pid: u32, act: impl FnOnce(&mut Self, u8)) {
+    fn with_process(&mut self, pid: Pid, act: impl FnOnce(&mut Self, Slot)) {
         if let Some(slot) = self.local.find_pid(pid) {
             act(self, slot);
         }
@@ -92,7 +93,7 @@ impl Cpu {
 
     /// Sends a message after a process that has left this CPU, or parks it for one that is about to
     /// come. One about a process that has been reaped is dropped.
-    fn forward(&mut self, from: usize, pid: u32, message: Message) {
+    fn forward(&mut self, from: CpuIndex, pid: Pid, message: Message) {
         let sent = match process::home_of(pid) {
             None => true,
             Some(home) if home == self.index() => self.parked.try_push((from, message)).is_ok(),

@@ -1,6 +1,7 @@
 //! Migrating a process to another CPU.
 
 use ant_abi::ipc::FOREVER;
+use ant_abi::{CpuIndex, Pid, Slot};
 
 use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
@@ -12,11 +13,11 @@ use ant_arch::clock;
 ///
 /// A process with a call under way, in Linux or at a server, or with requests of others, stays until
 /// then: their answers would not find it.
-pub fn request(cpu: &mut Cpu, pid: u32, to: u8) {
+pub fn request(cpu: &mut Cpu, pid: Pid, to: CpuIndex) {
     let Some(slot) = cpu.local.find_pid(pid) else { return };
     let here = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
-    process.migrate_to = Some(to).filter(|&to| usize::from(to) != here);
+    process.migrate_to = Some(to).filter(|&to| to != here);
     if process.migrate_to.is_some() {
         cpu.local.note_migrating(slot);
         migrate_pending(cpu);
@@ -31,7 +32,7 @@ pub fn migrate_pending(cpu: &mut Cpu) {
             continue;
         }
         cpu.local.migrating.retain(|mover| *mover != slot);
-        let Some(to) = to.map(usize::from) else { continue };
+        let Some(to) = to else { continue };
         let Some(process) = cpu.local.process(slot) else { continue };
         process.migrate_to = None;
         let pid = process.pid;
@@ -43,7 +44,7 @@ pub fn migrate_pending(cpu: &mut Cpu) {
 }
 
 /// Whether a process can migrate now.
-fn can_migrate(cpu: &mut Cpu, slot: u8) -> bool {
+fn can_migrate(cpu: &mut Cpu, slot: Slot) -> bool {
     let quiet = cpu.ipc.is_quiet(slot);
     cpu.local.process(slot).is_some_and(|process| {
         let here = matches!(process.blocked_on, BlockReason::Runnable | BlockReason::Receive);
@@ -52,14 +53,15 @@ fn can_migrate(cpu: &mut Cpu, slot: u8) -> bool {
 }
 
 /// Migrates a process that can to CPU `to`, if that takes messages.
-pub fn migrate_now(cpu: &mut Cpu, slot: u8, to: usize) {
+pub fn migrate_now(cpu: &mut Cpu, slot: Slot, to: CpuIndex) {
     let index = cpu.index();
     if to == index {
         return;
     }
     if !mailbox::has_room(index, to) {
         // Before any other CPU takes it to be there.
-        let (pid, linux_cpu) = (process::pid_in(slot), shared::linux_cpu(to));
+        let Some(pid) = process::pid_in(slot) else { return };
+        let linux_cpu = shared::linux_cpu(to);
         return log::warning!("process {pid} stays: CPU {linux_cpu} does not take messages");
     }
     let deadline = cpu.local.deadlines.clear(slot);
@@ -76,7 +78,7 @@ pub fn migrate_now(cpu: &mut Cpu, slot: u8, to: usize) {
     process.endpoint = cpu.ipc.endpoint(slot);
     if let Some(endpoint) = process.endpoint {
         // Calls go there from now on; the process comes before what waits here.
-        endpoints::moved(endpoint, index as u8, to as u8, slot);
+        endpoints::moved(endpoint, index, to, slot);
     }
     let sent = mailbox::send(index, to, Message::Adopt(process));
     assert!(sent.is_ok(), "the ring had room");

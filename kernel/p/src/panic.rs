@@ -6,17 +6,18 @@
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use ant_abi::CpuIndex;
 use ant_abi::cpu_block::{CPU_HALTED, CPU_PANICKED, CPU_READY};
 
 use crate::{doorbell, log, shared};
-use ant_arch::{apic, cpu, percpu};
+use ant_arch::{apic, cpu};
 
 /// Set by the first CPU that panics; read by the NMI handler of the others.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    let cpu = percpu::index();
+    let cpu = shared::this_cpu();
     if PANICKED.swap(true, Ordering::SeqCst) {
         // A second CPU, or a panic inside the panic: no more words.
         halt(cpu, CPU_PANICKED);
@@ -25,25 +26,25 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     shared::control(cpu).state().store(CPU_PANICKED, Ordering::SeqCst);
     if apic::is_reachable() {
         // Only to CPUs that can take an NMI; a CPU that is not ready yet looks for itself.
-        let ready = (0..shared::cpu_count()).filter(|&other| is_ready(other));
+        let ready = shared::cpus().filter(|&other| is_ready(other));
         ready.map(shared::apic_id).for_each(apic::send_nmi);
         doorbell::ring_linux(cpu);
     }
     cpu::halt_for_ever()
 }
 
-fn is_ready(cpu: usize) -> bool {
+fn is_ready(cpu: CpuIndex) -> bool {
     shared::control(cpu).state().load(Ordering::SeqCst) == CPU_READY
 }
 
 /// Stops this CPU if another one panicked. Called on NMI, and once the CPU is ready.
 pub fn halt_if_panicked() {
     if PANICKED.load(Ordering::SeqCst) {
-        halt(percpu::index(), CPU_HALTED);
+        halt(shared::this_cpu(), CPU_HALTED);
     }
 }
 
-fn halt(cpu: usize, state: u32) -> ! {
+fn halt(cpu: CpuIndex, state: u32) -> ! {
     shared::control(cpu).state().store(state, Ordering::Release);
     cpu::halt_for_ever()
 }

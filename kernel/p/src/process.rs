@@ -10,9 +10,10 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::ipc::Span;
+use ant_abi::lca::ExitKind;
 use ant_abi::store::StoreEntry;
-use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_CREATED};
-use ant_abi::{MAX_PROCESSES, PhysAddr};
+use ant_abi::syscall::{NAME_LEN, ProcessInfo, ProcessKind, ProcessState, Sysnum};
+use ant_abi::{CpuIndex, EndpointId, MAX_PROCESSES, PhysAddr, Pid, Priority, Slot};
 use arrayvec::ArrayString;
 
 use crate::devices::Grants;
@@ -27,8 +28,8 @@ pub const EXIT_TEXT_MAX: usize = 160;
 /// Why a process ends.
 #[derive(Clone, Debug)]
 pub struct ExitReason {
-    /// One of `ant_abi::lca::EXIT_*`.
-    pub kind: u64,
+    /// In which way.
+    pub kind: ExitKind,
     /// The number that goes with it.
     pub number: u64,
     /// For people; empty when the rest says it all.
@@ -37,7 +38,7 @@ pub struct ExitReason {
 
 impl ExitReason {
     /// An end with the text that `args` make, cut to what fits.
-    pub fn new(kind: u64, number: u64, args: fmt::Arguments<'_>) -> Self {
+    pub fn new(kind: ExitKind, number: u64, args: fmt::Arguments<'_>) -> Self {
         Self { kind, number, text: crate::log::cut(args) }
     }
 }
@@ -56,6 +57,15 @@ pub enum LcaState {
     Releasing,
     /// Sent with the notice of the end.
     Exiting,
+}
+
+/// How a process learns of the return of its call from Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// It is blocked until then.
+    Wake,
+    /// By a notification: it goes on meanwhile.
+    Notify,
 }
 
 /// What the process itself waits for.
@@ -86,15 +96,15 @@ pub struct Process {
     /// Registers. First, because traps write here.
     pub context: Context,
     /// Process id, never used twice.
-    pub pid: u32,
+    pub pid: Pid,
     /// Page tables.
     pub space: AddressSpace,
     /// Its LCA; servers have none.
     pub lca: Option<LcaPage>,
     /// What the LCA is doing.
     pub lca_state: LcaState,
-    /// The call that is with Linux ends with a notification, the process goes on meanwhile.
-    pub linux_notifies: bool,
+    /// How the process learns of the return of its call from Linux.
+    pub completion: Completion,
     /// What the process waits for.
     pub blocked_on: BlockReason,
     /// Set once it is to end. Linux is told when its LCA is not with Linux.
@@ -104,23 +114,23 @@ pub struct Process {
     /// Linux has let go of its LCA, after its end.
     pub linux_released: bool,
     /// CPU that it shall go to as soon as it can.
-    pub migrate_to: Option<u8>,
+    pub migrate_to: Option<CpuIndex>,
     /// Its own priority.
-    pub base: u8,
+    pub base: Priority,
     /// The priority it runs with: its own, or that of a caller that waits for it.
-    pub priority: u8,
+    pub priority: Priority,
     /// It may use the calls of `init`.
     pub is_init: bool,
     /// What it can reach.
     pub handles: Handles,
     /// Where it receives.
-    pub endpoint: Option<u8>,
+    pub endpoint: Option<EndpointId>,
     /// That endpoint is its own and ends with it.
     pub owns_endpoint: bool,
     /// Its call that is under way: the handle, and its pages that went along.
     pub calling: Calling,
     /// What it asked the m-kernel for.
-    pub m_call: MCall,
+    pub m_call: Option<MCall>,
     /// It has had ICA pages.
     pub used_ica: bool,
     /// What stands in the place of pages that it was lent and that were taken back early.
@@ -138,11 +148,11 @@ pub struct Calling {
     pub span: Span,
 }
 
-/// A system call that the m-kernel serves; number 0 for none.
-#[derive(Clone, Copy, Debug, Default)]
+/// A system call that the m-kernel serves.
+#[derive(Clone, Copy, Debug)]
 pub struct MCall {
     /// Its number.
-    pub number: u64,
+    pub number: Sysnum,
     /// First argument.
     pub arg: u64,
 }
@@ -153,7 +163,7 @@ pub struct Public {
     pub pid: AtomicU32,
     /// Index of the CPU it runs on.
     pub cpu: AtomicU32,
-    /// One of `ant_abi::syscall::STATE_*`.
+    /// An `ant_abi::syscall::ProcessState`.
     pub state: AtomicU32,
     /// Pages it has, tables and what others have lent it included.
     pub pages: AtomicU32,
@@ -163,7 +173,7 @@ pub struct Public {
     pub lca: AtomicU64,
     /// Its own priority.
     pub priority: AtomicU32,
-    /// One of `ant_abi::syscall::PROCESS_*`. Written by the m-kernel.
+    /// An `ant_abi::syscall::ProcessKind`. Written by the m-kernel.
     pub kind: AtomicU32,
     name: [AtomicU64; NAME_LEN / 8],
 }
@@ -181,6 +191,26 @@ impl Public {
             kind: AtomicU32::new(0),
             name: [const { AtomicU64::new(0) }; NAME_LEN / 8],
         }
+    }
+
+    /// Its id; `None` if the slot is free.
+    pub fn pid(&self) -> Option<Pid> {
+        Pid::new(self.pid.load(Ordering::Acquire))
+    }
+
+    /// The CPU that it runs on, or is to.
+    pub fn home(&self) -> CpuIndex {
+        CpuIndex::from_bits(self.cpu.load(Ordering::Relaxed).into())
+    }
+
+    /// Whether this is what it does.
+    pub fn is_in(&self, state: ProcessState) -> bool {
+        self.state.load(Ordering::Relaxed) == u32::from(state)
+    }
+
+    /// Whether this is what it is.
+    pub fn is_a(&self, kind: ProcessKind) -> bool {
+        self.kind.load(Ordering::Relaxed) == u32::from(kind)
     }
 
     /// Sets the name: the last part of `path`, cut to what fits.
@@ -223,48 +253,48 @@ impl Public {
     }
 }
 
-struct Slot {
+struct Entry {
     public: Public,
     process: UnsafeCell<Option<Process>>,
 }
 
-// SAFETY: `process` is only reached through the slot's one `Owned`.
-unsafe impl Sync for Slot {}
+// SAFETY: `process` is only reached through the entry's one `Owned`.
+unsafe impl Sync for Entry {}
 
-impl Slot {
+impl Entry {
     fn is_free(&self) -> bool {
         self.public.pid.load(Ordering::Relaxed) == 0
     }
 }
 
-static TABLE: [Slot; MAX_PROCESSES] =
-    [const { Slot { public: Public::new(), process: UnsafeCell::new(None) } }; MAX_PROCESSES];
+static TABLE: [Entry; MAX_PROCESSES] =
+    [const { Entry { public: Public::new(), process: UnsafeCell::new(None) } }; MAX_PROCESSES];
 
 /// The one right to touch a process.
 pub struct Owned {
-    slot: u8,
-    entry: &'static Slot,
+    slot: Slot,
+    entry: &'static Entry,
 }
 
 impl Owned {
     /// Puts a process into a free slot; `home` is the CPU that it is to run on. The m-kernel only: it
     /// alone fills and frees slots.
-    pub fn create(slot: u8, process: Process, kind: u32, home: usize) -> Self {
-        let entry = &TABLE[usize::from(slot)];
+    pub fn create(slot: Slot, process: Process, kind: ProcessKind, home: CpuIndex) -> Self {
+        let entry = &TABLE[slot.index()];
         assert_eq!(entry.public.pid.load(Ordering::Relaxed), 0, "slot {slot} is taken");
         let pid = process.pid;
         let lca = process.lca.as_ref().map_or(0, |lca| lca.entry().0);
-        let priority = u32::from(process.base);
+        let priority = process.base.into();
         // SAFETY: a free slot has no `Owned`, and this makes the slot taken.
         unsafe { *entry.process.get() = Some(process) };
         let public = &entry.public;
-        public.cpu.store(home as u32, Ordering::Relaxed);
+        public.cpu.store(home.into(), Ordering::Relaxed);
         public.calls.store(0, Ordering::Relaxed);
         public.lca.store(lca, Ordering::Relaxed);
         public.priority.store(priority, Ordering::Relaxed);
-        public.kind.store(kind, Ordering::Relaxed);
-        public.state.store(STATE_CREATED, Ordering::Relaxed);
-        public.pid.store(pid, Ordering::Release);
+        public.kind.store(kind.into(), Ordering::Relaxed);
+        public.state.store(ProcessState::Created.into(), Ordering::Relaxed);
+        public.pid.store(pid.get(), Ordering::Release);
         Self { slot, entry }
     }
 
@@ -280,12 +310,12 @@ impl Owned {
     ///
     /// # Safety
     /// The `Owned` of this slot was given up to the message.
-    pub unsafe fn from_slot(slot: u8) -> Self {
-        Self { slot, entry: &TABLE[usize::from(slot)] }
+    pub unsafe fn from_slot(slot: Slot) -> Self {
+        Self { slot, entry: &TABLE[slot.index()] }
     }
 
     /// Its slot.
-    pub fn slot(&self) -> u8 {
+    pub fn slot(&self) -> Slot {
         self.slot
     }
 
@@ -295,13 +325,13 @@ impl Owned {
     }
 
     /// Index of the CPU that it runs on, or is to.
-    pub fn home(&self) -> usize {
-        self.public().cpu.load(Ordering::Relaxed) as usize
+    pub fn home(&self) -> CpuIndex {
+        self.public().home()
     }
 
     /// Says which CPU it is to run on. What is sent after it finds it there from now on.
-    pub fn set_home(&self, home: usize) {
-        self.public().cpu.store(home as u32, Ordering::Relaxed);
+    pub fn set_home(&self, home: CpuIndex) {
+        self.public().cpu.store(home.into(), Ordering::Relaxed);
     }
 
     /// What the address stores carry for its LCA, if it has one.
@@ -311,15 +341,15 @@ impl Owned {
 
     /// Publishes what it does.
     #[inline]
-    pub fn set_state(&self, state: u32) {
-        self.public().state.store(state, Ordering::Relaxed);
+    pub fn set_state(&self, state: ProcessState) {
+        self.public().state.store(state.into(), Ordering::Relaxed);
     }
 }
 
 impl Process {
     /// Whether it has ended and everyone outside AnT's memory manager has let go of it.
     pub fn is_reapable(&self) -> bool {
-        self.exit.is_some() && self.ipc_released && self.linux_released && self.m_call.number == 0
+        self.exit.is_some() && self.ipc_released && self.linux_released && self.m_call.is_none()
     }
 }
 
@@ -342,49 +372,45 @@ impl DerefMut for Owned {
 }
 
 /// How many processes run, or will run, on a CPU.
-pub fn count_on(cpu: usize) -> usize {
-    let lives_there = |public: &&Public| {
-        public.pid.load(Ordering::Acquire) != 0
-            && public.cpu.load(Ordering::Relaxed) as usize == cpu
-    };
-    TABLE.iter().map(|slot| &slot.public).filter(lives_there).count()
+pub fn count_on(cpu: CpuIndex) -> usize {
+    let lives_there = |public: &&Public| public.pid().is_some() && public.home() == cpu;
+    TABLE.iter().map(|entry| &entry.public).filter(lives_there).count()
 }
 
 /// The process with the lowest id from `pid` on.
 pub fn next_from(pid: u32) -> Option<ProcessInfo> {
-    let infos = TABLE.iter().filter_map(|slot| slot.public.info());
+    let infos = TABLE.iter().filter_map(|entry| entry.public.info());
     infos.filter(|info| info.pid >= pid).min_by_key(|info| info.pid)
 }
 
-/// Id of the process in a slot, 0 for none.
-pub fn pid_in(slot: u8) -> u32 {
-    TABLE[usize::from(slot)].public.pid.load(Ordering::Acquire)
+/// Id of the process in a slot.
+pub fn pid_in(slot: Slot) -> Option<Pid> {
+    TABLE[slot.index()].public.pid()
 }
 
-/// Index of the CPU that has the process with an id, or is about to.
-pub fn home_of(pid: u32) -> Option<usize> {
-    let public = find(|public| public.pid.load(Ordering::Relaxed) == pid)?;
-    Some(public.cpu.load(Ordering::Relaxed) as usize)
-}
-
-/// The slot that a process of the table is in.
-pub fn slot_of(process: &'static Public) -> u8 {
-    let is_it = |slot: &Slot| core::ptr::eq(&raw const slot.public, process);
-    TABLE.iter().position(is_it).unwrap_or(0) as u8
+/// The CPU that has the process with an id, or is about to.
+pub fn home_of(pid: Pid) -> Option<CpuIndex> {
+    Some(find_pid(pid)?.1.home())
 }
 
 /// A slot without a process.
-pub fn free_slot() -> Option<u8> {
-    TABLE.iter().position(Slot::is_free).map(|slot| slot as u8)
+pub fn free_slot() -> Option<Slot> {
+    Slot::all().find(|slot| TABLE[slot.index()].is_free())
 }
 
 /// How many processes there is room for.
 pub fn free_slots() -> usize {
-    TABLE.iter().filter(|slot| slot.is_free()).count()
+    TABLE.iter().filter(|entry| entry.is_free()).count()
+}
+
+/// Slot of the process with an id, and what anyone may read about it.
+pub fn find_pid(pid: Pid) -> Option<(Slot, &'static Public)> {
+    let mut processes = Slot::all().map(|slot| (slot, &TABLE[slot.index()].public));
+    processes.find(|(_, public)| public.pid() == Some(pid))
 }
 
 /// What anyone may read about the process of which `is_it` holds.
 pub fn find(is_it: impl Fn(&Public) -> bool) -> Option<&'static Public> {
-    let mut processes = TABLE.iter().map(|slot| &slot.public);
-    processes.find(|public| public.pid.load(Ordering::Acquire) != 0 && is_it(public))
+    let mut processes = TABLE.iter().map(|entry| &entry.public);
+    processes.find(|public| public.pid().is_some() && is_it(public))
 }

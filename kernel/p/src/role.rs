@@ -2,6 +2,8 @@
 
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
+use ant_abi::syscall::Sysnum;
+use ant_abi::{CpuIndex, Pid, Slot};
 
 use crate::cpu::Cpu;
 use crate::mailbox::Message;
@@ -10,15 +12,15 @@ use crate::process::Owned;
 /// What the loop of a CPU leaves to the kernel that runs it.
 pub trait Role: Sized {
     /// Takes a message that only one of the two understands.
-    fn message(&mut self, cpu: &mut Cpu, from: usize, message: Message);
+    fn message(&mut self, cpu: &mut Cpu, from: CpuIndex, message: Message);
     /// Serves a system call that not every CPU can.
-    fn syscall(&mut self, cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]);
+    fn syscall(&mut self, cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]);
     /// Linux has released the LCA of a process that is not this CPU's.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, lca: StoreEntry);
     /// A call that the loader of process `slot` made has returned.
-    fn loading_returned(&mut self, cpu: &mut Cpu, slot: u8);
+    fn loading_returned(&mut self, cpu: &mut Cpu, slot: Slot);
     /// Takes ICA pages back that the process in `slot` gives back, and has unmapped.
-    fn freed(&mut self, slot: u8, pid: u32, span: Span);
+    fn freed(&mut self, slot: Slot, pid: Pid, span: Span);
     /// Takes the memory of a zombie back.
     fn reap(&mut self, cpu: &mut Cpu, process: Owned);
 }

@@ -1,7 +1,7 @@
 //! The loop of a CPU, from one event to the next.
 
-use ant_abi::Error;
-use ant_abi::syscall::STATE_READY;
+use ant_abi::syscall::ProcessState;
+use ant_abi::{CpuIndex, Error, Slot};
 use ant_arch::context::VECTOR_SYSCALL;
 use ant_arch::{clock, trap};
 
@@ -39,7 +39,8 @@ impl Cpu {
 
     /// Hands zombies to the m-kernel to be reaped, as far as it takes messages.
     fn reap_zombies(&mut self, role: &mut impl Role) {
-        while !self.local.zombies.is_empty() && mailbox::has_room(self.index(), 0) {
+        while !self.local.zombies.is_empty() && mailbox::has_room(self.index(), CpuIndex::M_KERNEL)
+        {
             let Some(slot) = self.local.zombies.pop() else { return };
             let process = self.local.remove(slot);
             role.reap(self, process);
@@ -62,7 +63,7 @@ impl Cpu {
 
     /// Runs a process, and those that it and they pass the CPU to directly, until something comes
     /// that the loop has to look at.
-    fn run_process(&mut self, mut slot: u8, role: &mut impl Role) {
+    fn run_process(&mut self, mut slot: Slot, role: &mut impl Role) {
         let vector = loop {
             let vector = self.local.run(slot);
             match fastpath::serve(self, slot, vector) {
@@ -85,7 +86,7 @@ impl Cpu {
             VECTOR_SYSCALL => crate::syscalls::serve(self, slot, role),
             vector if vector >= trap::FIRST_INTERRUPT => {
                 if let Some(process) = self.local.process(slot) {
-                    process.set_state(STATE_READY);
+                    process.set_state(ProcessState::Ready);
                 }
                 self.poll_needed = true;
                 interrupts::take(vector);

@@ -7,10 +7,12 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootDevice, MAX_INTERRUPTS};
 use ant_abi::cpu_block::{CpuBlock, CpuControl};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
-use ant_abi::{KernelVirt, MAX_CPUS};
+use ant_abi::{CpuIndex, KernelVirt, MAX_CPUS};
 use ant_logic::rings::address::AddressRing;
 use ant_logic::rings::log::Log;
 use core::mem::offset_of;
+
+use ant_arch::percpu;
 
 /// Where the shared area is mapped, on every CPU.
 const SHARED_VIRT: KernelVirt = KernelVirt::new(IMAGE_VIRT + SHARED_OFFSET);
@@ -55,6 +57,21 @@ pub fn cpu_count() -> usize {
     CPUS.load(Ordering::Relaxed)
 }
 
+/// The CPUs of this partition, the m-kernel's first.
+pub fn cpus() -> impl Iterator<Item = CpuIndex> {
+    CpuIndex::all().take(cpu_count())
+}
+
+/// The CPU of this partition with an index that a process has passed.
+pub fn cpu_with_index(index: u64) -> Option<CpuIndex> {
+    CpuIndex::try_from(index).ok().filter(|cpu| cpu.index() < cpu_count())
+}
+
+/// The CPU that runs this.
+pub fn this_cpu() -> CpuIndex {
+    CpuIndex::from_bits(percpu::index() as u64)
+}
+
 /// The devices of this partition, once [`take_boot`] has found them right.
 pub fn devices() -> &'static [BootDevice] {
     let boot = boot();
@@ -65,43 +82,42 @@ pub fn devices() -> &'static [BootDevice] {
 /// it; read by the module.
 pub fn interrupt_target(index: usize) -> &'static AtomicU32 {
     assert!(index < MAX_INTERRUPTS);
-    let targets = control(0).0 + offset_of!(CpuControl, interrupt_targets) as u64;
+    let targets = control(CpuIndex::M_KERNEL).0 + offset_of!(CpuControl, interrupt_targets) as u64;
     // SAFETY: the control page is mapped for the life of the kernel; the array is in it, aligned, and
     // both kernels use its words as atomics.
     unsafe { &*(targets + (index * size_of::<u32>()) as u64).as_ptr::<AtomicU32>() }
 }
 
 /// What Linux calls CPU `cpu`.
-pub fn linux_cpu(cpu: usize) -> u32 {
-    boot().cpus[cpu].linux_cpu
+pub fn linux_cpu(cpu: CpuIndex) -> u32 {
+    boot().cpus[cpu.index()].linux_cpu
 }
 
 /// Physical APIC id of CPU `cpu`.
 #[inline]
-pub fn apic_id(cpu: usize) -> u32 {
-    boot().cpus[cpu].apic_id
+pub fn apic_id(cpu: CpuIndex) -> u32 {
+    boot().cpus[cpu.index()].apic_id
 }
 
 /// What lies `offset` bytes into the block of CPU `cpu`.
-fn in_block(cpu: usize, offset: usize) -> KernelVirt {
-    assert!(cpu < MAX_CPUS);
-    SHARED_VIRT + BOOT_BLOCK_SPAN + cpu as u64 * CPU_BLOCK_SPAN + offset as u64
+fn in_block(cpu: CpuIndex, offset: usize) -> KernelVirt {
+    SHARED_VIRT + BOOT_BLOCK_SPAN + cpu.bits() * CPU_BLOCK_SPAN + offset as u64
 }
 
 /// Request store of a CPU: AnT produces, Linux consumes.
-pub fn requests(cpu: usize) -> &'static AddressRing {
+pub fn requests(cpu: CpuIndex) -> &'static AddressRing {
     // SAFETY: mapped for the life of the kernel; `AddressRing` is all atomics with the ABI's layout.
     unsafe { &*in_block(cpu, offset_of!(CpuBlock, request)).as_ptr::<AddressRing>() }
 }
 
 /// Return store of a CPU: Linux produces, the CPU consumes.
-pub fn returns(cpu: usize) -> &'static AddressRing {
+pub fn returns(cpu: CpuIndex) -> &'static AddressRing {
     // SAFETY: as `requests`.
     unsafe { &*in_block(cpu, offset_of!(CpuBlock, ret)).as_ptr::<AddressRing>() }
 }
 
 /// Log ring of a CPU: the CPU writes, Linux reads.
-pub fn log(cpu: usize) -> &'static Log {
+pub fn log(cpu: CpuIndex) -> &'static Log {
     // SAFETY: as `requests`, for `Log`.
     unsafe { &*in_block(cpu, offset_of!(CpuBlock, log)).as_ptr::<Log>() }
 }
@@ -111,7 +127,7 @@ pub fn log(cpu: usize) -> &'static Log {
 pub struct Control(KernelVirt);
 
 /// The control page of CPU `cpu`.
-pub fn control(cpu: usize) -> Control {
+pub fn control(cpu: CpuIndex) -> Control {
     Control(in_block(cpu, offset_of!(CpuBlock, control)))
 }
 

@@ -4,66 +4,63 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::ipc::{
-    DEVICE_GET, ENDPOINT_OPEN, HANDLE_CLOSE, ICA_ALLOC, ICA_FREE, IPC_BATCH, IPC_CALL, IPC_NOTIFY,
-    IPC_RECEIVE, IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, LINUX_CALL_ASYNC, PORT_READ, PORT_WRITE,
-    SERVER_CREATE, SLEEP, Span,
-};
-use ant_abi::lca::EXIT_EXITED;
-use ant_abi::syscall::{
-    FAULT_INJECT, LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant, PROCESS_CREATE,
-    PROCESS_EXIT, PROCESS_YIELD, REPORT_ENOSYS, STATE_IN_M_CALL, STATE_READY, STATE_SLEEPING,
-    SYSTEM_INFO, SystemInfo,
-};
-use ant_abi::{Error, PhysAddr};
+use ant_abi::ipc::Span;
+use ant_abi::lca::ExitKind;
+use ant_abi::syscall::{LOG_WRITE_MAX, LcaGrant, ProcessState, Service, Sysnum, SystemInfo};
+use ant_abi::{CpuIndex, EndpointId, Error, PhysAddr, Slot};
 
 use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
-use crate::process::{BlockReason, ExitReason, MCall};
+use crate::process::{BlockReason, Completion, ExitReason, MCall};
 use crate::role::Role;
 use crate::user_memory::{self, UserPtr, UserRange};
 use crate::{exit, ica, ipc, linux, log, shared};
 
 /// Serves the system call that ended the last run of a process.
-pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
+pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
     let Some(process) = cpu.local.process(slot) else { return };
     let (number, args) = process.context.syscall();
+    let Ok(number) = Sysnum::try_from(number) else {
+        return process.context.set_result(Error::NoSystemCall.to_return());
+    };
     // Those with a `return` leave no result: the process does not go on now, or gets it otherwise.
     let result = match number {
-        IPC_CALL => return finish(ipc::call(cpu, slot, args), cpu, slot),
-        IPC_REPLY_RECEIVE => return finish(ipc::reply_receive(cpu, slot, args), cpu, slot),
-        IPC_RECEIVE => return finish(ipc::receive(cpu, slot, args[1]), cpu, slot),
-        IPC_REPLY => ipc::reply(cpu, slot, args[0]),
-        IPC_SEND => ipc::send(cpu, slot, args[0]),
-        IPC_NOTIFY => ipc::notify(cpu, slot, args[0], args[1]),
-        IPC_BATCH => ipc::batch(cpu, slot, args[0], args[1]),
-        HANDLE_CLOSE => process.handles.close(args[0]),
+        Sysnum::IpcCall => return finish(ipc::call(cpu, slot, args), cpu, slot),
+        Sysnum::IpcReplyReceive => return finish(ipc::reply_receive(cpu, slot, args), cpu, slot),
+        Sysnum::IpcReceive => return finish(ipc::receive(cpu, slot, args[1]), cpu, slot),
+        Sysnum::IpcReply => ipc::reply(cpu, slot, args[0]),
+        Sysnum::IpcSend => ipc::send(cpu, slot, args[0]),
+        Sysnum::IpcNotify => ipc::notify(cpu, slot, args[0], args[1]),
+        Sysnum::IpcBatch => ipc::batch(cpu, slot, args[0], args[1]),
+        Sysnum::HandleClose => process.handles.close(args[0]),
         // Before an endpoint is made that it could not name.
-        ENDPOINT_OPEN if !process.handles.has_room() => Err(Error::NoMemory),
-        ICA_FREE => ica_free(cpu, slot, Span(args[0]), role),
-        SLEEP => return sleep(cpu, slot, args[0]),
-        PORT_READ => {
+        Sysnum::EndpointOpen if !process.handles.has_room() => Err(Error::NoMemory),
+        Sysnum::IcaFree => ica_free(cpu, slot, Span(args[0]), role),
+        Sysnum::Sleep => return sleep(cpu, slot, args[0]),
+        Sysnum::PortRead => {
             let read = process.grants.port_read(args[0], args[1]);
             return set_result(cpu, slot, read.map_or_else(Error::to_return, |value| value as i64));
         }
-        PORT_WRITE => process.grants.port_write(args[0], args[1], args[2]),
-        LINUX_CALL => return linux::call::request(cpu, slot, PhysAddr::new(args[0]), false),
-        LINUX_CALL_ASYNC => {
-            return linux::call::request(cpu, slot, PhysAddr::new(args[0]), true);
+        Sysnum::PortWrite => process.grants.port_write(args[0], args[1], args[2]),
+        Sysnum::LinuxCall => {
+            return linux::call::request(cpu, slot, PhysAddr::new(args[0]), Completion::Wake);
         }
-        PROCESS_EXIT => {
-            let exit = ExitReason::new(EXIT_EXITED, args[0] & 0xff, format_args!(""));
+        Sysnum::LinuxCallAsync => {
+            return linux::call::request(cpu, slot, PhysAddr::new(args[0]), Completion::Notify);
+        }
+        Sysnum::ProcessExit => {
+            let exit = ExitReason::new(ExitKind::Exited, args[0] & 0xff, format_args!(""));
             return exit::exit(cpu, slot, exit);
         }
-        PROCESS_YIELD => {
-            process.set_state(STATE_READY);
+        Sysnum::ProcessYield => {
+            process.set_state(ProcessState::Ready);
             cpu.local.queue.yield_current();
             Ok(())
         }
-        LOG_WRITE => log_write(cpu, slot, UserRange::new(args[0], args[1])),
-        LCA_GET => lca_get(cpu, slot, UserPtr::new(args[0])),
-        SYSTEM_INFO => system_info(cpu, slot, UserPtr::new(args[0])),
-        REPORT_ENOSYS => report_enosys(cpu, slot, args[0]),
+        Sysnum::LogWrite => log_write(cpu, slot, UserRange::new(args[0], args[1])),
+        Sysnum::LcaGet => lca_get(cpu, slot, UserPtr::new(args[0])),
+        Sysnum::SystemInfo => system_info(cpu, slot, UserPtr::new(args[0])),
+        Sysnum::ReportEnosys => report_enosys(cpu, slot, args[0]),
         _ => return role.syscall(cpu, slot, number, args),
     };
     let result = result.map_or_else(Error::to_return, |()| 0);
@@ -71,14 +68,14 @@ pub fn serve(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
 }
 
 /// Gives a process the error of a system call that sets its result itself otherwise.
-fn finish(result: Result<(), Error>, cpu: &mut Cpu, slot: u8) {
+fn finish(result: Result<(), Error>, cpu: &mut Cpu, slot: Slot) {
     if let Err(error) = result {
         set_result(cpu, slot, error.to_return());
     }
 }
 
-fn ica_free(cpu: &mut Cpu, slot: u8, span: Span, role: &mut impl Role) -> Result<(), Error> {
-    if !mailbox::has_room(cpu.index(), 0) {
+fn ica_free(cpu: &mut Cpu, slot: Slot, span: Span, role: &mut impl Role) -> Result<(), Error> {
+    if !mailbox::has_room(cpu.index(), CpuIndex::M_KERNEL) {
         return Err(Error::Again);
     }
     ica::holder(&mut cpu.local, slot)?.release(span)?;
@@ -87,41 +84,39 @@ fn ica_free(cpu: &mut Cpu, slot: u8, span: Span, role: &mut impl Role) -> Result
     Ok(())
 }
 
-fn sleep(cpu: &mut Cpu, slot: u8, us: u64) {
-    cpu.local.block(slot, BlockReason::Time, STATE_SLEEPING);
+fn sleep(cpu: &mut Cpu, slot: Slot, us: u64) {
+    cpu.local.block(slot, BlockReason::Time, ProcessState::Sleeping);
     cpu.local.limit(slot, us);
 }
 
-/// Whether the m-kernel serves this call for a process of any CPU.
-pub fn is_m_call(number: u64) -> bool {
-    matches!(number, ENDPOINT_OPEN | ICA_ALLOC)
-}
-
 /// Serves a call that only the m-kernel can, on another CPU: asks it.
-pub fn m_call_send(cpu: &mut Cpu, slot: u8, number: u64, args: [u64; 3]) {
-    if !is_m_call(number) {
-        return set_result(cpu, slot, unknown_or_forbidden(number).to_return());
+pub fn m_call_send(cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) {
+    match number.service() {
+        Service::MKernel => {}
+        // `init` is the m-kernel's CPU's.
+        Service::InitOnly => return set_result(cpu, slot, Error::NotPermitted.to_return()),
+        Service::Local => return set_result(cpu, slot, Error::NoSystemCall.to_return()),
     }
     let index = cpu.index();
-    if !mailbox::has_room(index, 0) {
+    if !mailbox::has_room(index, CpuIndex::M_KERNEL) {
         return set_result(cpu, slot, Error::Again.to_return());
     }
     if let Some(process) = cpu.local.process(slot) {
-        process.m_call = MCall { number, arg: args[0] };
+        process.m_call = Some(MCall { number, arg: args[0] });
     }
-    cpu.local.block(slot, BlockReason::MReply, STATE_IN_M_CALL);
-    if mailbox::send(index, 0, Message::MCall { slot, number, args }).is_err() {
+    cpu.local.block(slot, BlockReason::MReply, ProcessState::InMCall);
+    if mailbox::send(index, CpuIndex::M_KERNEL, Message::MCall { slot, number, args }).is_err() {
         cpu.local.wake_with(slot, Error::Again.to_return());
     }
 }
 
 /// The m-kernel's answer has come.
-pub fn m_call_returned(cpu: &mut Cpu, slot: u8, result: i64) {
+pub fn m_call_returned(cpu: &mut Cpu, slot: Slot, result: i64) {
     let Some(process) = cpu.local.process(slot) else { return };
-    let MCall { number, arg } = core::mem::take(&mut process.m_call);
-    let zombies = process.exit.is_some();
-    let result = take_m_reply(cpu, slot, number, arg, result);
-    if zombies {
+    let Some(m_call) = process.m_call.take() else { return };
+    let has_ended = process.exit.is_some();
+    let result = take_m_reply(cpu, slot, m_call, result);
+    if has_ended {
         cpu.local.note_if_reapable(slot);
     } else {
         cpu.local.wake_with(slot, result);
@@ -129,31 +124,24 @@ pub fn m_call_returned(cpu: &mut Cpu, slot: u8, result: i64) {
 }
 
 /// Makes what the m-kernel has given a process its own.
-pub fn take_m_reply(cpu: &mut Cpu, slot: u8, number: u64, arg: u64, result: i64) -> i64 {
+pub fn take_m_reply(cpu: &mut Cpu, slot: Slot, m_call: MCall, result: i64) -> i64 {
     let Ok(given) = u64::try_from(result) else { return result };
-    match number {
-        ICA_ALLOC => ica::take_fresh(&mut cpu.local, slot, given as u32, arg as u32),
-        ENDPOINT_OPEN => ipc::take_endpoint(cpu, slot, given as u8),
+    match m_call.number {
+        Sysnum::IcaAlloc => ica::take_fresh(&mut cpu.local, slot, given as u32, m_call.arg as u32),
+        Sysnum::EndpointOpen => ipc::take_endpoint(cpu, slot, EndpointId::from_bits(given)),
         _ => result,
     }
 }
 
-/// What a process gets that may not make a call, or makes one that there is not.
-pub fn unknown_or_forbidden(number: u64) -> Error {
-    let of_init = (PROCESS_CREATE..=FAULT_INJECT).contains(&number)
-        || (SERVER_CREATE..=DEVICE_GET).contains(&number);
-    if of_init { Error::NotPermitted } else { Error::NoSystemCall }
-}
-
 /// Sets the result of a process's system call.
-pub fn set_result(cpu: &mut Cpu, slot: u8, result: i64) {
+pub fn set_result(cpu: &mut Cpu, slot: Slot, result: i64) {
     // The process may have given its own life up to the call.
     if let Some(process) = cpu.local.process(slot) {
         process.context.set_result(result);
     }
 }
 
-fn log_write(cpu: &mut Cpu, slot: u8, text: UserRange) -> Result<(), Error> {
+fn log_write(cpu: &mut Cpu, slot: Slot, text: UserRange) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let mut buffer = [0; LOG_WRITE_MAX];
     let text = user_memory::read(&process.space, text, &mut buffer)?;
@@ -162,7 +150,7 @@ fn log_write(cpu: &mut Cpu, slot: u8, text: UserRange) -> Result<(), Error> {
     Ok(())
 }
 
-fn lca_get(cpu: &mut Cpu, slot: u8, to: UserPtr<LcaGrant>) -> Result<(), Error> {
+fn lca_get(cpu: &mut Cpu, slot: Slot, to: UserPtr<LcaGrant>) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     // Linux has a process for each that runs there in somebody's name: servers do not.
     let lca = process.lca.as_ref().ok_or(Error::NotPermitted)?;
@@ -170,15 +158,15 @@ fn lca_get(cpu: &mut Cpu, slot: u8, to: UserPtr<LcaGrant>) -> Result<(), Error> 
     user_memory::write_value(&process.space, to, &grant)
 }
 
-fn system_info(cpu: &mut Cpu, slot: u8, to: UserPtr<SystemInfo>) -> Result<(), Error> {
+fn system_info(cpu: &mut Cpu, slot: Slot, to: UserPtr<SystemInfo>) -> Result<(), Error> {
     let index = cpu.index();
     let process = cpu.local.caller(slot)?;
     let info = SystemInfo {
         tsc_khz: shared::boot().tsc_khz,
         cpus: shared::cpu_count() as u32,
-        cpu: index as u32,
+        cpu: index.into(),
         linux_cpu: shared::linux_cpu(index),
-        pid: process.pid,
+        pid: process.pid.get(),
         revision: ant_abi::REVISION,
     };
     user_memory::write_value(&process.space, to, &info)
@@ -188,7 +176,7 @@ fn system_info(cpu: &mut Cpu, slot: u8, to: UserPtr<SystemInfo>) -> Result<(), E
 /// Written and read by every CPU.
 static REPORTED_CALLS: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 
-fn report_enosys(cpu: &mut Cpu, slot: u8, number: u64) -> Result<(), Error> {
+fn report_enosys(cpu: &mut Cpu, slot: Slot, number: u64) -> Result<(), Error> {
     let pid = cpu.local.caller(slot)?.pid;
     let word = REPORTED_CALLS.get((number / 64) as usize);
     // Numbers beyond Linux's are not worth remembering.

@@ -42,7 +42,7 @@ pub enum Notice {
     OneShot,
     /// The AP process is over.
     Ended {
-        /// One of `EXIT_*`.
+        /// An `ant_abi::lca::ExitKind`.
         kind: u64,
         /// The number that goes with it.
         number: u64,

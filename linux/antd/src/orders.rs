@@ -2,12 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
-use ant_abi::Error;
-use ant_abi::ipc::{PRIORITIES, PRIORITY_USUAL};
-use ant_abi::syscall::{
-    INJECT_BAD_RADDR, INJECT_END, INJECT_END_AFTER, INJECT_FAULT, INJECT_HANG, INJECT_LOOP,
-    INJECT_PANIC,
-};
+use ant_abi::ipc::PRIORITIES;
+use ant_abi::{Error, Priority, syscall};
 use nix::errno::Errno;
 
 use crate::clients::{ClientId, Peer};
@@ -24,7 +20,7 @@ use crate::table::SessionId;
 const INIT: u32 = 1;
 
 /// The priority of programs.
-const USUAL: u32 = PRIORITY_USUAL as u32;
+const USUAL: Priority = Priority::USUAL;
 
 /// Something that `init` does and then says whether it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,20 +197,20 @@ impl Running {
         match injection {
             Injection::Cpu { failure, cpu } => {
                 let how = match failure {
-                    CpuFailure::Panic => INJECT_PANIC,
-                    CpuFailure::Hang => INJECT_HANG,
-                    CpuFailure::BadRaddr => INJECT_BAD_RADDR,
+                    CpuFailure::Panic => syscall::Injection::Panic,
+                    CpuFailure::Hang => syscall::Injection::Hang,
+                    CpuFailure::BadRaddr => syscall::Injection::BadRaddr,
                 };
-                Ok(Order::Inject { how, target: self.cpu_of(cpu)?, call: 0 })
+                Ok(Order::Inject { how: how.into(), target: self.cpu_of(cpu)?, call: 0 })
             }
             Injection::Process { failure, pid, call } => {
                 let how = match failure {
-                    ProcessFailure::End => INJECT_END,
-                    ProcessFailure::EndAfter => INJECT_END_AFTER,
-                    ProcessFailure::Fault => INJECT_FAULT,
-                    ProcessFailure::Loop => INJECT_LOOP,
+                    ProcessFailure::End => syscall::Injection::End,
+                    ProcessFailure::EndAfter => syscall::Injection::EndAfter,
+                    ProcessFailure::Fault => syscall::Injection::Fault,
+                    ProcessFailure::Loop => syscall::Injection::Loop,
                 };
-                Ok(Order::Inject { how, target: pid.unwrap_or(0), call })
+                Ok(Order::Inject { how: how.into(), target: pid.unwrap_or(0), call })
             }
         }
     }
@@ -257,15 +253,15 @@ impl Daemon {
 
     /// Gives a process another priority.
     pub(crate) fn priority(&mut self, client: ClientId, peer: &Peer, pid: u32, priority: u32) {
-        if priority as usize >= PRIORITIES {
+        let Ok(wanted) = Priority::try_from(priority) else {
             return self.fail(client, no_priority(priority));
-        }
+        };
         let Some((running, _)) = self.running_or_fail(client) else { return };
         // More than others' programs have, or even servers, is not for everybody to take.
-        let allowed = running.allowed(peer, pid).and_then(|_| match priority {
-            0..=USUAL => Ok(()),
-            _ if peer.is_root() => Ok(()),
-            _ => Err(format!("only root can give a priority above {USUAL}: use sudo")),
+        let allowed = running.allowed(peer, pid).and_then(|_| match wanted <= USUAL {
+            true => Ok(()),
+            false if peer.is_root() => Ok(()),
+            false => Err(format!("only root can give a priority above {USUAL}: use sudo")),
         });
         let asked = allowed.and_then(|()| running.order(client, Order::Priority { pid, priority }));
         self.fail_if(client, asked.err());
@@ -361,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_fault_injection_is_named_as_that() {
-        let order = Order::Inject { how: INJECT_END, target: 2, call: 1 };
+        let order = Order::Inject { how: syscall::Injection::End.into(), target: 2, call: 1 };
         let text = order.refusal(Error::NoSystemCall.to_return() as i32);
         assert!(text.starts_with("this kernel was built without fault injection"), "{text}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use ant_abi::lca::{EXIT_EXITED, EXIT_FAULTED, EXIT_KILLED};
+use ant_abi::lca::ExitKind;
 use ant_abi::store::StoreEntry;
 use nix::sys::signal::Signal;
 
@@ -125,10 +125,10 @@ impl Session {
     fn ended(&self, kind: u64, number: u64, text: &str) -> Outcome {
         let small = i32::try_from(number).unwrap_or(0);
         let text = text.to_owned();
-        match kind {
-            EXIT_EXITED => Outcome::Exited { status: number as u8 },
-            EXIT_FAULTED => Outcome::Faulted { signal: small, text },
-            EXIT_KILLED => match &self.ending {
+        match ExitKind::try_from(kind) {
+            Ok(ExitKind::Exited) => Outcome::Exited { status: number as u8 },
+            Ok(ExitKind::Faulted) => Outcome::Faulted { signal: small, text },
+            Ok(ExitKind::Killed) => match &self.ending {
                 Some(ending) => ending.outcome(),
                 None => Outcome::Killed { signal: small, text },
             },
@@ -247,17 +247,23 @@ mod tests {
         Departed { pid: 77, how: Leaving::Died, notice, signal }
     }
 
-    fn end(kind: u64, number: u64) -> Option<Notice> {
-        Some(Notice::Ended { kind, number, text: "t".into() })
+    fn end(kind: ExitKind, number: u64) -> Option<Notice> {
+        Some(Notice::Ended { kind: kind.into(), number, text: "t".into() })
     }
 
     #[test]
     fn what_the_process_says_about_its_end_holds() {
         let outcome = |kind, number| session(None).outcome(&departed(None, end(kind, number)));
-        assert_eq!(outcome(0, 3), Outcome::Exited { status: 3 });
-        assert_eq!(outcome(1, 11), Outcome::Faulted { signal: 11, text: "t".into() });
-        assert_eq!(outcome(2, 15), Outcome::Killed { signal: 15, text: "t".into() });
-        assert_eq!(outcome(3, 2), Outcome::LoadFailed { errno: 2, text: "t".into() });
+        assert_eq!(outcome(ExitKind::Exited, 3), Outcome::Exited { status: 3 });
+        assert_eq!(
+            outcome(ExitKind::Faulted, 11),
+            Outcome::Faulted { signal: 11, text: "t".into() }
+        );
+        assert_eq!(outcome(ExitKind::Killed, 15), Outcome::Killed { signal: 15, text: "t".into() });
+        assert_eq!(
+            outcome(ExitKind::LoadFailed, 2),
+            Outcome::LoadFailed { errno: 2, text: "t".into() }
+        );
     }
 
     #[test]
@@ -265,8 +271,8 @@ mod tests {
         let killed = Outcome::Killed { signal: 2, text: "Ctrl-C".into() };
         let ending = session(Some((2, "Ctrl-C")));
         assert_eq!(ending.outcome(&departed(Some(9), None)), killed);
-        assert_eq!(ending.outcome(&departed(None, end(EXIT_KILLED, 9))), killed);
-        let exited = ending.outcome(&departed(None, end(EXIT_EXITED, 0)));
+        assert_eq!(ending.outcome(&departed(None, end(ExitKind::Killed, 9))), killed);
+        let exited = ending.outcome(&departed(None, end(ExitKind::Exited, 0)));
         assert_eq!(exited, Outcome::Exited { status: 0 }, "it was faster");
     }
 

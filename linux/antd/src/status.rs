@@ -4,11 +4,7 @@ use std::time::{Duration, Instant};
 
 use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS, ServerInfo};
 use ant_abi::cpu_block::CpuControl;
-use ant_abi::syscall::{
-    PROCESS_PROGRAM, PROCESS_SERVER, ProcessInfo, STATE_CALLING, STATE_CREATED, STATE_EXITING,
-    STATE_IN_CALL, STATE_IN_M_CALL, STATE_LOADING, STATE_READY, STATE_RECEIVING, STATE_RUNNING,
-    STATE_SLEEPING,
-};
+use ant_abi::syscall::{ProcessInfo, ProcessKind, ProcessState};
 use ant_dev::{CpuState, Role};
 
 use crate::channel::printable;
@@ -187,26 +183,26 @@ fn process(running: &Running, info: &ProcessInfo, server: Option<&ServerInfo>) -
 }
 
 fn state_name(state: u32) -> String {
-    match state {
-        STATE_CREATED => "created".into(),
-        STATE_LOADING => "loading".into(),
-        STATE_READY => "ready".into(),
-        STATE_RUNNING => "running".into(),
-        STATE_IN_CALL => "in call".into(),
-        STATE_EXITING => "ending".into(),
-        STATE_RECEIVING => "receiving".into(),
-        STATE_CALLING => "calling".into(),
-        STATE_IN_M_CALL => "asking".into(),
-        STATE_SLEEPING => "sleeping".into(),
-        other => format!("{other}?"),
+    match ProcessState::try_from(state) {
+        Ok(ProcessState::Created) => "created".into(),
+        Ok(ProcessState::Loading) => "loading".into(),
+        Ok(ProcessState::Ready) => "ready".into(),
+        Ok(ProcessState::Running) => "running".into(),
+        Ok(ProcessState::InCall) => "in call".into(),
+        Ok(ProcessState::Exiting) => "ending".into(),
+        Ok(ProcessState::Receiving) => "receiving".into(),
+        Ok(ProcessState::Calling) => "calling".into(),
+        Ok(ProcessState::InMCall) => "asking".into(),
+        Ok(ProcessState::Sleeping) => "sleeping".into(),
+        Err(unknown) => format!("{}?", unknown.number),
     }
 }
 
 fn kind_name(kind: u32) -> String {
-    match kind {
-        PROCESS_PROGRAM => "program".into(),
-        PROCESS_SERVER => "server".into(),
-        other => format!("{other}?"),
+    match ProcessKind::try_from(kind) {
+        Ok(ProcessKind::Program) => "program".into(),
+        Ok(ProcessKind::Server) => "server".into(),
+        Err(unknown) => format!("{}?", unknown.number),
     }
 }
 

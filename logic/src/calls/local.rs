@@ -4,7 +4,7 @@
 //! what AnT encodes does not bind it. This list keeps a proxy able to serve. It is not a sandbox: a
 //! program can do with its proxy whatever its user can do to a process of theirs (kill it, stop it,
 //! write to `/proc/self/mem`). What holds is that the proxy has the user's rights and no more, and
-//! that nobody but the program depends on it.
+//! that only the program depends on it.
 //!
 //! Not here, because the number does not tell: descriptors that the proxy needs (`closes` names the
 //! one that goes; keep them out of a program's way), and `fcntl` commands that ask for signals.
@@ -67,7 +67,7 @@ not_delegated! {
     __NR_map_shadow_stack,
     __NR_mseal,
     // Processes and threads, which are AnT's to serve. A copy of the proxy would hold the LCA's mapping
-    // and be nobody's child to wait for; another program in its place would not answer.
+    // and have no parent that waits for it; another program in its place would not answer.
     __NR_clone,
     __NR_fork,
     __NR_vfork,
@@ -81,7 +81,7 @@ not_delegated! {
     __NR_execveat,
     __NR_clone3,
     // What a thread has registered with Linux or waits for in its memory. The proxy's library has done
-    // that already, and a wait for memory that nobody else writes never ends.
+    // that already, and a wait for memory that no other process writes never ends.
     __NR_futex,
     __NR_set_thread_area,
     __NR_get_thread_area,
@@ -96,7 +96,7 @@ not_delegated! {
     __NR_futex_wait,
     __NR_futex_requeue,
     // Signals. They would arrive in the proxy, and the parent uses them to wake and to end it. `kill` is
-    // allowed: whom a user may signal, they may signal from AnT, even their own proxy.
+    // allowed: a user may signal from AnT what that user may signal on Linux, even the own proxy.
     __NR_rt_sigaction,
     __NR_rt_sigprocmask,
     __NR_rt_sigreturn,
@@ -117,7 +117,7 @@ not_delegated! {
     __NR_signalfd,
     __NR_signalfd4,
     __NR_rt_tgsigqueueinfo,
-    // Who the proxy is. It runs as the user who started the program; `setsid`, `setpgid` and `keyctl`
+    // Credentials of the proxy. It runs as the user that started the program; `setsid`, `setpgid` and `keyctl`
     // would take it out of its parent's hands, or reach into the parent.
     __NR_setuid,
     __NR_setgid,

@@ -339,7 +339,7 @@ calls! {
     TIMERFD_SETTIME = __NR_timerfd_settime: [Value, Value, given(ITIMERSPEC), filled(ITIMERSPEC)];
     TIMERFD_GETTIME = __NR_timerfd_gettime: [Value, filled(ITIMERSPEC)];
 
-    // Who one is: the proxy, to Linux.
+    // Ids and credentials: the proxy's, to Linux.
     GETPID = __NR_getpid: [];
     GETUID = __NR_getuid: [];
     GETGID = __NR_getgid: [];

@@ -6,6 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::test_ids::{slot_no, slots};
 
 #[test]
 fn the_earliest_comes_first() {
@@ -13,53 +14,46 @@ fn the_earliest_comes_first() {
     assert_eq!(deadlines.next(), None);
     assert_eq!(deadlines.take_due(u64::MAX), None);
     for (slot, when) in [(3, 30), (1, 10), (2, 20), (0, 20)] {
-        deadlines.set(slot, when);
+        deadlines.set(slot_no(slot), when);
     }
     assert_eq!(deadlines.next(), Some(10));
     assert_eq!(deadlines.take_due(9), None);
-    assert_eq!(deadlines.take_due(10), Some(1));
-    deadlines.set(3, 15);
+    assert_eq!(deadlines.take_due(10), Some(slot_no(1)));
+    deadlines.set(slot_no(3), 15);
     let due: Vec<_> = core::iter::from_fn(|| deadlines.take_due(20)).collect();
-    assert_eq!(due, [3, 0, 2]);
+    assert_eq!(due, [3, 0, 2].map(slot_no));
     assert_eq!(deadlines.next(), None);
 }
 
 #[test]
 fn a_deadline_can_be_changed_and_taken_back() {
     let mut deadlines = Deadlines::new();
-    deadlines.set(5, 100);
-    deadlines.set(5, 300);
-    deadlines.set(6, 200);
+    deadlines.set(slot_no(5), 100);
+    deadlines.set(slot_no(5), 300);
+    deadlines.set(slot_no(6), 200);
     assert_eq!(deadlines.next(), Some(200));
-    assert!(deadlines.has(6));
-    assert_eq!(deadlines.clear(6), Some(200));
-    assert!(!deadlines.has(6) && !deadlines.has(200));
-    assert_eq!(deadlines.clear(6), None);
-    assert_eq!(deadlines.clear(200), None, "there is no such slot");
+    assert!(deadlines.has(slot_no(6)));
+    assert_eq!(deadlines.clear(slot_no(6)), Some(200));
+    assert!(!deadlines.has(slot_no(6)));
+    assert_eq!(deadlines.clear(slot_no(6)), None);
     assert_eq!(deadlines.take_due(299), None);
-    assert_eq!(deadlines.take_due(u64::MAX), Some(5));
-    assert_eq!(deadlines.clear(5), None);
+    assert_eq!(deadlines.take_due(u64::MAX), Some(slot_no(5)));
+    assert_eq!(deadlines.clear(slot_no(5)), None);
 }
 
 #[test]
 fn has_room_for_every_slot() {
     let mut deadlines = Deadlines::new();
-    (0..MAX_PROCESSES as u8).for_each(|slot| deadlines.set(slot, u64::from(slot ^ 0x55)));
+    Slot::all().for_each(|slot| deadlines.set(slot, slot.bits() ^ 0x55));
     let due: Vec<_> = core::iter::from_fn(|| deadlines.take_due(u64::MAX)).collect();
-    assert!(due.iter().enumerate().all(|(n, &slot)| usize::from(slot ^ 0x55) == n));
+    assert!(due.iter().enumerate().all(|(n, &slot)| slot.index() ^ 0x55 == n));
     assert_eq!(due.len(), MAX_PROCESSES);
-}
-
-#[test]
-#[should_panic(expected = "no process has slot 128")]
-fn refuses_a_slot_that_there_is_not() {
-    Deadlines::new().set(128, 1);
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Set(u8, u64),
-    Clear(u8),
+    Set(Slot, u64),
+    Clear(Slot),
     TakeDue(u64),
 }
 
@@ -67,8 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
     // Times that are often alike.
     let when = || prop_oneof![8 => 0..100_u64, 1 => any::<u64>()];
     prop_oneof![
-        4 => (0..MAX_PROCESSES as u8, when()).prop_map(|(slot, when)| Step::Set(slot, when)),
-        2 => any::<u8>().prop_map(Step::Clear),
+        4 => (slots(0..Slot::COUNT), when()).prop_map(|(slot, when)| Step::Set(slot, when)),
+        2 => slots(0..Slot::COUNT).prop_map(Step::Clear),
         1 => when().prop_map(Step::TakeDue),
     ]
 }

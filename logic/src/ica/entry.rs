@@ -1,6 +1,6 @@
 //! One page of the ICA in one word: `sharers << 52 | frame | kind << 8 | slot`.
 
-use ant_abi::{MAX_PROCESSES, PAGE_SIZE, PhysAddr};
+use ant_abi::{MAX_PROCESSES, PAGE_SIZE, PhysAddr, Slot};
 
 /// Bits of the frame's physical address.
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
@@ -11,10 +11,12 @@ const KIND: u64 = 0xf << KIND_SHIFT;
 const SHARERS_SHIFT: u32 = 52;
 /// The most that the field for the number of sharers can hold.
 pub(super) const SHARERS_FIELD_MAX: u16 = 0xfff;
-/// Slot of a giver that has ended.
-const NOBODY: u8 = u8::MAX;
+/// In place of the slot: a giver that has ended.
+const ENDED: u64 = 0xff;
+/// Bits of the slot.
+const SLOT: u64 = 0xff;
 
-const _: () = assert!(MAX_PROCESSES <= NOBODY as usize);
+const _: () = assert!(MAX_PROCESSES <= ENDED as usize);
 const _: () = assert!(FRAME.trailing_zeros() == PAGE_SIZE.trailing_zeros());
 
 /// What a borrower may do with a page.
@@ -26,29 +28,29 @@ pub enum Access {
     Write,
 }
 
-/// Who has a page of the ICA.
+/// The owner of a page of the ICA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody.
+    /// None.
     Free,
     /// Its number is taken, but there is no frame.
     Reserved,
     /// The process with this slot.
     Owned {
         /// Slot.
-        owner: u8,
+        owner: Slot,
     },
     /// The process with this slot, which has lent it with a message.
     Lent {
         /// Slot.
-        owner: u8,
+        owner: Slot,
         /// What the borrower may do.
         access: Access,
     },
     /// A message that was not received yet.
     InTransit {
         /// Slot of the process that handed it over; `None` if that has ended.
-        giver: Option<u8>,
+        giver: Option<Slot>,
     },
     /// So many processes and messages.
     Shared {
@@ -73,24 +75,24 @@ impl Entry {
         let (kind, slot, sharers) = match state {
             State::Free => (0, 0, 0),
             State::Reserved => (1, 0, 0),
-            State::Owned { owner } => (2, owner, 0),
-            State::Lent { owner, access: Access::Read } => (3, owner, 0),
-            State::Lent { owner, access: Access::Write } => (4, owner, 0),
-            State::InTransit { giver } => (5, giver.unwrap_or(NOBODY), 0),
+            State::Owned { owner } => (2, owner.bits(), 0),
+            State::Lent { owner, access: Access::Read } => (3, owner.bits(), 0),
+            State::Lent { owner, access: Access::Write } => (4, owner.bits(), 0),
+            State::InTransit { giver } => (5, giver.map_or(ENDED, Slot::bits), 0),
             State::Shared { sharers } => (6, 0, sharers),
         };
-        Self(u64::from(sharers) << SHARERS_SHIFT | frame | kind << KIND_SHIFT | u64::from(slot))
+        Self(u64::from(sharers) << SHARERS_SHIFT | frame | kind << KIND_SHIFT | slot)
     }
 
     pub(super) fn state(self) -> State {
-        let slot = self.0 as u8;
+        let slot = Slot::from_bits(self.0 & SLOT);
         match self.0 >> KIND_SHIFT & 0xf {
             0 => State::Free,
             1 => State::Reserved,
             2 => State::Owned { owner: slot },
             3 => State::Lent { owner: slot, access: Access::Read },
             4 => State::Lent { owner: slot, access: Access::Write },
-            5 => State::InTransit { giver: (slot != NOBODY).then_some(slot) },
+            5 => State::InTransit { giver: (self.0 & SLOT != ENDED).then_some(slot) },
             6 => State::Shared { sharers: (self.0 >> SHARERS_SHIFT) as u16 },
             kind => unreachable!("an entry of the ICA has kind {kind}"),
         }
@@ -103,7 +105,7 @@ impl Entry {
         has_one.then_some(PhysAddr::new(self.0 & FRAME))
     }
 
-    /// Whether it is in the same state as `other`, which nobody shares.
+    /// Whether it is in the same state as `other`, which is not shared.
     #[inline]
     pub(super) fn is_like(self, other: Self) -> bool {
         (self.0 ^ other.0) & KIND_AND_SLOT == 0
@@ -115,7 +117,7 @@ impl Entry {
         Self(self.0 & FRAME | other.0)
     }
 
-    /// Whether it was handed over by whomever, and not received.
+    /// Whether it was handed over, and not received.
     #[inline]
     pub(super) fn is_in_transit(self) -> bool {
         (self.0 ^ Self::new(State::InTransit { giver: None }, 0).0) & KIND == 0
@@ -123,8 +125,8 @@ impl Entry {
 
     /// Whether its slot, if its state has one, is this.
     #[inline]
-    pub(super) fn names(self, slot: u8) -> bool {
-        self.0 as u8 == slot
+    pub(super) fn names(self, slot: Slot) -> bool {
+        self.0 & SLOT == slot.bits()
     }
 
     /// Whether it is shared.

@@ -5,7 +5,7 @@
 //! the memory manager by [`IcaTable::free_all`].
 
 use ant_abi::ipc::{Span, Transfer};
-use ant_abi::{Error, PhysAddr};
+use ant_abi::{Error, PhysAddr, Slot};
 
 use super::{Access, IcaTable, State, pages};
 
@@ -33,17 +33,17 @@ pub enum Sender {
 pub enum With {
     /// A call: its sender ends the message's own part in shared pages when the call is over.
     Call,
-    /// One whose sender does not wait: the message's part goes over to who receives it.
+    /// One whose sender does not wait: the message's part goes over to the receiver.
     Other,
 }
 
 /// A process and its page tables.
 #[derive(Debug)]
 pub struct Holder<'a, S, const PAGES: usize> {
-    /// Whose pages they are.
+    /// The owners of pages.
     pub table: &'a IcaTable<PAGES>,
     /// The process's slot.
-    pub slot: u8,
+    pub slot: Slot,
     /// Its page tables.
     pub space: S,
 }
@@ -146,7 +146,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
         self.map(span, Access::Write);
     }
 
-    /// Whether the process has all pages of a span, as their owner or as one of those who share them:
+    /// Whether the process has all pages of a span, as their owner or as one of their sharers:
     /// not on loan, not scratch in their place, not on their way back to the memory manager.
     fn has_all(&self, span: Span) -> Result<(), Error> {
         let end = u64::from(span.first()) + u64::from(span.count());
@@ -157,7 +157,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
         self.space.has(span, has).then_some(()).ok_or(Error::Fault)
     }
 
-    /// Counts the process among those who share pages, unless it is already.
+    /// Counts the process among the sharers of pages, unless it is already.
     fn take_share(&self, span: Span, with: With) -> Result<(), Error> {
         for page in pages(span) {
             match (self.table.is_mapped(page, &self.space), with) {
@@ -181,9 +181,9 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
 }
 
 impl<const PAGES: usize> IcaTable<PAGES> {
-    /// A message of process `giver` is on its way and nobody waits for it: if the process ends, the
+    /// A message of process `giver` is on its way and no sender waits for it: if the process ends, the
     /// pages go on. Only the giver's CPU calls this.
-    pub fn detach(&self, giver: u8, span: Span) {
+    pub fn detach(&self, giver: Slot, span: Span) {
         if span.transfer() == Some(Transfer::HandOver) {
             for page in pages(span) {
                 // It may have been received already.
@@ -197,7 +197,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 impl<const PAGES: usize> IcaTable<PAGES> {
     /// Frees what of a span process `slot` owns and has let go of; `give_back` gets each page and its
     /// frame.
-    pub fn free(&self, span: Span, slot: u8, mut give_back: impl FnMut(u32, PhysAddr)) {
+    pub fn free(&self, span: Span, slot: Slot, mut give_back: impl FnMut(u32, PhysAddr)) {
         for page in pages(span) {
             if self.state(page) == Some(State::Owned { owner: slot }) {
                 self.free_page(page, slot, &mut give_back);
@@ -205,13 +205,13 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    /// Frees the pages of a message that nobody receives, and who sent it does not get back.
+    /// Frees the pages of a message that is not received, and do not go back to its sender.
     pub fn free_dropped(&self, span: Span, mut give_back: impl FnMut(u32, PhysAddr)) {
         for page in pages(span) {
             let frame = match span.transfer() {
                 Some(Transfer::HandOver) => self.discard(page).ok(),
                 // Any slot will do for one that shares.
-                Some(Transfer::Share) => self.release(page, 0).ok().flatten(),
+                Some(Transfer::Share) => self.release(page, Slot::default()).ok().flatten(),
                 _ => None,
             };
             if let Some(frame) = frame {
@@ -220,11 +220,11 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    /// Frees all pages of a process that is over, with its part in those that it shared. Nobody has
-    /// any of them on loan; `calling` went along with the call that was under way.
+    /// Frees all pages of a process that is over, with its part in those that it shared. None
+    /// of them is on loan; `calling` went along with the call that was under way.
     pub fn free_all(
         &self,
-        slot: u8,
+        slot: Slot,
         space: &impl Space,
         calling: Span,
         mut give_back: impl FnMut(u32, PhysAddr),
@@ -256,7 +256,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    fn free_page(&self, page: u32, slot: u8, give_back: &mut impl FnMut(u32, PhysAddr)) {
+    fn free_page(&self, page: u32, slot: Slot, give_back: &mut impl FnMut(u32, PhysAddr)) {
         if let Ok(Some(frame)) = self.release(page, slot) {
             give_back(page, frame);
         }

@@ -1,6 +1,7 @@
 //! What goes from process to process and from CPU to CPU.
 
 use ant_abi::ipc::{IPC_WORDS, Span};
+use ant_abi::{CpuIndex, EndpointId, Generation, Priority, Slot};
 
 /// What a process sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -28,20 +29,23 @@ impl Message {
 pub struct Token(pub u64);
 
 impl Token {
-    pub(super) const fn new(client: u8, cpu: u8, sequence: u32) -> Self {
-        Self((sequence as u64) << 16 | (cpu as u64) << 8 | client as u64)
+    #[inline]
+    pub(super) const fn new(client: Slot, cpu: CpuIndex, sequence: u32) -> Self {
+        Self((sequence as u64) << 16 | cpu.bits() << 8 | client.bits())
     }
 
     /// Slot of the client.
+    #[inline]
     #[must_use]
-    pub const fn client(self) -> u8 {
-        self.0 as u8
+    pub const fn client(self) -> Slot {
+        Slot::from_bits(self.0 & 0xff)
     }
 
-    /// Index of the client's CPU.
+    /// The client's CPU.
+    #[inline]
     #[must_use]
-    pub const fn cpu(self) -> u8 {
-        (self.0 >> 8) as u8
+    pub const fn cpu(self) -> CpuIndex {
+        CpuIndex::from_bits(self.0 >> 8 & 0xff)
     }
 
     #[cfg(test)]
@@ -54,15 +58,15 @@ impl Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Request {
     /// Slot of the server.
-    pub server: u8,
+    pub server: Slot,
     /// Endpoint that it was found through.
-    pub endpoint: u8,
+    pub endpoint: EndpointId,
     /// The endpoint's generation then.
-    pub generation: u32,
+    pub generation: Generation,
     /// Badge of the handle.
     pub badge: u32,
     /// The sender's priority.
-    pub priority: u8,
+    pub priority: Priority,
     /// What it sends.
     pub message: Message,
 }
@@ -73,7 +77,7 @@ pub enum Packet {
     /// A request for a process of the receiving CPU, whose sender waits for the reply.
     Call {
         /// Slot of the client; the sending CPU is its.
-        client: u8,
+        client: Slot,
         /// Number of the call on the sending CPU.
         sequence: u32,
         /// The request.
@@ -82,7 +86,7 @@ pub enum Packet {
     /// The reply to a call.
     Reply {
         /// Slot of the client, which is the receiving CPU's.
-        client: u8,
+        client: Slot,
         /// Number of the call.
         sequence: u32,
         /// The reply.
@@ -91,46 +95,46 @@ pub enum Packet {
     /// The server ended while it had the request.
     Failed {
         /// Slot of the client.
-        client: u8,
+        client: Slot,
         /// Number of the call.
         sequence: u32,
     },
     /// The server did not receive the request: it ended, or no longer serves the endpoint.
     Bounced {
         /// Slot of the client.
-        client: u8,
+        client: Slot,
         /// Number of the call.
         sequence: u32,
     },
     /// The client takes its call back.
     Cancel {
         /// Slot of the client.
-        client: u8,
+        client: Slot,
         /// Number of the call.
         sequence: u32,
     },
     /// Nothing is left of the call that was taken back.
     Cancelled {
         /// Slot of the client.
-        client: u8,
+        client: Slot,
         /// Number of the call.
         sequence: u32,
     },
     /// The client's priority has risen.
     Boost {
         /// Slot of the client.
-        client: u8,
+        client: Slot,
         /// Number of the call.
         sequence: u32,
         /// The priority.
-        priority: u8,
+        priority: Priority,
     },
-    /// A message that nobody waits for.
+    /// A message whose sender does not wait.
     Send(Request),
     /// Notification bits wait at an endpoint of the receiving CPU's.
     Wakeup {
         /// The endpoint.
-        endpoint: u8,
+        endpoint: EndpointId,
     },
 }
 
@@ -142,7 +146,7 @@ const CANCEL: u64 = 5;
 const CANCELLED: u64 = 6;
 const BOOST: u64 = 7;
 const SEND: u64 = 8;
-const POKE: u64 = 9;
+const WAKEUP: u64 = 9;
 
 /// Kinds below this are [`Packet`]s; a ring may carry others beside them.
 pub(super) const KINDS: u64 = 16;
@@ -157,7 +161,7 @@ pub struct Parts {
     /// [`Parts::CALL`], [`Parts::REPLY`], or another.
     pub kind: u64,
     /// Slot of the client.
-    pub client: u8,
+    pub client: Slot,
     /// Number of the call.
     pub sequence: u32,
     /// The request, or reply.
@@ -177,16 +181,16 @@ impl Parts {
         let [first, second, a, b, c, d, span, last] = *words;
         let handle = last & ((1 << HANDLE_BITS) - 1);
         let request = Request {
-            server: (first >> 16) as u8,
-            endpoint: (first >> 24) as u8,
-            generation: second as u32,
+            server: Slot::from_bits(first >> 16 & 0xff),
+            endpoint: EndpointId::from_bits(first >> 24 & 0xff),
+            generation: Generation::new(second as u32),
             badge: (first >> 32) as u32,
-            priority: (last >> HANDLE_BITS) as u8,
+            priority: Priority::from_bits(last >> HANDLE_BITS),
             message: Message { words: [a, b, c, d], span: Span(span), handle },
         };
         Self {
             kind: first & 0xff,
-            client: (first >> 8) as u8,
+            client: Slot::from_bits(first >> 8 & 0xff),
             sequence: (second >> 32) as u32,
             request,
         }
@@ -194,16 +198,16 @@ impl Parts {
 }
 
 #[inline(always)]
-fn words(kind: u64, client: u8, sequence: u32, request: &Request) -> [u64; 8] {
+fn words(kind: u64, client: Slot, sequence: u32, request: &Request) -> [u64; 8] {
     let Request { server, endpoint, generation, badge, priority, message } = *request;
     let first = kind
-        | u64::from(client) << 8
-        | u64::from(server) << 16
-        | u64::from(endpoint) << 24
+        | client.bits() << 8
+        | server.bits() << 16
+        | endpoint.bits() << 24
         | u64::from(badge) << 32;
-    let second = u64::from(sequence) << 32 | u64::from(generation);
+    let second = u64::from(sequence) << 32 | u64::from(generation.get());
     let [a, b, c, d] = message.words;
-    let last = message.handle | u64::from(priority) << HANDLE_BITS;
+    let last = message.handle | priority.bits() << HANDLE_BITS;
     [first, second, a, b, c, d, message.span.0, last]
 }
 
@@ -226,8 +230,10 @@ impl Packet {
             Packet::Boost { client, sequence, priority } => {
                 words(BOOST, client, sequence, &Request { priority, ..empty })
             }
-            Packet::Send(request) => words(SEND, 0, 0, &request),
-            Packet::Wakeup { endpoint } => words(POKE, 0, 0, &Request { endpoint, ..empty }),
+            Packet::Send(request) => words(SEND, Slot::default(), 0, &request),
+            Packet::Wakeup { endpoint } => {
+                words(WAKEUP, Slot::default(), 0, &Request { endpoint, ..empty })
+            }
         }
     }
 
@@ -244,10 +250,10 @@ impl Packet {
             CANCELLED => Packet::Cancelled { client, sequence },
             BOOST => Packet::Boost { client, sequence, priority: request.priority },
             SEND => Packet::Send(request),
-            POKE => Packet::Wakeup { endpoint: request.endpoint },
+            WAKEUP => Packet::Wakeup { endpoint: request.endpoint },
             _ => return None,
         })
     }
 }
 
-const _: () = assert!(POKE < KINDS);
+const _: () = assert!(WAKEUP < KINDS);

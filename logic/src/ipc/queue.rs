@@ -1,19 +1,19 @@
 //! What waits at the servers of one CPU: lists in the order of priority, then of arrival.
 
-use super::message::Message;
-use ant_abi::MAX_PROCESSES;
+use ant_abi::{EndpointId, Generation, MAX_PROCESSES, Priority, Slot};
 
-/// Messages without a waiting sender that can wait on one CPU.
+use super::message::Message;
+
+/// Messages without a waiting sender that can wait on one CPU, and one.
 pub(super) const SENDS: usize = 256 - MAX_PROCESSES;
 const NODES: usize = MAX_PROCESSES + SENDS;
-const END: u8 = u8::MAX;
 
-/// A message that nobody waits for.
+/// A message whose sender does not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
-    pub(super) endpoint: u8,
+    pub(super) endpoint: EndpointId,
     /// The endpoint's generation when it was last known to be the right one.
-    pub(super) generation: u32,
+    pub(super) generation: Generation,
     pub(super) badge: u32,
     pub(super) message: Message,
 }
@@ -21,25 +21,71 @@ pub(super) struct Sent {
 /// What is next for a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// The call of the client with this slot.
-    Call(u8),
-    /// The message in this place of `Queue::sent`.
-    Send(u8),
+    /// The call of this client.
+    Call(Slot),
+    /// The message in this place.
+    Send(SendPlace),
 }
 
-/// Node `n` is client `n`, or, from `MAX_PROCESSES` on, place `n - MAX_PROCESSES` for a message
-/// that nobody waits for.
+/// A place of `Queue::sends`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SendPlace(u8);
+
+/// Number of a node: `n` is client `n`, or, from `MAX_PROCESSES` on, place `n - MAX_PROCESSES` of
+/// `Queue::sends`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NodeId(u8);
+
+impl NodeId {
+    /// The end of a list.
+    const END: Self = Self(u8::MAX);
+
+    fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    fn item(self) -> Item {
+        match Slot::new(self.index()) {
+            Some(client) => Item::Call(client),
+            None => Item::Send(SendPlace(self.0 - MAX_PROCESSES as u8)),
+        }
+    }
+}
+
+impl From<Slot> for NodeId {
+    fn from(client: Slot) -> Self {
+        Self(client.index() as u8)
+    }
+}
+
+impl From<SendPlace> for NodeId {
+    fn from(place: SendPlace) -> Self {
+        Self(place.0 + MAX_PROCESSES as u8)
+    }
+}
+
+impl From<Item> for NodeId {
+    fn from(item: Item) -> Self {
+        match item {
+            Item::Call(client) => client.into(),
+            Item::Send(place) => place.into(),
+        }
+    }
+}
+
+const _: () = assert!(NODES - 1 == NodeId::END.0 as usize);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Node {
-    next: u8,
-    previous: u8,
-    priority: u8,
+    next: NodeId,
+    previous: NodeId,
+    priority: Priority,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct List {
-    first: u8,
-    last: u8,
+    first: NodeId,
+    last: NodeId,
 }
 
 /// All lists of one CPU.
@@ -48,120 +94,112 @@ pub(super) struct Queue {
     lists: [List; MAX_PROCESSES],
     nodes: [Node; NODES],
     sends: [Option<Sent>; SENDS - 1],
-    /// First free place of `sends`; the next one is after its node.
-    free: u8,
+    /// Node of the first free place of `sends`; the next one is after that node.
+    free: NodeId,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        let mut nodes = [Node { next: END, previous: END, priority: 0 }; NODES];
-        let mut node = MAX_PROCESSES;
-        while node < END as usize - 1 {
-            nodes[node].next = node as u8 + 1;
+        const END: NodeId = NodeId::END;
+        let empty = Node { next: END, previous: END, priority: Priority::LOWEST };
+        let mut nodes = [empty; NODES];
+        let mut node = MAX_PROCESSES as u8;
+        while node < END.0 - 1 {
+            nodes[node as usize].next = NodeId(node + 1);
             node += 1;
         }
         Self {
             lists: [List { first: END, last: END }; MAX_PROCESSES],
             nodes,
             sends: [None; SENDS - 1],
-            free: MAX_PROCESSES as u8,
+            free: NodeId(MAX_PROCESSES as u8),
         }
     }
 
     /// What is first for `server`.
     #[inline]
-    pub(super) fn first(&self, server: u8) -> Option<Item> {
-        let first = self.lists[usize::from(server)].first;
-        (first != END).then(|| item(first))
+    pub(super) fn first(&self, server: Slot) -> Option<Item> {
+        let first = self.lists[server.index()].first;
+        (first != NodeId::END).then(|| first.item())
     }
 
     /// What follows `after` for the same server.
     #[cfg(test)]
     pub(super) fn after(&self, after: Item) -> Option<Item> {
-        let next = self.nodes[usize::from(node(after))].next;
-        (next != END).then(|| item(next))
+        let next = self.nodes[NodeId::from(after).index()].next;
+        (next != NodeId::END).then(|| next.item())
     }
 
     /// Puts the call of `client` in, behind all of its priority.
-    pub(super) fn add_call(&mut self, server: u8, client: u8, priority: u8) {
-        self.link(server, client, priority);
+    pub(super) fn add_call(&mut self, server: Slot, client: Slot, priority: Priority) {
+        self.link(server, client.into(), priority);
     }
 
     /// Puts a message in; gives it back if there is no room.
-    pub(super) fn add_send(&mut self, server: u8, priority: u8, sent: Sent) -> Result<(), Sent> {
+    pub(super) fn add_send(
+        &mut self,
+        server: Slot,
+        priority: Priority,
+        sent: Sent,
+    ) -> Result<(), Sent> {
         let node = self.free;
-        if node == END {
+        if node == NodeId::END {
             return Err(sent);
         }
-        self.free = self.nodes[usize::from(node)].next;
-        self.sends[usize::from(node) - MAX_PROCESSES] = Some(sent);
+        self.free = self.nodes[node.index()].next;
+        self.sends[node.index() - MAX_PROCESSES] = Some(sent);
         self.link(server, node, priority);
         Ok(())
     }
 
     /// Takes the call of `client` out.
-    pub(super) fn remove_call(&mut self, server: u8, client: u8) {
-        self.unlink(server, client);
+    pub(super) fn remove_call(&mut self, server: Slot, client: Slot) {
+        self.unlink(server, client.into());
     }
 
     /// Takes a message out.
-    pub(super) fn take_send(&mut self, server: u8, place: u8) -> Option<Sent> {
-        let sent = self.sends[usize::from(place)].take()?;
-        let node = place + MAX_PROCESSES as u8;
+    pub(super) fn take_send(&mut self, server: Slot, place: SendPlace) -> Option<Sent> {
+        let sent = self.sends[usize::from(place.0)].take()?;
+        let node = NodeId::from(place);
         self.unlink(server, node);
-        self.nodes[usize::from(node)].next = self.free;
+        self.nodes[node.index()].next = self.free;
         self.free = node;
         Some(sent)
     }
 
     /// Priority of what waits.
-    pub(super) fn priority(&self, item: Item) -> u8 {
-        self.nodes[usize::from(node(item))].priority
+    pub(super) fn priority(&self, item: Item) -> Priority {
+        self.nodes[NodeId::from(item).index()].priority
     }
 
-    fn link(&mut self, server: u8, new: u8, priority: u8) {
-        let mut before = self.lists[usize::from(server)].last;
-        while before != END && self.nodes[usize::from(before)].priority < priority {
-            before = self.nodes[usize::from(before)].previous;
+    fn link(&mut self, server: Slot, new: NodeId, priority: Priority) {
+        let mut before = self.lists[server.index()].last;
+        while before != NodeId::END && self.nodes[before.index()].priority < priority {
+            before = self.nodes[before.index()].previous;
         }
         let next = match before {
-            END => self.lists[usize::from(server)].first,
-            before => self.nodes[usize::from(before)].next,
+            NodeId::END => self.lists[server.index()].first,
+            before => self.nodes[before.index()].next,
         };
-        self.nodes[usize::from(new)] = Node { next, previous: before, priority };
+        self.nodes[new.index()] = Node { next, previous: before, priority };
         self.join(server, before, new);
         self.join(server, new, next);
     }
 
-    fn unlink(&mut self, server: u8, old: u8) {
-        let Node { next, previous, .. } = self.nodes[usize::from(old)];
+    fn unlink(&mut self, server: Slot, old: NodeId) {
+        let Node { next, previous, .. } = self.nodes[old.index()];
         self.join(server, previous, next);
     }
 
     /// Makes `next` follow `before`; either may be the end of the list.
-    fn join(&mut self, server: u8, before: u8, next: u8) {
+    fn join(&mut self, server: Slot, before: NodeId, next: NodeId) {
         match before {
-            END => self.lists[usize::from(server)].first = next,
-            before => self.nodes[usize::from(before)].next = next,
+            NodeId::END => self.lists[server.index()].first = next,
+            before => self.nodes[before.index()].next = next,
         }
         match next {
-            END => self.lists[usize::from(server)].last = before,
-            next => self.nodes[usize::from(next)].previous = before,
+            NodeId::END => self.lists[server.index()].last = before,
+            next => self.nodes[next.index()].previous = before,
         }
-    }
-}
-
-const fn item(node: u8) -> Item {
-    if (node as usize) < MAX_PROCESSES {
-        Item::Call(node)
-    } else {
-        Item::Send(node - MAX_PROCESSES as u8)
-    }
-}
-
-const fn node(item: Item) -> u8 {
-    match item {
-        Item::Call(client) => client,
-        Item::Send(place) => place + MAX_PROCESSES as u8,
     }
 }

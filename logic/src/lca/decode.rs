@@ -1,6 +1,6 @@
-//! Checks what an AP process wrote into the head of its LCA.
+//! Checks what a process wrote into the head of its LCA.
 //!
-//! The head is a copy: it does not change while it is looked at. Whoever executes the call must not
+//! The head is a copy: it does not change while it is looked at. The proxy that executes the call must not
 //! look at the original again.
 
 use core::fmt;
@@ -9,8 +9,8 @@ use core::ops::Range;
 
 use ant_abi::Error;
 use ant_abi::lca::{
-    ARG_BUFFER, ARG_LOAN, ARG_VALUE, ARGS, Arg, CFLAG_CONTINUE, CFLAG_TRACE, EXIT_EXITED,
-    EXIT_LOAD_FAILED, LCA_BUFFER, LCA_HEADER, Lca, RELOCATIONS, Relocation, SYSCALL_EXIT,
+    ARG_BUFFER, ARG_LOAN, ARG_VALUE, ARGS, Arg, CFLAG_CONTINUE, CFLAG_TRACE, ExitKind, LCA_BUFFER,
+    LCA_HEADER, Lca, RELOCATIONS, Relocation, SYSCALL_EXIT,
 };
 use arrayvec::ArrayVec;
 use zerocopy::FromBytes;
@@ -21,7 +21,7 @@ use zerocopy::FromBytes;
 pub enum Decoded {
     /// A system call.
     Call(Request),
-    /// The notice that the AP process is over.
+    /// The notice that the process has ended.
     End(End),
 }
 
@@ -66,11 +66,11 @@ pub struct Pointer {
     pub len: usize,
 }
 
-/// The end of an AP process.
+/// The end of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    /// One of `EXIT_*`.
-    pub kind: u64,
+    /// How it ended.
+    pub kind: ExitKind,
     /// The number that goes with it.
     pub number: u64,
     /// Where in the buffer the text for people is; perhaps not UTF-8.
@@ -211,9 +211,7 @@ fn end(request: &Request) -> Result<End, DecodeError> {
     if !request.relocations.is_empty() {
         return Err(DecodeError::RelocationCount);
     }
-    if !(EXIT_EXITED..=EXIT_LOAD_FAILED).contains(&kind) {
-        return Err(DecodeError::EndKind);
-    }
+    let kind = ExitKind::try_from(kind).map_err(|_| DecodeError::EndKind)?;
     Ok(End { kind, number, text })
 }
 

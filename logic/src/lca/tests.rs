@@ -4,8 +4,8 @@ use std::vec;
 use std::vec::Vec;
 
 use ant_abi::lca::{
-    ARG_BUFFER, ARG_LOAN, ARGS, CFLAG_CONTINUE, CFLAG_TRACE, EXIT_FAULTED, LCA_BUFFER, LCA_HEADER,
-    Lca, RELOCATIONS, SYSCALL_EXIT,
+    ARG_BUFFER, ARG_LOAN, ARGS, CFLAG_CONTINUE, CFLAG_TRACE, ExitKind, LCA_BUFFER, LCA_HEADER, Lca,
+    RELOCATIONS, SYSCALL_EXIT,
 };
 use proptest::prelude::*;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};

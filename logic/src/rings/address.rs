@@ -14,10 +14,10 @@ use core::fmt;
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Entries that a [`AddressRing`] holds.
+/// Entries that an [`AddressRing`] holds.
 #[cfg(not(loom))]
 pub const CAPACITY: usize = ant_abi::store::STORE_ENTRIES;
-/// Entries that a [`AddressRing`] holds: few, so that a model checker meets the full ring soon.
+/// Entries that an [`AddressRing`] holds: few, so that a model checker meets the full ring soon.
 #[cfg(loom)]
 pub const CAPACITY: usize = 4;
 
@@ -99,7 +99,7 @@ impl AddressRing {
     /// [`Full`] if `CAPACITY` entries wait, or if the counters make no sense: then nothing is
     /// written until the consumer has set them right.
     pub fn push(&self, entry: u64) -> Result<(), Full> {
-        // Relaxed: nobody but the producer writes it.
+        // Relaxed: only the producer writes it.
         let tail = self.tail.load(Ordering::Relaxed);
         // Acquire: pairs with the Release in `pop`, so the entry that we overwrite has been read.
         let head = self.head.load(Ordering::Acquire);
@@ -114,10 +114,10 @@ impl AddressRing {
 
     /// Takes the oldest entry out. Only the consumer calls this.
     ///
-    /// Counters that make no sense (more entries than the ring holds) mean that somebody wrote what
-    /// is not theirs: everything in the ring is dropped, and it works again from there.
+    /// Counters that make no sense (more entries than the ring holds) mean that the other side wrote
+    /// what is not its own: everything in the ring is dropped, and it works again from there.
     pub fn pop(&self) -> Option<u64> {
-        // Relaxed: nobody but the consumer writes it.
+        // Relaxed: only the consumer writes it.
         let head = self.head.load(Ordering::Relaxed);
         // Acquire: pairs with the Release in `push`, so the entry is there.
         let tail = self.tail.load(Ordering::Acquire);
@@ -135,11 +135,11 @@ impl AddressRing {
         Some(entry)
     }
 
-    /// Whether nothing waits. Exact for the consumer; for anybody else it was so a moment ago.
+    /// Whether nothing waits. Exact for the consumer; for others it was so a moment ago.
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
-        // Acquire: whoever finds the store non-empty may take the entry.
+        // Acquire: a consumer that finds the store non-empty may take the entry.
         self.tail.load(Ordering::Acquire) == self.head.load(Ordering::Relaxed)
     }
 

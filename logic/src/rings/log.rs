@@ -115,7 +115,7 @@ impl Default for Log {
 /// The writing end of a CPU's log. There is one for each ring.
 #[derive(Debug)]
 pub struct LogWriter {
-    /// Number of the next record. Here and not in the ring, so nobody else can change it.
+    /// Number of the next record. Here and not in the ring, so no other can change it.
     next: u64,
 }
 
@@ -195,7 +195,7 @@ impl LogReader {
 
     /// Takes the next record, or says how many are lost, or `None` if there is nothing new.
     ///
-    /// Each call ends. Over a ring that nobody writes, `None` comes after finitely many items; over
+    /// Each call ends. Over a ring that is not written, `None` comes after finitely many items; over
     /// one that is written faster than it is read it need not, so bound the loop.
     pub fn read(&mut self, ring: &Log) -> Option<LogItem> {
         let mut lost = 0;

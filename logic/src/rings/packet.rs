@@ -59,7 +59,7 @@ struct Produced {
     /// Packets ever put in (wraps). Written by the producer, with `Release`, after the packet; read
     /// by the consumer, with `Acquire`, before the packet.
     tail: AtomicU32,
-    /// What the producer last saw of `head`. Nobody else touches it.
+    /// What the producer last saw of `head`. Only the producer touches it.
     head_seen: AtomicU32,
 }
 
@@ -128,7 +128,7 @@ impl PacketRing {
     /// [`Full`] if that many wait.
     #[inline]
     pub fn push_if_below(&self, packet: &Packet, limit: usize) -> Result<(), Full> {
-        // Relaxed: nobody but the producer writes them.
+        // Relaxed: only the producer writes them.
         let tail = self.produced.tail.load(Ordering::Relaxed);
         if !self.has_room(limit.min(CAPACITY)) {
             return Err(Full);
@@ -145,7 +145,7 @@ impl PacketRing {
     #[inline]
     #[must_use]
     pub fn has_room(&self, limit: usize) -> bool {
-        // Relaxed: nobody but the producer writes them.
+        // Relaxed: only the producer writes them.
         let tail = self.produced.tail.load(Ordering::Relaxed);
         let head_seen = self.produced.head_seen.load(Ordering::Relaxed);
         // The consumer only ever goes forward: what had room then has room now.
@@ -155,7 +155,7 @@ impl PacketRing {
     /// Takes the oldest packet out. Only the consumer calls this.
     #[inline]
     pub fn pop(&self) -> Option<Packet> {
-        // Relaxed: nobody but the consumer writes it.
+        // Relaxed: only the consumer writes it.
         let head = self.consumed.head.load(Ordering::Relaxed);
         // Acquire: pairs with the Release in `push_if_below`, so the packet is there.
         if self.produced.tail.load(Ordering::Acquire) == head {
@@ -172,7 +172,7 @@ impl PacketRing {
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        // Acquire: whoever finds the ring non-empty may take the packet.
+        // Acquire: a consumer that finds the ring non-empty may take the packet.
         let tail = self.produced.tail.load(Ordering::Acquire);
         tail == self.consumed.head.load(Ordering::Relaxed)
     }

@@ -1,142 +1,145 @@
-//! Slots in line, one line for each priority.
+//! Ready lists: the runnable processes of each priority, in order.
 //!
-//! The lines are linked through arrays that have a place for every slot, so that one can leave from
+//! The lists are linked through an array that has a place for every slot, so that one can leave from
 //! the middle without a search.
 
-use ant_abi::MAX_PROCESSES;
-use ant_abi::ipc::PRIORITIES;
+use ant_abi::{MAX_PROCESSES, Priority, Slot};
 
-/// Stands for no slot.
-const NOBODY: u8 = u8::MAX;
+const _: () = assert!(MAX_PROCESSES <= u128::BITS as usize);
+const _: () = assert!(Priority::COUNT <= u8::BITS as usize);
 
-const _: () = assert!(MAX_PROCESSES <= NOBODY as usize && MAX_PROCESSES <= u128::BITS as usize);
-const _: () = assert!(PRIORITIES <= u8::BITS as usize);
+/// A neighbour in a list: a slot, or the end, in one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link(u8);
 
-/// One line for each priority.
+const _: () = assert!(MAX_PROCESSES <= Link::END.0 as usize);
+
+impl Link {
+    /// The end of the list.
+    const END: Self = Self(u8::MAX);
+
+    fn slot(self) -> Option<Slot> {
+        Slot::new(usize::from(self.0))
+    }
+}
+
+impl From<Slot> for Link {
+    fn from(slot: Slot) -> Self {
+        Self(slot.index() as u8)
+    }
+}
+
+/// One list for each priority.
 #[derive(Debug)]
 pub(super) struct ReadyLists {
-    /// Bit `p`: somebody is in the line of priority `p`.
+    /// Bit `p`: the list of priority `p` is not empty.
     filled: u8,
-    /// Bit `id`: it is in a line. Everything else about a slot means something only then.
+    /// Bit `id`: it is in a list. Everything else about a slot means something only then.
     present: u128,
-    /// First of each line; `NOBODY` if it is empty.
-    first: [u8; PRIORITIES],
-    /// Last of each line; `NOBODY` if it is empty.
-    last: [u8; PRIORITIES],
-    /// Who comes before and behind each, and in which line.
+    /// First of each list.
+    first: [Link; Priority::COUNT],
+    /// Last of each list.
+    last: [Link; Priority::COUNT],
+    /// Where each slot is.
     places: [Place; MAX_PROCESSES],
 }
 
+/// Where a slot is: its neighbours, and in which list.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    before: u8,
-    behind: u8,
-    priority: u8,
-}
-
-/// # Panics
-///
-/// If there is no such slot.
-pub(super) fn assert_slot(id: u8) {
-    assert!(usize::from(id) < MAX_PROCESSES, "no process has slot {id}");
-}
-
-/// # Panics
-///
-/// If there is no such priority.
-pub(super) fn assert_priority(priority: u8) {
-    assert!(usize::from(priority) < PRIORITIES, "there is no priority {priority}");
+    before: Link,
+    behind: Link,
+    priority: Priority,
 }
 
 impl ReadyLists {
-    /// Nobody is in line.
+    /// All lists are empty.
     pub(super) const fn new() -> Self {
+        let place = Place { before: Link::END, behind: Link::END, priority: Priority::LOWEST };
         Self {
             filled: 0,
             present: 0,
-            first: [NOBODY; PRIORITIES],
-            last: [NOBODY; PRIORITIES],
-            places: [Place { before: NOBODY, behind: NOBODY, priority: 0 }; MAX_PROCESSES],
+            first: [Link::END; Priority::COUNT],
+            last: [Link::END; Priority::COUNT],
+            places: [place; MAX_PROCESSES],
         }
     }
 
-    pub(super) fn contains(&self, id: u8) -> bool {
-        usize::from(id) < MAX_PROCESSES && self.present & (1 << id) != 0
+    pub(super) fn contains(&self, id: Slot) -> bool {
+        self.present & (1 << id.index()) != 0
     }
 
-    /// Whether somebody is in the line of `priority`.
-    pub(super) fn has(&self, priority: u8) -> bool {
-        self.filled & (1 << priority) != 0
+    /// Whether the list of `priority` is not empty.
+    pub(super) fn has(&self, priority: Priority) -> bool {
+        self.filled & (1 << priority.index()) != 0
     }
 
-    /// Priority of the highest line that is not empty.
-    pub(super) fn highest(&self) -> Option<u8> {
-        self.filled.checked_ilog2().map(|priority| priority as u8)
+    /// Priority of the highest list that is not empty.
+    pub(super) fn highest(&self) -> Option<Priority> {
+        self.filled.checked_ilog2().map(|priority| Priority::from_bits(priority.into()))
     }
 
-    /// How many are in line.
+    /// How many slots are in lists.
     pub(super) fn len(&self) -> usize {
         self.present.count_ones() as usize
     }
 
-    /// Puts `id`, which is in no line, behind all others of `priority`.
-    pub(super) fn push_back(&mut self, id: u8, priority: u8) {
-        assert_priority(priority);
-        let before = self.last[usize::from(priority)];
-        self.link(id, Place { before, behind: NOBODY, priority });
+    /// Puts `id`, which is in no list, behind all others of `priority`.
+    pub(super) fn push_back(&mut self, id: Slot, priority: Priority) {
+        let before = self.last[priority.index()];
+        self.link(id, Place { before, behind: Link::END, priority });
     }
 
-    /// Puts `id`, which is in no line, before all others of `priority`.
-    pub(super) fn push_front(&mut self, id: u8, priority: u8) {
-        assert_priority(priority);
-        let behind = self.first[usize::from(priority)];
-        self.link(id, Place { before: NOBODY, behind, priority });
+    /// Puts `id`, which is in no list, before all others of `priority`.
+    pub(super) fn push_front(&mut self, id: Slot, priority: Priority) {
+        let behind = self.first[priority.index()];
+        self.link(id, Place { before: Link::END, behind, priority });
     }
 
-    /// Takes the first of the highest line out; who it is, and its priority.
-    pub(super) fn pop(&mut self) -> Option<(u8, u8)> {
+    /// Takes the first of the highest list out: the slot, and its priority.
+    pub(super) fn pop(&mut self) -> Option<(Slot, Priority)> {
         let priority = self.highest()?;
-        let id = self.first[usize::from(priority)];
+        let id = self.first[priority.index()].slot()?;
         self.remove(id);
         Some((id, priority))
     }
 
-    /// Takes `id` out; whether it was in a line.
-    pub(super) fn remove(&mut self, id: u8) -> bool {
+    /// Takes `id` out; whether it was in a list.
+    pub(super) fn remove(&mut self, id: Slot) -> bool {
         if !self.contains(id) {
             return false;
         }
-        let Place { before, behind, priority } = self.places[usize::from(id)];
+        let Place { before, behind, priority } = self.places[id.index()];
         self.set_behind(before, priority, behind);
         self.set_before(behind, priority, before);
-        self.present &= !(1 << id);
-        if self.first[usize::from(priority)] == NOBODY {
-            self.filled &= !(1 << priority);
+        self.present &= !(1 << id.index());
+        if self.first[priority.index()] == Link::END {
+            self.filled &= !(1 << priority.index());
         }
         true
     }
 
-    fn link(&mut self, id: u8, place: Place) {
-        self.places[usize::from(id)] = place;
-        self.set_behind(place.before, place.priority, id);
-        self.set_before(place.behind, place.priority, id);
-        self.present |= 1 << id;
-        self.filled |= 1 << place.priority;
+    fn link(&mut self, id: Slot, place: Place) {
+        self.places[id.index()] = place;
+        self.set_behind(place.before, place.priority, id.into());
+        self.set_before(place.behind, place.priority, id.into());
+        self.present |= 1 << id.index();
+        self.filled |= 1 << place.priority.index();
     }
 
-    /// Says that `id` comes behind `of`; behind nobody means first.
-    fn set_behind(&mut self, of: u8, priority: u8, id: u8) {
-        match self.places.get_mut(usize::from(of)) {
-            Some(place) => place.behind = id,
-            None => self.first[usize::from(priority)] = id,
+    /// Says that `link` comes behind `of`; behind the end means first.
+    fn set_behind(&mut self, of: Link, priority: Priority, link: Link) {
+        match of.slot() {
+            Some(of) => self.places[of.index()].behind = link,
+            None => self.first[priority.index()] = link,
         }
     }
 
-    /// Says that `id` comes before `of`; before nobody means last.
-    fn set_before(&mut self, of: u8, priority: u8, id: u8) {
-        match self.places.get_mut(usize::from(of)) {
-            Some(place) => place.before = id,
-            None => self.last[usize::from(priority)] = id,
+    /// Says that `link` comes before `of`; before the end means last.
+    fn set_before(&mut self, of: Link, priority: Priority, link: Link) {
+        match of.slot() {
+            Some(of) => self.places[of.index()].before = link,
+            None => self.last[priority.index()] = link,
         }
     }
 }

@@ -3,123 +3,123 @@
 use std::collections::VecDeque;
 use std::vec::Vec;
 
-use ant_abi::ipc::PRIORITIES;
 use proptest::prelude::*;
 
 use super::*;
+use crate::test_ids::{priority_no, slot_no, slots};
 
 const SLICE: u64 = 100;
-const LOW: u8 = 1;
-const MIDDLE: u8 = 2;
-const HIGH: u8 = 5;
+const LOW: Priority = priority_no(1);
+const MIDDLE: Priority = priority_no(2);
+const HIGH: Priority = priority_no(5);
 
 #[test]
 fn takes_turns() {
     let mut queue = RunQueue::new(SLICE);
     assert_eq!(queue.pick(0), None);
     assert_eq!(queue.deadline(), None);
-    for id in [3, 1, 2] {
+    for id in [3, 1, 2].map(slot_no) {
         queue.add(id, MIDDLE);
     }
-    assert_eq!(queue.pick(10), Some(3));
+    assert_eq!(queue.pick(10), Some(slot_no(3)));
     assert_eq!(queue.priority_of_current(), Some(MIDDLE));
     assert_eq!(queue.deadline(), Some(110));
-    assert_eq!(queue.pick(109), Some(3), "its slice is not over");
-    assert_eq!(queue.pick(110), Some(1));
-    assert_eq!(queue.pick(210), Some(2));
-    assert_eq!(queue.pick(310), Some(3));
+    assert_eq!(queue.pick(109), Some(slot_no(3)), "its slice is not over");
+    assert_eq!(queue.pick(110), Some(slot_no(1)));
+    assert_eq!(queue.pick(210), Some(slot_no(2)));
+    assert_eq!(queue.pick(310), Some(slot_no(3)));
     assert_eq!(queue.len(), 3);
 }
 
 #[test]
 fn one_alone_needs_no_timer() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(5, MIDDLE);
-    assert_eq!(queue.pick(0), Some(5));
+    queue.add(slot_no(5), MIDDLE);
+    assert_eq!(queue.pick(0), Some(slot_no(5)));
     assert_eq!(queue.deadline(), None);
-    assert_eq!(queue.pick(1_000_000), Some(5));
-    queue.add(6, MIDDLE);
+    assert_eq!(queue.pick(1_000_000), Some(slot_no(5)));
+    queue.add(slot_no(6), MIDDLE);
     assert_eq!(queue.deadline(), Some(1_000_100));
-    assert_eq!(queue.block_current(), Some(5));
+    assert_eq!(queue.block_current(), Some(slot_no(5)));
     assert_eq!(queue.current(), None);
-    assert_eq!(queue.pick(1_000_050), Some(6));
+    assert_eq!(queue.pick(1_000_050), Some(slot_no(6)));
     assert_eq!(queue.deadline(), None);
 }
 
 #[test]
 fn lower_priorities_need_no_timer() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(5, MIDDLE);
-    queue.add(6, LOW);
-    queue.add(7, LOW);
-    assert_eq!(queue.pick(0), Some(5));
+    queue.add(slot_no(5), MIDDLE);
+    queue.add(slot_no(6), LOW);
+    queue.add(slot_no(7), LOW);
+    assert_eq!(queue.pick(0), Some(slot_no(5)));
     assert_eq!(queue.deadline(), None);
-    assert_eq!(queue.pick(10 * SLICE), Some(5), "a lower one never takes the CPU");
+    assert_eq!(queue.pick(10 * SLICE), Some(slot_no(5)), "a lower one never takes the CPU");
     queue.block_current();
-    assert_eq!(queue.pick(10 * SLICE), Some(6));
+    assert_eq!(queue.pick(10 * SLICE), Some(slot_no(6)));
     assert_eq!(queue.deadline(), Some(11 * SLICE));
 }
 
 #[test]
 fn who_came_after_a_long_time_alone_gets_the_cpu_at_once() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(5, MIDDLE);
+    queue.add(slot_no(5), MIDDLE);
     queue.pick(0);
-    queue.add(6, MIDDLE);
+    queue.add(slot_no(6), MIDDLE);
     assert_eq!(queue.deadline(), Some(100));
-    assert_eq!(queue.pick(5_000), Some(6));
+    assert_eq!(queue.pick(5_000), Some(slot_no(6)));
 }
 
 #[test]
 fn who_lost_the_cpu_to_a_higher_one_keeps_the_rest_of_its_slice() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(1, MIDDLE);
-    queue.add(2, MIDDLE);
-    assert_eq!(queue.pick(0), Some(1));
-    queue.add(3, HIGH);
-    assert_eq!(queue.pick(30), Some(3));
+    queue.add(slot_no(1), MIDDLE);
+    queue.add(slot_no(2), MIDDLE);
+    assert_eq!(queue.pick(0), Some(slot_no(1)));
+    queue.add(slot_no(3), HIGH);
+    assert_eq!(queue.pick(30), Some(slot_no(3)));
     assert_eq!(queue.deadline(), None);
     queue.block_current();
-    assert_eq!(queue.pick(1_000), Some(1));
+    assert_eq!(queue.pick(1_000), Some(slot_no(1)));
     assert_eq!(queue.deadline(), Some(1_070));
     // A second time, after the slice is over: then it has had its turn.
-    queue.add(3, HIGH);
-    assert_eq!(queue.pick(1_070), Some(3));
+    queue.add(slot_no(3), HIGH);
+    assert_eq!(queue.pick(1_070), Some(slot_no(3)));
     queue.block_current();
-    assert_eq!(queue.pick(1_080), Some(2));
+    assert_eq!(queue.pick(1_080), Some(slot_no(2)));
     assert_eq!(queue.deadline(), Some(1_180), "a whole slice");
 }
 
 #[test]
 fn a_switch_takes_the_rest_of_the_slice() {
     let mut queue = RunQueue::new(SLICE);
-    for id in [1, 2] {
+    for id in [1, 2].map(slot_no) {
         queue.add(id, MIDDLE);
     }
     queue.pick(0);
     queue.block_current();
-    assert!(queue.switch_to(9, HIGH), "a call");
-    assert_eq!((queue.current(), queue.priority_of_current()), (Some(9), Some(HIGH)));
+    assert!(queue.switch_to(slot_no(9), HIGH), "a call");
+    assert_eq!((queue.current(), queue.priority_of_current()), (Some(slot_no(9)), Some(HIGH)));
     assert_eq!(queue.deadline(), None);
     queue.block_current();
-    assert!(queue.switch_to(1, MIDDLE), "the reply");
+    assert!(queue.switch_to(slot_no(1), MIDDLE), "the reply");
     assert_eq!(queue.deadline(), Some(100));
-    assert_eq!(queue.pick(99), Some(1));
-    assert_eq!(queue.pick(100), Some(2));
+    assert_eq!(queue.pick(99), Some(slot_no(1)));
+    assert_eq!(queue.pick(100), Some(slot_no(2)));
 }
 
 #[test]
 fn a_switch_does_not_pass_a_higher_one() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(1, MIDDLE);
+    queue.add(slot_no(1), MIDDLE);
     queue.pick(0);
-    assert!(!queue.switch_to(2, LOW), "the current one is higher");
-    queue.add(3, HIGH);
+    assert!(!queue.switch_to(slot_no(2), LOW), "the current one is higher");
+    queue.add(slot_no(3), HIGH);
     queue.block_current();
-    assert!(!queue.switch_to(4, MIDDLE), "one that waits is higher");
+    assert!(!queue.switch_to(slot_no(4), MIDDLE), "one that waits is higher");
     assert_eq!(queue.current(), None);
     assert_eq!(queue.len(), 3);
-    for id in [3, 4, 2] {
+    for id in [3, 4, 2].map(slot_no) {
         assert_eq!(queue.pick(0), Some(id));
         queue.block_current();
     }
@@ -128,28 +128,28 @@ fn a_switch_does_not_pass_a_higher_one() {
 #[test]
 fn who_switches_without_leaving_is_next_in_the_same_slice() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(1, MIDDLE);
-    queue.add(2, MIDDLE);
+    queue.add(slot_no(1), MIDDLE);
+    queue.add(slot_no(2), MIDDLE);
     queue.pick(0);
-    assert!(queue.switch_to(3, MIDDLE));
+    assert!(queue.switch_to(slot_no(3), MIDDLE));
     assert_eq!(queue.deadline(), Some(100));
     queue.block_current();
-    assert_eq!(queue.pick(60), Some(1));
+    assert_eq!(queue.pick(60), Some(slot_no(1)));
     assert_eq!(queue.deadline(), Some(100));
-    assert!(queue.switch_to(3, MIDDLE));
-    assert_eq!(queue.pick(100), Some(1), "it is before the others");
+    assert!(queue.switch_to(slot_no(3), MIDDLE));
+    assert_eq!(queue.pick(100), Some(slot_no(1)), "it is before the others");
     assert_eq!(queue.deadline(), Some(100), "but its slice is over");
-    assert_eq!(queue.pick(100), Some(2));
+    assert_eq!(queue.pick(100), Some(slot_no(2)));
 }
 
 #[test]
 fn a_switch_to_one_that_is_runnable_does_nothing() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(1, MIDDLE);
-    queue.add(2, MIDDLE);
+    queue.add(slot_no(1), MIDDLE);
+    queue.add(slot_no(2), MIDDLE);
     queue.pick(0);
-    assert!(!queue.switch_to(2, HIGH));
-    assert!(queue.switch_to(1, HIGH), "it has the CPU");
+    assert!(!queue.switch_to(slot_no(2), HIGH));
+    assert!(queue.switch_to(slot_no(1), HIGH), "it has the CPU");
     assert_eq!(queue.priority_of_current(), Some(MIDDLE));
     assert_eq!(queue.len(), 2);
 }
@@ -158,92 +158,83 @@ fn a_switch_to_one_that_is_runnable_does_nothing() {
 fn the_cpu_is_not_passed_when_another_may_want_it() {
     let mut queue = RunQueue::new(SLICE);
     assert!(queue.can_pass(LOW), "nobody wants it");
-    queue.add(1, MIDDLE);
+    queue.add(slot_no(1), MIDDLE);
     assert!(!queue.can_pass(MIDDLE) && !queue.can_pass(HIGH), "nobody has it, and one wants it");
     queue.pick(0);
     assert!(queue.can_pass(LOW) && queue.can_pass(HIGH), "nobody else is there");
-    queue.add(2, MIDDLE);
+    queue.add(slot_no(2), MIDDLE);
     assert!(queue.can_pass(MIDDLE), "in the same slice");
     assert!(!queue.can_pass(LOW) && !queue.can_pass(HIGH), "it would need another timer");
-    queue.add(3, HIGH);
+    queue.add(slot_no(3), HIGH);
     assert!(!queue.can_pass(MIDDLE));
 }
 
 #[test]
 fn another_priority_counts_from_the_next_pick() {
     let mut queue = RunQueue::new(SLICE);
-    for id in [1, 2, 3] {
+    for id in [1, 2, 3].map(slot_no) {
         queue.add(id, MIDDLE);
     }
     queue.pick(0);
-    queue.set_priority(1, LOW);
-    assert_eq!(queue.current(), Some(1));
-    assert_eq!(queue.pick(10), Some(2));
-    queue.set_priority(3, HIGH);
-    queue.set_priority(77, HIGH);
-    assert_eq!(queue.pick(20), Some(3));
+    queue.set_priority(slot_no(1), LOW);
+    assert_eq!(queue.current(), Some(slot_no(1)));
+    assert_eq!(queue.pick(10), Some(slot_no(2)));
+    queue.set_priority(slot_no(3), HIGH);
+    queue.set_priority(slot_no(77), HIGH);
+    assert_eq!(queue.pick(20), Some(slot_no(3)));
     assert_eq!(queue.len(), 3);
 }
 
 #[test]
 fn yielding_goes_behind_the_others() {
     let mut queue = RunQueue::new(SLICE);
-    queue.add(1, MIDDLE);
-    queue.add(2, MIDDLE);
-    queue.add(3, LOW);
+    queue.add(slot_no(1), MIDDLE);
+    queue.add(slot_no(2), MIDDLE);
+    queue.add(slot_no(3), LOW);
     queue.pick(0);
     queue.yield_current();
     assert_eq!(queue.len(), 3);
-    assert_eq!(queue.pick(1), Some(2));
+    assert_eq!(queue.pick(1), Some(slot_no(2)));
     queue.block_current();
     queue.yield_current();
-    assert_eq!(queue.pick(2), Some(1));
+    assert_eq!(queue.pick(2), Some(slot_no(1)));
     queue.yield_current();
-    assert_eq!(queue.pick(3), Some(1), "nobody else of its priority is there");
+    assert_eq!(queue.pick(3), Some(slot_no(1)), "nobody else of its priority is there");
 }
 
 #[test]
 fn holds_every_slot() {
     let mut queue = RunQueue::new(SLICE);
-    (0..MAX_PROCESSES as u8).for_each(|id| queue.add(id, MIDDLE));
-    (0..MAX_PROCESSES as u8).for_each(|id| queue.add(id, HIGH));
+    Slot::all().for_each(|id| queue.add(id, MIDDLE));
+    Slot::all().for_each(|id| queue.add(id, HIGH));
     assert_eq!(queue.len(), MAX_PROCESSES);
     let order: Vec<_> = (0..MAX_PROCESSES as u64).map(|n| queue.pick(n * SLICE).unwrap()).collect();
-    assert!(order.iter().enumerate().all(|(n, &id)| usize::from(id) == n));
-    assert!(!queue.remove(200));
-}
-
-#[test]
-#[should_panic(expected = "no process has slot 128")]
-fn refuses_a_slot_that_there_is_not() {
-    RunQueue::new(SLICE).add(128, LOW);
-}
-
-#[test]
-#[should_panic(expected = "there is no priority 8")]
-fn refuses_a_priority_that_there_is_not() {
-    RunQueue::new(SLICE).add(1, 8);
+    assert!(order.into_iter().eq(Slot::all()));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Add(u8, u8),
-    Remove(u8),
-    SetPriority(u8, u8),
+    Add(Slot, Priority),
+    Remove(Slot),
+    SetPriority(Slot, Priority),
     Pick(u64),
-    Switch(u8, u8),
-    Pass(u8, u8),
+    Switch(Slot, Priority),
+    Pass(Slot, Priority),
     Yield,
     Block,
 }
 
 /// Few slots and priorities, so that they meet, and the highest ones.
-fn id() -> impl Strategy<Value = u8> {
-    prop_oneof![0..6_u8, 126..128_u8]
+fn id() -> impl Strategy<Value = Slot> {
+    prop_oneof![slots(0..6), slots(126..128)]
 }
 
-fn priority() -> impl Strategy<Value = u8> {
-    prop_oneof![4 => 2..4_u8, 1 => Just(0_u8), 1 => Just(PRIORITIES as u8 - 1)]
+fn priority() -> impl Strategy<Value = Priority> {
+    prop_oneof![
+        4 => (2..4_usize).prop_map(priority_no),
+        1 => Just(Priority::LOWEST),
+        1 => Just(Priority::HIGHEST),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -263,18 +254,18 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Model {
     /// Slot, priority, and when its slice ends if it began at a given time.
-    waiting: VecDeque<(u8, u8, Quantum)>,
-    current: Option<(u8, u8)>,
+    waiting: VecDeque<(Slot, Priority, Quantum)>,
+    current: Option<(Slot, Priority)>,
     end: u64,
 }
 
 impl Model {
-    fn runnable(&self, id: u8) -> bool {
+    fn runnable(&self, id: Slot) -> bool {
         self.current.is_some_and(|current| current.0 == id)
             || self.waiting.iter().any(|waiting| waiting.0 == id)
     }
 
-    fn highest(&self) -> Option<u8> {
+    fn highest(&self) -> Option<Priority> {
         self.waiting.iter().map(|waiting| waiting.1).max()
     }
 
@@ -282,20 +273,20 @@ impl Model {
         self.waiting.len() + usize::from(self.current.is_some())
     }
 
-    fn add(&mut self, id: u8, priority: u8) {
+    fn add(&mut self, id: Slot, priority: Priority) {
         if !self.runnable(id) {
             self.waiting.push_back((id, priority, Quantum::Whole));
         }
     }
 
-    fn remove(&mut self, id: u8) -> bool {
+    fn remove(&mut self, id: Slot) -> bool {
         let before = self.len();
         self.current = self.current.filter(|current| current.0 != id);
         self.waiting.retain(|waiting| waiting.0 != id);
         self.len() < before
     }
 
-    fn set_priority(&mut self, id: u8, priority: u8) {
+    fn set_priority(&mut self, id: Slot, priority: Priority) {
         if let Some(current) = self.current.as_mut().filter(|current| current.0 == id) {
             current.1 = priority;
         } else if self.remove(id) {
@@ -303,7 +294,7 @@ impl Model {
         }
     }
 
-    fn pick(&mut self, now: u64) -> Option<u8> {
+    fn pick(&mut self, now: u64) -> Option<Slot> {
         if let Some((id, priority)) = self.current {
             let peers = self.waiting.iter().any(|waiting| waiting.1 == priority);
             let higher = self.highest() > Some(priority);
@@ -332,7 +323,7 @@ impl Model {
         next.map(|next| next.0)
     }
 
-    fn switch_to(&mut self, id: u8, priority: u8) -> bool {
+    fn switch_to(&mut self, id: Slot, priority: Priority) -> bool {
         if self.runnable(id) {
             return self.current.is_some_and(|current| current.0 == id);
         }
@@ -411,10 +402,10 @@ proptest! {
 
     /// Whoever is runnable gets the CPU before the others of its priority have had it twice.
     #[test]
-    fn nobody_starves(ids in prop::collection::btree_set(0..127_u8, 1..20), yields in any::<u64>()) {
+    fn nobody_starves(ids in prop::collection::btree_set(slots(0..127), 1..20), yields in any::<u64>()) {
         let mut queue = RunQueue::new(SLICE);
         // One of a lower priority, which never gets it.
-        queue.add(127, LOW);
+        queue.add(slot_no(127), LOW);
         ids.iter().for_each(|&id| queue.add(id, MIDDLE));
         let mut now = 0;
         for _ in 0..3 {
@@ -439,14 +430,14 @@ proptest! {
         steps in prop::collection::vec((1..SLICE / 4, any::<bool>(), any::<bool>()), 100),
     ) {
         let mut queue = RunQueue::new(SLICE);
-        queue.add(0, MIDDLE);
-        queue.add(9, MIDDLE);
+        queue.add(slot_no(0), MIDDLE);
+        queue.add(slot_no(9), MIDDLE);
         let mut now = 0;
         // Of what is not the higher one's.
         let mut waited = 0;
         for (later, blocks, interrupted) in steps {
             let current = queue.pick(now).unwrap();
-            if current == 9 {
+            if current == slot_no(9) {
                 queue.yield_current();
                 waited = 0;
                 continue;
@@ -456,10 +447,10 @@ proptest! {
             if blocks {
                 queue.block_current();
             }
-            queue.switch_to(1 - current, MIDDLE);
+            queue.switch_to(slot_no(1 - current.index()), MIDDLE);
             if interrupted {
-                queue.add(50, HIGH);
-                prop_assert_eq!(queue.pick(now), Some(50));
+                queue.add(slot_no(50), HIGH);
+                prop_assert_eq!(queue.pick(now), Some(slot_no(50)));
                 now += SLICE;
                 queue.block_current();
             }

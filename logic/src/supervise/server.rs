@@ -62,7 +62,7 @@ pub struct Supervised<P, T> {
     pub(super) command: Option<Command>,
     pub(super) watchdog: Watchdog,
     history: History,
-    /// Since when it does not serve, if it is to be started again.
+    /// Since when it does not serve, if it is to be restarted.
     down_since: Option<u64>,
     restart_us: Option<u64>,
 }

@@ -91,10 +91,10 @@ fn steps_happen_in_order(guest: &TestGuest) -> Result<()> {
     ensure!(steps.len() == 10, "{shown}");
     let mut last = 0.0;
     for step in steps {
-        let (who, rest) = step.split_at_checked(17).context("too short")?;
+        let (side, rest) = step.split_at_checked(17).context("too short")?;
         let mut rest = rest.split_whitespace();
         let cpu = rest.next().context("no CPU")?;
-        let ants = who.contains("process") || who.contains("AnT kernel");
+        let ants = side.contains("AnT process") || side.contains("AnT kernel");
         ensure!(cpu == if ants { "3" } else { "0" }, "{step}");
         let when: f64 = rest.next().context("no time")?.parse()?;
         ensure!(when >= last, "{shown}");

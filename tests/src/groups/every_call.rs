@@ -15,8 +15,7 @@ use crate::ant::{self, Server, answers, expect};
 use crate::group::Group;
 use crate::groups::devices;
 use crate::guest::TestGuest;
-use ant_abi::ipc::IPC_CALL;
-use ant_abi::syscall::PROCESS_EXIT;
+use ant_abi::syscall::Sysnum;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -125,8 +124,8 @@ fn await_next(guest: &TestGuest, before: &Server, way: Way) -> Result<Server> {
 }
 
 /// Fails unless each way has been gone at each of these calls.
-fn has_seen(seen: &Seen, calls: &[u64]) -> Result<()> {
-    let pairs = calls.iter().flat_map(|&call| ENDS.map(|way| (way, call)));
+fn has_seen(seen: &Seen, calls: &[Sysnum]) -> Result<()> {
+    let pairs = calls.iter().flat_map(|&call| ENDS.map(|way| (way, call.into())));
     let missing: Vec<_> = pairs.filter(|pair| !seen.contains(pair)).collect();
     ensure!(missing.is_empty(), "never at {missing:x?}, but at {seen:x?}");
     Ok(())
@@ -272,7 +271,7 @@ fn fails_first(guest: &TestGuest, subject: &Subject, order: &Order) -> Result<()
 /// The old one fails when another is to take its place, which then does, or does not if it has come too
 /// late.
 fn is_replaced(guest: &TestGuest, subject: &Subject) -> Result<()> {
-    const CALLS: &[u64] = &[IPC_CALL, PROCESS_EXIT];
+    const CALLS: &[Sysnum] = &[Sysnum::IpcCall, Sysnum::ProcessExit];
     up(guest)?;
     let refused = "it keeps its program: the old one has ended meanwhile";
     let replace = Order::replace(subject, refused);

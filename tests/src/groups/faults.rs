@@ -3,7 +3,7 @@
 use crate::ant::{self, answers, expect};
 use crate::group::Group;
 use crate::guest::{Background, LIMIT, TestGuest};
-use ant_abi::ipc::{IPC_RECEIVE, LINUX_CALL_ASYNC};
+use ant_abi::syscall::Sysnum;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -300,7 +300,8 @@ fn init_ends(guest: &TestGuest) -> Result<()> {
         ensure!(pid == 1, "process {pid} has failed");
         seen.insert(at);
     }
-    ensure!(seen.contains(&LINUX_CALL_ASYNC) && seen.contains(&IPC_RECEIVE), "at {seen:x?} only");
+    let calls = [Sysnum::LinuxCallAsync, Sysnum::IpcReceive];
+    ensure!(calls.iter().all(|&call| seen.contains(&call.into())), "at {seen:x?} only");
     ensure!(seen.len() > 3, "at {seen:x?} only");
     Ok(())
 }

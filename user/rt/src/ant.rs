@@ -1,11 +1,7 @@
 //! AnT's own system calls that concern no other process.
 
 use ant_abi::Error;
-use ant_abi::ipc::{LINUX_CALL_ASYNC, SLEEP};
-use ant_abi::syscall::{
-    LCA_GET, LINUX_CALL, LOG_WRITE, LOG_WRITE_MAX, LcaGrant, PROCESS_EXIT, PROCESS_YIELD,
-    SYSTEM_INFO, SystemInfo,
-};
+use ant_abi::syscall::{LOG_WRITE_MAX, LcaGrant, Sysnum, SystemInfo};
 use zerocopy::FromZeros;
 
 use crate::raw::syscall;
@@ -26,28 +22,28 @@ fn error(result: i64) -> Error {
 pub fn process_exit(status: i32) -> ! {
     loop {
         // SAFETY: passes no address.
-        unsafe { syscall(PROCESS_EXIT, [status as u64, 0, 0]) };
+        unsafe { syscall(Sysnum::ProcessExit, [status as u64, 0, 0]) };
     }
 }
 
 /// Lets other processes of the CPU run.
 pub fn process_yield() {
     // SAFETY: passes no address.
-    unsafe { syscall(PROCESS_YIELD, [0; 3]) };
+    unsafe { syscall(Sysnum::ProcessYield, [0; 3]) };
 }
 
 /// Writes into the kernel log; what is longer than `LOG_WRITE_MAX` bytes is cut.
 pub fn log_write(text: &str) {
     let len = text.floor_char_boundary(LOG_WRITE_MAX);
     // SAFETY: the kernel reads `len` bytes of `text`.
-    unsafe { syscall(LOG_WRITE, [text.as_ptr() as u64, len as u64, 0]) };
+    unsafe { syscall(Sysnum::LogWrite, [text.as_ptr() as u64, len as u64, 0]) };
 }
 
 /// The LCA of this process.
 pub fn lca_get() -> Result<LcaGrant, Error> {
     let mut grant = LcaGrant::new_zeroed();
     // SAFETY: the kernel fills `grant`.
-    check(unsafe { syscall(LCA_GET, [&raw mut grant as u64, 0, 0]) })?;
+    check(unsafe { syscall(Sysnum::LcaGet, [&raw mut grant as u64, 0, 0]) })?;
     Ok(grant)
 }
 
@@ -55,7 +51,7 @@ pub fn lca_get() -> Result<LcaGrant, Error> {
 pub fn system_info() -> Result<SystemInfo, Error> {
     let mut info = SystemInfo::new_zeroed();
     // SAFETY: the kernel fills `info`.
-    check(unsafe { syscall(SYSTEM_INFO, [&raw mut info as u64, 0, 0]) })?;
+    check(unsafe { syscall(Sysnum::SystemInfo, [&raw mut info as u64, 0, 0]) })?;
     Ok(info)
 }
 
@@ -63,17 +59,17 @@ pub fn system_info() -> Result<SystemInfo, Error> {
 /// Most programs want [`crate::linux`], which fills the LCA.
 pub fn linux_call(raddr: u64) -> Result<(), Error> {
     // SAFETY: the kernel checks `raddr`; Linux writes nothing but the LCA.
-    check(unsafe { syscall(LINUX_CALL, [raddr, 0, 0]) }).map(|_| ())
+    check(unsafe { syscall(Sysnum::LinuxCall, [raddr, 0, 0]) }).map(|_| ())
 }
 
 /// As [`linux_call`], without waiting; most programs want [`crate::linux::asynchronous`].
 pub fn linux_call_async(raddr: u64) -> Result<(), Error> {
-    // SAFETY: as in `linux_call`; who sends its LCA keeps off it until it is back.
-    check(unsafe { syscall(LINUX_CALL_ASYNC, [raddr, 0, 0]) }).map(|_| ())
+    // SAFETY: as in `linux_call`; the caller keeps off its LCA until it is back.
+    check(unsafe { syscall(Sysnum::LinuxCallAsync, [raddr, 0, 0]) }).map(|_| ())
 }
 
 /// Lets `us` microseconds pass.
 pub fn sleep_us(us: u64) {
     // SAFETY: passes no address.
-    unsafe { syscall(SLEEP, [us, 0, 0]) };
+    unsafe { syscall(Sysnum::Sleep, [us, 0, 0]) };
 }

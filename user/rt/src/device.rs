@@ -1,8 +1,8 @@
 //! The I/O ports and the memory of devices that `init` has granted to this process.
 
 use ant_abi::Error;
-use ant_abi::ipc::{PORT_READ, PORT_WRITE};
 use ant_abi::layout::{DEVICE_END, DEVICE_START};
+use ant_abi::syscall::Sysnum;
 
 use crate::ant::check;
 use crate::raw::syscall;
@@ -10,13 +10,13 @@ use crate::raw::syscall;
 /// Reads a byte from a port.
 pub fn port_read(port: u16) -> Result<u8, Error> {
     // SAFETY: passes no address; the device is this process's.
-    check(unsafe { syscall(PORT_READ, [u64::from(port), 1, 0]) }).map(|value| value as u8)
+    check(unsafe { syscall(Sysnum::PortRead, [u64::from(port), 1, 0]) }).map(|value| value as u8)
 }
 
 /// Writes a byte to a port.
 pub fn port_write(port: u16, value: u8) -> Result<(), Error> {
     // SAFETY: as in `port_read`.
-    check(unsafe { syscall(PORT_WRITE, [u64::from(port), 1, u64::from(value)]) }).map(drop)
+    check(unsafe { syscall(Sysnum::PortWrite, [u64::from(port), 1, u64::from(value)]) }).map(drop)
 }
 
 /// Reads 32 bits of device memory at a physical address. If it was not granted, this process ends.

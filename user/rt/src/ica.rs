@@ -10,7 +10,8 @@ use core::num::NonZero;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::Error;
-use ant_abi::ipc::{ICA_ALLOC, ICA_FREE, Span, Transfer};
+use ant_abi::ipc::{Span, Transfer};
+use ant_abi::syscall::Sysnum;
 use ant_logic::persist::PersistentWords;
 
 use crate::ant::check;
@@ -24,13 +25,13 @@ impl Pages {
     /// Takes `count` pages, zeroed.
     pub fn alloc(count: u32) -> Result<Self, Error> {
         // SAFETY: passes no address.
-        let first = check(unsafe { raw::syscall(ICA_ALLOC, [u64::from(count), 0, 0]) })?;
+        let first = check(unsafe { raw::syscall(Sysnum::IcaAlloc, [u64::from(count), 0, 0]) })?;
         Ok(Self(Owned(number(Span::new(first as u32, count, Transfer::HandOver)))))
     }
 
     /// Their bytes.
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: mapped and nobody else's until `self` is dropped or given away.
+        // SAFETY: mapped and this process's alone until `self` is dropped or given away.
         unsafe { raw::ica_bytes(self.0.span(Transfer::HandOver)) }
     }
 
@@ -42,20 +43,20 @@ impl Pages {
 
     /// To send: the receiver owns them then.
     #[inline]
-    pub fn hand_over(self) -> Parcel<'static> {
-        let parcel = Parcel::new(&self.0, Transfer::HandOver);
+    pub fn hand_over(self) -> OutgoingPages<'static> {
+        let outgoing = OutgoingPages::new(&self.0, Transfer::HandOver);
         mem::forget(self);
-        parcel
+        outgoing
     }
 
     /// To call with: the server may read them until it replies.
-    pub fn lend_read(&self) -> Parcel<'_> {
-        Parcel::new(&self.0, Transfer::LendRead)
+    pub fn lend_read(&self) -> OutgoingPages<'_> {
+        OutgoingPages::new(&self.0, Transfer::LendRead)
     }
 
     /// To call with: the server may read and write them until it replies.
-    pub fn lend_write(&mut self) -> Parcel<'_> {
-        Parcel::new(&self.0, Transfer::LendWrite)
+    pub fn lend_write(&mut self) -> OutgoingPages<'_> {
+        OutgoingPages::new(&self.0, Transfer::LendWrite)
     }
 
     /// Gives up having them alone, so that they can be shared.
@@ -70,8 +71,8 @@ pub struct SharedPages(Owned);
 
 impl SharedPages {
     /// To send: the receiver has them too then.
-    pub fn share(&self) -> Parcel<'_> {
-        Parcel::new(&self.0, Transfer::Share)
+    pub fn share(&self) -> OutgoingPages<'_> {
+        OutgoingPages::new(&self.0, Transfer::Share)
     }
 
     /// Takes over what others have now, as far as there is room.
@@ -96,7 +97,7 @@ impl PersistentWords for SharedPages {
 
     fn store(&self, index: usize, value: u64) {
         // `Release` keeps the compiler from moving it before what was stored first, which is all that
-        // a kill can tell; the successor was started by messages, which order the rest.
+        // a kill can show; the successor was started by messages, which order the rest.
         self.words()[index].store(value, Ordering::Release);
     }
 }
@@ -159,38 +160,37 @@ impl LentPages<'_> {
 /// Bytes of a word of memory.
 const WORD: usize = size_of::<u64>();
 
-/// Pages on their way into a message, and how they go. Those that are handed over and do not go are
-/// freed.
+/// Pages to send, and how they go. Pages to hand over that are not sent are freed.
 #[derive(Debug)]
-pub struct Parcel<'a> {
-    leaving: Leaving,
+pub struct OutgoingPages<'a> {
+    span: OutgoingSpan,
     pages: PhantomData<&'a mut Pages>,
 }
 
-impl Parcel<'_> {
+impl OutgoingPages<'_> {
     fn new(pages: &Owned, transfer: Transfer) -> Self {
-        Self { leaving: Leaving(number(pages.span(transfer))), pages: PhantomData }
+        Self { span: OutgoingSpan(number(pages.span(transfer))), pages: PhantomData }
     }
 
-    /// How the kernel is told.
+    /// As the kernel has it.
     #[inline]
     pub(crate) fn span(&self) -> Span {
-        Span(self.leaving.0.get())
+        Span(self.span.0.get())
     }
 
-    /// They are the receiver's now, or still this process's.
+    /// They were sent: they are the receiver's now, or still this process's if they are lent or shared.
     #[inline]
     pub(crate) fn sent(self) {
         mem::forget(self);
     }
 }
 
-/// The pages of a [`Parcel`]. A type of its own, without a lifetime, so that a borrow that a parcel
-/// holds is over when the parcel is used no more, and not when it is dropped.
+/// The span of [`OutgoingPages`]. A type of its own, without a lifetime, so that the borrow that
+/// [`OutgoingPages`] hold ends with their last use, and not when they are dropped.
 #[derive(Debug)]
-struct Leaving(NonZero<u64>);
+struct OutgoingSpan(NonZero<u64>);
 
-impl Drop for Leaving {
+impl Drop for OutgoingSpan {
     #[cold]
     fn drop(&mut self) {
         if Span(self.0.get()).transfer() == Some(Transfer::HandOver) {
@@ -199,12 +199,12 @@ impl Drop for Leaving {
     }
 }
 
-/// Pages that have come with a message; those that nobody takes are freed.
+/// Pages that were received with a message; freed unless they are taken.
 #[derive(Debug)]
-pub(crate) struct Arrived(NonZero<u64>);
+pub(crate) struct IncomingPages(NonZero<u64>);
 
-impl Arrived {
-    /// What the kernel has told: this process has the pages now.
+impl IncomingPages {
+    /// As the kernel has it: this process has the pages now.
     #[inline]
     pub(crate) fn new(span: u64) -> Option<Self> {
         NonZero::new(span).map(Self)
@@ -212,14 +212,14 @@ impl Arrived {
 
     /// The pages, if they were handed over.
     #[inline]
-    pub(crate) fn take_pages(arrived: &mut Option<Self>) -> Option<Pages> {
-        Self::take(arrived, Transfer::HandOver).map(Pages)
+    pub(crate) fn take_pages(incoming: &mut Option<Self>) -> Option<Pages> {
+        Self::take(incoming, Transfer::HandOver).map(Pages)
     }
 
     /// The pages, if they are shared.
     #[inline]
-    pub(crate) fn take_shared(arrived: &mut Option<Self>) -> Option<SharedPages> {
-        Self::take(arrived, Transfer::Share).map(SharedPages)
+    pub(crate) fn take_shared(incoming: &mut Option<Self>) -> Option<SharedPages> {
+        Self::take(incoming, Transfer::Share).map(SharedPages)
     }
 
     /// The pages, if they are lent.
@@ -229,17 +229,17 @@ impl Arrived {
     }
 
     #[inline]
-    fn take(arrived: &mut Option<Self>, transfer: Transfer) -> Option<Owned> {
-        let span = arrived.as_ref()?.0;
+    fn take(incoming: &mut Option<Self>, transfer: Transfer) -> Option<Owned> {
+        let span = incoming.as_ref()?.0;
         if Span(span.get()).transfer() != Some(transfer) {
             return None;
         }
-        mem::forget(arrived.take());
+        mem::forget(incoming.take());
         Some(Owned(span))
     }
 }
 
-impl Drop for Arrived {
+impl Drop for IncomingPages {
     #[cold]
     fn drop(&mut self) {
         if !Span(self.0.get()).lends() {
@@ -266,9 +266,9 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         let span = self.span(Transfer::HandOver).0;
-        // SAFETY: nobody in this process uses the pages any more.
-        let free = || check(unsafe { raw::syscall(ICA_FREE, [span, 0, 0]) });
-        // The m-kernel may be busy with what others give back.
+        // SAFETY: `self` was the one owner in this process.
+        let free = || check(unsafe { raw::syscall(Sysnum::IcaFree, [span, 0, 0]) });
+        // The m-kernel may be busy with pages of other processes.
         while free() == Err(Error::Again) {
             crate::ant::process_yield();
         }

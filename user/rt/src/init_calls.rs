@@ -1,16 +1,9 @@
-//! AnT's system calls that only `init` may make: processes, endpoints, what is granted to whom.
+//! AnT's system calls that only `init` may make: processes, endpoints, and grants.
 
 use ant_abi::Error;
 use ant_abi::boot::BootDevice;
-use ant_abi::ipc::{
-    DEVICE_GET, DEVICE_GRANT, DeviceGrant, ENDPOINT_BIND, ENDPOINT_CLOSE, ENDPOINT_CREATE,
-    EXIT_NOTICE_TAKE, ExitNotice, HANDLE_GRANT, PROCESS_MOVE, PROCESS_PRIORITY, SERVER_CREATE,
-    ServerCreate,
-};
-use ant_abi::syscall::{
-    FAULT_INJECT, PROCESS_CREATE, PROCESS_KILL, PROCESS_LIST, PROCESS_START, ProcessCreate,
-    ProcessInfo,
-};
+use ant_abi::ipc::{DeviceGrant, ExitNotice, ServerCreate};
+use ant_abi::syscall::{Injection, ProcessCreate, ProcessInfo, Sysnum};
 use zerocopy::FromZeros;
 
 use crate::ant::check;
@@ -21,7 +14,7 @@ use crate::raw::syscall;
 pub const SIGKILL: u32 = linux_raw_sys::general::SIGKILL;
 
 /// A call whose arguments are no addresses.
-fn call(number: u64, args: [u64; 3]) -> Result<u64, Error> {
+fn call(number: Sysnum, args: [u64; 3]) -> Result<u64, Error> {
     // SAFETY: passes no address.
     check(unsafe { syscall(number, args) })
 }
@@ -31,81 +24,82 @@ fn call(number: u64, args: [u64; 3]) -> Result<u64, Error> {
 pub fn process_create(request: &mut ProcessCreate, strings: &[u8]) -> Result<(), Error> {
     let args = [&raw mut *request as u64, strings.as_ptr() as u64, strings.len() as u64];
     // SAFETY: the kernel reads `strings` and reads and fills `request`.
-    check(unsafe { syscall(PROCESS_CREATE, args) }).map(drop)
+    check(unsafe { syscall(Sysnum::ProcessCreate, args) }).map(drop)
 }
 
 /// Makes a server of a program; its process id.
 pub fn server_create(request: &ServerCreate, program: &[u8]) -> Result<u32, Error> {
     let args = [&raw const *request as u64, program.as_ptr() as u64, program.len() as u64];
     // SAFETY: the kernel reads `request` and `program`.
-    check(unsafe { syscall(SERVER_CREATE, args) }).map(|pid| pid as u32)
+    check(unsafe { syscall(Sysnum::ServerCreate, args) }).map(|pid| pid as u32)
 }
 
 /// Lets a process run.
 pub fn process_start(pid: u32) -> Result<(), Error> {
-    call(PROCESS_START, [u64::from(pid), 0, 0]).map(drop)
+    call(Sysnum::ProcessStart, [u64::from(pid), 0, 0]).map(drop)
 }
 
 /// Ends a process as a signal would.
 pub fn process_kill(pid: u32, signal: u32) -> Result<(), Error> {
-    call(PROCESS_KILL, [u64::from(pid), u64::from(signal), 0]).map(drop)
+    call(Sysnum::ProcessKill, [u64::from(pid), u64::from(signal), 0]).map(drop)
 }
 
 /// Gives a process a priority.
 pub fn process_priority(pid: u32, priority: u32) -> Result<(), Error> {
-    call(PROCESS_PRIORITY, [u64::from(pid), u64::from(priority), 0]).map(drop)
+    call(Sysnum::ProcessPriority, [u64::from(pid), u64::from(priority), 0]).map(drop)
 }
 
 /// Moves a process to a CPU.
 pub fn process_move(pid: u32, cpu: u32) -> Result<(), Error> {
-    call(PROCESS_MOVE, [u64::from(pid), u64::from(cpu), 0]).map(drop)
+    call(Sysnum::ProcessMove, [u64::from(pid), u64::from(cpu), 0]).map(drop)
 }
 
 /// The processes from id `from_pid` on, as many as `out` holds.
 pub fn process_list(out: &mut [ProcessInfo], from_pid: u32) -> Result<&[ProcessInfo], Error> {
     let args = [out.as_mut_ptr() as u64, size_of_val(out) as u64, u64::from(from_pid)];
     // SAFETY: the kernel fills at most the bytes of `out`.
-    let bytes = check(unsafe { syscall(PROCESS_LIST, args) })?;
+    let bytes = check(unsafe { syscall(Sysnum::ProcessList, args) })?;
     Ok(&out[..bytes as usize / size_of::<ProcessInfo>()])
 }
 
-/// The next server that has ended, if there is one that was not told of.
+/// The next exit notice of a server, if there is one.
 pub fn process_ended() -> Result<Option<ExitNotice>, Error> {
     let mut end = ExitNotice::new_zeroed();
     // SAFETY: the kernel fills `end`.
-    match check(unsafe { syscall(EXIT_NOTICE_TAKE, [&raw mut end as u64, 0, 0]) }) {
+    match check(unsafe { syscall(Sysnum::ExitNoticeTake, [&raw mut end as u64, 0, 0]) }) {
         Ok(_) => Ok(Some(end)),
         Err(Error::Again) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Makes an endpoint at which nobody receives yet.
+/// Makes an endpoint without a receiver.
 pub fn endpoint_create() -> Result<Handle, Error> {
-    let number = call(ENDPOINT_CREATE, [0; 3])?;
+    let number = call(Sysnum::EndpointCreate, [0; 3])?;
     Handle::new(number).ok_or(Error::BadHandle)
 }
 
 /// Has process `pid` receive at an endpoint; its generation.
 pub fn endpoint_bind(endpoint: Handle, pid: u32) -> Result<u32, Error> {
-    call(ENDPOINT_BIND, [endpoint.number(), u64::from(pid), 0]).map(|generation| generation as u32)
+    call(Sysnum::EndpointBind, [endpoint.number(), u64::from(pid), 0])
+        .map(|generation| generation as u32)
 }
 
 /// Ends an endpoint for good.
 pub fn endpoint_close(endpoint: Handle) -> Result<(), Error> {
-    call(ENDPOINT_CLOSE, [endpoint.number(), 0, 0]).map(drop)
+    call(Sysnum::EndpointClose, [endpoint.number(), 0, 0]).map(drop)
 }
 
 /// Gives process `pid` a handle, whose messages then come with `badge`; its number there.
 pub fn handle_grant(pid: u32, handle: Handle, badge: u64) -> Result<u64, Error> {
-    call(HANDLE_GRANT, [u64::from(pid), handle.number(), badge])
+    call(Sysnum::HandleGrant, [u64::from(pid), handle.number(), badge])
 }
 
 /// Device number `index` of the partition, if it has so many.
 pub fn device_get(index: usize) -> Result<Option<BootDevice>, Error> {
     let mut device = BootDevice::new_zeroed();
     // SAFETY: the kernel fills `device`.
-    match check(unsafe { syscall(DEVICE_GET, [index as u64, &raw mut device as u64, 0]) }) {
+    match check(unsafe { syscall(Sysnum::DeviceGet, [index as u64, &raw mut device as u64, 0]) }) {
         Ok(_) => Ok(Some(device)),
         Err(Error::NoDevice) => Ok(None),
         Err(error) => Err(error),
@@ -115,10 +109,11 @@ pub fn device_get(index: usize) -> Result<Option<BootDevice>, Error> {
 /// Grants what `grant` says of a device to process `pid`.
 pub fn device_grant(pid: u32, grant: &DeviceGrant) -> Result<(), Error> {
     // SAFETY: the kernel reads `grant`.
-    check(unsafe { syscall(DEVICE_GRANT, [u64::from(pid), &raw const *grant as u64, 0]) }).map(drop)
+    check(unsafe { syscall(Sysnum::DeviceGrant, [u64::from(pid), &raw const *grant as u64, 0]) })
+        .map(drop)
 }
 
 /// Fails on purpose: a CPU, or a process at system call number `calls` from now on.
-pub fn fault_inject(kind: u32, target: u32, calls: u32) -> Result<(), Error> {
-    call(FAULT_INJECT, [kind, target, calls].map(u64::from)).map(drop)
+pub fn fault_inject(kind: Injection, target: u32, calls: u32) -> Result<(), Error> {
+    call(Sysnum::FaultInject, [kind.into(), target, calls].map(u64::from)).map(drop)
 }

@@ -1,7 +1,7 @@
 //! Messages between processes of AnT: the calls of `ant_abi::ipc`, typed.
 //!
-//! A client calls through a [`Handle`]; who receives has an endpoint, answers a [`Request`] with
-//! [`reply`] and consumes its [`Token`] by that. Waiting can always be limited. The loop of an OS
+//! A client calls through a [`Handle`]; a server has an endpoint, receives a [`Request`], and answers it
+//! with [`reply`], which consumes its [`Token`]. Waiting can always be limited. The loop of an OS
 //! server is in [`crate::server`].
 
 mod batch;
@@ -11,10 +11,8 @@ use core::fmt;
 use core::num::NonZero;
 
 use ant_abi::Error;
-use ant_abi::ipc::{
-    CALL_ACROSS_RESTARTS, ENDPOINT_OPEN, FOREVER, HANDLE_CLOSE, IPC_CALL, IPC_NOTIFY, IPC_RECEIVE,
-    IPC_REPLY, IPC_REPLY_RECEIVE, IPC_SEND, RECEIVED_CALL, RECEIVED_NOTIFICATION,
-};
+use ant_abi::ipc::{CALL_ACROSS_RESTARTS, FOREVER, ReceivedKind};
+use ant_abi::syscall::Sysnum;
 
 use crate::ant::check;
 use crate::raw::{self, Registers};
@@ -69,7 +67,7 @@ impl Timeout {
     }
 }
 
-/// How often [`ask`] calls: a request that ends every server that gets it must come to an end.
+/// How often [`call_idempotent`] calls: a request that ends every server that gets it must come to an end.
 const ASKS: u32 = 3;
 
 /// What becomes of a call whose server ends before it has received it.
@@ -89,7 +87,7 @@ pub enum CallError {
         /// The server's generation.
         generation: u32,
     },
-    /// Nobody will ever receive there.
+    /// The endpoint is closed for good.
     PeerGone,
     /// The server did not answer in time; the request was taken back.
     TimedOut,
@@ -139,7 +137,7 @@ impl fmt::Display for CallError {
 ///
 /// `PeerRestarted` comes once, however often the server was restarted or replaced since the handle was
 /// last used; the server has not received the request then. It also comes if a server has received the
-/// request and ends without a reply, and then nobody knows how far it has come; only that ends a call
+/// request and ends without a reply, so that its effect is unknown; only that ends a call
 /// with [`OnRestart::Wait`] so. A server that is replaced finishes what it has received.
 #[inline]
 pub fn call(
@@ -150,7 +148,7 @@ pub fn call(
 ) -> Result<Reply, CallError> {
     let options = if on_restart == OnRestart::Wait { CALL_ACROSS_RESTARTS } else { 0 };
     let operands = [handle.number(), timeout.0, options];
-    let (result, registers) = exchange(IPC_CALL, operands, message);
+    let (result, registers) = exchange(Sysnum::IpcCall, operands, message);
     match result {
         Ok(()) => Ok(Reply::new(&registers)),
         Err(error) => Err(CallError::new(error, registers.operands[1])),
@@ -163,7 +161,7 @@ pub fn call(
 /// Twice it comes only if a server ends that has received it and not replied; a replacement is no such
 /// end. `PeerRestarted` then means that three servers in a row have ended so, or that pages to hand over
 /// are gone with the first.
-pub fn ask(
+pub fn call_idempotent(
     handle: Handle,
     message: &mut Message<'_>,
     timeout: Timeout,
@@ -181,42 +179,43 @@ pub fn ask(
 
 /// Puts the message into the queue of an endpoint and goes on; nothing can be lent.
 ///
-/// It comes once or not at all. In the queue, it goes to the successor of a server that is replaced, and
-/// is lost with a server that ends otherwise, of which nobody tells the sender. `Again`: nobody receives
-/// there now, because a server is about to be restarted, or its CPU takes no messages for the moment.
+/// It is received once or not at all. In the queue, it goes to the successor of a server that is replaced,
+/// and is lost with a server that ends otherwise; the sender does not learn of that. `Again`: the endpoint
+/// has no receiver now, because a server is about to be restarted, or its CPU takes no messages at present.
 /// `PeerRestarted`: the server is another one than the handle knew, and did not get the message; the
 /// handle works again. `QueueFull`, `PeerGone`: it did not go either. Pages to hand over that are still
 /// in the message after an error did not go.
 #[inline]
 pub fn send(handle: Handle, message: &mut Message<'_>) -> Result<(), Error> {
-    exchange(IPC_SEND, [handle.number(), 0, 0], message).0
+    exchange(Sysnum::IpcSend, [handle.number(), 0, 0], message).0
 }
 
 /// Raises notification bits at an endpoint. No bits only tell whether it still is one: `PeerGone` if
 /// not.
 ///
-/// Bits are the endpoint's, not the server's: they wait for whoever receives there next, over restarts
-/// and replacements. Raised twice before somebody receives, they come once; received by a server that
-/// ends before it has done anything about them, they do not come again.
+/// Bits are the endpoint's, not the server's: they wait there until received, over restarts and
+/// replacements. Raised twice before that, they are received once; received by a server that ends before
+/// it has handled them, they are not received again.
 pub fn notify(handle: Handle, bits: u64) -> Result<(), Error> {
-    exchange(IPC_NOTIFY, [handle.number(), bits, 0], &mut Message::default()).0
+    exchange(Sysnum::IpcNotify, [handle.number(), bits, 0], &mut Message::default()).0
 }
 
 /// Waits for whatever comes to this process's endpoint.
 #[inline]
 pub fn receive(timeout: Timeout) -> Result<Received, Error> {
-    let (result, registers) = exchange(IPC_RECEIVE, [0, timeout.0, 0], &mut Message::default());
+    let (result, registers) =
+        exchange(Sysnum::IpcReceive, [0, timeout.0, 0], &mut Message::default());
     result.map(|()| received(&registers))
 }
 
 /// Replies to a request.
 #[inline]
 pub fn reply(token: Token, message: &mut Message<'_>) -> Result<(), Error> {
-    exchange(IPC_REPLY, [token.number(), 0, 0], message).0
+    exchange(Sysnum::IpcReply, [token.number(), 0, 0], message).0
 }
 
-/// Replies, if there is a request to reply to, and waits for what comes next. That nobody waits for
-/// the reply any more is no error.
+/// Replies, if there is a request to reply to, and waits for what comes next. That the caller does not
+/// wait any more is no error.
 #[inline]
 pub fn reply_receive(
     token: Option<Token>,
@@ -224,28 +223,28 @@ pub fn reply_receive(
     timeout: Timeout,
 ) -> Result<Received, Error> {
     let token = token.as_ref().map_or(0, Token::number);
-    let (result, registers) = exchange(IPC_REPLY_RECEIVE, [token, timeout.0, 0], message);
+    let (result, registers) = exchange(Sysnum::IpcReplyReceive, [token, timeout.0, 0], message);
     result.map(|()| received(&registers))
 }
 
 /// Makes this process's endpoint; a handle to it, to give to others.
 pub fn open_endpoint() -> Result<Handle, Error> {
     // SAFETY: passes no address.
-    let number = check(unsafe { raw::syscall(ENDPOINT_OPEN, [0; 3]) })?;
+    let number = check(unsafe { raw::syscall(Sysnum::EndpointOpen, [0; 3]) })?;
     Handle::new(number).ok_or(Error::BadHandle)
 }
 
 /// Closes a handle.
 pub fn close(handle: Handle) -> Result<(), Error> {
     // SAFETY: passes no address.
-    check(unsafe { raw::syscall(HANDLE_CLOSE, [handle.number(), 0, 0]) }).map(drop)
+    check(unsafe { raw::syscall(Sysnum::HandleClose, [handle.number(), 0, 0]) }).map(drop)
 }
 
-/// Makes the call with the message, and settles whose its pages are: after an error the kernel
-/// leaves those that did not go in the span.
+/// Makes the call with the message. Its pages are gone after it, except those that the kernel leaves in
+/// the span after an error.
 #[inline]
 fn exchange(
-    number: u64,
+    number: Sysnum,
     operands: [u64; 3],
     message: &mut Message<'_>,
 ) -> (Result<(), Error>, Registers) {
@@ -269,9 +268,10 @@ fn exchange(
 #[inline]
 fn received(registers: &Registers) -> Received {
     let [kind, token, badge] = registers.operands;
-    match kind {
-        RECEIVED_NOTIFICATION => Received::Notification(registers.words[0]),
-        RECEIVED_CALL => Received::Call(Request::new(badge, registers, Token::new(token))),
-        _ => Received::Send(Request::new(badge, registers, None)),
+    match ReceivedKind::try_from(kind) {
+        Ok(ReceivedKind::Notification) => Received::Notification(registers.words[0]),
+        Ok(ReceivedKind::Call) => Received::Call(Request::new(badge, registers, Token::new(token))),
+        // A newer kernel's kind has no sender that waits.
+        Ok(ReceivedKind::Send) | Err(_) => Received::Send(Request::new(badge, registers, None)),
     }
 }

@@ -11,7 +11,7 @@ use core::mem::offset_of;
 
 use ant_abi::Error;
 use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, STEP_AP_CALLS, STEP_AP_RESUMES, STEPS, Stamp};
-use ant_abi::syscall::REPORT_ENOSYS;
+use ant_abi::syscall::Sysnum;
 use ant_logic::calls::nr;
 use ant_logic::lca::encode;
 use linux_raw_sys::{errno, general};
@@ -119,7 +119,7 @@ fn stamp(stamp: &mut Stamp, cflag: u32) {
 /// Has the kernel log, once, that nothing can carry this call.
 fn unknown(number: u64) -> Errno {
     // SAFETY: passes no address.
-    unsafe { raw::syscall(REPORT_ENOSYS, [number, 0, 0]) };
+    unsafe { raw::syscall(Sysnum::ReportEnosys, [number, 0, 0]) };
     Error::NoSystemCall.into()
 }
 

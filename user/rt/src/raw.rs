@@ -4,11 +4,11 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ant_abi::Error;
-use ant_abi::PAGE_SIZE;
 use ant_abi::ipc::{IPC_WORDS, Span};
 use ant_abi::layout::ICA_START;
 use ant_abi::lca::Lca;
+use ant_abi::syscall::Sysnum;
+use ant_abi::{Error, PAGE_SIZE};
 use ant_logic::lca::Memory;
 
 /// Issues an AnT system call.
@@ -16,7 +16,7 @@ use ant_logic::lca::Memory;
 /// # Safety
 /// What the call does with its arguments as addresses must be sound.
 #[inline]
-pub unsafe fn syscall(number: u64, args: [u64; 3]) -> i64 {
+pub unsafe fn syscall(number: Sysnum, args: [u64; 3]) -> i64 {
     let result;
     // SAFETY: the kernel preserves all registers but rax, rcx and r11; the rest is the caller's
     // promise.
@@ -53,7 +53,7 @@ pub struct Registers {
 /// # Safety
 /// The span's pages must be the caller's to give in that way; batches: see `syscall`.
 #[inline]
-pub unsafe fn exchange(number: u64, registers: &mut Registers) -> i64 {
+pub unsafe fn exchange(number: Sysnum, registers: &mut Registers) -> i64 {
     let Registers { operands, words, span, handle } = registers;
     let result;
     // SAFETY: the kernel preserves all other registers but rcx and r11; the rest is the caller's
@@ -96,7 +96,7 @@ fn ica_range(span: Span) -> (u64, usize) {
     (ICA_START + u64::from(span.first()) * PAGE_SIZE as u64, span.count() as usize * PAGE_SIZE)
 }
 
-/// The pages of a span, which nobody else can write.
+/// The pages of a span, which no other process can write.
 ///
 /// # Safety
 /// For `'a`, the pages are mapped and only read.
@@ -106,7 +106,7 @@ pub unsafe fn ica_bytes<'a>(span: Span) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(start as *const u8, len) }
 }
 
-/// The pages of a span, which nobody else has.
+/// The pages of a span, which no other process has.
 ///
 /// # Safety
 /// For `'a`, the pages are mapped, writable, and the caller's alone.
@@ -162,7 +162,7 @@ pub fn with_lca<R>(work: impl FnOnce(&mut Lca) -> R) -> R {
     let lca = LCA.load(Ordering::Relaxed) as *mut Lca;
     let away = LCA_IS_AWAY.load(Ordering::Relaxed);
     assert!(!lca.is_null() && !away, "the LCA is not the process's to touch");
-    // SAFETY: the kernel mapped the page for the life of the process; every bit pattern is a valid
+    // SAFETY: the kernel mapped the page for as long as the process exists; every bit pattern is a valid
     // `Lca`; the process has one thread, and no call is under way while it runs.
     work(unsafe { &mut *lca })
 }

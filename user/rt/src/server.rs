@@ -1,7 +1,7 @@
 //! What every OS server is made of: an author writes a [`Service`], [`run`] does the rest.
 //!
-//! It tells `init` that the server is ready, and that it serves, receives, replies, shows `init` that the
-//! server lives, and ends it when another takes its place.
+//! It tells `init` that the server is ready, receives, replies, sends `init` heartbeats, and ends the server
+//! when another takes its place.
 
 use ant_abi::Error;
 use ant_abi::ipc::{NOTIFY_RETIRE, REQUEST_ALIVE};
@@ -20,7 +20,7 @@ pub trait Service {
     /// Serves a request; returns the reply.
     fn call(&mut self, request: &mut Request) -> Message<'_>;
 
-    /// Takes a message that nobody waits for.
+    /// Takes a message without a reply.
     fn sent(&mut self, _message: &mut Request) {}
 
     /// Takes notification bits: interrupts that were granted, or what others have raised.
@@ -77,7 +77,7 @@ fn start<S: Service>(make: impl FnOnce(Start) -> Result<S, Error>) -> Result<(),
     serve(&mut service, grant.heartbeat)
 }
 
-/// Serves until `init` wants the server to end.
+/// Serves until `init` has the server end.
 fn serve(service: &mut impl Service, heartbeat: u64) -> Result<(), Error> {
     let mut received = ipc::receive(Timeout::FOREVER)?;
     loop {
@@ -111,13 +111,13 @@ fn answer(service: &mut impl Service, request: &mut Request) -> Result<Received,
     ipc::reply_receive(token, &mut message, Timeout::FOREVER)
 }
 
-/// Asks `init`, because anybody with a handle can raise the notification.
+/// Asks `init`, because any process with a handle can raise the notification.
 fn shall_retire() -> Result<bool, Error> {
     let reply = ask_init(&mut Message::new(api::Request::Retire.encode()))?;
     reply.result().map(|answer| answer == 1)
 }
 
-/// Asks until `init`'s CPU takes messages: a server does not end because others send so many.
+/// Calls until `init`'s CPU takes messages: a server does not end because other processes flood it.
 fn ask_init(message: &mut Message<'_>) -> Result<Reply, Error> {
     loop {
         match ipc::call(Handle::INIT, message, Timeout::FOREVER, OnRestart::Fail) {

@@ -22,7 +22,7 @@ impl Clock {
     /// The machine's clock.
     pub fn new() -> Result<Self, Error> {
         let info = ant::system_info()?;
-        // A counter whose rate nobody knows still goes forward.
+        // A counter of unknown rate still goes forward.
         Ok(Self { cycles_per_ms: u64::from(info.tsc_khz).max(1) })
     }
 

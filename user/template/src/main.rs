@@ -12,7 +12,7 @@ use ant_rt::server::{self, Service};
 
 ant_rt::program!(main);
 
-/// The loop is `server::run`'s: it begins when `init` says so, shows that the server lives, and ends
+/// The loop is `server::run`'s: it begins when `init` says so, sends heartbeats, and ends
 /// when another takes its place. What this does first is done for every generation anew.
 fn main(_: Args) -> i32 {
     server::run(|_start| {

@@ -1,8 +1,9 @@
 //! Messages and calls of Linux that nothing in this process checks: what they answer is the kernel's.
 
 use ant_abi::Error;
-use ant_abi::ipc::{IPC_SEND, Span};
+use ant_abi::ipc::Span;
 use ant_abi::lca::{CFLAG_CONTINUE, Lca};
+use ant_abi::syscall::Sysnum;
 use ant_rt::ant;
 use ant_rt::ipc::{Handle, Token};
 use ant_rt::raw::{self, Registers};
@@ -23,7 +24,7 @@ pub fn send_span(handle: Handle, span: Span) -> Result<(), Error> {
     let operands = [handle.number(), 0, 0];
     let mut registers = Registers { operands, span: span.0, ..Registers::default() };
     // SAFETY: none; the kernel is meant to refuse it.
-    let result = unsafe { raw::exchange(IPC_SEND, &mut registers) };
+    let result = unsafe { raw::exchange(Sysnum::IpcSend, &mut registers) };
     Error::from_return(result).map_or(Ok(()), Err)
 }
 

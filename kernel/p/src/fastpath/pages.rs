@@ -1,9 +1,10 @@
 //! The fast path with pages: they go, come and come back as on the slow path ([`crate::ipc`]), which
 //! those that are shared take.
 
+use ant_abi::Slot;
 use ant_abi::ipc::{Span, Transfer};
 use ant_logic::ica::{Sender, With};
-use ant_logic::ipc::Token;
+use ant_logic::ipc::{LoanEnd, Token};
 
 use super::{Next, call_here, call_there, leave_cpu, reply_here, reply_there, resolve_fast};
 use crate::cpu::Cpu;
@@ -11,9 +12,9 @@ use crate::ica;
 use crate::process::Calling;
 
 /// A call with pages.
-pub(super) fn call(cpu: &mut Cpu, slot: u8, flags: u64, calling: Calling) -> Option<Next> {
+pub(super) fn call(cpu: &mut Cpu, slot: Slot, flags: u64, calling: Calling) -> Option<Next> {
     let (options, there, server) = resolve_fast(cpu, slot, calling.handle, flags)?;
-    let is_here = usize::from(there) == cpu.index();
+    let is_here = there == cpu.index();
     if is_here && !cpu.ipc.is_receiving(server) {
         // Before pages go and come back.
         return None;
@@ -33,13 +34,13 @@ pub(super) fn call(cpu: &mut Cpu, slot: u8, flags: u64, calling: Calling) -> Opt
 /// A reply with pages, or to a call that came with the pages `lent`.
 pub(super) fn reply_receive(
     cpu: &mut Cpu,
-    slot: u8,
+    slot: Slot,
     token: Token,
     span: Span,
     lent: Span,
 ) -> Option<Next> {
     transfer_out(cpu, slot, span, Sender::GoesOn)?;
-    if usize::from(token.cpu()) == cpu.index() {
+    if token.cpu() == cpu.index() {
         let Some(client) = reply_here(cpu, slot, token) else {
             come_back(cpu, slot, span);
             return None;
@@ -61,7 +62,7 @@ pub(super) fn reply_receive(
 
 /// Lets pages go with a message. What was shared would not be its owner's alone again if the message
 /// then took the slow path.
-fn transfer_out(cpu: &mut Cpu, slot: u8, span: Span, sender: Sender) -> Option<()> {
+fn transfer_out(cpu: &mut Cpu, slot: Slot, span: Span, sender: Sender) -> Option<()> {
     if span.transfer() == Some(Transfer::Share) {
         return None;
     }
@@ -69,7 +70,7 @@ fn transfer_out(cpu: &mut Cpu, slot: u8, span: Span, sender: Sender) -> Option<(
 }
 
 /// Gives pages that have come with a message to the process that has its words.
-pub(super) fn arrive(cpu: &mut Cpu, slot: u8, span: Span, with: With) {
+pub(super) fn arrive(cpu: &mut Cpu, slot: Slot, span: Span, with: With) {
     if span.is_none() {
         return;
     }
@@ -80,7 +81,7 @@ pub(super) fn arrive(cpu: &mut Cpu, slot: u8, span: Span, with: With) {
 }
 
 /// A client has the words of a reply: it gets back what it had lent, and the pages of the reply.
-pub(super) fn replied(cpu: &mut Cpu, client: u8, span: Span) {
+pub(super) fn replied(cpu: &mut Cpu, client: Slot, span: Span) {
     if let Some(process) = cpu.local.process(client) {
         let lent = core::mem::take(&mut process.calling).span;
         ica::reclaim(&mut cpu.local, client, lent);
@@ -89,17 +90,17 @@ pub(super) fn replied(cpu: &mut Cpu, client: u8, span: Span) {
 }
 
 /// A server has replied: pages that went with the reply, or had been lent to it, are not its own.
-fn release(cpu: &mut Cpu, server: u8, lent: Span) {
+fn release(cpu: &mut Cpu, server: Slot, lent: Span) {
     if let Some(process) = cpu.local.process(server) {
         process.context.set_span(0);
     }
     if lent.lends() {
-        ica::return_loan(&mut cpu.local, server, lent, false);
+        ica::return_loan(&mut cpu.local, server, lent, LoanEnd::Returned);
     }
 }
 
 /// A message was not sent, nor its pages.
 #[cold]
-fn come_back(cpu: &mut Cpu, slot: u8, span: Span) {
+fn come_back(cpu: &mut Cpu, slot: Slot, span: Span) {
     ica::reclaim(&mut cpu.local, slot, span);
 }

@@ -2,20 +2,20 @@
 //! process, which is a request, too.
 
 use ant_abi::ipc::NOTIFY_LINUX;
-use ant_abi::lca::{EXIT_KILLED, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
+use ant_abi::lca::{ExitKind, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
 use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
-use ant_abi::syscall::{STATE_IN_CALL, STATE_LOADING};
-use ant_abi::{Error, PhysAddr};
+use ant_abi::syscall::ProcessState;
+use ant_abi::{CpuIndex, Error, PhysAddr, Slot};
 use ant_logic::lca::Builder;
 use linux_raw_sys::general::SIGKILL;
 
 use crate::cpu::Cpu;
-use crate::process::{BlockReason, ExitReason, LcaState, Owned};
+use crate::process::{BlockReason, Completion, ExitReason, LcaState, Owned};
 use crate::role::Role;
 use crate::{doorbell, exit, ipc, log, shared};
 
-/// Serves `linux_call(raddr)`; with `notifies`, the process goes on meanwhile.
-pub fn request(cpu: &mut Cpu, slot: u8, raddr: PhysAddr, notifies: bool) {
+/// Serves `LinuxCall` and `LinuxCallAsync`.
+pub fn request(cpu: &mut Cpu, slot: Slot, raddr: PhysAddr, completion: Completion) {
     let Some(process) = cpu.local.process(slot) else { return };
     if process.lca_entry().is_none_or(|entry| entry.raddr() != raddr) {
         // Only the caller's own LCA: any other address is not its to send.
@@ -24,17 +24,18 @@ pub fn request(cpu: &mut Cpu, slot: u8, raddr: PhysAddr, notifies: bool) {
     }
     let (state, wait) = match process.lca_state {
         LcaState::Idle => (LcaState::Idle, BlockReason::Return),
-        LcaState::Releasing if !notifies => (LcaState::Releasing, BlockReason::Release),
+        LcaState::Releasing if completion == Completion::Wake => {
+            (LcaState::Releasing, BlockReason::Release)
+        }
         LcaState::Releasing | LcaState::Outstanding { .. } | LcaState::Exiting => {
             process.context.set_result(Error::Busy.to_return());
             return;
         }
     };
-    process.linux_notifies = notifies;
-    if notifies {
-        process.context.set_result(0);
-    } else {
-        cpu.local.block(slot, wait, STATE_IN_CALL);
+    process.completion = completion;
+    match completion {
+        Completion::Notify => process.context.set_result(0),
+        Completion::Wake => cpu.local.block(slot, wait, ProcessState::InCall),
     }
     if state == LcaState::Idle {
         send(cpu, slot);
@@ -42,13 +43,13 @@ pub fn request(cpu: &mut Cpu, slot: u8, raddr: PhysAddr, notifies: bool) {
 }
 
 /// Sends the call that the loader has put into the LCA of process `slot`.
-pub fn request_for_loader(cpu: &mut Cpu, slot: u8) {
-    cpu.local.block(slot, BlockReason::NotStarted, STATE_LOADING);
+pub fn request_for_loader(cpu: &mut Cpu, slot: Slot) {
+    cpu.local.block(slot, BlockReason::NotStarted, ProcessState::Loading);
     send(cpu, slot);
 }
 
 /// Puts the address into the request store and rings Linux (paper 4.3 (2)).
-fn send(cpu: &mut Cpu, slot: u8) {
+fn send(cpu: &mut Cpu, slot: Slot) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let Some(lca) = &process.lca else { return };
@@ -58,7 +59,7 @@ fn send(cpu: &mut Cpu, slot: u8) {
     post(index, process);
 }
 
-fn post(cpu: usize, process: &mut Owned) {
+fn post(cpu: CpuIndex, process: &mut Owned) {
     let Some(lca) = &mut process.lca else { return };
     lca.set_cid(cpu);
     lca.stamp(STEP_ANT_RINGS, shared::linux_cpu(cpu), 0);
@@ -88,7 +89,7 @@ pub fn take_returns(cpu: &mut Cpu, role: &mut impl Role) {
     }
 }
 
-fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
+fn returned(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let LcaState::Outstanding { proxy_stays } = process.lca_state else {
@@ -106,7 +107,7 @@ fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
         }
     } else if process.blocked_on == BlockReason::NotStarted {
         role.loading_returned(cpu, slot);
-    } else if process.linux_notifies {
+    } else if process.completion == Completion::Notify {
         ipc::notify_own(cpu, slot, NOTIFY_LINUX);
     } else {
         cpu.local.wake_with(slot, 0);
@@ -115,7 +116,7 @@ fn returned(cpu: &mut Cpu, slot: u8, role: &mut impl Role) {
 
 /// Linux has let go of the LCA of process `slot`, as AnT has asked for. A return that Linux put here
 /// before has been seen.
-pub fn released(cpu: &mut Cpu, slot: u8) {
+pub fn released(cpu: &mut Cpu, slot: Slot) {
     let Some(process) = cpu.local.process(slot) else { return };
     match (process.lca_state, process.exit.is_some()) {
         (LcaState::Releasing, true) => send_end(cpu, slot),
@@ -133,7 +134,7 @@ pub fn released(cpu: &mut Cpu, slot: u8) {
 }
 
 /// Process `slot` has no proxy any more, and with it no descriptors and no directory: it ends.
-pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
+pub fn proxy_died(cpu: &mut Cpu, slot: Slot) {
     let Some(process) = cpu.local.process(slot) else { return };
     process.linux_released = true;
     if process.is_init {
@@ -142,13 +143,13 @@ pub fn proxy_died(cpu: &mut Cpu, slot: u8) {
     if process.exit.is_none() {
         log::warning!("process {}: ended, because its proxy is gone", process.pid);
         let text = format_args!("its proxy is gone");
-        exit::exit(cpu, slot, ExitReason::new(EXIT_KILLED, u64::from(SIGKILL), text));
+        exit::exit(cpu, slot, ExitReason::new(ExitKind::Killed, u64::from(SIGKILL), text));
     }
     cpu.local.note_if_reapable(slot);
 }
 
 /// `init` has lost its proxy, and with it the control channel. It goes on: the servers need it.
-fn without_linux(cpu: &mut Cpu, slot: u8) {
+fn without_linux(cpu: &mut Cpu, slot: Slot) {
     log::error!("init has lost its proxy: AnT takes no orders any more, what runs goes on");
     let Some(process) = cpu.local.process(slot) else { return };
     process.lca_state = LcaState::Exiting;
@@ -157,7 +158,7 @@ fn without_linux(cpu: &mut Cpu, slot: u8) {
     }
 }
 
-fn linux_released(cpu: &mut Cpu, slot: u8) {
+fn linux_released(cpu: &mut Cpu, slot: Slot) {
     if let Some(process) = cpu.local.process(slot) {
         process.linux_released = true;
         cpu.local.note_if_reapable(slot);
@@ -165,7 +166,7 @@ fn linux_released(cpu: &mut Cpu, slot: u8) {
 }
 
 /// The Linux side of the end of a process: tells Linux; its release of the LCA completes it.
-pub fn end(cpu: &mut Cpu, slot: u8) {
+pub fn end(cpu: &mut Cpu, slot: Slot) {
     let Some(process) = cpu.local.process(slot) else { return };
     match process.lca_state {
         _ if process.linux_released => {}
@@ -177,7 +178,7 @@ pub fn end(cpu: &mut Cpu, slot: u8) {
 }
 
 /// Sends the notice of the end. It is not a call: nothing returns, the release follows.
-fn send_end(cpu: &mut Cpu, slot: u8) {
+fn send_end(cpu: &mut Cpu, slot: Slot) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let Some(exit) = process.exit.clone() else { return };
@@ -186,7 +187,7 @@ fn send_end(cpu: &mut Cpu, slot: u8) {
     let page = lca.contents();
     page.cflag = 0;
     let mut builder = Builder::new(page, SYSCALL_EXIT);
-    builder.value(exit.kind);
+    builder.value(exit.kind.into());
     builder.value(exit.number);
     builder.input(exit.text.as_bytes()).expect("an empty buffer has room for the text");
     builder.finish();

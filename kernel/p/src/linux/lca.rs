@@ -5,6 +5,7 @@
 
 use core::mem::offset_of;
 
+use ant_abi::CpuIndex;
 use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, Lca, Stamp};
 use ant_abi::store::StoreEntry;
 use ant_abi::{PhysAddr, UserVirt};
@@ -60,9 +61,9 @@ impl LcaPage {
     }
 
     /// Sets where the result goes back to.
-    pub fn set_cid(&mut self, cpu: usize) {
+    pub fn set_cid(&mut self, cpu: CpuIndex) {
         // SAFETY: inside the page.
-        unsafe { (&raw mut (*self.pointer()).cid).write_volatile(cpu as u32) }
+        unsafe { (&raw mut (*self.pointer()).cid).write_volatile(cpu.into()) }
     }
 
     /// What the proxy has stored as the result.

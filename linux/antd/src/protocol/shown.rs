@@ -171,7 +171,7 @@ pub struct CpuStatus {
     pub linux_doorbells: u64,
     /// Requests that Linux refused.
     pub refused: u64,
-    /// Interrupts nobody asked for.
+    /// Unexpected interrupts.
     pub strays: u64,
     /// Interrupts of devices.
     pub device_interrupts: u64,

@@ -36,7 +36,7 @@ pub fn serve(page: &LcaPage, own: Reserved, woken: u64) -> Served {
     let head = page.head();
     match decode(&head) {
         Ok(Decoded::End(end)) => Served::Ended(Notice::Ended {
-            kind: end.kind,
+            kind: end.kind.into(),
             number: end.number,
             text: printable(&page.buffer(end.text)),
         }),

@@ -9,7 +9,7 @@ use ant_abi::control::{
     REQUEST_LIST, REQUEST_MOVE, REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE,
     REQUEST_RESTART, REQUEST_SERVERS, Reply as InitReply, SERVER_SERVES, ServerInfo,
 };
-use ant_abi::syscall::{NAME_LEN, ProcessInfo, STATE_RUNNING};
+use ant_abi::syscall::{NAME_LEN, ProcessInfo, ProcessState};
 use antd::protocol::{Reply, Request};
 use nix::unistd::Uid;
 use zerocopy::{FromZeros, IntoBytes};
@@ -37,7 +37,7 @@ fn processes_are_listed() {
     let info = |pid, cpu_index| ProcessInfo {
         pid,
         cpu: cpu_index,
-        state: STATE_RUNNING,
+        state: ProcessState::Running.into(),
         pages: 3,
         priority: 2,
         kind: 0,

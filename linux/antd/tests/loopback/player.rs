@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ant_abi::control::{Reply as InitReply, Request as InitRequest};
 use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::layout::IMAGE_VIRT;
-use ant_abi::lca::{ARG_BUFFER, Arg, CFLAG_CONTINUE, LCA_BUFFER, Lca, SYSCALL_EXIT};
+use ant_abi::lca::{ARG_BUFFER, Arg, CFLAG_CONTINUE, ExitKind, LCA_BUFFER, Lca, SYSCALL_EXIT};
 use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_dev::loopback::{Ant, Loopback};
@@ -276,9 +276,9 @@ impl World {
     }
 
     /// Sends the notice that a process is over.
-    pub fn end(&mut self, process: Process, kind: u64, number: u64, text: &str) {
+    pub fn end(&mut self, process: Process, kind: ExitKind, number: u64, text: &str) {
         self.submit(process, SYSCALL_EXIT, 0, |builder| {
-            builder.value(kind).value(number).input(text.as_bytes()).unwrap();
+            builder.value(kind.into()).value(number).input(text.as_bytes()).unwrap();
         });
     }
 

@@ -10,8 +10,8 @@ use ant_abi::control::{REQUEST_KILL, REQUEST_SPAWN, Reply as InitReply};
 use ant_abi::cpu_block::{CPU_PANICKED, ROLE_P_KERNEL};
 use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::lca::{
-    CFLAG_CONTINUE, CFLAG_TRACE, EXIT_EXITED, EXIT_FAULTED, EXIT_KILLED, EXIT_LOAD_FAILED, Lca,
-    STEP_PROXY_DONE, STEP_PROXY_EXECUTES, STEP_PROXY_WAKES,
+    CFLAG_CONTINUE, CFLAG_TRACE, ExitKind, Lca, STEP_PROXY_DONE, STEP_PROXY_EXECUTES,
+    STEP_PROXY_WAKES,
 };
 use ant_abi::log::LEVEL_ERROR;
 use ant_abi::store::STORE_ENTRIES;
@@ -229,7 +229,7 @@ fn calls_of_one_process_share_a_proxy() {
     let partition = status(&world).partition.unwrap();
     assert_eq!((partition.forks, partition.proxies, partition.programs), (2, 2, 1));
     assert!(partition.cpus.iter().all(|cpu_index| cpu_index.answers));
-    world.end(process, EXIT_EXITED, 3, "");
+    world.end(process, ExitKind::Exited, 3, "");
     world.released(process);
     assert_eq!(client.reply(), Reply::Over(Outcome::Exited { status: 3 }));
     assert!(has_gone(proxy));
@@ -248,7 +248,7 @@ fn one_shot_calls_get_a_proxy_each() {
     assert_eq!(proxies.len(), 5, "{proxies:?}");
     // Then continued: one that stays.
     assert_eq!(world.proxy_of(process), world.proxy_of(process));
-    world.end(process, EXIT_EXITED, 0, "");
+    world.end(process, ExitKind::Exited, 0, "");
     world.released(process);
     assert_eq!(client.reply(), Reply::Over(Outcome::Exited { status: 0 }));
 }
@@ -262,7 +262,7 @@ fn an_lca_that_linux_still_uses_is_released_later() {
     assert!(!world.has_come(process));
     world.ant.set_references(false);
     world.released(process);
-    world.end(process, EXIT_EXITED, 0, "");
+    world.end(process, ExitKind::Exited, 0, "");
     world.released(process);
     assert_eq!(client.reply(), Reply::Over(Outcome::Exited { status: 0 }));
 }
@@ -280,7 +280,7 @@ fn a_release_that_finds_no_place_comes_later() {
     std::thread::sleep(Duration::from_millis(100));
     assert!(!world.has_come(process));
     world.released(process);
-    world.end(process, EXIT_EXITED, 0, "");
+    world.end(process, ExitKind::Exited, 0, "");
     world.released(process);
     assert_eq!(client.reply(), Reply::Over(Outcome::Exited { status: 0 }));
 }
@@ -298,7 +298,7 @@ fn preforked_proxies_are_used_and_replaced() {
         status(&world).partition.filter(|partition| partition.proxies_idle == 2)
     });
     assert_eq!((partition.proxies, partition.forks), (2, forks + 1));
-    world.end(process, EXIT_EXITED, 0, "");
+    world.end(process, ExitKind::Exited, 0, "");
     world.released(process);
     assert!(matches!(client.reply(), Reply::Over(_)));
     assert!(has_gone(proxy));
@@ -398,13 +398,13 @@ fn the_end_of_a_process_reaches_its_client() {
     let mut world = World::booted("end", 0);
     let ends = [
         (
-            EXIT_FAULTED,
+            ExitKind::Faulted,
             11,
             "page fault at 0x10",
             Outcome::Faulted { signal: 11, text: "page fault at 0x10".into() },
         ),
-        (EXIT_KILLED, 15, "killed", Outcome::Killed { signal: 15, text: "killed".into() }),
-        (EXIT_EXITED, 256 + 7, "", Outcome::Exited { status: 7 }),
+        (ExitKind::Killed, 15, "killed", Outcome::Killed { signal: 15, text: "killed".into() }),
+        (ExitKind::Exited, 256 + 7, "", Outcome::Exited { status: 7 }),
     ];
     for (kind, number, text, outcome) in ends {
         // The first call is the end, so a proxy is forked for it.
@@ -425,7 +425,7 @@ fn a_program_that_cannot_be_loaded() {
         builder.value(0).value(0);
     });
     assert_eq!(page.retval, Error::NoEntry.to_return());
-    world.end(loading, EXIT_LOAD_FAILED, 2, "no such file");
+    world.end(loading, ExitKind::LoadFailed, 2, "no such file");
     world.released(loading);
     let outcome = Outcome::LoadFailed { errno: 2, text: "no such file".into() };
     assert_eq!(client.reply(), Reply::Over(outcome));
@@ -492,7 +492,7 @@ fn ctrl_c_ends_a_program_without_a_proxy() {
     assert_eq!((asked.head.kind, asked.head.a, asked.head.b), (REQUEST_KILL, process.pid, 2));
     world.init_answers(InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() }, &[]);
     assert!(!client.has_reply());
-    world.end(process, EXIT_KILLED, 2, "killed");
+    world.end(process, ExitKind::Killed, 2, "killed");
     world.released(process);
     let outcome = Outcome::Killed { signal: 2, text: "SIGINT".into() };
     assert_eq!(client.reply(), Reply::Over(outcome));
@@ -523,7 +523,7 @@ fn ctrl_c_before_the_process_exists() {
     let asked = world.init_asked();
     assert_eq!((asked.head.kind, asked.head.a), (REQUEST_KILL, 30));
     world.init_answers(InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() }, &[]);
-    world.end(process, EXIT_KILLED, 2, "killed");
+    world.end(process, ExitKind::Killed, 2, "killed");
     world.released(process);
     assert!(matches!(client.reply(), Reply::Started { pid: 30, .. }));
     assert!(matches!(client.reply(), Reply::Over(Outcome::Killed { signal: 2, .. })));
@@ -792,7 +792,7 @@ fn a_proxy_acts_as_the_user() {
     });
     assert_eq!(&page.buffer[..page.retval as usize], b"in");
     assert_eq!(world.simple(process, nr::FCNTL, &[file as u64 + 1, 1]), -i64::from(libc::EBADF));
-    world.end(process, EXIT_EXITED, 0, "");
+    world.end(process, ExitKind::Exited, 0, "");
     world.released(process);
     let status = nix::sys::wait::waitpid(child, None).unwrap();
     assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));

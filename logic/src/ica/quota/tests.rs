@@ -6,6 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::test_ids::{slot_no, slots};
 
 const PAGES: usize = 12;
 
@@ -16,90 +17,90 @@ fn limit(most: u32, promised: u32) -> Limit {
 #[test]
 fn nobody_takes_more_than_its_limit() {
     let quotas = Quotas::<PAGES>::new();
-    assert_eq!(quotas.check(3, 1), Err(Error::OverQuota), "there is no such process");
-    quotas.open(3, limit(4, 0));
-    assert_eq!(quotas.check(3, 5), Err(Error::OverQuota));
-    assert_eq!(quotas.check(3, u32::MAX), Err(Error::OverQuota));
-    assert_eq!(quotas.check(3, 4), Ok(()));
-    quotas.take(3, 0, 4);
-    assert_eq!(quotas.check(3, 1), Err(Error::OverQuota));
+    assert_eq!(quotas.check(slot_no(3), 1), Err(Error::OverQuota), "there is no such process");
+    quotas.open(slot_no(3), limit(4, 0));
+    assert_eq!(quotas.check(slot_no(3), 5), Err(Error::OverQuota));
+    assert_eq!(quotas.check(slot_no(3), u32::MAX), Err(Error::OverQuota));
+    assert_eq!(quotas.check(slot_no(3), 4), Ok(()));
+    quotas.take(slot_no(3), 0, 4);
+    assert_eq!(quotas.check(slot_no(3), 1), Err(Error::OverQuota));
     // Whoever had it.
     quotas.free(2);
-    assert_eq!(quotas.check(3, 2), Err(Error::OverQuota));
-    assert_eq!(quotas.check(3, 1), Ok(()));
+    assert_eq!(quotas.check(slot_no(3), 2), Err(Error::OverQuota));
+    assert_eq!(quotas.check(slot_no(3), 1), Ok(()));
 }
 
 #[test]
 fn what_the_dead_have_left_is_not_their_successors() {
     let quotas = Quotas::<PAGES>::new();
-    quotas.open(3, limit(4, 4));
-    quotas.take(3, 0, 4);
-    quotas.close(3);
-    quotas.open(3, limit(4, 0));
-    assert_eq!(quotas.check(3, 4), Ok(()));
-    quotas.take(3, 4, 4);
+    quotas.open(slot_no(3), limit(4, 4));
+    quotas.take(slot_no(3), 0, 4);
+    quotas.close(slot_no(3));
+    quotas.open(slot_no(3), limit(4, 0));
+    assert_eq!(quotas.check(slot_no(3), 4), Ok(()));
+    quotas.take(slot_no(3), 4, 4);
     quotas.free(0);
-    assert_eq!(quotas.check(3, 1), Err(Error::OverQuota), "that was not its own");
+    assert_eq!(quotas.check(slot_no(3), 1), Err(Error::OverQuota), "that was not its own");
 }
 
 #[test]
 fn others_do_not_get_what_was_promised() {
     let quotas = Quotas::<PAGES>::new();
     quotas.take_for_nobody(0, 2);
-    quotas.open(0, limit(4, 3));
-    quotas.open(1, limit(12, 0));
-    assert_eq!(quotas.check(1, 8), Err(Error::NoMemory));
-    assert_eq!(quotas.check(1, 7), Ok(()));
-    quotas.take(1, 2, 7);
-    assert_eq!(quotas.check(0, 4), Err(Error::NoMemory), "only three were promised");
-    assert_eq!(quotas.check(0, 3), Ok(()));
+    quotas.open(slot_no(0), limit(4, 3));
+    quotas.open(slot_no(1), limit(12, 0));
+    assert_eq!(quotas.check(slot_no(1), 8), Err(Error::NoMemory));
+    assert_eq!(quotas.check(slot_no(1), 7), Ok(()));
+    quotas.take(slot_no(1), 2, 7);
+    assert_eq!(quotas.check(slot_no(0), 4), Err(Error::NoMemory), "only three were promised");
+    assert_eq!(quotas.check(slot_no(0), 3), Ok(()));
     // They are kept for who is promised as many again.
-    quotas.close(0);
-    assert_eq!(quotas.check(1, 1), Err(Error::NoMemory));
-    quotas.open(2, limit(4, 3));
-    assert_eq!(quotas.check(1, 1), Err(Error::NoMemory));
-    assert_eq!(quotas.check(2, 3), Ok(()));
+    quotas.close(slot_no(0));
+    assert_eq!(quotas.check(slot_no(1), 1), Err(Error::NoMemory));
+    quotas.open(slot_no(2), limit(4, 3));
+    assert_eq!(quotas.check(slot_no(1), 1), Err(Error::NoMemory));
+    assert_eq!(quotas.check(slot_no(2), 3), Ok(()));
 }
 
 #[test]
 fn what_was_promised_has_a_place_of_its_own() {
     let quotas = Quotas::<PAGES>::new();
-    quotas.open(0, limit(12, 0));
-    assert_eq!(quotas.places(0, 1), [0..12, 0..0]);
-    quotas.open(1, limit(2, 2));
-    quotas.open(2, limit(3, 3));
-    assert_eq!(quotas.places(0, 1), [0..7, 0..0]);
-    assert_eq!(quotas.places(1, 2), [7..12, 0..12]);
+    quotas.open(slot_no(0), limit(12, 0));
+    assert_eq!(quotas.places(slot_no(0), 1), [0..12, 0..0]);
+    quotas.open(slot_no(1), limit(2, 2));
+    quotas.open(slot_no(2), limit(3, 3));
+    assert_eq!(quotas.places(slot_no(0), 1), [0..7, 0..0]);
+    assert_eq!(quotas.places(slot_no(1), 2), [7..12, 0..12]);
     // It stays, for whoever is restarted.
-    quotas.close(1);
-    assert_eq!(quotas.places(0, 1), [0..7, 0..0]);
-    assert_eq!(quotas.places(2, 3), [7..12, 0..12]);
+    quotas.close(slot_no(1));
+    assert_eq!(quotas.places(slot_no(0), 1), [0..7, 0..0]);
+    assert_eq!(quotas.places(slot_no(2), 3), [7..12, 0..12]);
     // What is more than was promised does not take the place of what others were promised.
-    quotas.take(2, 7, 2);
-    assert_eq!(quotas.places(2, 2), [0..7, 0..12]);
+    quotas.take(slot_no(2), 7, 2);
+    assert_eq!(quotas.places(slot_no(2), 2), [0..7, 0..12]);
 }
 
 #[test]
 fn more_can_be_promised_than_there_is() {
     let quotas = Quotas::<PAGES>::new();
-    quotas.open(0, limit(12, 0));
-    quotas.take(0, 0, 10);
-    quotas.open(1, limit(4, 4));
-    assert_eq!(quotas.check(0, 1), Err(Error::NoMemory));
-    assert_eq!(quotas.check(1, 3), Err(Error::NoMemory), "there are two");
-    assert_eq!(quotas.check(1, 2), Ok(()));
+    quotas.open(slot_no(0), limit(12, 0));
+    quotas.take(slot_no(0), 0, 10);
+    quotas.open(slot_no(1), limit(4, 4));
+    assert_eq!(quotas.check(slot_no(0), 1), Err(Error::NoMemory));
+    assert_eq!(quotas.check(slot_no(1), 3), Err(Error::NoMemory), "there are two");
+    assert_eq!(quotas.check(slot_no(1), 2), Ok(()));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Open(u8, Limit),
-    Close(u8),
-    Take(u8, u32),
+    Open(Slot, Limit),
+    Close(Slot),
+    Take(Slot, u32),
     Free(prop::sample::Index),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let slot = || 0..3_u8;
+    let slot = || slots(0..3);
     let most = (0..8_u32, 0..8_u32).prop_map(|(most, promised)| limit(most, promised.min(most)));
     prop_oneof![
         1 => (slot(), most).prop_map(|(slot, limit)| Step::Open(slot, limit)),
@@ -112,19 +113,19 @@ fn step() -> impl Strategy<Value = Step> {
 /// The plain version.
 struct Model {
     /// Who has taken each page: `None` for a free one, `Some(None)` for one of the dead.
-    pages: Vec<Option<Option<u8>>>,
+    pages: Vec<Option<Option<Slot>>>,
     limits: [Option<Limit>; 3],
     /// The most that was promised at a time.
     most_promised: u32,
 }
 
 impl Model {
-    fn paid(&self, slot: u8) -> u32 {
+    fn paid(&self, slot: Slot) -> u32 {
         self.pages.iter().filter(|page| **page == Some(Some(slot))).count() as u32
     }
 
-    fn owed(&self, slot: u8) -> u32 {
-        let promised = self.limits[usize::from(slot)].map_or(0, |limit| limit.promised);
+    fn owed(&self, slot: Slot) -> u32 {
+        let promised = self.limits[slot.index()].map_or(0, |limit| limit.promised);
         promised.saturating_sub(self.paid(slot))
     }
 
@@ -132,13 +133,14 @@ impl Model {
         self.limits.iter().flatten().map(|limit| limit.promised).sum()
     }
 
-    fn check(&self, slot: u8, count: u32) -> Result<(), Error> {
-        let most = self.limits[usize::from(slot)].map_or(0, |limit| limit.most);
+    fn check(&self, slot: Slot, count: u32) -> Result<(), Error> {
+        let most = self.limits[slot.index()].map_or(0, |limit| limit.most);
         if self.paid(slot) + count > most {
             return Err(Error::OverQuota);
         }
         let free = self.pages.iter().filter(|page| page.is_none()).count() as u32;
-        let others: u32 = (0..3).filter(|other| *other != slot).map(|other| self.owed(other)).sum();
+        let others = Slot::all().take(3).filter(|other| *other != slot);
+        let others: u32 = others.map(|other| self.owed(other)).sum();
         let kept = self.most_promised - self.promised();
         let fits = count <= free && (count <= self.owed(slot) || count + others + kept <= free);
         fits.then_some(()).ok_or(Error::NoMemory)
@@ -152,14 +154,14 @@ proptest! {
         let mut model = Model { pages: vec![None; PAGES], limits: [None; 3], most_promised: 0 };
         for step in steps {
             match step {
-                Step::Open(slot, limit) if model.limits[usize::from(slot)].is_none() => {
+                Step::Open(slot, limit) if model.limits[slot.index()].is_none() => {
                     quotas.open(slot, limit);
-                    model.limits[usize::from(slot)] = Some(limit);
+                    model.limits[slot.index()] = Some(limit);
                     model.most_promised = model.most_promised.max(model.promised());
                 }
                 Step::Close(slot) => {
                     quotas.close(slot);
-                    model.limits[usize::from(slot)] = None;
+                    model.limits[slot.index()] = None;
                     for page in &mut model.pages {
                         if *page == Some(Some(slot)) {
                             *page = Some(None);
@@ -184,7 +186,7 @@ proptest! {
                 }
                 Step::Open(..) => {}
             }
-            for slot in 0..3 {
+            for slot in Slot::all().take(3) {
                 for count in 1..=PAGES as u32 {
                     prop_assert_eq!(quotas.check(slot, count), model.check(slot, count));
                 }

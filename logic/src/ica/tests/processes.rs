@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::*;
 
 /// Processes at a time.
-const SLOTS: u8 = 3;
+const SLOTS: usize = 3;
 /// Frames of the machine, and what stands in for pages that were taken back.
 const FRAMES: u64 = 8;
 const SCRATCH: PhysAddr = PhysAddr::new(99 * PAGE);
@@ -34,22 +34,22 @@ impl Space for &mut Tables {
 #[derive(Clone, Copy, Debug)]
 enum Message {
     /// A call; its sender waits.
-    Call { from: u8, to: u8, span: Span },
+    Call { from: Slot, to: Slot, span: Span },
     /// A message that nobody waits for, or a reply to another CPU.
-    Sent { to: u8, span: Span },
+    Sent { to: Slot, span: Span },
     /// Pages that the process with this slot and number has let go of.
-    Freed { slot: u8, pid: u32, span: Span },
+    Freed { slot: Slot, pid: u32, span: Span },
     /// Pages that nobody receives.
     Dropped { span: Span },
     /// A process that is over.
-    Over { slot: u8 },
+    Over { slot: Slot },
 }
 
 /// A call that its server has received.
 #[derive(Clone, Copy, Debug)]
 struct Call {
-    from: u8,
-    to: u8,
+    from: Slot,
+    to: Slot,
     span: Span,
 }
 
@@ -66,7 +66,7 @@ struct Process {
 struct World {
     table: Table,
     frames: Frames,
-    processes: [Process; SLOTS as usize],
+    processes: [Process; SLOTS],
     /// To processes in their order; to the memory manager in any, as from different CPUs.
     messages: Vec<Message>,
     calls: Vec<Call>,
@@ -83,22 +83,22 @@ impl World {
         }
     }
 
-    fn process(&mut self, slot: u8) -> &mut Process {
-        &mut self.processes[usize::from(slot)]
+    fn process(&mut self, slot: Slot) -> &mut Process {
+        &mut self.processes[slot.index()]
     }
 
-    fn holder(&mut self, slot: u8) -> Holder<'_, &mut Tables, PAGES> {
-        let space = &mut self.processes[usize::from(slot)].tables;
+    fn holder(&mut self, slot: Slot) -> Holder<'_, &mut Tables, PAGES> {
+        let space = &mut self.processes[slot.index()].tables;
         Holder { table: &self.table, slot, space }
     }
 
     /// Whether a process can do something.
-    fn runs(&self, slot: u8) -> bool {
-        let process = &self.processes[usize::from(slot)];
+    fn runs(&self, slot: Slot) -> bool {
+        let process = &self.processes[slot.index()];
         !process.over && process.calling.is_none()
     }
 
-    fn alloc(&mut self, slot: u8, count: u32) {
+    fn alloc(&mut self, slot: Slot, count: u32) {
         if self.frames.0.len() < count as usize {
             return;
         }
@@ -110,14 +110,14 @@ impl World {
         self.holder(slot).take_fresh(span(first, count, Transfer::HandOver));
     }
 
-    fn call(&mut self, from: u8, to: u8, span: Span) {
+    fn call(&mut self, from: Slot, to: Slot, span: Span) {
         if span.is_none() || self.holder(from).transfer_out(span, Sender::Waits).is_ok() {
             self.process(from).calling = Some(span);
             self.messages.push(Message::Call { from, to, span });
         }
     }
 
-    fn send(&mut self, from: u8, to: u8, span: Span) {
+    fn send(&mut self, from: Slot, to: Slot, span: Span) {
         if self.holder(from).transfer_out(span, Sender::GoesOn).is_ok() {
             self.messages.push(Message::Sent { to, span });
             self.table.detach(from, span);
@@ -125,7 +125,7 @@ impl World {
     }
 
     /// Takes the first message for a process.
-    fn receive(&mut self, slot: u8) {
+    fn receive(&mut self, slot: Slot) {
         let is_for = |message: &Message| match *message {
             Message::Call { to, .. } | Message::Sent { to, .. } => to == slot,
             _ => false,
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// A client takes its call back, received or not; or it ends, and wants nothing back.
-    fn withdraw(&mut self, client: u8) {
+    fn withdraw(&mut self, client: Slot) {
         let queued =
             |message: &Message| matches!(message, Message::Call { from, .. } if *from == client);
         if let Some(at) = self.messages.iter().position(queued) {
@@ -172,20 +172,20 @@ impl World {
         }
     }
 
-    fn end_loan(&mut self, server: u8, span: Span) {
+    fn end_loan(&mut self, server: Slot, span: Span) {
         if span.lends() {
             self.holder(server).end_loan(span);
         }
     }
 
     /// The call of a client is over: it has back what is still its own.
-    fn over_with(&mut self, client: u8) {
+    fn over_with(&mut self, client: Slot) {
         if let Some(span) = self.process(client).calling.take() {
             self.holder(client).reclaim(span);
         }
     }
 
-    fn release(&mut self, slot: u8, span: Span) {
+    fn release(&mut self, slot: Slot, span: Span) {
         if self.holder(slot).release(span).is_ok() {
             let pid = self.process(slot).pid;
             self.messages.push(Message::Freed { slot, pid, span });
@@ -193,7 +193,7 @@ impl World {
     }
 
     /// A process ends. First of all its own call, then those of others, as in `IpcCpu::leave`.
-    fn end(&mut self, slot: u8) {
+    fn end(&mut self, slot: Slot) {
         self.withdraw(slot);
         for message in core::mem::take(&mut self.messages) {
             match message {
@@ -231,13 +231,13 @@ impl World {
         };
         match message {
             Message::Freed { slot, pid, span } => {
-                if processes[usize::from(slot)].pid == pid {
+                if processes[slot.index()].pid == pid {
                     table.free(span, slot, give_back);
                 }
             }
             Message::Dropped { span } => table.free_dropped(span, give_back),
             Message::Over { slot } => {
-                let process = &mut processes[usize::from(slot)];
+                let process = &mut processes[slot.index()];
                 let calling = process.calling.unwrap_or(Span::NONE);
                 table.free_all(slot, &&mut process.tables, calling, give_back);
                 *process = Process { pid: process.pid + 1, ..Process::default() };
@@ -247,12 +247,12 @@ impl World {
     }
 
     /// Who has a page mapped, and how.
-    fn having(&self, page: u32, frame: PhysAddr) -> Vec<(u8, Access)> {
-        let has = |slot: u8| {
-            let mapped = self.processes[usize::from(slot)].tables.0.get(&page)?;
+    fn having(&self, page: u32, frame: PhysAddr) -> Vec<(Slot, Access)> {
+        let has = |slot: Slot| {
+            let mapped = self.processes[slot.index()].tables.0.get(&page)?;
             (mapped.0 == frame).then_some((slot, mapped.1))
         };
-        (0..SLOTS).filter_map(has).collect()
+        Slot::all().take(SLOTS).filter_map(has).collect()
     }
 
     /// A page is writable in one place only, unless it is shared, and no frame is mapped that is
@@ -279,7 +279,7 @@ impl World {
                     );
                 }
                 State::Lent { access: Access::Read, owner } => {
-                    let reads = |&(_, access): &(u8, Access)| access == Access::Read;
+                    let reads = |&(_, access): &(Slot, Access)| access == Access::Read;
                     assert!(having.iter().all(reads) && having.len() <= 2, "{seen}");
                     assert!(having.iter().any(|&(slot, _)| slot == owner), "{seen}");
                 }
@@ -296,8 +296,8 @@ impl World {
     }
 
     /// Does step `what` (any number) with these.
-    fn step(&mut self, what: u8, slot: u8, page: u32, count: u32, mode: Transfer) {
-        let to = (slot + 1 + (page % 2) as u8) % SLOTS;
+    fn step(&mut self, what: u8, slot: Slot, page: u32, count: u32, mode: Transfer) {
+        let to = slot_no((slot.index() + 1 + page as usize % 2) % SLOTS);
         let pages = span(page, count, mode);
         match what {
             0..=1 if self.runs(slot) => self.alloc(slot, count),
@@ -329,7 +329,7 @@ proptest! {
     #[test]
     fn nothing_is_lost_between_processes(
         steps in prop::collection::vec(
-            (0..19_u8, 0..SLOTS, 0..PAGES as u32, 1..4_u32, prop::sample::select(&MODES[..])),
+            (0..19_u8, slots(0..SLOTS), 0..PAGES as u32, 1..4_u32, prop::sample::select(&MODES[..])),
             0..400,
         ),
     ) {
@@ -338,7 +338,7 @@ proptest! {
             world.step(what, slot, page, count, mode);
             world.check();
         }
-        for slot in 0..SLOTS {
+        for slot in Slot::all().take(SLOTS) {
             if !world.process(slot).over {
                 world.end(slot);
             }
@@ -357,15 +357,15 @@ proptest! {
 fn who_lets_go_of_a_shared_page_and_ends_leaves_nothing() {
     for last in [false, true] {
         let mut world = World::new();
-        world.alloc(0, 1);
-        world.send(0, 1, span(0, 1, Transfer::Share));
-        world.receive(1);
+        world.alloc(slot_no(0), 1);
+        world.send(slot_no(0), slot_no(1), span(0, 1, Transfer::Share));
+        world.receive(slot_no(1));
         if last {
-            world.release(0, span(0, 1, Transfer::Share));
+            world.release(slot_no(0), span(0, 1, Transfer::Share));
             world.manage(0);
         }
-        world.release(1, span(0, 1, Transfer::Share));
-        world.end(1);
+        world.release(slot_no(1), span(0, 1, Transfer::Share));
+        world.end(slot_no(1));
         world.manage(1);
         world.manage(0);
         world.check();

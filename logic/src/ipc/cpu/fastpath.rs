@@ -1,9 +1,9 @@
 //! A call and its reply in the usual case, in a few steps. They leave what [`IpcCpu::call`],
 //! [`IpcCpu::reply`], [`IpcCpu::receive`] and [`IpcCpu::take`] leave, or nothing has happened.
 //!
-//! The messages have no handle. To a process of this CPU they do not come through here: who asks
-//! gives them to it, as [`IpcHost::received`] and [`IpcHost::ended`] would. It ends loans, too, as
-//! [`IpcHost::loan_ends`] would, before anyone hears of a reply: [`IpcCpu::pages_of`] says which.
+//! The messages have no handle. To a process of this CPU they do not come through here: the caller of these
+//! functions gives them to it, as [`IpcHost::received`] and [`IpcHost::ended`] would. It ends loans, too, as
+//! [`IpcHost::loan_ends`] would, before the client has the reply: [`IpcCpu::pages_of`] says which.
 
 use super::*;
 
@@ -14,12 +14,12 @@ impl IpcCpu {
     #[inline(always)]
     pub fn call_directly(
         &mut self,
-        client: u8,
+        client: Slot,
         options: CallOptions,
-        server: u8,
+        server: Slot,
         span: Span,
     ) -> Option<Token> {
-        let priority = self.threads.get(usize::from(client))?.effective;
+        let priority = self.threads[client.index()].effective;
         self.would_receive(server, priority)?;
         let cpu = self.cpu;
         let (sequence, priority) = self.mark_sent(client, options, cpu);
@@ -31,8 +31,8 @@ impl IpcCpu {
     /// Whether a process of this CPU waits for a message.
     #[inline(always)]
     #[must_use]
-    pub fn is_receiving(&self, server: u8) -> bool {
-        self.threads.get(usize::from(server)).is_some_and(|thread| thread.receiving)
+    pub fn is_receiving(&self, server: Slot) -> bool {
+        self.threads[server.index()].receiving
     }
 
     /// A client calls a process of another CPU that receives at the endpoint, in the generation
@@ -40,14 +40,14 @@ impl IpcCpu {
     #[inline(always)]
     pub fn call_across(
         &mut self,
-        client: u8,
+        client: Slot,
         options: CallOptions,
-        (cpu, server): (u8, u8),
+        (cpu, server): (CpuIndex, Slot),
         message: Message,
     ) -> Packet {
         let CallOptions { endpoint, generation, badge, .. } = options;
         let (sequence, priority) = self.mark_sent(client, options, cpu);
-        self.messages[usize::from(client)] = message;
+        self.messages[client.index()] = message;
         let request = Request { server, endpoint, generation, badge, priority, message };
         Packet::Call { client, sequence, request }
     }
@@ -58,15 +58,12 @@ impl IpcCpu {
     #[inline(always)]
     pub fn take_call_directly(
         &mut self,
-        from: u8,
-        client: u8,
+        from: CpuIndex,
+        client: Slot,
         sequence: u32,
         request: &Request,
     ) -> Option<Token> {
         self.would_receive(request.server, request.priority)?;
-        if usize::from(client) >= MAX_PROCESSES {
-            return None;
-        }
         let caller = Caller::new(from, sequence, request);
         Some(self.receive_directly(client, request.endpoint, caller, request.message.span))
     }
@@ -76,29 +73,29 @@ impl IpcCpu {
     #[inline(always)]
     #[must_use]
     pub fn pages_of(&self, token: Token) -> Span {
-        self.messages.get(usize::from(token.client())).map_or(Span::NONE, |message| message.span)
+        self.messages[token.client().index()].span
     }
 
     /// A server replies to a client of this CPU, and waits for the next message. `has_bits`:
-    /// whether notification bits wait at an endpoint. The client, whose call is over; `None`: nobody
+    /// whether notification bits wait at an endpoint. The client, whose call is over; `None`: no client
     /// waits for that reply, something is there to receive, or the server's priority falls.
     #[inline(always)]
     pub fn reply_directly(
         &mut self,
-        server: u8,
+        server: Slot,
         token: Token,
-        has_bits: impl FnOnce(u8) -> bool,
-    ) -> Option<u8> {
+        has_bits: impl FnOnce(EndpointId) -> bool,
+    ) -> Option<Slot> {
         let client = token.client();
         let caller = self.caller(server, token)?;
-        let Client::Sent { sequence, .. } = self.threads[usize::from(client)].client else {
+        let Client::Sent { sequence, .. } = self.threads[client.index()].client else {
             return None;
         };
         if (caller.cpu, caller.sequence) != (self.cpu, sequence) {
             return None;
         }
         self.wait_directly(client, caller, has_bits)?;
-        self.threads[usize::from(client)].client = Client::Idle;
+        self.threads[client.index()].client = Client::Idle;
         Some(client)
     }
 
@@ -107,11 +104,11 @@ impl IpcCpu {
     #[inline(always)]
     pub fn reply_across(
         &mut self,
-        server: u8,
+        server: Slot,
         token: Token,
         message: Message,
-        has_bits: impl FnOnce(u8) -> bool,
-    ) -> Option<(u8, Packet)> {
+        has_bits: impl FnOnce(EndpointId) -> bool,
+    ) -> Option<(CpuIndex, Packet)> {
         let client = token.client();
         let caller = self.caller(server, token).filter(|caller| caller.cpu != self.cpu)?;
         self.wait_directly(client, caller, has_bits)?;
@@ -121,10 +118,8 @@ impl IpcCpu {
     /// The reply to a call has come to its client. Whether the client waits for it, and does not
     /// any more.
     #[inline(always)]
-    pub fn take_reply_directly(&mut self, client: u8, sequence: u32) -> bool {
-        let Some(ThreadIpc { client, .. }) = self.threads.get_mut(usize::from(client)) else {
-            return false;
-        };
+    pub fn take_reply_directly(&mut self, client: Slot, sequence: u32) -> bool {
+        let ThreadIpc { client, .. } = &mut self.threads[client.index()];
         let waits = matches!(*client, Client::Sent { sequence: its, .. } if its == sequence);
         if waits {
             *client = Client::Idle;
@@ -134,16 +129,22 @@ impl IpcCpu {
 
     /// Whether `server` waits for a message, and runs with this priority at least.
     #[inline(always)]
-    fn would_receive(&self, server: u8, priority: u8) -> Option<()> {
-        let ThreadIpc { receiving, effective, .. } = *self.threads.get(usize::from(server))?;
+    fn would_receive(&self, server: Slot, priority: Priority) -> Option<()> {
+        let ThreadIpc { receiving, effective, .. } = self.threads[server.index()];
         (receiving && priority <= effective).then_some(())
     }
 
     /// The server receives the call for which it has waited.
     #[inline(always)]
-    fn receive_directly(&mut self, client: u8, endpoint: u8, caller: Caller, span: Span) -> Token {
+    fn receive_directly(
+        &mut self,
+        client: Slot,
+        endpoint: EndpointId,
+        caller: Caller,
+        span: Span,
+    ) -> Token {
         self.add_caller(client, endpoint, caller);
-        self.messages[usize::from(client)].span = span;
+        self.messages[client.index()].span = span;
         Token::new(client, caller.cpu, caller.sequence)
     }
 
@@ -151,11 +152,11 @@ impl IpcCpu {
     #[inline(always)]
     fn wait_directly(
         &mut self,
-        client: u8,
+        client: Slot,
         caller: Caller,
-        has_bits: impl FnOnce(u8) -> bool,
+        has_bits: impl FnOnce(EndpointId) -> bool,
     ) -> Option<()> {
-        let thread = self.threads.get_mut(usize::from(caller.server))?;
+        let thread = &mut self.threads[caller.server.index()];
         let falls = thread.effective > thread.base && caller.priority == thread.effective;
         let gets_more = thread.retired
             || self.queue.first(caller.server).is_some()
@@ -166,7 +167,7 @@ impl IpcCpu {
         thread.callers.remove(caller.priority);
         thread.receiving = true;
         thread.notified = false;
-        self.callers[usize::from(client)] = None;
+        self.callers[client.index()] = None;
         Some(())
     }
 }

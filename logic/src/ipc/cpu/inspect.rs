@@ -1,4 +1,4 @@
-//! What tests may see of a station.
+//! What tests may see of the state of a CPU.
 
 use std::vec::Vec;
 
@@ -7,18 +7,18 @@ use super::*;
 /// A call at its server's CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ipc) struct Held {
-    pub(in crate::ipc) client: u8,
-    pub(in crate::ipc) cpu: u8,
+    pub(in crate::ipc) client: Slot,
+    pub(in crate::ipc) cpu: CpuIndex,
     pub(in crate::ipc) sequence: u32,
-    pub(in crate::ipc) server: u8,
-    pub(in crate::ipc) priority: u8,
+    pub(in crate::ipc) server: Slot,
+    pub(in crate::ipc) priority: Priority,
     pub(in crate::ipc) queued: bool,
 }
 
 impl IpcCpu {
     /// Calls to servers of this CPU.
     pub(in crate::ipc) fn held(&self) -> Vec<Held> {
-        let with_client = (0..).zip(&self.callers);
+        let with_client = Slot::all().zip(&self.callers);
         with_client
             .filter_map(|(client, caller)| {
                 let Caller { cpu, sequence, server, priority, queued, .. } = (*caller)?;
@@ -28,31 +28,31 @@ impl IpcCpu {
     }
 
     /// CPU and number of a process's call, if it is at a CPU.
-    pub(in crate::ipc) fn sent(&self, client: u8) -> Option<(u8, u32)> {
-        match self.threads[usize::from(client)].client {
+    pub(in crate::ipc) fn sent(&self, client: Slot) -> Option<(CpuIndex, u32)> {
+        match self.threads[client.index()].client {
             Client::Sent { sequence, cpu, .. } => Some((cpu, sequence)),
             _ => None,
         }
     }
 
     /// Whether a process is idle as a client.
-    pub(in crate::ipc) fn is_idle(&self, client: u8) -> bool {
-        matches!(self.threads[usize::from(client)].client, Client::Idle)
+    pub(in crate::ipc) fn is_idle(&self, client: Slot) -> bool {
+        matches!(self.threads[client.index()].client, Client::Idle)
     }
 
     /// Whether a process waits for a message.
-    pub(in crate::ipc) fn receives(&self, server: u8) -> bool {
-        self.threads[usize::from(server)].receiving
+    pub(in crate::ipc) fn receives(&self, server: Slot) -> bool {
+        self.threads[server.index()].receiving
     }
 
     /// Whether anything is left of a process.
-    pub(in crate::ipc) fn mentions(&self, slot: u8) -> bool {
-        let thread = &self.threads[usize::from(slot)];
+    pub(in crate::ipc) fn mentions(&self, slot: Slot) -> bool {
+        let thread = &self.threads[slot.index()];
         let is_nobody = matches!(thread.client, Client::Idle)
             && !thread.receiving
             && !thread.retired
             && thread.endpoint.is_none()
-            && (thread.base, thread.effective) == (0, 0);
+            && (thread.base, thread.effective) == (Priority::LOWEST, Priority::LOWEST);
         !is_nobody
             || self.queue.first(slot).is_some()
             || self.held().iter().any(|held| held.client == slot || held.server == slot)
@@ -65,21 +65,21 @@ impl IpcCpu {
             let is_local = call.cpu == self.cpu;
             let sent = self.sent(call.client);
             assert!(!is_local || sent == Some((self.cpu, call.sequence)), "{call:?}, {sent:?}");
-            let own = self.threads[usize::from(call.client)].effective;
+            let own = self.threads[call.client.index()].effective;
             assert!(!is_local || call.priority >= own, "{call:?} hides {own}");
         }
-        for slot in 0..MAX_PROCESSES as u8 {
+        for slot in Slot::all() {
             self.check_process(slot, &held);
         }
     }
 
-    fn check_process(&self, slot: u8, held: &[Held]) {
-        let thread = &self.threads[usize::from(slot)];
+    fn check_process(&self, slot: Slot, held: &[Held]) {
+        let thread = &self.threads[slot.index()];
         let callers = held.iter().filter(|held| held.server == slot);
         let mut priorities = Priorities::NONE;
         callers.clone().for_each(|held| priorities.add(held.priority));
         assert_eq!(thread.callers, priorities, "callers of {slot}");
-        let highest = callers.map(|held| held.priority).max().unwrap_or(0).max(thread.base);
+        let highest = callers.map(|held| held.priority).max().unwrap_or_default().max(thread.base);
         assert_eq!(thread.effective, highest, "priority of {slot}");
         if let Some((cpu, sequence)) = self.sent(slot)
             && cpu == self.cpu
@@ -90,19 +90,20 @@ impl IpcCpu {
         self.check_queue(slot, held);
     }
 
-    fn check_queue(&self, server: u8, held: &[Held]) {
+    fn check_queue(&self, server: Slot, held: &[Held]) {
         let mut waiting = Vec::new();
-        let mut last = u8::MAX;
+        let mut last = None;
         let mut next = self.queue.first(server);
         while let Some(item) = next {
-            assert!(self.queue.priority(item) <= last, "order at {server}");
-            last = self.queue.priority(item);
+            let priority = self.queue.priority(item);
+            assert!(last.is_none_or(|last| priority <= last), "order at {server}");
+            last = Some(priority);
             if let Item::Call(client) = item {
-                waiting.push((client, last));
+                waiting.push((client, priority));
             }
             next = self.queue.after(item);
         }
-        assert!(!self.receives(server) || last == u8::MAX, "{server} waits beside its queue");
+        assert!(!self.receives(server) || last.is_none(), "{server} waits beside its queue");
         waiting.sort_unstable();
         let queued = held.iter().filter(|held| held.queued && held.server == server);
         let queued: Vec<_> = queued.map(|held| (held.client, held.priority)).collect();

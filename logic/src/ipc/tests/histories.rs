@@ -5,34 +5,41 @@ use std::vec;
 use std::vec::Vec;
 
 use ant_abi::ipc::Transfer;
+use ant_abi::{CpuIndex, EndpointId, Priority, Slot};
 
-use super::world::{Ask, Doing, ENDPOINTS, World};
-use crate::ipc::{Target, Token};
+use super::world::{Ask, Doing, ENDPOINTS, World, endpoints};
+use crate::ipc::{OnRestart, Target, Token};
+use crate::test_ids::{cpu_no, endpoint_no, priorities, priority_no, slot_no};
 
 /// Few, so that they meet; the first and the last.
-const SLOTS: [u8; 7] = [0, 1, 2, 3, 4, 126, 127];
+const SLOTS: [Slot; 7] =
+    [slot_no(0), slot_no(1), slot_no(2), slot_no(3), slot_no(4), slot_no(126), slot_no(127)];
 
 /// Numbers of processes, CPUs and endpoints are taken modulo how many there are to choose from.
 #[derive(Clone, Debug)]
 enum Step {
-    Spawn { cpu: u8, priority: u8 },
-    Assign { by: u8, endpoint: u8, who: u8 },
-    Unbind { by: u8, endpoint: u8 },
-    Close { by: u8, endpoint: u8 },
-    Renew { by: u8, endpoint: u8, who: u8 },
+    Spawn { cpu: usize, priority: Priority },
+    Assign { by: usize, endpoint: EndpointId, who: u8 },
+    Unbind { by: usize, endpoint: EndpointId },
+    Close { by: usize, endpoint: EndpointId },
+    Renew { by: usize, endpoint: EndpointId, who: u8 },
     Call { who: u8, ask: Ask },
     Receive { who: u8 },
     StopReceiving { who: u8 },
     Reply { who: u8, which: u8, and_receive: bool },
     Forge { who: u8, whose: u8, flip: u8 },
     Send { who: u8, ask: Ask },
-    Notify { cpu: u8, endpoint: u8, bit: u8 },
+    Notify { cpu: usize, endpoint: EndpointId, bit: u8 },
     TimeOut { who: u8 },
     End { who: u8 },
-    SetBase { who: u8, priority: u8 },
-    Move { who: u8, to: u8 },
-    Deliver { from: u8, to: u8 },
+    SetBase { who: u8, priority: Priority },
+    Move { who: u8, to: usize },
+    Deliver { from: usize, to: usize },
     Drain,
+}
+
+fn endpoint() -> impl Strategy<Value = EndpointId> {
+    (0..ENDPOINTS).prop_map(endpoint_no)
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
@@ -42,9 +49,10 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => Just(Some(Transfer::LendRead)),
         1 => Just(Some(Transfer::HandOver)),
     ];
-    (0..ENDPOINTS, any::<bool>(), transfer).prop_map(|(endpoint, across_restarts, transfer)| Ask {
+    let on_restart = prop_oneof![Just(OnRestart::Fail), Just(OnRestart::Wait)];
+    (endpoint(), on_restart, transfer).prop_map(|(endpoint, on_restart, transfer)| Ask {
         endpoint,
-        across_restarts,
+        on_restart,
         transfer,
     })
 }
@@ -57,18 +65,18 @@ fn usual_step() -> impl Strategy<Value = Step> {
         7 => (who(), any::<u8>(), any::<bool>())
             .prop_map(|(who, which, and_receive)| Step::Reply { who, which, and_receive }),
         3 => (who(), ask()).prop_map(|(who, ask)| Step::Send { who, ask }),
-        3 => (0..3_u8, 0..ENDPOINTS, 0..20_u8)
+        3 => (0..3_usize, endpoint(), 0..20_u8)
             .prop_map(|(cpu, endpoint, bit)| Step::Notify { cpu, endpoint, bit }),
-        25 => (0..3_u8, 0..3_u8).prop_map(|(from, to)| Step::Deliver { from, to }),
+        25 => (0..3_usize, 0..3_usize).prop_map(|(from, to)| Step::Deliver { from, to }),
         1 => Just(Step::Drain),
     ]
 }
 
 fn rare_step() -> impl Strategy<Value = Step> {
     let who = any::<u8>;
-    let by = || (0..3_u8, 0..ENDPOINTS);
+    let by = || (0..3_usize, endpoint());
     prop_oneof![
-        8 => (0..3_u8, 0..8_u8).prop_map(|(cpu, priority)| Step::Spawn { cpu, priority }),
+        8 => (0..3_usize, priorities()).prop_map(|(cpu, priority)| Step::Spawn { cpu, priority }),
         8 => (by(), who()).prop_map(|((by, endpoint), who)| Step::Assign { by, endpoint, who }),
         1 => by().prop_map(|(by, endpoint)| Step::Unbind { by, endpoint }),
         1 => (by(), 0..5_u8).prop_map(|((by, endpoint), chance)| match chance {
@@ -81,8 +89,8 @@ fn rare_step() -> impl Strategy<Value = Step> {
         3 => (who(), who(), 0..80_u8)
             .prop_map(|(who, whose, flip)| Step::Forge { who, whose, flip }),
         4 => who().prop_map(|who| Step::End { who }),
-        3 => (who(), 0..8_u8).prop_map(|(who, priority)| Step::SetBase { who, priority }),
-        3 => (who(), 0..3_u8).prop_map(|(who, to)| Step::Move { who, to }),
+        3 => (who(), priorities()).prop_map(|(who, priority)| Step::SetBase { who, priority }),
+        3 => (who(), 0..3_usize).prop_map(|(who, to)| Step::Move { who, to }),
     ]
 }
 
@@ -92,46 +100,50 @@ fn history() -> impl Strategy<Value = Vec<Step>> {
 
 impl World {
     /// The process with this number among those for which `fits`.
-    fn choose(&self, number: u8, fits: impl Fn(u8, Doing) -> bool) -> Option<u8> {
-        let doing = |&slot: &u8| self.doing(slot).is_some_and(|doing| fits(slot, doing));
-        let fitting: Vec<u8> = SLOTS.iter().copied().filter(doing).collect();
+    fn choose(&self, number: u8, fits: impl Fn(Slot, Doing) -> bool) -> Option<Slot> {
+        let doing = |&slot: &Slot| self.doing(slot).is_some_and(|doing| fits(slot, doing));
+        let fitting: Vec<Slot> = SLOTS.iter().copied().filter(doing).collect();
         (!fitting.is_empty()).then(|| fitting[usize::from(number) % fitting.len()])
     }
 
-    fn running(&self, number: u8) -> Option<u8> {
+    fn running(&self, number: u8) -> Option<Slot> {
         self.choose(number, |_, doing| doing == Doing::Runs)
     }
 
-    fn lives(&self, number: u8) -> Option<u8> {
+    fn lives(&self, number: u8) -> Option<Slot> {
         self.choose(number, |_, doing| !matches!(doing, Doing::Leaves | Doing::Moves))
     }
 
     /// Does a step, if it makes sense.
-    fn step(&mut self, step: &Step, cpus: u8) {
+    fn step(&mut self, step: &Step, cpus: usize) {
         match *step {
-            Step::Spawn { cpu, priority } => self.spawn_somewhere(cpu % cpus, priority),
+            Step::Spawn { cpu, priority } => self.spawn_somewhere(cpu_no(cpu % cpus), priority),
             Step::Deliver { from, to } => {
-                self.deliver(from % cpus, to % cpus);
+                self.deliver(cpu_no(from % cpus), cpu_no(to % cpus));
             }
             Step::Drain => self.drain(),
-            Step::Notify { cpu, endpoint, bit } => self.notify(cpu % cpus, endpoint, 1 << bit),
-            Step::Assign { by, endpoint, who } => self.assign_some(by % cpus, endpoint, who),
+            Step::Notify { cpu, endpoint, bit } => {
+                self.notify(cpu_no(cpu % cpus), endpoint, 1 << bit)
+            }
+            Step::Assign { by, endpoint, who } => {
+                self.assign_some(cpu_no(by % cpus), endpoint, who)
+            }
             Step::Unbind { by, endpoint } => {
                 if self.is_open(endpoint) {
-                    self.assign(by % cpus, endpoint, None);
+                    self.assign(cpu_no(by % cpus), endpoint, None);
                 }
             }
-            Step::Close { by, endpoint } => self.close(by % cpus, endpoint),
+            Step::Close { by, endpoint } => self.close(cpu_no(by % cpus), endpoint),
             Step::Renew { by, endpoint, who } => {
                 // At once, with the old one's messages on their way.
-                self.close(by % cpus, endpoint);
+                self.close(cpu_no(by % cpus), endpoint);
                 self.open_again(endpoint);
-                self.assign_some(by % cpus, endpoint, who);
+                self.assign_some(cpu_no(by % cpus), endpoint, who);
             }
             Step::Move { who, to } => {
                 let Some(slot) = self.lives(who) else { return };
-                if self.is_quiet(slot) && self.machine.processes[&slot].cpu != to % cpus {
-                    self.depart(slot, to % cpus);
+                if self.is_quiet(slot) && self.machine.processes[&slot].cpu != cpu_no(to % cpus) {
+                    self.depart(slot, cpu_no(to % cpus));
                 }
             }
             _ => {
@@ -181,18 +193,18 @@ impl World {
         Some(())
     }
 
-    fn is_open(&self, endpoint: u8) -> bool {
-        self.machine.endpoints[usize::from(endpoint)].target != Target::Closed
+    fn is_open(&self, endpoint: EndpointId) -> bool {
+        self.machine.endpoints[endpoint.index()].target != Target::Closed
     }
 
-    fn spawn_somewhere(&mut self, cpu: u8, priority: u8) {
+    fn spawn_somewhere(&mut self, cpu: CpuIndex, priority: Priority) {
         let free = SLOTS.iter().find(|&&slot| self.doing(slot).is_none());
         if let Some(&slot) = free {
             self.spawn(slot, cpu, priority);
         }
     }
 
-    fn assign_some(&mut self, by: u8, endpoint: u8, who: u8) {
+    fn assign_some(&mut self, by: CpuIndex, endpoint: EndpointId, who: u8) {
         let slot = self.choose(who, |slot, _| self.is_free(slot));
         if let Some(slot) = slot.filter(|_| self.is_open(endpoint)) {
             self.assign(by, endpoint, Some(slot));
@@ -230,7 +242,7 @@ impl World {
     }
 }
 
-fn live_through(cpus: u8, steps: &[Step]) {
+fn live_through(cpus: usize, steps: &[Step]) {
     let mut world = populated(cpus);
     for step in steps {
         world.step(step, cpus);
@@ -239,19 +251,21 @@ fn live_through(cpus: u8, steps: &[Step]) {
 }
 
 /// Something to begin with: a server at each endpoint but the last, and two clients.
-fn populated(cpus: u8) -> World {
+fn populated(cpus: usize) -> World {
     let mut world = World::new(cpus);
-    for (slot, endpoint) in SLOTS.into_iter().zip(0..ENDPOINTS - 1) {
-        world.serve(slot, slot % cpus, slot % 3, endpoint);
+    for (slot, endpoint) in SLOTS.into_iter().zip(endpoints().take(ENDPOINTS - 1)) {
+        let number = slot.index();
+        world.serve(slot, cpu_no(number % cpus), priority_no(number % 3), endpoint);
     }
     for slot in &SLOTS[5..] {
-        world.spawn(*slot, slot % cpus, slot % 5);
+        let number = slot.index();
+        world.spawn(*slot, cpu_no(number % cpus), priority_no(number % 5));
     }
     world
 }
 
 /// Lives through the same in two worlds, in one of them with the direct way.
-fn live_twice(cpus: u8, steps: &[Step]) {
+fn live_twice(cpus: usize, steps: &[Step]) {
     let mut world = populated(cpus);
     let mut other = populated(cpus);
     other.goes_directly = true;
@@ -287,7 +301,7 @@ proptest! {
     }
 
     #[test]
-    fn with_the_direct_way(steps in history(), cpus in 1..4_u8) {
+    fn with_the_direct_way(steps in history(), cpus in 1..4_usize) {
         live_twice(cpus, &steps);
     }
 

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use crate::ipc::message::KINDS;
 use crate::ipc::{Message, Packet, Request, Token};
+use crate::test_ids::{cpu_no, endpoint_no, generation_no, priorities, slots};
 use ant_abi::ipc::Span;
+use ant_abi::{CpuIndex, EndpointId, Priority, Slot};
 
 fn message() -> impl Strategy<Value = Message> {
     (any::<[u64; 4]>(), any::<u64>(), 0..1_u64 << 56).prop_map(|(words, span, handle)| Message {
@@ -14,14 +16,18 @@ fn message() -> impl Strategy<Value = Message> {
     })
 }
 
-/// Client, server, endpoint, priority.
-type Bytes = (u8, u8, u8, u8);
+fn ids() -> impl Strategy<Value = (Slot, Slot, EndpointId, Priority)> {
+    let slots = || slots(0..Slot::COUNT);
+    let endpoints = (0..EndpointId::COUNT).prop_map(endpoint_no);
+    (slots(), slots(), endpoints, priorities())
+}
 
 fn packet() -> impl Strategy<Value = Packet> {
-    (0..9_u8, any::<Bytes>(), any::<(u32, u32, u32)>(), message()).prop_map(
-        |(kind, bytes, numbers, message)| {
-            let (client, server, endpoint, priority) = bytes;
+    (0..9_u8, ids(), any::<(u32, u32, u32)>(), message()).prop_map(
+        |(kind, ids, numbers, message)| {
+            let (client, server, endpoint, priority) = ids;
             let (sequence, generation, badge) = numbers;
+            let generation = generation_no(generation);
             let request = Request { server, endpoint, generation, badge, priority, message };
             match kind {
                 0 => Packet::Call { client, sequence, request },
@@ -55,7 +61,12 @@ proptest! {
     }
 
     #[test]
-    fn tokens_keep_their_parts(client in any::<u8>(), cpu in any::<u8>(), sequence in 1..=u32::MAX) {
+    fn tokens_keep_their_parts(
+        client in slots(0..Slot::COUNT),
+        cpu in 0..CpuIndex::COUNT,
+        sequence in 1..=u32::MAX,
+    ) {
+        let cpu = cpu_no(cpu);
         let token = Token::new(client, cpu, sequence);
         prop_assert_ne!(token.0, 0);
         prop_assert_eq!((token.client(), token.cpu(), token.sequence()), (client, cpu, sequence));

@@ -2,16 +2,19 @@
 
 use std::vec::Vec;
 
+use ant_abi::{Priority, Slot};
 use proptest::prelude::*;
 
 use crate::ipc::Message;
 use crate::ipc::queue::{Item, Queue, SENDS, Sent};
+use crate::test_ids::{endpoint_no, generation_no, priorities, priority_no, slot_no, slots};
 
 fn sent(number: u64) -> Sent {
-    Sent { endpoint: 3, generation: 1, badge: 4, message: Message::of([number, 0, 0, 0]) }
+    let (endpoint, generation) = (endpoint_no(3), generation_no(1));
+    Sent { endpoint, generation, badge: 4, message: Message::of([number, 0, 0, 0]) }
 }
 
-fn contents(queue: &Queue, server: u8) -> Vec<(Item, u8)> {
+fn contents(queue: &Queue, server: Slot) -> Vec<(Item, Priority)> {
     let items = std::iter::successors(queue.first(server), |&item| queue.after(item));
     items.map(|item| (item, queue.priority(item))).collect()
 }
@@ -20,11 +23,11 @@ fn contents(queue: &Queue, server: u8) -> Vec<(Item, u8)> {
 fn higher_first_then_earlier() {
     let mut queue = Queue::new();
     for (client, priority) in [(5, 2), (1, 2), (127, 7), (0, 0), (9, 7)] {
-        queue.add_call(127, client, priority);
+        queue.add_call(slot_no(127), slot_no(client), priority_no(priority));
     }
-    let order: Vec<_> = contents(&queue, 127).into_iter().map(|(item, _)| item).collect();
-    assert_eq!(order, [127, 9, 5, 1, 0].map(Item::Call));
-    assert_eq!(queue.first(126), None);
+    let order: Vec<_> = contents(&queue, slot_no(127)).into_iter().map(|(item, _)| item).collect();
+    assert_eq!(order, [127, 9, 5, 1, 0].map(|client| Item::Call(slot_no(client))));
+    assert_eq!(queue.first(slot_no(126)), None);
 }
 
 #[test]
@@ -33,46 +36,52 @@ fn sends_have_all_their_places_and_no_more() {
     let room = SENDS as u64 - 1;
     for round in 0..3 {
         for number in 0..room {
-            assert!(queue.add_send(number as u8 % 3, 2, sent(round + number)).is_ok());
+            let server = slot_no(number as usize % 3);
+            assert!(queue.add_send(server, priority_no(2), sent(round + number)).is_ok());
         }
-        assert_eq!(queue.add_send(0, 2, sent(9)).unwrap_err().message, sent(9).message);
+        assert_eq!(
+            queue.add_send(slot_no(0), priority_no(2), sent(9)).unwrap_err().message,
+            sent(9).message
+        );
         for number in 0..room {
-            let server = number as u8 % 3;
+            let server = slot_no(number as usize % 3);
             let Some(Item::Send(place)) = queue.first(server) else { panic!("not there") };
             assert_eq!(
                 queue.take_send(server, place).unwrap().message,
                 sent(round + number).message
             );
         }
-        assert!((0..3).all(|server| queue.first(server).is_none()));
+        assert!(Slot::all().take(3).all(|server| queue.first(server).is_none()));
     }
 }
+
+/// Few, so that their lists grow; the first and the last.
+const SERVERS: [Slot; 3] = [slot_no(0), slot_no(1), slot_no(127)];
 
 #[derive(Clone, Debug)]
 enum Step {
     Call {
-        server: u8,
-        client: u8,
-        priority: u8,
+        server: Slot,
+        client: Slot,
+        priority: Priority,
     },
     Send {
-        server: u8,
-        priority: u8,
+        server: Slot,
+        priority: Priority,
     },
     /// Takes one out of the list, from wherever it is.
     Remove {
-        server: u8,
+        server: Slot,
         which: prop::sample::Index,
     },
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    // Few servers, so that their lists grow; the first and the last.
-    let server = || prop_oneof![Just(0_u8), Just(1), Just(127)];
+    let server = || prop::sample::select(&SERVERS[..]);
     prop_oneof![
-        3 => (server(), 0..128_u8, 0..8_u8)
+        3 => (server(), slots(0..Slot::COUNT), priorities())
             .prop_map(|(server, client, priority)| Step::Call { server, client, priority }),
-        3 => (server(), 0..8_u8).prop_map(|(server, priority)| Step::Send { server, priority }),
+        3 => (server(), priorities()).prop_map(|(server, priority)| Step::Send { server, priority }),
         4 => (server(), any::<prop::sample::Index>())
             .prop_map(|(server, which)| Step::Remove { server, which }),
     ]
@@ -80,19 +89,19 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
-    Call(u8),
+    Call(Slot),
     Send(u64),
 }
 
 /// The plain version: one list of servers, priorities and entries in the order of arrival.
 #[derive(Default)]
 struct Model {
-    entries: Vec<(u8, u8, Entry)>,
+    entries: Vec<(Slot, Priority, Entry)>,
     sends: u64,
 }
 
 impl Model {
-    fn of(&self, server: u8) -> Vec<(u8, Entry)> {
+    fn of(&self, server: Slot) -> Vec<(Priority, Entry)> {
         let its = self.entries.iter().filter(|entry| entry.0 == server);
         let mut list: Vec<_> = its.map(|&(_, priority, entry)| (priority, entry)).collect();
         list.sort_by_key(|&(priority, _)| std::cmp::Reverse(priority));
@@ -102,7 +111,7 @@ impl Model {
     fn apply(&mut self, step: &Step, queue: &mut Queue) {
         match *step {
             Step::Call { server, client, priority } => {
-                let is_there = |entry: &(u8, u8, Entry)| entry.2 == Entry::Call(client);
+                let is_there = |entry: &(Slot, Priority, Entry)| entry.2 == Entry::Call(client);
                 if !self.entries.iter().any(is_there) {
                     queue.add_call(server, client, priority);
                     self.entries.push((server, priority, Entry::Call(client)));
@@ -117,7 +126,7 @@ impl Model {
         }
     }
 
-    fn remove(&mut self, server: u8, which: &prop::sample::Index, queue: &mut Queue) {
+    fn remove(&mut self, server: Slot, which: &prop::sample::Index, queue: &mut Queue) {
         let there = contents(queue, server);
         if there.is_empty() {
             return;
@@ -136,7 +145,7 @@ impl Model {
     }
 
     fn check(&self, queue: &Queue) {
-        for server in [0, 1, 127] {
+        for server in SERVERS {
             let model = self.of(server);
             let there = contents(queue, server);
             assert_eq!(there.len(), model.len());

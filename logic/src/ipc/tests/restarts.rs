@@ -3,24 +3,27 @@
 use std::vec::Vec;
 
 use ant_abi::ipc::{NOTIFY_RETIRE, Transfer};
+use ant_abi::{EndpointId, Slot};
 
 use super::world::{Ask, Doing, World};
-use crate::ipc::{CallOutcome, Received, SendError, Target};
+use crate::ipc::{CallOutcome, OnRestart, Received, SendError, Target};
+use crate::test_ids::{cpu_no, endpoint_no, generation_no, priority_no, slot_no};
 
-const OLD: u8 = 10;
-const NEW: u8 = 11;
-const CLIENT: u8 = 20;
-const SECOND: u8 = 21;
-const THIRD: u8 = 22;
-const AT: u8 = 1;
+const OLD: Slot = slot_no(10);
+const NEW: Slot = slot_no(11);
+const CLIENT: Slot = slot_no(20);
+const SECOND: Slot = slot_no(21);
+const THIRD: Slot = slot_no(22);
+const AT: EndpointId = endpoint_no(1);
 
 /// The old server on CPU 0, the new one on CPU `new`, the clients on CPU `clients`.
-fn world(new: u8, clients: u8) -> World {
+fn world(new: usize, clients: usize) -> World {
+    let (new, clients) = (cpu_no(new), cpu_no(clients));
     let mut world = World::new(3);
-    world.serve(OLD, 0, 2, AT);
-    world.spawn(NEW, new, 2);
+    world.serve(OLD, cpu_no(0), priority_no(2), AT);
+    world.spawn(NEW, new, priority_no(2));
     for client in [CLIENT, SECOND, THIRD] {
-        world.spawn(client, clients, 2);
+        world.spawn(client, clients, priority_no(2));
     }
     world
 }
@@ -35,7 +38,7 @@ fn everywhere(test: impl Fn(&mut World)) {
 }
 
 fn restarted(world: &World, call: u64) -> bool {
-    let generation = world.machine.endpoints[usize::from(AT)].generation;
+    let generation = world.machine.endpoints[AT.index()].generation;
     world.outcome(call) == Some(CallOutcome::Restarted { generation })
 }
 
@@ -53,7 +56,7 @@ fn requests_of_a_server_that_ends() {
         assert!(restarted(world, served), "it may have been half done");
         assert!(restarted(world, queued));
         assert_eq!(world.outcome(patient), None);
-        world.assign(0, AT, Some(NEW));
+        world.assign(cpu_no(0), AT, Some(NEW));
         world.drain();
         assert_eq!(world.receive_call(NEW), patient);
         assert_eq!(world.reply(NEW, patient), Ok(()));
@@ -68,13 +71,14 @@ fn requests_of_a_server_that_ends() {
 
 #[test]
 fn a_server_ends_while_a_request_is_on_its_way() {
-    for across in [false, true] {
+    for on_restart in [OnRestart::Fail, OnRestart::Wait] {
+        let across = on_restart == OnRestart::Wait;
         let mut world = world(1, 1);
-        let call = world.call(CLIENT, Ask { across_restarts: across, ..Ask::at(AT) });
+        let call = world.call(CLIENT, Ask { on_restart, ..Ask::at(AT) });
         world.end(OLD);
         world.drain();
         assert_eq!(restarted(&world, call), !across);
-        world.assign(2, AT, Some(NEW));
+        world.assign(cpu_no(2), AT, Some(NEW));
         world.drain();
         assert_eq!(world.doing(CLIENT) == Some(Doing::Calls(call)), across);
         world.finish();
@@ -83,13 +87,14 @@ fn a_server_ends_while_a_request_is_on_its_way() {
 
 #[test]
 fn another_in_the_same_slot_is_another_generation() {
-    for across in [false, true] {
+    for on_restart in [OnRestart::Fail, OnRestart::Wait] {
+        let across = on_restart == OnRestart::Wait;
         let mut world = world(1, 1);
         // The request is on its way still when the next server is in its place.
-        let call = world.call(CLIENT, Ask { across_restarts: across, ..Ask::at(AT) });
+        let call = world.call(CLIENT, Ask { on_restart, ..Ask::at(AT) });
         world.end(OLD);
-        world.spawn(OLD, 0, 2);
-        world.assign(0, AT, Some(OLD));
+        world.spawn(OLD, cpu_no(0), priority_no(2));
+        world.assign(cpu_no(0), AT, Some(OLD));
         world.drain();
         assert_eq!(restarted(&world, call), !across);
         assert_eq!(world.receive(OLD).is_some(), across);
@@ -133,11 +138,11 @@ fn a_server_and_its_client_end_at_once() {
 #[test]
 fn a_call_waits_for_the_first_server() {
     everywhere(|world| {
-        let call = world.call(CLIENT, Ask::at(2));
+        let call = world.call(CLIENT, Ask::at(endpoint_no(2)));
         world.drain();
         assert_eq!(world.outcome(call), None);
         assert_eq!(world.receive(NEW), None);
-        world.assign(0, 2, Some(NEW));
+        world.assign(cpu_no(0), endpoint_no(2), Some(NEW));
         world.drain();
         assert!(matches!(world.got(NEW), Some(Received::Call { .. })), "it waited already");
         assert_eq!(world.reply(NEW, call), Ok(()));
@@ -149,9 +154,9 @@ fn a_call_waits_for_the_first_server() {
 #[test]
 fn bits_wait_for_the_first_server() {
     everywhere(|world| {
-        world.notify(0, 2, 0b101);
+        world.notify(cpu_no(0), endpoint_no(2), 0b101);
         assert_eq!(world.receive(NEW), None);
-        world.assign(0, 2, Some(NEW));
+        world.assign(cpu_no(0), endpoint_no(2), Some(NEW));
         world.drain();
         assert_eq!(world.got(NEW), Some(Received::Notification(0b101)));
     });
@@ -167,7 +172,7 @@ fn one_takes_the_place_of_another() {
         let patient = world.call(THIRD, Ask::at(AT).across());
         let sent = world.send(OLD, Ask::at(AT)).unwrap();
         world.drain();
-        world.assign(2, AT, Some(NEW));
+        world.assign(cpu_no(2), AT, Some(NEW));
         world.drain();
         assert!(restarted(world, stale));
         assert_eq!(world.receive(OLD), Some(Received::Notification(NOTIFY_RETIRE)));
@@ -196,7 +201,7 @@ fn one_takes_the_place_of_another() {
 fn one_that_waits_is_told_to_retire() {
     everywhere(|world| {
         assert_eq!(world.receive(OLD), None);
-        world.assign(2, AT, Some(NEW));
+        world.assign(cpu_no(2), AT, Some(NEW));
         world.drain();
         assert_eq!(world.got(OLD), Some(Received::Notification(NOTIFY_RETIRE)));
         let call = world.call(CLIENT, Ask::at(AT).across());
@@ -209,18 +214,18 @@ fn one_that_waits_is_told_to_retire() {
 fn one_is_replaced_before_it_knows_that_it_serves() {
     for send in [false, true] {
         let mut world = world(1, 1);
-        world.spawn(5, 1, 2);
+        world.spawn(slot_no(5), cpu_no(1), priority_no(2));
         // CPU 1 has the request, and no word of the server's that it is for.
-        world.assign(2, 2, Some(NEW));
+        world.assign(cpu_no(2), endpoint_no(2), Some(NEW));
         let (early, generation) = if send {
-            (world.send(CLIENT, Ask::at(2)).unwrap(), 1)
+            (world.send(CLIENT, Ask::at(endpoint_no(2))).unwrap(), generation_no(1))
         } else {
-            (world.call(CLIENT, Ask::at(2)), 2)
+            (world.call(CLIENT, Ask::at(endpoint_no(2))), generation_no(2))
         };
-        world.assign(2, 2, Some(5));
+        world.assign(cpu_no(2), endpoint_no(2), Some(slot_no(5)));
         world.drain();
         assert_eq!(world.receive(NEW), Some(Received::Notification(NOTIFY_RETIRE)));
-        match world.receive(5) {
+        match world.receive(slot_no(5)) {
             Some(Received::Send { message, .. }) => assert_eq!(message.words[0], early),
             other => {
                 assert_eq!(other, None);
@@ -234,7 +239,7 @@ fn one_is_replaced_before_it_knows_that_it_serves() {
 #[test]
 fn nobody_serves_for_a_while() {
     everywhere(|world| {
-        world.assign(0, AT, None);
+        world.assign(cpu_no(0), AT, None);
         world.drain();
         let stale = world.call(CLIENT, Ask::at(AT));
         assert!(restarted(world, stale));
@@ -242,7 +247,7 @@ fn nobody_serves_for_a_while() {
         let call = world.call(CLIENT, Ask::at(AT));
         world.drain();
         assert_eq!(world.outcome(call), None);
-        world.assign(0, AT, Some(NEW));
+        world.assign(cpu_no(0), AT, Some(NEW));
         world.drain();
         assert_eq!(world.receive_call(NEW), call);
     });
@@ -255,11 +260,11 @@ fn an_endpoint_closes() {
         world.drain();
         assert_eq!(world.receive_call(OLD), served);
         let queued = world.call(SECOND, Ask::at(AT).across());
-        let other = world.call(THIRD, Ask::at(2));
+        let other = world.call(THIRD, Ask::at(endpoint_no(2)));
         let sent = world.send(OLD, Ask::at(AT));
         assert!(sent.is_ok());
-        world.close(0, AT);
-        world.close(0, 2);
+        world.close(cpu_no(0), AT);
+        world.close(cpu_no(0), endpoint_no(2));
         world.drain();
         assert_eq!(world.outcome(queued), Some(CallOutcome::Closed));
         assert_eq!(world.outcome(other), Some(CallOutcome::Closed));
@@ -279,7 +284,7 @@ fn a_server_ends_after_its_endpoint() {
         let served = world.call(CLIENT, Ask::at(AT));
         world.drain();
         assert_eq!(world.receive_call(OLD), served);
-        world.close(1, AT);
+        world.close(cpu_no(1), AT);
         world.drain();
         world.end(OLD);
         world.drain();
@@ -302,10 +307,10 @@ fn another_endpoint_has_the_number_of_one_that_closed() {
         let queued = world.call(SECOND, Ask::at(AT).across());
         let sent = world.send(THIRD, Ask::at(AT).across());
         assert!(sent.is_ok());
-        world.close(0, AT);
+        world.close(cpu_no(0), AT);
         world.end(OLD);
         world.open_again(AT);
-        world.assign(0, AT, Some(NEW));
+        world.assign(cpu_no(0), AT, Some(NEW));
         world.drain();
         assert_eq!(world.outcome(served), Some(CallOutcome::Closed));
         assert_eq!(world.outcome(queued), Some(CallOutcome::Closed));
@@ -328,7 +333,7 @@ fn a_process_that_moves_is_found_again() {
         let sent = world.send(NEW, Ask::at(AT)).unwrap();
         world.drain();
         assert!(world.is_quiet(OLD), "what waits finds it");
-        world.depart(OLD, 2);
+        world.depart(OLD, cpu_no(2));
         let early = world.call(THIRD, Ask::at(AT));
         world.drain();
         let mut got = Vec::new();
@@ -353,7 +358,7 @@ fn a_process_that_moves_is_found_again() {
 #[test]
 fn one_that_is_to_retire_does_not_move() {
     let mut world = world(1, 1);
-    world.assign(0, AT, Some(NEW));
+    world.assign(cpu_no(0), AT, Some(NEW));
     world.drain();
     assert!(!world.is_quiet(OLD), "it is to be told");
     assert_eq!(world.receive(OLD), Some(Received::Notification(NOTIFY_RETIRE)));
@@ -364,23 +369,23 @@ fn one_that_is_to_retire_does_not_move() {
 #[test]
 fn who_calls_early_raises_a_process_that_moves() {
     let mut world = world(1, 1);
-    world.set_base(THIRD, 6);
-    world.depart(OLD, 1);
+    world.set_base(THIRD, priority_no(6));
+    world.depart(OLD, cpu_no(1));
     // The client's CPU knows where the server will be before it is there.
     let call = world.call(THIRD, Ask::at(AT));
     world.drain();
-    assert_eq!(world.effective(OLD), 6);
+    assert_eq!(world.effective(OLD), priority_no(6));
     assert_eq!(world.receive_call(OLD), call);
     assert_eq!(world.reply(OLD, call), Ok(()));
-    assert_eq!(world.effective(OLD), 2);
+    assert_eq!(world.effective(OLD), priority_no(2));
     world.finish();
 }
 
 #[test]
 fn one_that_moves_is_replaced_on_its_way() {
     let mut world = world(1, 1);
-    world.depart(OLD, 2);
-    world.assign(1, AT, Some(NEW));
+    world.depart(OLD, cpu_no(2));
+    world.assign(cpu_no(1), AT, Some(NEW));
     let call = world.call(CLIENT, Ask::at(AT).across());
     world.drain();
     assert_eq!(world.receive_call(NEW), call);

@@ -2,23 +2,26 @@
 
 use std::vec::Vec;
 
+use ant_abi::{CpuIndex, EndpointId, Slot};
+
 use super::world::{Ask, World};
 use crate::ipc::queue::SENDS;
 use crate::ipc::{Received, SendError};
+use crate::test_ids::{cpu_no, endpoint_no, generation_no, priority_no, slot_no};
 
-const SERVER: u8 = 1;
-const SENDER: u8 = 2;
-const AT: u8 = 3;
+const SERVER: Slot = slot_no(1);
+const SENDER: Slot = slot_no(2);
+const AT: EndpointId = endpoint_no(3);
 
-fn world(cpu: u8) -> World {
+fn world(cpu: CpuIndex) -> World {
     let mut world = World::new(2);
-    world.serve(SERVER, 0, 2, AT);
-    world.spawn(SENDER, cpu, 2);
+    world.serve(SERVER, cpu_no(0), priority_no(2), AT);
+    world.spawn(SENDER, cpu, priority_no(2));
     world
 }
 
 fn both(test: impl Fn(&mut World)) {
-    for cpu in 0..2 {
+    for cpu in [cpu_no(0), cpu_no(1)] {
         let mut world = world(cpu);
         test(&mut world);
         world.finish();
@@ -50,11 +53,11 @@ fn messages_come_in_their_order() {
 #[test]
 fn messages_and_calls_wait_in_one_line() {
     both(|world| {
-        world.spawn(9, 1, 5);
+        world.spawn(slot_no(9), cpu_no(1), priority_no(5));
         let first = world.send(SENDER, Ask::at(AT)).unwrap();
         let second = world.call(SENDER, Ask::at(AT));
         world.drain();
-        let urgent = world.call(9, Ask::at(AT));
+        let urgent = world.call(slot_no(9), Ask::at(AT));
         world.drain();
         for id in [urgent, first, second] {
             assert_eq!(number(world.receive(SERVER)), id);
@@ -65,12 +68,15 @@ fn messages_and_calls_wait_in_one_line() {
 #[test]
 fn where_a_message_cannot_go() {
     both(|world| {
-        assert_eq!(world.send(SENDER, Ask::at(0)), Err(SendError::Unbound));
+        assert_eq!(world.send(SENDER, Ask::at(endpoint_no(0))), Err(SendError::Unbound));
         world.end(SERVER);
         world.drain();
-        assert_eq!(world.send(SENDER, Ask::at(AT)), Err(SendError::Restarted { generation: 2 }));
+        assert_eq!(
+            world.send(SENDER, Ask::at(AT)),
+            Err(SendError::Restarted { generation: generation_no(2) })
+        );
         assert_eq!(world.send(SENDER, Ask::at(AT)), Err(SendError::Unbound));
-        world.close(0, AT);
+        world.close(cpu_no(0), AT);
         assert_eq!(world.send(SENDER, Ask::at(AT)), Err(SendError::Closed));
     });
 }
@@ -106,13 +112,13 @@ fn more_messages_than_places_are_dropped() {
 fn bits_come_together_and_first() {
     both(|world| {
         let call = world.call(SENDER, Ask::at(AT));
-        world.notify(0, AT, 1);
-        world.notify(1, AT, 4);
+        world.notify(cpu_no(0), AT, 1);
+        world.notify(cpu_no(1), AT, 4);
         world.drain();
         assert_eq!(world.receive(SERVER), Some(Received::Notification(5)));
         assert_eq!(number(world.receive(SERVER)), call);
         assert_eq!(world.receive(SERVER), None);
-        world.notify(1, AT, 2);
+        world.notify(cpu_no(1), AT, 2);
         world.drain();
         assert_eq!(world.got(SERVER), Some(Received::Notification(2)));
     });
@@ -125,7 +131,7 @@ fn bits_and_requests_take_turns() {
         world.drain();
         let mut got = Vec::new();
         for _ in 0..3 {
-            world.notify(0, AT, 1);
+            world.notify(cpu_no(0), AT, 1);
             got.push(world.receive(SERVER).unwrap());
         }
         let [Received::Notification(1), Received::Call { message, .. }, Received::Notification(1)] =
@@ -134,7 +140,7 @@ fn bits_and_requests_take_turns() {
             panic!("{got:?}")
         };
         assert_eq!(message.words[0], call);
-        world.notify(0, AT, 1);
+        world.notify(cpu_no(0), AT, 1);
         assert_eq!(world.receive(SERVER), Some(Received::Notification(1)), "no request waits");
     });
 }
@@ -142,12 +148,12 @@ fn bits_and_requests_take_turns() {
 #[test]
 fn bits_outlive_a_server() {
     both(|world| {
-        world.notify(1, AT, 8);
+        world.notify(cpu_no(1), AT, 8);
         world.end(SERVER);
-        world.notify(0, AT, 1);
+        world.notify(cpu_no(0), AT, 1);
         world.drain();
-        world.serve(4, 1, 2, AT);
-        assert_eq!(world.receive(4), Some(Received::Notification(9)));
+        world.serve(slot_no(4), cpu_no(1), priority_no(2), AT);
+        assert_eq!(world.receive(slot_no(4)), Some(Received::Notification(9)));
     });
 }
 
@@ -156,7 +162,7 @@ fn who_stopped_waiting_is_left_alone() {
     both(|world| {
         assert_eq!(world.receive(SERVER), None);
         world.stop_receiving(SERVER);
-        world.notify(1, AT, 1);
+        world.notify(cpu_no(1), AT, 1);
         let id = world.send(SENDER, Ask::at(AT)).unwrap();
         world.drain();
         assert_eq!(world.got(SERVER), None);

@@ -7,32 +7,37 @@ mod machine;
 use std::vec::Vec;
 
 use ant_abi::ipc::{NOTIFY_RETIRE, Span, Transfer};
+use ant_abi::{CpuIndex, EndpointId, Generation, Priority, Slot};
 
 use crate::ipc::{
-    CallOptions, CallOutcome, Gone, IpcCpu, Message, NotWaiting, Packet, Received, SendError,
-    Target, Token,
+    CallOptions, CallOutcome, Gone, IpcCpu, LoanEnd, Message, NotWaiting, OnRestart, Packet,
+    Received, SendError, Target, Token,
 };
 pub(super) use machine::Doing;
 use machine::{CallRecord, Item, Machine, Process, SendRecord, Side};
 
 /// Endpoints of a world.
-pub(super) const ENDPOINTS: u8 = 4;
+pub(super) const ENDPOINTS: usize = 4;
+
+pub(super) fn endpoints() -> impl Iterator<Item = EndpointId> + Clone {
+    EndpointId::all().take(ENDPOINTS)
+}
 
 /// How a process calls.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask {
-    pub(super) endpoint: u8,
-    pub(super) across_restarts: bool,
+    pub(super) endpoint: EndpointId,
+    pub(super) on_restart: OnRestart,
     pub(super) transfer: Option<Transfer>,
 }
 
 impl Ask {
-    pub(super) const fn at(endpoint: u8) -> Self {
-        Self { endpoint, across_restarts: false, transfer: None }
+    pub(super) const fn at(endpoint: EndpointId) -> Self {
+        Self { endpoint, on_restart: OnRestart::Fail, transfer: None }
     }
 
     pub(super) const fn across(self) -> Self {
-        Self { across_restarts: true, ..self }
+        Self { on_restart: OnRestart::Wait, ..self }
     }
 
     pub(super) const fn with(self, transfer: Transfer) -> Self {
@@ -56,15 +61,15 @@ fn reply_message(id: u64) -> Message {
 }
 
 impl World {
-    pub(super) fn new(cpus: u8) -> Self {
-        let stations = (0..cpus).map(IpcCpu::new).collect();
+    pub(super) fn new(cpus: usize) -> Self {
+        let stations = CpuIndex::all().take(cpus).map(IpcCpu::new).collect();
         let machine = Machine::new(cpus);
         Self { stations, machine, next: 0, goes_directly: false, went_directly: 0 }
     }
 
-    fn on<R>(&mut self, cpu: u8, act: impl FnOnce(&mut IpcCpu, &mut Side<'_>) -> R) -> R {
+    fn on<R>(&mut self, cpu: CpuIndex, act: impl FnOnce(&mut IpcCpu, &mut Side<'_>) -> R) -> R {
         let mut side = Side { cpu, machine: &mut self.machine };
-        let result = act(&mut self.stations[usize::from(cpu)], &mut side);
+        let result = act(&mut self.stations[cpu.index()], &mut side);
         self.check(cpu);
         result
     }
@@ -74,47 +79,53 @@ impl World {
         self.next
     }
 
-    fn process(&mut self, slot: u8) -> &mut Process {
+    fn process(&mut self, slot: Slot) -> &mut Process {
         self.machine.processes.get_mut(&slot).expect("a process")
     }
 
-    fn cpu(&self, slot: u8) -> u8 {
+    fn cpu(&self, slot: Slot) -> CpuIndex {
         self.machine.processes[&slot].cpu
     }
 
-    pub(super) fn doing(&self, slot: u8) -> Option<Doing> {
+    pub(super) fn doing(&self, slot: Slot) -> Option<Doing> {
         self.machine.processes.get(&slot).map(|process| process.doing)
     }
 
     /// What a process runs with.
-    pub(super) fn effective(&self, slot: u8) -> u8 {
+    pub(super) fn effective(&self, slot: Slot) -> Priority {
         self.machine.processes[&slot].effective
     }
 
     // Processes and endpoints.
 
-    pub(super) fn spawn(&mut self, slot: u8, cpu: u8, priority: u8) {
+    pub(super) fn spawn(&mut self, slot: Slot, cpu: CpuIndex, priority: Priority) {
         let process = Process::new(cpu, priority, &self.machine.endpoints);
         assert!(self.machine.processes.insert(slot, process).is_none());
         self.on(cpu, |ipc, _| ipc.enter(slot, priority, None));
     }
 
     /// Makes a process that receives at an endpoint where nobody does.
-    pub(super) fn serve(&mut self, slot: u8, cpu: u8, priority: u8, endpoint: u8) {
+    pub(super) fn serve(
+        &mut self,
+        slot: Slot,
+        cpu: CpuIndex,
+        priority: Priority,
+        endpoint: EndpointId,
+    ) {
         self.spawn(slot, cpu, priority);
-        assert_eq!(self.machine.endpoints[usize::from(endpoint)].target, Target::Unbound);
+        assert_eq!(self.machine.endpoints[endpoint.index()].target, Target::Unbound);
         self.assign(cpu, endpoint, Some(slot));
         self.drain();
     }
 
     /// Endpoint at which a process is to receive.
-    pub(super) fn bound(&self, slot: u8) -> Option<u8> {
+    pub(super) fn bound(&self, slot: Slot) -> Option<EndpointId> {
         let is_it = |target| matches!(target, Target::Bound { server, .. } if server == slot);
-        (0..ENDPOINTS).find(|&at| is_it(self.machine.endpoints[usize::from(at)].target))
+        endpoints().find(|&at| is_it(self.machine.endpoints[at.index()].target))
     }
 
     /// Whether a process can be bound to an endpoint.
-    pub(super) fn is_free(&self, slot: u8) -> bool {
+    pub(super) fn is_free(&self, slot: Slot) -> bool {
         let process = &self.machine.processes[&slot];
         let moves = matches!(process.doing, Doing::Moves | Doing::Leaves);
         let told = self.stations.iter().all(|ipc| ipc.endpoint(slot).is_none());
@@ -122,12 +133,12 @@ impl World {
     }
 
     /// From now on `slot` receives at `endpoint`; CPU `by` says so.
-    pub(super) fn assign(&mut self, by: u8, endpoint: u8, slot: Option<u8>) {
+    pub(super) fn assign(&mut self, by: CpuIndex, endpoint: EndpointId, slot: Option<Slot>) {
         let target = match slot {
             Some(server) => Target::Bound { cpu: self.cpu(server), server },
             None => Target::Unbound,
         };
-        let state = &mut self.machine.endpoints[usize::from(endpoint)];
+        let state = &mut self.machine.endpoints[endpoint.index()];
         state.turn(target);
         let generation = state.generation;
         if let Some(slot) = slot {
@@ -136,39 +147,39 @@ impl World {
         self.tell_all(by, endpoint);
     }
 
-    pub(super) fn close(&mut self, by: u8, endpoint: u8) {
-        self.machine.endpoints[usize::from(endpoint)].turn(Target::Closed);
+    pub(super) fn close(&mut self, by: CpuIndex, endpoint: EndpointId) {
+        self.machine.endpoints[endpoint.index()].turn(Target::Closed);
         self.tell_all(by, endpoint);
     }
 
     /// The number of an endpoint that is closed is another's from now on, to which all have handles.
-    pub(super) fn open_again(&mut self, endpoint: u8) {
-        let state = &mut self.machine.endpoints[usize::from(endpoint)];
+    pub(super) fn open_again(&mut self, endpoint: EndpointId) {
+        let state = &mut self.machine.endpoints[endpoint.index()];
         state.begin_again();
         let generation = state.generation;
         for process in self.machine.processes.values_mut() {
-            process.known[usize::from(endpoint)] = generation;
+            process.known[endpoint.index()] = generation;
         }
     }
 
-    fn tell(&mut self, by: u8, cpu: u8, item: Item) {
+    fn tell(&mut self, by: CpuIndex, cpu: CpuIndex, item: Item) {
         if by == cpu {
             self.arrive(by, cpu, item);
         } else {
-            self.machine.rings[usize::from(by)][usize::from(cpu)].push_back(item);
+            self.machine.rings[by.index()][cpu.index()].push_back(item);
         }
     }
 
-    fn tell_all(&mut self, by: u8, endpoint: u8) {
-        for cpu in 0..self.stations.len() as u8 {
+    fn tell_all(&mut self, by: CpuIndex, endpoint: EndpointId) {
+        for cpu in CpuIndex::all().take(self.stations.len()) {
             self.tell(by, cpu, Item::Rebound(endpoint));
         }
     }
 
     /// A process ends: nobody is bound to its endpoint any more, then it leaves.
-    pub(super) fn end(&mut self, slot: u8) {
+    pub(super) fn end(&mut self, slot: Slot) {
         if let Some(endpoint) = self.bound(slot) {
-            self.machine.endpoints[usize::from(endpoint)].turn(Target::Unbound);
+            self.machine.endpoints[endpoint.index()].turn(Target::Unbound);
         }
         self.machine.over(slot);
         let cpu = self.cpu(slot);
@@ -182,26 +193,26 @@ impl World {
         assert_eq!(gone == Gone::Now, self.doing(slot).is_none());
     }
 
-    pub(super) fn set_base(&mut self, slot: u8, priority: u8) {
+    pub(super) fn set_base(&mut self, slot: Slot, priority: Priority) {
         self.process(slot).base = priority;
         let cpu = self.cpu(slot);
         self.on(cpu, |ipc, side| ipc.set_base(slot, priority, side));
     }
 
-    pub(super) fn is_quiet(&self, slot: u8) -> bool {
-        self.stations[usize::from(self.cpu(slot))].is_quiet(slot)
+    pub(super) fn is_quiet(&self, slot: Slot) -> bool {
+        self.stations[self.cpu(slot).index()].is_quiet(slot)
     }
 
     /// Moves a process that is quiet to another CPU, which it reaches with the packets.
-    pub(super) fn depart(&mut self, slot: u8, to: u8) {
+    pub(super) fn depart(&mut self, slot: Slot, to: CpuIndex) {
         assert!(self.is_quiet(slot));
         let cpu = self.cpu(slot);
-        let ipc = &mut self.stations[usize::from(cpu)];
+        let ipc = &mut self.stations[cpu.index()];
         ipc.stop_receiving(slot);
-        let endpoint = self.bound(slot).or(self.stations[usize::from(cpu)].endpoint(slot));
+        let endpoint = self.bound(slot).or(self.stations[cpu.index()].endpoint(slot));
         if let Some(endpoint) = self.bound(slot) {
             let target = Target::Bound { cpu: to, server: slot };
-            self.machine.endpoints[usize::from(endpoint)].target = target;
+            self.machine.endpoints[endpoint.index()].target = target;
         }
         let process = self.process(slot);
         process.doing = Doing::Moves;
@@ -212,15 +223,15 @@ impl World {
 
     // What processes do.
 
-    pub(super) fn call(&mut self, client: u8, ask: Ask) -> u64 {
+    pub(super) fn call(&mut self, client: Slot, ask: Ask) -> u64 {
         let id = self.number();
-        let Ask { endpoint, across_restarts, transfer } = ask;
+        let Ask { endpoint, on_restart, transfer } = ask;
         let process = self.process(client);
         assert_eq!(process.doing, Doing::Runs);
         process.doing = Doing::Calls(id);
-        let generation = process.known[usize::from(endpoint)];
+        let generation = process.known[endpoint.index()];
         let badge = id as u32 ^ 0x5a5a_0000;
-        let options = CallOptions { endpoint, generation, across_restarts, badge };
+        let options = CallOptions { endpoint, generation, on_restart, badge };
         self.machine.calls.insert(id, CallRecord::new(client, options, transfer));
         let span = transfer.map_or(Span::NONE, |transfer| Span::new(id as u32, 1, transfer));
         let message = Message { words: [id, 1, 2, !id], span, handle: id << 1 };
@@ -232,7 +243,7 @@ impl World {
     }
 
     /// Receives; what comes, also later, is then with [`World::got`].
-    pub(super) fn receive(&mut self, server: u8) -> Option<Received> {
+    pub(super) fn receive(&mut self, server: Slot) -> Option<Received> {
         let process = self.process(server);
         assert_eq!(process.doing, Doing::Runs);
         process.doing = Doing::Receives;
@@ -246,26 +257,26 @@ impl World {
     }
 
     /// The next thing that a process has received.
-    pub(super) fn got(&mut self, server: u8) -> Option<Received> {
+    pub(super) fn got(&mut self, server: Slot) -> Option<Received> {
         self.process(server).got.pop_front()
     }
 
     /// Receives a call, which is there.
-    pub(super) fn receive_call(&mut self, server: u8) -> u64 {
+    pub(super) fn receive_call(&mut self, server: Slot) -> u64 {
         let Some(Received::Call { message, .. }) = self.receive(server) else {
             panic!("no call for {server}")
         };
         message.words[0]
     }
 
-    pub(super) fn stop_receiving(&mut self, server: u8) {
+    pub(super) fn stop_receiving(&mut self, server: Slot) {
         self.process(server).doing = Doing::Runs;
         let cpu = self.cpu(server);
         assert!(self.on(cpu, |ipc, _| ipc.stop_receiving(server)));
     }
 
     /// Replies to a call that the process has received, and receives.
-    pub(super) fn reply_receive(&mut self, server: u8, id: u64) {
+    pub(super) fn reply_receive(&mut self, server: Slot, id: u64) {
         if !self.reply_directly(server, id) {
             // What became of it, the world knows.
             let _ = self.reply(server, id);
@@ -274,7 +285,7 @@ impl World {
     }
 
     /// Replies to a call that the process has received.
-    pub(super) fn reply(&mut self, server: u8, id: u64) -> Result<(), NotWaiting> {
+    pub(super) fn reply(&mut self, server: Slot, id: u64) -> Result<(), NotWaiting> {
         let token = self.token(server, id);
         let result = self.reply_to(server, token, id);
         let call = &self.machine.calls[&id];
@@ -283,13 +294,18 @@ impl World {
         result
     }
 
-    pub(super) fn token(&self, server: u8, id: u64) -> Token {
+    pub(super) fn token(&self, server: Slot, id: u64) -> Token {
         let tokens = &self.machine.processes[&server].tokens;
         tokens.iter().find(|&&(_, its)| its == id).expect("a token").0
     }
 
     /// Replies to call `id` with any token.
-    pub(super) fn reply_to(&mut self, server: u8, token: Token, id: u64) -> Result<(), NotWaiting> {
+    pub(super) fn reply_to(
+        &mut self,
+        server: Slot,
+        token: Token,
+        id: u64,
+    ) -> Result<(), NotWaiting> {
         let cpu = self.cpu(server);
         let message = reply_message(id);
         self.machine.replying = Some((id, server));
@@ -302,15 +318,15 @@ impl World {
         result
     }
 
-    pub(super) fn send(&mut self, sender: u8, ask: Ask) -> Result<u64, SendError> {
+    pub(super) fn send(&mut self, sender: Slot, ask: Ask) -> Result<u64, SendError> {
         let id = self.number();
-        let Ask { endpoint, across_restarts, .. } = ask;
+        let Ask { endpoint, on_restart, .. } = ask;
         let process = self.process(sender);
-        let generation = process.known[usize::from(endpoint)];
+        let generation = process.known[endpoint.index()];
         let (cpu, priority) = (process.cpu, process.effective);
         let badge = id as u32 ^ 0x3333_0000;
-        let options = CallOptions { endpoint, generation, across_restarts, badge };
-        self.machine.endpoints[usize::from(endpoint)].waits += 1;
+        let options = CallOptions { endpoint, generation, on_restart, badge };
+        self.machine.endpoints[endpoint.index()].waits += 1;
         self.machine.sends.insert(id, SendRecord::new(options));
         let message = Message::of([id, 3, 4, !id]);
         let result = self.on(cpu, |ipc, side| ipc.send(priority, options, message, side));
@@ -318,14 +334,14 @@ impl World {
             self.machine.unsent(id);
             self.check_bounds(options, send_error);
             if let SendError::Restarted { generation } = send_error {
-                self.process(sender).known[usize::from(endpoint)] = generation;
+                self.process(sender).known[endpoint.index()] = generation;
             }
         }
         result.map(|()| id)
     }
 
-    pub(super) fn notify(&mut self, cpu: u8, endpoint: u8, bits: u64) {
-        let waiting = &mut self.machine.endpoints[usize::from(endpoint)].bits;
+    pub(super) fn notify(&mut self, cpu: CpuIndex, endpoint: EndpointId, bits: u64) {
+        let waiting = &mut self.machine.endpoints[endpoint.index()].bits;
         let is_first = *waiting == 0;
         *waiting |= bits;
         // Else who has raised the first one tells.
@@ -334,7 +350,7 @@ impl World {
         }
     }
 
-    pub(super) fn time_out(&mut self, client: u8) {
+    pub(super) fn time_out(&mut self, client: Slot) {
         if let Doing::Calls(id) = self.process(client).doing {
             self.machine.calls.get_mut(&id).expect("a call").timed_out = true;
         }
@@ -354,8 +370,8 @@ impl World {
     // What is on its way.
 
     /// Delivers the next thing on its way from CPU to CPU.
-    pub(super) fn deliver(&mut self, from: u8, to: u8) -> bool {
-        let ring = &mut self.machine.rings[usize::from(from)][usize::from(to)];
+    pub(super) fn deliver(&mut self, from: CpuIndex, to: CpuIndex) -> bool {
+        let ring = &mut self.machine.rings[from.index()][to.index()];
         let Some(item) = ring.pop_front() else { return false };
         self.arrive(from, to, item);
         true
@@ -363,9 +379,9 @@ impl World {
 
     /// Delivers all that is on its way, and what comes of it.
     pub(super) fn drain(&mut self) {
-        let cpus = self.stations.len() as u8;
+        let cpus = CpuIndex::all().take(self.stations.len());
         for _ in 0..10_000 {
-            let mut pairs = (0..cpus * cpus).map(|pair| (pair / cpus, pair % cpus));
+            let mut pairs = cpus.clone().flat_map(|from| cpus.clone().map(move |to| (from, to)));
             if !pairs.any(|(from, to)| self.deliver(from, to)) {
                 return self.check_drained();
             }
@@ -373,7 +389,7 @@ impl World {
         panic!("packets without end");
     }
 
-    fn arrive(&mut self, from: u8, cpu: u8, item: Item) {
+    fn arrive(&mut self, from: CpuIndex, cpu: CpuIndex, item: Item) {
         match item {
             Item::Packet(words) => {
                 if !self.take_directly(from, cpu, &words) {
@@ -386,8 +402,8 @@ impl World {
         }
     }
 
-    fn receiver_changed(&mut self, cpu: u8, endpoint: u8) {
-        let target = self.machine.endpoints[usize::from(endpoint)].target;
+    fn receiver_changed(&mut self, cpu: CpuIndex, endpoint: EndpointId) {
+        let target = self.machine.endpoints[endpoint.index()].target;
         let is_here = |cpu, slot| self.cpu(slot) == cpu && self.doing(slot) != Some(Doing::Moves);
         let bound = match target {
             Target::Bound { cpu: there, server } => {
@@ -405,7 +421,7 @@ impl World {
         });
     }
 
-    fn enter(&mut self, cpu: u8, slot: u8, endpoint: Option<u8>) {
+    fn enter(&mut self, cpu: CpuIndex, slot: Slot, endpoint: Option<EndpointId>) {
         let process = self.process(slot);
         process.doing = Doing::Runs;
         let base = process.base;

@@ -363,10 +363,10 @@ fn builder_fills_everything_but_what_is_others() {
 fn an_end_is_not_a_call() {
     let mut lca = lca();
     let mut builder = Builder::new(&mut lca, SYSCALL_EXIT);
-    builder.value(EXIT_FAULTED).value(11);
+    builder.value(ExitKind::Faulted.into()).value(11);
     builder.input("address 0x0".as_bytes()).unwrap();
     builder.finish();
-    let expected = End { kind: EXIT_FAULTED, number: 11, text: 0..11 };
+    let expected = End { kind: ExitKind::Faulted, number: 11, text: 0..11 };
     assert_eq!(decode(&head(&lca)), Ok(Decoded::End(expected)));
     lca.cflag = CFLAG_TRACE;
     assert!(decode(&head(&lca)).is_ok());
@@ -377,7 +377,7 @@ fn an_end_is_not_a_call() {
     builder.value(0).value(1);
     builder.finish();
     lca.cflag = 0;
-    let expected = End { kind: 0, number: 1, text: 0..0 };
+    let expected = End { kind: ExitKind::Exited, number: 1, text: 0..0 };
     assert_eq!(decode(&head(&lca)), Ok(Decoded::End(expected)));
     lca.args[0].value = 4;
     assert_eq!(decode(&head(&lca)), Err(DecodeError::EndKind));

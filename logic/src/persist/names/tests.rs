@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Who owns the endpoint that a handle of the tests goes to.
+/// The owner of the endpoint that a handle of the tests goes to.
 const fn owner_of(endpoint: u64) -> u64 {
     endpoint >> 32
 }
@@ -26,7 +26,7 @@ const fn name(number: u64) -> Name {
     [number, 0, 1]
 }
 
-/// What outlives the service, and who has died.
+/// What outlives the service, and which owners have ended.
 #[derive(Clone, Debug, PartialEq)]
 struct Left {
     words: Vec<u64>,
@@ -139,7 +139,7 @@ impl Names<World> {
         self.host.states.take()
     }
 
-    /// Fails if it has lost a handle, or has one that nobody needs.
+    /// Fails if it has lost a handle, or has one that no name needs.
     fn check(&self) {
         let mut open = self.host.open.borrow().clone();
         let mut used: Vec<u64> = self.entries.iter().flatten().map(|entry| entry.handle).collect();
@@ -183,12 +183,12 @@ fn a_servers_name_is_a_servers() {
     let mut names = fresh();
     names.registers(name(1), endpoint(server, 1)).unwrap();
     names.host.left.borrow_mut().dead.insert(server);
-    // Nobody serves, and nobody else is taken for it.
+    // No server serves, and no other process is taken for it.
     assert_eq!(names.lookup(name(1)), None);
     assert_eq!(names.name(0), None);
     assert_eq!(names.registers(name(1), endpoint(1, 1)), Err(Error::Busy));
     assert_eq!(names.registers(name(1), endpoint(other, 1)), Ok(()));
-    // Who was there before does not keep it.
+    // Its owner of before does not keep it.
     names.registers(name(2), endpoint(1, 1)).unwrap();
     assert_eq!(names.registers(name(2), endpoint(other, 1)), Ok(()));
     assert_eq!(names.lookup(name(2)), Some(endpoint(other, 1)));
@@ -230,7 +230,7 @@ fn nothing_changes_while_the_service_is_being_replaced() {
     names.check();
 }
 
-/// It was killed when the name of one who is dead was about to be another's.
+/// It was killed when a dead owner's name was about to be another's.
 #[test]
 fn a_name_that_passes_on_is_not_lost_to_both() {
     let mut names = fresh();
@@ -288,7 +288,7 @@ proptest! {
     #[test]
     fn a_kill_loses_no_name(events in events()) {
         let mut names = fresh();
-        // Whose life it is: who has died comes back as somebody else.
+        // Its generation: an owner that has ended comes back as another one.
         let rank = |owner: u64| if owner > 4 { SERVERS } else { 0 };
         let mut lives: BTreeMap<u64, u64> = (1..7).map(|owner| (owner, rank(owner) + owner)).collect();
         for (number, event) in (0..).zip(events) {
@@ -327,7 +327,7 @@ proptest! {
             for left in names.states() {
                 let mut successor = restored(&left);
                 successor.check();
-                // Who registers asks again, and is told the same.
+                // The client registers again, and gets the same answer.
                 if let Some((name, endpoint, result)) = registered {
                     let found = successor.living().get(&name).copied();
                     let is_found = [before.get(&name), Some(&endpoint)].contains(&found.as_ref());

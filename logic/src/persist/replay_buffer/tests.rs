@@ -192,7 +192,7 @@ proptest! {
                         prop_assert_eq!(&take(&successor, number), &read);
                         let rest: Vec<u8> = queue.iter().copied().collect();
                         prop_assert_eq!(all(&successor), rest);
-                        // Or the reader does not ask again: then nobody has them twice.
+                        // Or the reader does not ask again: then no reader has them twice.
                         let found = all(&restored(&words));
                         prop_assert!(found == before || found[..] == before[read.len()..]);
                     }

@@ -4,9 +4,7 @@ use super::SOON;
 use crate::ant;
 use crate::com2::Line;
 use crate::guest::{Background, TestGuest};
-use ant_abi::ipc::{
-    HANDLE_CLOSE, IPC_CALL, IPC_NOTIFY, IPC_RECEIVE, IPC_REPLY_RECEIVE, PORT_READ, PORT_WRITE,
-};
+use ant_abi::syscall::Sysnum;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::io::Write;
@@ -33,17 +31,17 @@ pub struct Subject {
     /// Its program, for `antctl server replace`.
     pub program: &'static str,
     /// System calls that it makes when it serves a client.
-    pub serves: &'static [u64],
+    pub serves: &'static [Sysnum],
     /// System calls that it makes when it starts.
-    pub starts: &'static [u64],
+    pub starts: &'static [Sysnum],
     client: for<'a> fn(&'a TestGuest, u32, &'static str) -> Result<Client<'a>>,
 }
 
 pub const NAME: Subject = Subject {
     name: "name",
     program: "/usr/lib/ant/servers/ant-name",
-    serves: &[IPC_REPLY_RECEIVE, IPC_CALL, IPC_NOTIFY, HANDLE_CLOSE],
-    starts: &[IPC_CALL, IPC_NOTIFY],
+    serves: &[Sysnum::IpcReplyReceive, Sysnum::IpcCall, Sysnum::IpcNotify, Sysnum::HandleClose],
+    starts: &[Sysnum::IpcCall, Sysnum::IpcNotify],
     client: |guest, cpu, _| {
         let program = ant::start(guest, &format!("--cpu {cpu} -- victim names a b"));
         Ok(Client { guest, program, asked: Asked::Names })
@@ -53,8 +51,8 @@ pub const NAME: Subject = Subject {
 pub const SERIAL: Subject = Subject {
     name: "serial",
     program: "/usr/lib/ant/servers/ant-serial",
-    serves: &[IPC_REPLY_RECEIVE, IPC_RECEIVE, PORT_READ, PORT_WRITE],
-    starts: &[IPC_CALL, IPC_NOTIFY, PORT_READ, PORT_WRITE],
+    serves: &[Sysnum::IpcReplyReceive, Sysnum::IpcReceive, Sysnum::PortRead, Sysnum::PortWrite],
+    starts: &[Sysnum::IpcCall, Sysnum::IpcNotify, Sysnum::PortRead, Sysnum::PortWrite],
     client: |guest, cpu, typed| {
         let text = if cpu == 1 { SHORT } else { LONG };
         let from = console()?.len();

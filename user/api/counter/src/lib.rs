@@ -25,7 +25,7 @@ impl Add {
         [self.0 as u64, 0, 0, 0]
     }
 
-    /// From words that anybody may have sent: of a larger number the lower half.
+    /// From words that any process may have sent: of a larger number the lower half.
     #[must_use]
     pub const fn decode(words: [u64; IPC_WORDS]) -> Self {
         Self(words[0] as u32)
@@ -35,8 +35,8 @@ impl Add {
 /// Adds a number; the sum.
 #[cfg(target_os = "none")]
 pub fn add(counter: ant_rt::ipc::Handle, number: u32) -> Result<u64, ant_abi::Error> {
-    use ant_rt::ipc::{Message, Timeout, ask};
-    ask(counter, &mut Message::new(Add(number).encode()), Timeout::FOREVER)?.result()
+    use ant_rt::ipc::{Message, Timeout, call_idempotent};
+    call_idempotent(counter, &mut Message::new(Add(number).encode()), Timeout::FOREVER)?.result()
 }
 
 #[cfg(test)]

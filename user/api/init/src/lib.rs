@@ -19,7 +19,7 @@ use ant_abi::ipc::IPC_WORDS;
 
 /// Handles that `init` can keep for one server.
 pub const KEPT_MAX: u32 = 16;
-/// Number of the first kept handle in a server that was started again; the next ones follow.
+/// Number of the first kept handle in a server that was restarted; the next ones follow.
 pub const FIRST_KEPT: u64 = 4;
 
 /// A request to `init`.
@@ -27,8 +27,8 @@ pub const FIRST_KEPT: u64 = 4;
 pub enum Request {
     /// The server is ready. The reply, a [`StartGrant`], comes when it may serve.
     Ready,
-    /// The server was told to end (`NOTIFY_RETIRE`, which any process with a handle can raise): shall it? The reply
-    /// is 1 if so, 0 if not.
+    /// The server was told to end (`NOTIFY_RETIRE`, which any process with a handle can raise): shall it?
+    /// The reply is 1 if so, 0 if not.
     Retire,
     /// Keep the handle that comes with it in this slot, for the server's next generation.
     Keep(u32),

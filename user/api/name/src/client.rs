@@ -14,24 +14,24 @@ const BUSY_MS: u64 = 5_000;
 /// Lets `name` stand for `handle`.
 pub fn register(name: Name, handle: Handle) -> Result<(), Error> {
     let message = || Message::new(Request::Register(name).encode()).with_handle(handle);
-    until(BUSY_MS, Error::Again, || ask(message()).map(drop))
+    until(BUSY_MS, Error::Again, || call(message()).map(drop))
 }
 
 /// The handle that `name` stands for.
 pub fn lookup(name: Name) -> Result<Handle, Error> {
-    let mut reply = ask(Message::new(Request::Lookup(name).encode()))?;
+    let mut reply = call(Message::new(Request::Lookup(name).encode()))?;
     // Without one, this process has as many handles as it can have.
     reply.take_handle().ok_or(Error::NoMemory)
 }
 
-/// As [`lookup`], but waits up to `ms` milliseconds for somebody to register.
+/// As [`lookup`], but waits up to `ms` milliseconds for it to be registered.
 pub fn wait_for(name: Name, ms: u64) -> Result<Handle, Error> {
     until(ms, Error::NoEntry, || lookup(name))
 }
 
 /// Name number `index`, if there are so many.
 fn list(index: u32) -> Result<Name, Error> {
-    name_in(ask(Message::new(Request::List(index).encode()))?.words)
+    name_in(call(Message::new(Request::List(index).encode()))?.words)
 }
 
 /// All names.
@@ -50,8 +50,8 @@ fn until<T>(ms: u64, error: Error, attempt: impl Fn() -> Result<T, Error>) -> Re
     attempt()
 }
 
-fn ask(mut message: Message<'_>) -> Result<Reply, Error> {
-    let reply = ipc::ask(Handle::NAME, &mut message, Timeout::FOREVER)?;
+fn call(mut message: Message<'_>) -> Result<Reply, Error> {
+    let reply = ipc::call_idempotent(Handle::NAME, &mut message, Timeout::FOREVER)?;
     reply.result()?;
     Ok(reply)
 }

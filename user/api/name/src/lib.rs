@@ -55,7 +55,7 @@ impl Request {
         }
     }
 
-    /// From words that anybody may have sent.
+    /// From words that any process may have sent.
     pub fn decode(words: [u64; IPC_WORDS]) -> Result<Self, Error> {
         match words[0] {
             REGISTER => name_in(words).map(Self::Register),

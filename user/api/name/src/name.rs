@@ -32,7 +32,7 @@ impl Name {
         zerocopy::transmute!(self.0)
     }
 
-    /// From words that anybody may have sent. `Invalid`: they are no name.
+    /// From words that any process may have sent. `Invalid`: they are no name.
     pub fn from_words(words: [u64; 3]) -> Result<Self, Error> {
         Self::check(zerocopy::transmute!(words))
     }

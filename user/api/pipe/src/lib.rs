@@ -8,7 +8,7 @@
 //! it ends, the stages around it are told so (`PeerGone`, or nothing comes for half a minute) and end:
 //! another stage in its place would not have what came before.
 //!
-//! **What a stage may see twice**: nothing; nobody asks again. Pages that the next stage had taken when
+//! **What a stage may see twice**: nothing; no call is repeated. Pages that the next stage had taken when
 //! it ended are gone.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -49,7 +49,7 @@ impl Request {
         }
     }
 
-    /// From words that anybody may have sent.
+    /// From words that any process may have sent.
     pub fn decode(words: [u64; IPC_WORDS]) -> Result<Self, Error> {
         match words[0] {
             DATA => usize::try_from(words[1]).map(Self::Data).map_err(|_| Error::TooLong),

@@ -29,7 +29,7 @@ impl Stage {
         loop {
             let Received::Call(request) = ipc::receive(self.timeout)? else { continue };
             self.timeout = Timeout::ms(STALL_MS);
-            // Who sends what is no request is told so, and concerns this stage no further.
+            // The sender of an unknown request gets the error; this stage goes on.
             if let Ok(data) = answer(request) {
                 return Ok(data);
             }
@@ -49,7 +49,7 @@ fn answer(mut request: ipc::Request) -> Result<Option<(Pages, usize)>, Error> {
     });
     if let Some(token) = request.take_token() {
         let result = data.as_ref().map_or_else(|&error| Err(error), |_| Ok(0));
-        // Who has given up waiting has handed over all the same.
+        // A caller that has stopped waiting has handed its pages over all the same.
         let _ = ipc::reply(token, &mut Message::result(result));
     }
     data

@@ -13,28 +13,28 @@ use crate::{INLINE_MAX, Inline, LENT_MAX, Request, decode_read};
 pub fn write(line: Handle, data: &[u8]) -> Result<(), Error> {
     if data.len() <= INLINE_MAX {
         let request = Request::Write(Inline::first_of(data));
-        return ask(line, Message::new(request.encode()));
+        return call(line, Message::new(request.encode()));
     }
     let mut page = Pages::alloc(1)?;
     for chunk in data.chunks(LENT_MAX) {
         page.as_mut_slice()[..chunk.len()].copy_from_slice(chunk);
         let request = Request::WriteLent(chunk.len());
-        ask(line, Message::new(request.encode()).with_pages(page.lend_read()))?;
+        call(line, Message::new(request.encode()).with_pages(page.lend_read()))?;
     }
     Ok(())
 }
 
-/// What has come over the line and nobody has read, without waiting. If the server ends meanwhile,
+/// Input of the line that no client has read, without waiting. If the server ends meanwhile,
 /// nothing is lost and nothing comes twice.
 pub fn read(line: Handle) -> Result<Inline, Error> {
     let mut message = Message::new(Request::Read(number()?).encode());
-    let reply = ipc::ask(line, &mut message, Timeout::FOREVER)?;
+    let reply = ipc::call_idempotent(line, &mut message, Timeout::FOREVER)?;
     reply.result()?;
     decode_read(reply.words)
 }
 
-fn ask(line: Handle, mut message: Message<'_>) -> Result<(), Error> {
-    ipc::ask(line, &mut message, Timeout::FOREVER)?.result().map(drop)
+fn call(line: Handle, mut message: Message<'_>) -> Result<(), Error> {
+    ipc::call_idempotent(line, &mut message, Timeout::FOREVER)?.result().map(drop)
 }
 
 /// A number that no other reading has: no process does two at one time.

@@ -3,10 +3,10 @@
 //! [`Request`] is the one description of what goes over, for both sides; the functions for clients
 //! are [`write`] and [`read`].
 //!
-//! **Kept over a restart and over a replacement**: what has come over the line and nobody has read, up
+//! **Kept over a restart and over a replacement**: input of the line that no client has read, up
 //! to 256 bytes, wherever the server is when it ends; and what it said to have written still leaves the
 //! device. A byte that it is just taking out of the device when it is killed is lost, and so may be what
-//! comes while a replacement has its turn and fails.
+//! comes while a replacement is on probation and fails.
 //!
 //! **What a client may see twice**: nothing of what it reads. If the server ends while it serves a
 //! [`read`], the client asks again and gets the same, unless another client has read in between: then
@@ -98,7 +98,7 @@ impl Request {
         }
     }
 
-    /// From words that anybody may have sent.
+    /// From words that any process may have sent.
     pub fn decode(words: [u64; IPC_WORDS]) -> Result<Self, Error> {
         match words[0] & 0xff {
             WRITE => Inline::decode(words[0] >> 8, words).map(Self::Write),

@@ -1,6 +1,6 @@
 //! `bench-ipc COUNT`: times COUNT messages of each kind to a second process, `bench-ipc serve`, in
 //! cycles of the time-stamp counter; prints `name value` lines. On which CPU each of the two runs is
-//! up to who starts them.
+//! up to the caller of `antctl`.
 #![no_std]
 #![no_main]
 
@@ -100,7 +100,7 @@ fn hand_over(server: Handle, count: u32, samples: &mut [u64]) -> Result<(), Erro
     })
 }
 
-/// Times 16 messages that nobody waits for; the call between has them all received.
+/// Times 16 messages without a reply; the call between them has them all received.
 fn sends(
     server: Handle,
     samples: &mut [u64],

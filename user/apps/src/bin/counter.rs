@@ -1,4 +1,4 @@
-//! `counter N…`: has whoever serves as `counter` add numbers to its count, and prints each sum.
+//! `counter N…`: has the server `counter` add numbers to its count, and prints each sum.
 //! `counter serve` is such a service, run as a program; `user/template` is one that is an OS server.
 #![no_std]
 #![no_main]
@@ -38,7 +38,7 @@ fn add(mut numbers: impl Iterator<Item = u32>) -> Result<bool, Error> {
     })
 }
 
-/// Until somebody ends it.
+/// Until it is killed.
 fn serve() -> Result<bool, Error> {
     ant_api_name::register(Name::new(NAME)?, ipc::open_endpoint()?)?;
     let mut count = 0u32;

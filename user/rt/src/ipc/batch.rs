@@ -1,9 +1,8 @@
 //! Several operations in one system call.
 
 use ant_abi::Error;
-use ant_abi::ipc::{
-    BATCH_MAX, IPC_BATCH, IpcOperation, OPERATION_NOTIFY, OPERATION_REPLY, OPERATION_SEND,
-};
+use ant_abi::ipc::{BATCH_MAX, IpcOperation, OperationKind};
+use ant_abi::syscall::Sysnum;
 use arrayvec::ArrayVec;
 
 use super::{Handle, Message, Token};
@@ -28,24 +27,24 @@ impl<'a> Batch<'a> {
 
     /// As [`super::send`]. `TooLong`: the batch is full.
     pub fn send(&mut self, handle: Handle, message: Message<'a>) -> Result<(), Error> {
-        self.push(OPERATION_SEND, handle.number(), message)
+        self.push(OperationKind::Send, handle.number(), message)
     }
 
     /// As [`super::notify`].
     pub fn notify(&mut self, handle: Handle, bits: u64) -> Result<(), Error> {
-        self.push(OPERATION_NOTIFY, handle.number(), Message::new([bits, 0, 0, 0]))
+        self.push(OperationKind::Notify, handle.number(), Message::new([bits, 0, 0, 0]))
     }
 
     /// As [`super::reply`]. `TooLong`: the batch is full; the caller gets no reply.
     pub fn reply(&mut self, token: Token, message: Message<'a>) -> Result<(), Error> {
-        self.push(OPERATION_REPLY, token.number(), message)
+        self.push(OperationKind::Reply, token.number(), message)
     }
 
     /// Does them; pages of those that failed are freed.
     pub fn run(mut self) -> Result<Results, Error> {
         let args = [self.operations.as_mut_ptr() as u64, self.operations.len() as u64, 0];
         // SAFETY: the kernel fills the results; the pages are the messages', so this process's.
-        check(unsafe { raw::syscall(IPC_BATCH, args) })?;
+        check(unsafe { raw::syscall(Sysnum::IpcBatch, args) })?;
         for (operation, message) in self.operations.iter().zip(&mut self.messages) {
             if operation.result == 0 {
                 message.sent();
@@ -56,11 +55,22 @@ impl<'a> Batch<'a> {
         Ok(results.collect())
     }
 
-    fn push(&mut self, kind: u32, target: u64, message: Message<'a>) -> Result<(), Error> {
+    fn push(
+        &mut self,
+        kind: OperationKind,
+        target: u64,
+        message: Message<'a>,
+    ) -> Result<(), Error> {
         let registers = message.registers([0; 3]);
         let (span, handle) = (registers.span, registers.handle);
-        let operation =
-            IpcOperation { kind, result: 0, target, words: message.words, span, handle };
+        let operation = IpcOperation {
+            kind: kind.into(),
+            result: 0,
+            target,
+            words: message.words,
+            span,
+            handle,
+        };
         self.operations.try_push(operation).map_err(|_| Error::TooLong)?;
         self.messages.push(message);
         Ok(())

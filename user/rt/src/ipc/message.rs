@@ -7,7 +7,7 @@ use ant_abi::Error;
 use ant_abi::ipc::{IPC_WORDS, Span};
 
 use super::Handle;
-use crate::ica::{Arrived, LentPages, Pages, Parcel, SharedPages};
+use crate::ica::{IncomingPages, LentPages, OutgoingPages, Pages, SharedPages};
 use crate::raw::Registers;
 
 /// A message to send.
@@ -16,7 +16,7 @@ pub struct Message<'a> {
     /// The words.
     pub words: [u64; IPC_WORDS],
     /// Pages that go with it.
-    pub pages: Option<Parcel<'a>>,
+    pub pages: Option<OutgoingPages<'a>>,
     /// A handle that the receiver gets a copy of.
     pub handle: Option<Handle>,
 }
@@ -35,7 +35,7 @@ impl<'a> Message<'a> {
     }
 
     /// With pages.
-    pub fn with_pages(self, pages: Parcel<'a>) -> Self {
+    pub fn with_pages(self, pages: OutgoingPages<'a>) -> Self {
         Self { pages: Some(pages), ..self }
     }
 
@@ -46,7 +46,7 @@ impl<'a> Message<'a> {
 
     #[inline]
     pub(super) fn registers(&self, operands: [u64; 3]) -> Registers {
-        let span = self.pages.as_ref().map_or(Span::NONE, Parcel::span).0;
+        let span = self.pages.as_ref().map_or(Span::NONE, OutgoingPages::span).0;
         let handle = self.handle.map_or(0, Handle::number);
         Registers { operands, words: self.words, span, handle }
     }
@@ -60,13 +60,13 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What has come with a message. What nobody takes of it is closed or freed with it.
+/// What was received with a message. A handle or pages that are not taken are closed or freed with it.
 #[derive(Debug)]
 pub struct Content {
     /// The words.
     pub words: [u64; IPC_WORDS],
-    handle: Option<Gift>,
-    pages: Option<Arrived>,
+    handle: Option<ReceivedHandle>,
+    pages: Option<IncomingPages>,
 }
 
 /// A reply that has come.
@@ -77,8 +77,8 @@ impl Content {
     pub(super) fn new(registers: &Registers) -> Self {
         Self {
             words: registers.words,
-            handle: Handle::new(registers.handle).map(Gift),
-            pages: Arrived::new(registers.span),
+            handle: Handle::new(registers.handle).map(ReceivedHandle),
+            pages: IncomingPages::new(registers.span),
         }
     }
 
@@ -90,18 +90,18 @@ impl Content {
 
     /// The handle that came with it.
     pub fn take_handle(&mut self) -> Option<Handle> {
-        self.handle.take().map(Gift::keep)
+        self.handle.take().map(ReceivedHandle::take)
     }
 
     /// The pages that were handed over with it.
     #[inline]
     pub fn take_pages(&mut self) -> Option<Pages> {
-        Arrived::take_pages(&mut self.pages)
+        IncomingPages::take_pages(&mut self.pages)
     }
 
     /// The pages that were shared with it.
     pub fn take_shared(&mut self) -> Option<SharedPages> {
-        Arrived::take_shared(&mut self.pages)
+        IncomingPages::take_shared(&mut self.pages)
     }
 }
 
@@ -112,14 +112,14 @@ pub enum Received {
     Notification(u64),
     /// A request; its sender waits for the reply.
     Call(Request),
-    /// A message that nobody waits for.
+    /// A message without a reply.
     Send(Request),
 }
 
 /// A request that has come.
 #[derive(Debug)]
 pub struct Request {
-    /// Badge of the handle that it came through, as `init` or nobody (0) has set it.
+    /// Badge of the handle that it came through; 0 unless `init` has set one.
     pub badge: u64,
     token: Option<Token>,
     content: Content,
@@ -152,8 +152,8 @@ impl Request {
         self.content.pages.as_mut()?.lent()
     }
 
-    /// Done with it, but for the reply; `None` if nobody waits for one. What has come with it and
-    /// nobody has taken is closed or freed, and what was lent is out of reach.
+    /// The right to reply; `None` if the caller does not wait for a reply. A handle or pages that were not
+    /// taken are closed or freed, and what was lent is out of reach.
     #[inline]
     pub fn take_token(&mut self) -> Option<Token> {
         self.content.handle = None;
@@ -174,7 +174,7 @@ impl Deref for Request {
 
 /// Right to reply to one request, once.
 #[derive(Debug)]
-#[must_use = "somebody waits for the reply"]
+#[must_use = "the caller waits for the reply"]
 pub struct Token(NonZero<u64>);
 
 impl Token {
@@ -190,19 +190,19 @@ impl Token {
     }
 }
 
-/// A handle that came with a message; closed unless somebody takes it.
+/// A handle that was received with a message; closed unless it is taken.
 #[derive(Debug)]
-struct Gift(Handle);
+struct ReceivedHandle(Handle);
 
-impl Gift {
-    fn keep(self) -> Handle {
+impl ReceivedHandle {
+    fn take(self) -> Handle {
         let handle = self.0;
         core::mem::forget(self);
         handle
     }
 }
 
-impl Drop for Gift {
+impl Drop for ReceivedHandle {
     #[cold]
     fn drop(&mut self) {
         // The kernel gave it to this process: it can be closed.

@@ -12,7 +12,7 @@ use ant_abi::control::{
     REQUEST_SPAWN, Reply, Request, ServerInfo,
 };
 use ant_abi::ipc::BADGE_PROGRAM;
-use ant_abi::syscall::{INJECT_BAD_RADDR, ProcessCreate, ProcessInfo};
+use ant_abi::syscall::{Injection, ProcessCreate, ProcessInfo};
 use ant_rt::init_calls::{self, SIGKILL};
 use ant_rt::linux::Errno;
 use ant_rt::linux::asynchronous::Call;
@@ -55,7 +55,7 @@ enum Then {
     },
     /// Fail on purpose: a CPU that panics or hangs answers nothing.
     Inject {
-        kind: u32,
+        kind: Injection,
         cpu: u32,
     },
 }
@@ -241,7 +241,8 @@ fn list_processes(from: u32, answer: &mut Answer) -> Result<(), Error> {
 /// Has a CPU fail after the answer, or a process later; its system call follows the request.
 fn inject(request: &Request, rest: &[u8], answer: &mut Answer) -> Result<(), Error> {
     let (kind, target) = (request.a, request.b);
-    if kind <= INJECT_BAD_RADDR {
+    let kind = Injection::try_from(kind).map_err(|_| Error::Invalid)?;
+    if kind.is_of_cpu() {
         can_inject()?;
         answer.then = Then::Inject { kind, cpu: target };
         return Ok(());
@@ -250,9 +251,9 @@ fn inject(request: &Request, rest: &[u8], answer: &mut Answer) -> Result<(), Err
     init_calls::fault_inject(kind, target, calls)
 }
 
-/// Fails if the kernel does not inject faults: what it says to a way that there is not.
+/// Fails if the kernel does not inject faults: what it says to a failure at no system call.
 fn can_inject() -> Result<(), Error> {
-    match init_calls::fault_inject(u32::MAX, 0, 0) {
+    match init_calls::fault_inject(Injection::End, 0, 0) {
         Err(Error::Invalid) => Ok(()),
         other => other,
     }

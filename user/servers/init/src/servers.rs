@@ -138,14 +138,14 @@ impl Servers {
         if changes { Err(Error::Busy) } else { Ok(()) }
     }
 
-    /// Has a server keep a priority when it is started again, if this process is one.
+    /// Has a server keep a priority when it is restarted, if this process is one.
     pub fn set_priority(&mut self, pid: u32, priority: u32) {
         if let Some(server) = with_pid(&mut self.list, pid) {
             server.set_priority(priority);
         }
     }
 
-    /// Has a server stay on a CPU when it is started again, if this process is one.
+    /// Has a server stay on a CPU when it is restarted, if this process is one.
     pub fn set_cpu(&mut self, pid: u32, cpu: u32) {
         if let Some(server) = with_pid(&mut self.list, pid) {
             server.set_cpu(cpu);

@@ -1,6 +1,6 @@
 //! The server of a serial line, COM2: AnT's console.
 //!
-//! What has come and nobody has read is in its state page (`ant_logic::persist::replay_buffer`), so it outlives the
+//! Input that no client has read is in its state page (`ant_logic::persist::replay_buffer`), so it outlives the
 //! server. A byte is taken out of the device and then put there; one that is on its way when the
 //! server is killed is lost. What was written is in the device, which goes on.
 #![no_std]
@@ -68,10 +68,10 @@ impl Serial {
         let mut hello = ArrayString::<64>::new();
         // It fits.
         let _ = write!(hello, "AnT: serial console, generation {}\r\n", start.generation);
-        // A line that is stuck keeps nobody from starting: who writes is told.
+        // A line that is stuck does not keep the server from starting: writers get the error.
         let _ = serial.uart.send_all(hello.as_bytes());
         ant_api_name::register(Name::new(NAME)?, Handle::OWN)?;
-        // What has come since the last one ended; nobody was interrupted. Last, because it is lost with
+        // What has come since the last one ended; no interrupt was raised. Last, because it is lost with
         // a server that does not get so far.
         serial.receive();
         Ok(serial)

@@ -47,7 +47,7 @@ impl Uart {
             return Err(Error::NoDevice);
         }
         // Another divisor would spoil the byte that is just being sent. A line that is stuck is set up,
-        // too: who writes is told.
+        // too: writers get the error.
         let _ = uart.wait_for(STATUS_IDLE);
         uart.set(INTERRUPTS, 0)?;
         uart.set(LINE, LINE_DIVISOR)?;

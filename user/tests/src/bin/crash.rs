@@ -7,7 +7,7 @@ use ant_user_tests::fail;
 
 ant_rt::program!(main);
 
-/// Device memory that every PC has and nobody is granted.
+/// Device memory that every PC has and that no process is granted.
 const HPET: u64 = 0xfed0_0000;
 
 fn main(args: Args) -> i32 {

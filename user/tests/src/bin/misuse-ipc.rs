@@ -24,7 +24,7 @@ const WAIT_MS: u64 = 5_000;
 const PATIENCE: Timeout = Timeout::ms(200);
 /// A number that is no handle of a new process.
 const NO_HANDLE: u64 = 31;
-/// A port that nobody is granted: the keyboard's.
+/// A port that no process is granted: the keyboard's.
 const NO_PORT: u16 = 0x60;
 
 fn main(args: Args) -> i32 {

@@ -7,7 +7,7 @@ use ant_abi::device::{BIND, CallRet, Ioctl, ProxyBind, RET};
 use ant_abi::ipc::ICA_QUOTA_PROGRAM;
 use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, CFLAG_CONTINUE, LCA_BUFFER, Relocation};
 use ant_abi::store::StoreEntry;
-use ant_abi::syscall::ProcessCreate;
+use ant_abi::syscall::{Injection, ProcessCreate};
 use ant_abi::{Error, PhysAddr};
 use ant_logic::calls::nr;
 use ant_rt::ica::Pages;
@@ -92,7 +92,7 @@ fn privileged() -> bool {
         init_calls::process_create(&mut request, b"x\0x\0"),
         init_calls::process_start(1),
         init_calls::process_kill(1, 9),
-        init_calls::fault_inject(0, 0, 0),
+        init_calls::fault_inject(Injection::Panic, 0, 0),
     ];
     results.iter().all(|result| println!("privileged: {result:?}"))
 }

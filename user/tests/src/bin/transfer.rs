@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::Error;
 use ant_api_name::Name;
-use ant_rt::ica::{Pages, Parcel, SharedPages};
+use ant_rt::ica::{OutgoingPages, Pages, SharedPages};
 use ant_rt::ipc::{self, Handle, Message, OnRestart, Received, Reply, Request, Timeout};
 use ant_rt::{Args, eprintln, println};
 
@@ -79,7 +79,12 @@ fn report(what: &str, is_right: bool) {
     println!("{what}: {}", if is_right { "right" } else { "WRONG" });
 }
 
-fn call(server: Handle, kind: u64, word: u64, pages: Option<Parcel<'_>>) -> Result<Reply, Error> {
+fn call(
+    server: Handle,
+    kind: u64,
+    word: u64,
+    pages: Option<OutgoingPages<'_>>,
+) -> Result<Reply, Error> {
     let mut message = Message { pages, ..Message::new([kind, word, 0, 0]) };
     Ok(ipc::call(server, &mut message, Timeout::ms(WAIT_MS), OnRestart::Fail)?)
 }

@@ -5,8 +5,8 @@ use super::*;
 
 impl World {
     /// After a step of CPU `cpu`.
-    pub(super) fn check(&mut self, cpu: u8) {
-        let ipc = &self.stations[usize::from(cpu)];
+    pub(super) fn check(&mut self, cpu: CpuIndex) {
+        let ipc = &self.stations[cpu.index()];
         ipc.check();
         assert_eq!(self.machine.taken, 0, "bits are lost");
         for (&slot, process) in &self.machine.processes {
@@ -21,7 +21,7 @@ impl World {
         for slot in std::mem::take(&mut self.machine.went) {
             assert!(self.stations.iter().all(|ipc| !ipc.mentions(slot)), "{slot} is left");
         }
-        for (at, endpoint) in (0..).zip(&self.machine.endpoints) {
+        for (at, endpoint) in endpoints().zip(&self.machine.endpoints) {
             let open = |sent: &&SendRecord| sent.endpoint == at && sent.fate == Fate::Open;
             assert_eq!(endpoint.waits, self.machine.sends.values().filter(open).count());
         }
@@ -29,8 +29,9 @@ impl World {
 
     /// Why a message was not sent.
     pub(super) fn check_bounds(&self, options: CallOptions, send_error: SendError) {
-        let endpoint = &self.machine.endpoints[usize::from(options.endpoint)];
-        let is_stale = options.generation != endpoint.generation && !options.across_restarts;
+        let endpoint = &self.machine.endpoints[options.endpoint.index()];
+        let is_stale =
+            options.generation != endpoint.generation && options.on_restart == OnRestart::Fail;
         let expected = match endpoint.target {
             Target::Closed => SendError::Closed,
             _ if is_stale => SendError::Restarted { generation: endpoint.generation },
@@ -45,9 +46,9 @@ impl World {
             assert!(!matches!(process.doing, Doing::Leaves | Doing::Moves), "{slot} waits");
             self.check_process(slot, process);
         }
-        for (cpu, ipc) in (0..).zip(&self.stations) {
+        for (cpu, ipc) in CpuIndex::all().zip(&self.stations) {
             for held in ipc.held() {
-                let sent = self.stations[usize::from(held.cpu)].sent(held.client);
+                let sent = self.stations[held.cpu.index()].sent(held.client);
                 assert_eq!(sent, Some((cpu, held.sequence)), "{held:?}");
                 assert_eq!(self.machine.processes[&held.server].cpu, cpu);
             }
@@ -58,20 +59,20 @@ impl World {
         self.check_records();
     }
 
-    fn check_process(&self, slot: u8, process: &Process) {
-        let ipc = &self.stations[usize::from(process.cpu)];
+    fn check_process(&self, slot: Slot, process: &Process) {
+        let ipc = &self.stations[process.cpu.index()];
         let Doing::Calls(id) = process.doing else {
-            let bits = ipc.endpoint(slot).map(|at| self.machine.endpoints[usize::from(at)].bits);
+            let bits = ipc.endpoint(slot).map(|at| self.machine.endpoints[at.index()].bits);
             assert!(process.doing != Doing::Receives || bits.unwrap_or(0) == 0, "{slot} sleeps");
             return;
         };
         let call = &self.machine.calls[&id];
-        let endpoint = &self.machine.endpoints[usize::from(call.options.endpoint)];
+        let endpoint = &self.machine.endpoints[call.options.endpoint.index()];
         let Some((cpu, sequence)) = ipc.sent(slot) else {
             assert_eq!(endpoint.target, Target::Unbound, "{slot} waits for nothing");
             return;
         };
-        let held = self.stations[usize::from(cpu)].held();
+        let held = self.stations[cpu.index()].held();
         let is_it = |held: &&crate::ipc::cpu::Held| (held.client, held.cpu) == (slot, process.cpu);
         let held = held.iter().find(is_it).expect("a call at its server");
         assert_eq!(held.sequence, sequence);
@@ -96,11 +97,11 @@ impl World {
     /// Closes all, ends all servers' work, and sees that nobody waits.
     pub(in super::super) fn finish(&mut self) {
         self.drain();
-        for endpoint in 0..ENDPOINTS {
-            self.close(0, endpoint);
+        for endpoint in endpoints() {
+            self.close(CpuIndex::M_KERNEL, endpoint);
         }
         self.drain();
-        let slots: Vec<u8> = self.machine.processes.keys().copied().collect();
+        let slots: Vec<Slot> = self.machine.processes.keys().copied().collect();
         let busy = |world: &World, slot| !world.machine.processes[&slot].tokens.is_empty();
         for slot in slots.iter().copied().filter(|&slot| busy(self, slot)).collect::<Vec<_>>() {
             self.end(slot);
@@ -114,7 +115,7 @@ impl World {
     }
 
     fn end_all(&mut self) {
-        let slots: Vec<u8> = self.machine.processes.keys().copied().collect();
+        let slots: Vec<Slot> = self.machine.processes.keys().copied().collect();
         for slot in slots {
             self.end(slot);
         }

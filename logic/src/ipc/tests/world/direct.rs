@@ -7,17 +7,17 @@ impl World {
     /// Calls directly, if the world is one that does and the station can.
     pub(super) fn call_directly(
         &mut self,
-        client: u8,
+        client: Slot,
         options: CallOptions,
         message: Message,
     ) -> bool {
-        let at = &self.machine.endpoints[usize::from(options.endpoint)];
+        let at = &self.machine.endpoints[options.endpoint.index()];
         let Target::Bound { cpu: there, server } = at.target else { return false };
         if !self.goes_directly || at.generation != options.generation {
             return false;
         }
         let cpu = self.cpu(client);
-        let ipc = &mut self.stations[usize::from(cpu)];
+        let ipc = &mut self.stations[cpu.index()];
         let mut side = Side { cpu, machine: &mut self.machine };
         if there == cpu {
             let token = ipc.call_directly(client, options, server, message.span);
@@ -32,14 +32,14 @@ impl World {
     }
 
     /// Replies directly and receives, if the world is one that does and the station can.
-    pub(super) fn reply_directly(&mut self, server: u8, id: u64) -> bool {
+    pub(super) fn reply_directly(&mut self, server: Slot, id: u64) -> bool {
         if !self.goes_directly {
             return false;
         }
         let (cpu, token) = (self.cpu(server), self.token(server, id));
-        let ipc = &mut self.stations[usize::from(cpu)];
+        let ipc = &mut self.stations[cpu.index()];
         let endpoints = &self.machine.endpoints;
-        let has_bits = |at| endpoints[usize::from(at)].bits != 0;
+        let has_bits = |at: EndpointId| endpoints[at.index()].bits != 0;
         let message = reply_message(id);
         let span = ipc.pages_of(token);
         if token.cpu() == cpu {
@@ -63,13 +63,18 @@ impl World {
     }
 
     /// Takes a packet directly, if the world is one that does and the station can.
-    pub(super) fn take_directly(&mut self, from: u8, cpu: u8, words: &[u64; 8]) -> bool {
+    pub(super) fn take_directly(
+        &mut self,
+        from: CpuIndex,
+        cpu: CpuIndex,
+        words: &[u64; 8],
+    ) -> bool {
         let Parts { kind, client, sequence, request } = Parts::of(words);
         let Request { server, endpoint, generation, badge, message, .. } = request;
         if !self.goes_directly {
             return false;
         }
-        let ipc = &mut self.stations[usize::from(cpu)];
+        let ipc = &mut self.stations[cpu.index()];
         let mut side = Side { cpu, machine: &mut self.machine };
         match kind {
             Parts::CALL => {
@@ -89,7 +94,7 @@ impl World {
         true
     }
 
-    fn has_gone_directly(&mut self, cpu: u8) {
+    fn has_gone_directly(&mut self, cpu: CpuIndex) {
         self.went_directly += 1;
         self.check(cpu);
     }
@@ -102,10 +107,10 @@ impl World {
 
 impl Side<'_> {
     /// A server replies directly to the call with which these pages came.
-    fn replies(&mut self, id: u64, server: u8, span: Span) {
+    fn replies(&mut self, id: u64, server: Slot, span: Span) {
         self.machine.replying = Some((id, server));
         if span.lends() {
-            self.loan_ends(server, span, false);
+            self.loan_ends(server, span, LoanEnd::Returned);
         }
     }
 }

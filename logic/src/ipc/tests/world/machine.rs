@@ -20,27 +20,27 @@ pub(in super::super) enum Doing {
 }
 
 pub(in super::super) struct Process {
-    pub(in super::super) cpu: u8,
+    pub(in super::super) cpu: CpuIndex,
     pub(in super::super) doing: Doing,
-    pub(in super::super) base: u8,
-    pub(super) effective: u8,
+    pub(in super::super) base: Priority,
+    pub(super) effective: Priority,
     /// Generation of the endpoint at which it receives or received.
-    pub(super) generation: u32,
+    pub(super) generation: Generation,
     /// Generations of the endpoints, as its handles have them.
-    pub(super) known: Vec<u32>,
+    pub(super) known: Vec<Generation>,
     /// Its calls that it has not replied to successfully.
     pub(in super::super) tokens: Vec<(Token, u64)>,
     pub(super) got: VecDeque<Received>,
 }
 
 impl Process {
-    pub(super) fn new(cpu: u8, priority: u8, endpoints: &[Endpoint]) -> Self {
+    pub(super) fn new(cpu: CpuIndex, priority: Priority, endpoints: &[Endpoint]) -> Self {
         Self {
             cpu,
             doing: Doing::Runs,
             base: priority,
             effective: priority,
-            generation: 0,
+            generation: Generation::UNKNOWN,
             known: endpoints.iter().map(|endpoint| endpoint.generation).collect(),
             tokens: Vec::new(),
             got: VecDeque::new(),
@@ -50,9 +50,9 @@ impl Process {
 
 pub(in super::super) struct Endpoint {
     pub(in super::super) target: Target,
-    pub(in super::super) generation: u32,
+    pub(in super::super) generation: Generation,
     /// Its first generation: those before were another's.
-    pub(super) first_generation: u32,
+    pub(super) first_generation: Generation,
     pub(in super::super) bits: u64,
     /// Messages sent that wait.
     pub(super) waits: usize,
@@ -62,7 +62,7 @@ impl Endpoint {
     /// Another receives.
     pub(super) fn turn(&mut self, target: Target) {
         if matches!(self.target, Target::Bound { .. }) {
-            self.generation += 1;
+            self.generation = self.generation.next();
         }
         self.target = target;
     }
@@ -70,7 +70,7 @@ impl Endpoint {
     /// Another endpoint has this number.
     pub(super) fn begin_again(&mut self) {
         assert_eq!(self.target, Target::Closed);
-        self.generation += 1;
+        self.generation = self.generation.next();
         self.first_generation = self.generation;
         self.target = Target::Unbound;
         self.bits = 0;
@@ -78,8 +78,8 @@ impl Endpoint {
 
     /// Whether a message for generation `meant` is not for the endpoint of a server of generation
     /// `its`, but for another one of its number.
-    fn divides(&self, meant: u32, its: u32) -> bool {
-        meant < self.first_generation && self.first_generation <= its
+    fn divides(&self, meant: Generation, its: Generation) -> bool {
+        meant.is_before(self.first_generation) && !its.is_before(self.first_generation)
     }
 }
 
@@ -87,16 +87,16 @@ impl Endpoint {
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) enum Item {
     Packet([u64; 8]),
-    Rebound(u8),
-    Enter { slot: u8, endpoint: Option<u8> },
+    Rebound(EndpointId),
+    Enter { slot: Slot, endpoint: Option<EndpointId> },
 }
 
 pub(in super::super) struct CallRecord {
-    pub(super) client: u8,
+    pub(super) client: Slot,
     pub(super) options: CallOptions,
     pub(super) transfer: Option<Transfer>,
     /// Who has received it.
-    pub(super) server: Option<u8>,
+    pub(super) server: Option<Slot>,
     /// The server has ended.
     pub(super) server_over: bool,
     /// The client has ended.
@@ -109,7 +109,7 @@ pub(in super::super) struct CallRecord {
 }
 
 impl CallRecord {
-    pub(super) fn new(client: u8, options: CallOptions, transfer: Option<Transfer>) -> Self {
+    pub(super) fn new(client: Slot, options: CallOptions, transfer: Option<Transfer>) -> Self {
         Self {
             client,
             options,
@@ -143,8 +143,8 @@ pub(super) enum Fate {
 }
 
 pub(in super::super) struct SendRecord {
-    pub(super) endpoint: u8,
-    pub(super) generation: u32,
+    pub(super) endpoint: EndpointId,
+    pub(super) generation: Generation,
     pub(super) badge: u32,
     pub(super) fate: Fate,
 }
@@ -160,29 +160,29 @@ pub(in super::super) struct Machine {
     /// From, to.
     pub(in super::super) rings: Vec<Vec<VecDeque<Item>>>,
     pub(in super::super) endpoints: Vec<Endpoint>,
-    pub(in super::super) processes: BTreeMap<u8, Process>,
+    pub(in super::super) processes: BTreeMap<Slot, Process>,
     pub(super) calls: BTreeMap<u64, CallRecord>,
     pub(super) sends: BTreeMap<u64, SendRecord>,
     /// Bits that were taken and not yet received.
     pub(super) taken: u64,
     /// Processes of which nothing is to be left.
-    pub(super) went: Vec<u8>,
+    pub(super) went: Vec<Slot>,
     /// The reply that is being given.
-    pub(super) replying: Option<(u64, u8)>,
+    pub(super) replying: Option<(u64, Slot)>,
 }
 
 impl Machine {
-    pub(super) fn new(cpus: u8) -> Self {
+    pub(super) fn new(cpus: usize) -> Self {
         let endpoint = |_| Endpoint {
             target: Target::Unbound,
-            generation: 1,
-            first_generation: 1,
+            generation: Generation::new(1),
+            first_generation: Generation::new(1),
             bits: 0,
             waits: 0,
         };
         Self {
-            rings: vec![vec![VecDeque::new(); usize::from(cpus)]; usize::from(cpus)],
-            endpoints: (0..ENDPOINTS).map(endpoint).collect(),
+            rings: vec![vec![VecDeque::new(); cpus]; cpus],
+            endpoints: endpoints().map(endpoint).collect(),
             processes: BTreeMap::new(),
             calls: BTreeMap::new(),
             sends: BTreeMap::new(),
@@ -197,7 +197,7 @@ impl Machine {
     }
 
     /// A process ends.
-    pub(super) fn over(&mut self, slot: u8) {
+    pub(super) fn over(&mut self, slot: Slot) {
         let process = self.processes.get_mut(&slot).expect("a process");
         let doing = std::mem::replace(&mut process.doing, Doing::Leaves);
         if let Doing::Calls(id) = doing {
@@ -208,7 +208,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn remove(&mut self, slot: u8) {
+    pub(super) fn remove(&mut self, slot: Slot) {
         let process = self.processes.remove(&slot).expect("a process");
         assert_eq!(process.doing, Doing::Leaves);
         let mut its = self.calls.values().filter(|call| call.client == slot);
@@ -217,7 +217,7 @@ impl Machine {
     }
 
     /// A process gets something that it waits for.
-    pub(super) fn take_in(&mut self, server: u8, received: Received) {
+    pub(super) fn take_in(&mut self, server: Slot, received: Received) {
         match received {
             Received::Notification(NOTIFY_RETIRE) if self.taken == 0 => {}
             Received::Notification(bits) => {
@@ -231,7 +231,7 @@ impl Machine {
                 self.recompute(message.words[0], Fate::Received);
                 let sent = &self.sends[&message.words[0]];
                 assert_eq!(badge, sent.badge);
-                let at = &self.endpoints[usize::from(sent.endpoint)];
+                let at = &self.endpoints[sent.endpoint.index()];
                 assert!(!at.divides(sent.generation, self.processes[&server].generation));
                 assert_eq!(message.words[3], !message.words[0]);
             }
@@ -242,7 +242,7 @@ impl Machine {
         process.got.push_back(received);
     }
 
-    fn take_call(&mut self, server: u8, token: Token, badge: u32, message: Message) {
+    fn take_call(&mut self, server: Slot, token: Token, badge: u32, message: Message) {
         let id = message.words[0];
         let call = self.call(id);
         assert_eq!(call.server.replace(server), None, "received twice");
@@ -252,8 +252,11 @@ impl Machine {
         assert_eq!(message.span.transfer(), call.transfer);
         let (client, is_over, options) = (call.client, call.client_over, call.options);
         let is_meant = self.processes[&server].generation == options.generation;
-        assert!(is_meant || options.across_restarts, "it was meant for another generation");
-        let at = &self.endpoints[usize::from(options.endpoint)];
+        assert!(
+            is_meant || options.on_restart == OnRestart::Wait,
+            "it was meant for another generation"
+        );
+        let at = &self.endpoints[options.endpoint.index()];
         assert!(!at.divides(options.generation, self.processes[&server].generation));
         assert!(is_over || self.processes[&client].doing == Doing::Calls(id));
         let tokens = &mut self.processes.get_mut(&server).expect("a process").tokens;
@@ -270,11 +273,11 @@ impl Machine {
     pub(super) fn unsent(&mut self, id: u64) {
         let sent = self.sends.remove(&id).expect("a message");
         assert_eq!(sent.fate, Fate::Open);
-        self.endpoints[usize::from(sent.endpoint)].waits -= 1;
+        self.endpoints[sent.endpoint.index()].waits -= 1;
     }
 
     /// A reply was given: it was to be taken if the call is the server's.
-    pub(super) fn replied(&mut self, id: u64, server: u8, is_taken: bool) {
+    pub(super) fn replied(&mut self, id: u64, server: Slot, is_taken: bool) {
         let call = self.call(id);
         if is_taken {
             assert_eq!(call.server, Some(server));
@@ -288,8 +291,8 @@ impl Machine {
     /// Whether an outcome is one that the call may have.
     fn check_ending(&self, id: u64, outcome: CallOutcome) {
         let call = &self.calls[&id];
-        let endpoint = &self.endpoints[usize::from(call.options.endpoint)];
-        let is_of_now = endpoint.first_generation <= call.options.generation;
+        let endpoint = &self.endpoints[call.options.endpoint.index()];
+        let is_of_now = !call.options.generation.is_before(endpoint.first_generation);
         let is_replied = call.replied || self.replying.is_some_and(|(its, _)| its == id);
         assert_eq!(is_replied, matches!(outcome, CallOutcome::Reply(_)), "{outcome:?}");
         assert!(call.is_back(), "{outcome:?}, and the pages are lent");
@@ -300,7 +303,9 @@ impl Machine {
                 assert!(is_of_now && endpoint.target != Target::Closed);
                 assert_ne!(generation, call.options.generation);
                 let is_served = call.server.is_some();
-                assert!(call.server_over || !is_served && !call.options.across_restarts);
+                assert!(
+                    call.server_over || !is_served && call.options.on_restart == OnRestart::Fail
+                );
             }
             CallOutcome::Closed => {
                 assert!(!is_of_now || endpoint.target == Target::Closed);
@@ -313,13 +318,13 @@ impl Machine {
 
 /// What one CPU sees of the machine.
 pub(super) struct Side<'a> {
-    pub(super) cpu: u8,
+    pub(super) cpu: CpuIndex,
     pub(super) machine: &'a mut Machine,
 }
 
 impl Side<'_> {
     /// A process that is at this CPU.
-    fn process(&mut self, slot: u8) -> &mut Process {
+    fn process(&mut self, slot: Slot) -> &mut Process {
         let process = self.machine.processes.get_mut(&slot).expect("a process");
         assert_ne!(process.doing, Doing::Moves, "process {slot} is not here yet");
         assert_eq!(process.cpu, self.cpu, "CPU of process {slot}");
@@ -328,22 +333,22 @@ impl Side<'_> {
 }
 
 impl IpcHost for Side<'_> {
-    fn target(&self, endpoint: u8) -> (Target, u32) {
-        let endpoint = &self.machine.endpoints[usize::from(endpoint)];
+    fn target(&self, endpoint: EndpointId) -> (Target, Generation) {
+        let endpoint = &self.machine.endpoints[endpoint.index()];
         (endpoint.target, endpoint.generation)
     }
 
-    fn first_generation(&self, endpoint: u8) -> u32 {
-        self.machine.endpoints[usize::from(endpoint)].first_generation
+    fn first_generation(&self, endpoint: EndpointId) -> Generation {
+        self.machine.endpoints[endpoint.index()].first_generation
     }
 
-    fn post(&mut self, cpu: u8, packet: Packet) {
+    fn post(&mut self, cpu: CpuIndex, packet: Packet) {
         assert_ne!(cpu, self.cpu);
-        let ring = &mut self.machine.rings[usize::from(self.cpu)][usize::from(cpu)];
+        let ring = &mut self.machine.rings[self.cpu.index()][cpu.index()];
         ring.push_back(Item::Packet(packet.encode()));
     }
 
-    fn ended(&mut self, client: u8, outcome: CallOutcome) {
+    fn ended(&mut self, client: Slot, outcome: CallOutcome) {
         let process = self.process(client);
         let Doing::Calls(id) = std::mem::replace(&mut process.doing, Doing::Runs) else {
             panic!("{client} does not call")
@@ -351,18 +356,18 @@ impl IpcHost for Side<'_> {
         self.machine.check_ending(id, outcome);
         let call = self.machine.call(id);
         assert_eq!(call.outcome.replace(outcome), None);
-        let endpoint = usize::from(call.options.endpoint);
+        let endpoint = call.options.endpoint.index();
         if let CallOutcome::Restarted { generation } = outcome {
             self.process(client).known[endpoint] = generation;
         }
     }
 
-    fn received(&mut self, server: u8, received: Received) {
+    fn received(&mut self, server: Slot, received: Received) {
         self.process(server);
         self.machine.take_in(server, received);
     }
 
-    fn set_priority(&mut self, slot: u8, priority: u8) {
+    fn set_priority(&mut self, slot: Slot, priority: Priority) {
         let cpu = self.cpu;
         let process = self.machine.processes.get_mut(&slot).expect("a process");
         if process.doing != Doing::Moves {
@@ -372,14 +377,14 @@ impl IpcHost for Side<'_> {
         }
     }
 
-    fn take_bits(&mut self, endpoint: u8) -> u64 {
-        let bits = std::mem::take(&mut self.machine.endpoints[usize::from(endpoint)].bits);
+    fn take_bits(&mut self, endpoint: EndpointId) -> u64 {
+        let bits = std::mem::take(&mut self.machine.endpoints[endpoint.index()].bits);
         self.machine.taken |= bits;
         bits
     }
 
-    fn send_dequeued(&mut self, endpoint: u8) {
-        self.machine.endpoints[usize::from(endpoint)].waits -= 1;
+    fn send_dequeued(&mut self, endpoint: EndpointId) {
+        self.machine.endpoints[endpoint.index()].waits -= 1;
     }
 
     fn dropped(&mut self, message: &Message) {
@@ -393,18 +398,18 @@ impl IpcHost for Side<'_> {
         }
     }
 
-    fn loan_ends(&mut self, server: u8, span: Span, revoked: bool) {
+    fn loan_ends(&mut self, server: Slot, span: Span, how: LoanEnd) {
         self.process(server);
         let id = u64::from(span.first());
         let replies = self.machine.replying.is_some_and(|(its, _)| its == id);
         let call = self.machine.call(id);
-        assert_eq!(revoked, !replies && !call.server_over);
+        assert_eq!(how == LoanEnd::Revoked, !replies && !call.server_over);
         assert!(call.lends());
         assert_eq!((call.server, call.outcome), (Some(server), None));
         assert!(!std::mem::replace(&mut call.loan_over, true), "lent once, taken back twice");
     }
 
-    fn gone(&mut self, slot: u8) {
+    fn gone(&mut self, slot: Slot) {
         self.process(slot);
         self.machine.remove(slot);
     }

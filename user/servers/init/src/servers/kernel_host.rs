@@ -56,7 +56,7 @@ impl<'a, 'b> KernelHost<'a, 'b> {
         self.grant_those(pid, |kind| kind == GRANT_MEMORY)
     }
 
-    /// Replies to `Ready`. If the process has ended meanwhile, `init` is about to be told so.
+    /// Replies to `Ready`. If the process has ended meanwhile, its exit notice follows.
     fn reply(&self, ready_call: Token, generation: u32, state_pages: Option<&SharedPages>) {
         let kept = self.state.kept.iter().enumerate();
         let kept = kept.fold(0, |bits, (slot, kept)| bits | u64::from(kept.is_some()) << slot);

@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use ant_abi::Error;
 use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ExitNotice;
-use ant_abi::lca::{EXIT_EXITED, EXIT_FAULTED, EXIT_KILLED};
+use ant_abi::lca::ExitKind;
 use ant_logic::supervise::{Cause, Event};
 use ant_rt::log;
 use zerocopy::FromZeros;
@@ -64,17 +64,19 @@ impl ServerState {
         let text = str::from_utf8(&end.text).unwrap_or_default().trim_end_matches('\0');
         let text = &text[..text.floor_char_boundary(self.last_end.capacity())];
         let number = end.number;
-        match (cause, u64::from(end.kind)) {
+        match (cause, ExitKind::try_from(u64::from(end.kind))) {
             (Cause::NotReady, _) => to.write_str("did not serve in time"),
             (Cause::NoHeartbeat, _) => {
                 let answer_us = self.spec.watch.map_or(0, |watch| watch.answer_us);
                 write!(to, "did not answer within {} ms", answer_us / 1000)
             }
-            (_, EXIT_EXITED) => write!(to, "exited with status {number}"),
-            (_, EXIT_FAULTED) if !text.is_empty() => to.write_str(text),
-            (_, EXIT_FAULTED) => write!(to, "fault, signal {number}"),
-            (_, EXIT_KILLED) => write!(to, "killed by signal {number}"),
-            (_, kind) => write!(to, "ended: kind {kind}, number {number}"),
+            (_, Ok(ExitKind::Exited)) => write!(to, "exited with status {number}"),
+            (_, Ok(ExitKind::Faulted)) if !text.is_empty() => to.write_str(text),
+            (_, Ok(ExitKind::Faulted)) => write!(to, "fault, signal {number}"),
+            (_, Ok(ExitKind::Killed)) => write!(to, "killed by signal {number}"),
+            (_, Ok(ExitKind::LoadFailed) | Err(_)) => {
+                write!(to, "ended: kind {}, number {number}", end.kind)
+            }
         }
     }
 }

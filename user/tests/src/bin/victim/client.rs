@@ -28,7 +28,7 @@ pub enum Gate {
     Met,
 }
 
-/// Whom a client calls, and when.
+/// Which server a client calls, and when.
 #[derive(Clone, Copy)]
 pub struct Server<'a> {
     /// What it is registered as.
@@ -173,7 +173,7 @@ pub fn repeat(how: &str, ms: u64, pause_us: Option<u64>) -> Result<bool, Error> 
     Ok(good && (all == 0 || println!("loop: of {all}")))
 }
 
-/// Has every server fault that there is, until nobody serves any more.
+/// Has one server after the other fault, until none serves any more.
 pub fn kill() -> Result<bool, Error> {
     let server = ant_api_name::wait_for(Name::new(NAME)?, WAIT_MS)?;
     for killed in 0.. {

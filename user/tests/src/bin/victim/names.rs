@@ -1,5 +1,5 @@
-//! A client of the name service that makes every request there is. What it prints is the same whatever
-//! befalls the service meanwhile.
+//! A client of the name service that makes every request there is. What it prints is the same however
+//! often the service is restarted meanwhile.
 
 use ant_abi::Error;
 use ant_api_name::Name;

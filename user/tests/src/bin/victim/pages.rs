@@ -10,8 +10,8 @@ use ant_user_tests::fail;
 
 use crate::wait_for_input;
 
-/// Ends by a fault, while it has pages of its own, shared ones, and some in messages that nobody has
-/// read.
+/// Ends by a fault, while it has pages of its own, shared ones, and some in messages that were not
+/// received.
 pub fn hold(count: u32) -> Result<bool, Error> {
     let own = ipc::open_endpoint()?;
     let shared = Pages::alloc(count)?.into_shared();

@@ -35,7 +35,7 @@ pub fn run(name: &str) -> i32 {
 
 /// Goes wrong if the one before was asked for that.
 fn stumble() {
-    // Who is to take the place of another has no ports yet.
+    // A candidate has no ports yet.
     let Ok(value) = device::port_read(SCRATCH) else { return };
     let (how, times) = (value & !TIMES, value & TIMES);
     if matches!(how, STUMBLES | HANGS) && times > 0 {

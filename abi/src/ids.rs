@@ -1,0 +1,288 @@
+//! The ids of a partition's objects, each a type of its own.
+//!
+//! Ids that are places in a table ([`CpuIndex`], [`Slot`], [`EndpointId`], [`Priority`]) are always
+//! below the size of that table, so that indexing with them cannot fail. They are as small as the
+//! table allows; a larger table is one number and one type here.
+//!
+//! In structures that cross a boundary, ids are fixed-size integers: the party that takes them
+//! from the other side checks them by making one of these types.
+
+use core::fmt;
+use core::num::NonZero;
+
+use crate::ipc::{ENDPOINTS, PRIORITIES};
+use crate::{MAX_CPUS, MAX_PROCESSES};
+
+/// A number that is no place of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfRange;
+
+/// Defines ids that are places in a table of `$count`.
+macro_rules! table_id {
+    ($( $(#[doc = $doc:literal])* $name:ident($inner:ty) < $count:expr; )*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(transparent)]
+        pub struct $name($inner);
+
+        // Power of two: `from_bits` and `index` reduce by a mask.
+        const _: () = assert!($count.is_power_of_two() && $count - 1 <= <$inner>::MAX as usize);
+
+        impl $name {
+            /// How many there are.
+            pub const COUNT: usize = $count;
+
+            /// The one at this place; `None` if the table has no such place.
+            #[inline]
+            #[must_use]
+            pub const fn new(index: usize) -> Option<Self> {
+                if index < Self::COUNT { Some(Self(index as $inner)) } else { None }
+            }
+
+            /// Its place in the table.
+            #[inline]
+            #[must_use]
+            pub const fn index(self) -> usize {
+                // The remainder is the number itself: it tells the compiler that it is in range.
+                self.0 as usize % Self::COUNT
+            }
+
+            /// As a field of a packed word.
+            #[inline]
+            #[must_use]
+            pub const fn bits(self) -> u64 {
+                self.0 as u64
+            }
+
+            /// From a field of a packed word, which begins at bit 0; what lies above the field has
+            /// no meaning.
+            #[inline]
+            #[must_use]
+            pub const fn from_bits(bits: u64) -> Self {
+                Self((bits % Self::COUNT as u64) as $inner)
+            }
+
+            /// All, in the order of the table.
+            pub fn all() -> impl DoubleEndedIterator<Item = Self> + Clone {
+                (0..Self::COUNT).map(|index| Self(index as $inner))
+            }
+        }
+
+        impl TryFrom<u64> for $name {
+            type Error = OutOfRange;
+
+            #[inline]
+            fn try_from(number: u64) -> Result<Self, OutOfRange> {
+                usize::try_from(number).ok().and_then(Self::new).ok_or(OutOfRange)
+            }
+        }
+
+        impl TryFrom<u32> for $name {
+            type Error = OutOfRange;
+
+            #[inline]
+            fn try_from(number: u32) -> Result<Self, OutOfRange> {
+                u64::from(number).try_into()
+            }
+        }
+
+        impl From<$name> for u32 {
+            #[inline]
+            fn from(id: $name) -> u32 {
+                id.0.into()
+            }
+        }
+
+        impl From<$name> for u64 {
+            #[inline]
+            fn from(id: $name) -> u64 {
+                id.bits()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+table_id! {
+    /// A CPU of the partition: its CPU index. People see Linux's CPU number instead.
+    CpuIndex(u8) < MAX_CPUS;
+    /// A place in the process table. It may be reused, unlike a [`Pid`].
+    Slot(u8) < MAX_PROCESSES;
+    /// An endpoint. It may be reused: with its first [`Generation`] it identifies the endpoint.
+    EndpointId(u8) < ENDPOINTS;
+    /// A priority; the higher goes first.
+    Priority(u8) < PRIORITIES;
+}
+
+impl CpuIndex {
+    /// The m-kernel's CPU.
+    pub const M_KERNEL: Self = Self(0);
+}
+
+impl Priority {
+    /// No process has a lower one.
+    pub const LOWEST: Self = Self(0);
+    /// A program's that was not given another.
+    pub const USUAL: Self = Self(2);
+    /// No process has a higher one.
+    pub const HIGHEST: Self = Self(PRIORITIES as u8 - 1);
+}
+
+/// A process. Never reused, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Pid(NonZero<u32>);
+
+impl Pid {
+    /// That of the first process, `init`.
+    pub const FIRST: Self = Self(NonZero::<u32>::MIN);
+
+    /// The process with this number; `None` for 0.
+    #[inline]
+    #[must_use]
+    pub const fn new(number: u32) -> Option<Self> {
+        match NonZero::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Its number.
+    #[inline]
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The next one to be given away.
+    ///
+    /// # Panics
+    ///
+    /// If there is none: ids are never reused.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self.0.checked_add(1) {
+            Some(next) => Self(next),
+            None => panic!("all process ids have been given away"),
+        }
+    }
+}
+
+impl TryFrom<u64> for Pid {
+    type Error = OutOfRange;
+
+    fn try_from(number: u64) -> Result<Self, OutOfRange> {
+        u32::try_from(number).ok().and_then(Self::new).ok_or(OutOfRange)
+    }
+}
+
+impl From<Pid> for u32 {
+    fn from(pid: Pid) -> u32 {
+        pid.get()
+    }
+}
+
+impl From<Pid> for u64 {
+    fn from(pid: Pid) -> u64 {
+        pid.get().into()
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which receiver an endpoint has: raised whenever one goes, and when the endpoint's number is used
+/// for another endpoint. Numbered in a circle that leaves out 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Generation(u32);
+
+impl Generation {
+    /// Of a handle whose process has not heard of a generation yet; no endpoint's.
+    pub const UNKNOWN: Self = Self(0);
+
+    /// The generation with this number.
+    #[inline]
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[inline]
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The one that follows.
+    #[inline]
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self.0.wrapping_add(1) {
+            0 => Self(1),
+            next => Self(next),
+        }
+    }
+
+    /// Whether it comes before `other`: of the two ways round the circle, the shorter one counts.
+    #[inline]
+    #[must_use]
+    pub const fn is_before(self, other: Self) -> bool {
+        (self.0.wrapping_sub(other.0) as i32) < 0
+    }
+
+    /// The low half of its number.
+    #[inline]
+    #[must_use]
+    pub const fn low(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// The latest up to this one whose low half is `low`.
+    #[inline]
+    #[must_use]
+    pub const fn latest_with_low(self, low: u16) -> Self {
+        Self(self.0.wrapping_sub(self.low().wrapping_sub(low) as u32))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_below_the_size_of_their_table() {
+        assert_eq!(CpuIndex::new(MAX_CPUS), None);
+        assert_eq!(Slot::try_from(MAX_PROCESSES as u64), Err(OutOfRange));
+        assert_eq!(Priority::try_from(u32::MAX), Err(OutOfRange));
+        let last = EndpointId::new(ENDPOINTS - 1).expect("the last one");
+        assert_eq!((last.index(), EndpointId::all().next_back()), (ENDPOINTS - 1, Some(last)));
+        assert_eq!(EndpointId::from_bits(last.bits() | 1 << 40), last);
+    }
+
+    #[test]
+    fn generations_go_round_in_a_circle() {
+        let last = Generation::new(u32::MAX);
+        assert_eq!(last.next(), Generation::new(1));
+        assert!(last.is_before(last.next()) && !last.next().is_before(last));
+        assert!(!last.is_before(last));
+        let early = Generation::new(0x1_0002);
+        assert_eq!(early.latest_with_low(2), early);
+        assert_eq!(early.latest_with_low(0xffff), Generation::new(0xffff));
+    }
+}

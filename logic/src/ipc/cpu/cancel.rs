@@ -1,0 +1,80 @@
+//! Calls that are taken back: by their time-out, or because the client ends.
+
+use super::*;
+
+impl IpcCpu {
+    /// The time of a client's call is over; [`IpcHost::ended`] follows, maybe before this returns.
+    pub fn time_out(&mut self, client: Slot, host: &mut impl IpcHost) {
+        let _ = self.cancel(client, CancelReason::TimedOut, host);
+    }
+
+    /// A process of this CPU has ended. It is bound to no endpoint any more.
+    pub fn leave(&mut self, slot: Slot, host: &mut impl IpcHost) -> Gone {
+        self.thread(slot).receiving = false;
+        // First of all, as it may be its own server.
+        let gone = self.cancel(slot, CancelReason::Leaving, host);
+        self.bounce_queue(slot, host);
+        for client in Slot::all() {
+            let place = &mut self.callers[client.index()];
+            if place.as_ref().is_some_and(|caller| caller.server == slot)
+                && let Some(caller) = place.take()
+            {
+                self.fail(client, caller, host);
+            }
+        }
+        if gone == Gone::Now {
+            *self.thread(slot) = ThreadIpc::EMPTY;
+        }
+        gone
+    }
+
+    /// Takes a client's call back.
+    fn cancel(&mut self, client: Slot, why: CancelReason, host: &mut impl IpcHost) -> Gone {
+        match self.threads[client.index()].client {
+            Client::Idle => return Gone::Now,
+            Client::Waiting(_) => {}
+            Client::Sent { sequence, cpu, .. } if cpu == self.cpu => {
+                self.forget(client, cpu, sequence, host);
+            }
+            Client::Sent { sequence, cpu, options } => {
+                self.thread(client).client = Client::Cancelling { sequence, why, options };
+                host.post(cpu, Packet::Cancel { client, sequence });
+                return Gone::Later;
+            }
+            Client::Cancelling { why: ref mut its, .. } => {
+                // A client that leaves has no time-out any more.
+                if *its == CancelReason::TimedOut {
+                    *its = why;
+                }
+                return Gone::Later;
+            }
+        }
+        self.thread(client).client = Client::Idle;
+        if why == CancelReason::TimedOut {
+            host.ended(client, CallOutcome::TimedOut);
+        }
+        Gone::Now
+    }
+
+    /// Forgets a call to a server of this CPU.
+    pub(super) fn forget(
+        &mut self,
+        client: Slot,
+        cpu: CpuIndex,
+        sequence: u32,
+        host: &mut impl IpcHost,
+    ) {
+        let place = &mut self.callers[client.index()];
+        let is_it = |caller: &Caller| (caller.cpu, caller.sequence) == (cpu, sequence);
+        if !place.as_ref().is_some_and(is_it) {
+            return;
+        }
+        let Some(caller) = place.take() else { return };
+        if caller.queued {
+            self.queue.remove_call(caller.server, client);
+            self.drop_caller(caller.server, caller.priority, host);
+        } else {
+            self.served(client, caller, LoanEnd::Revoked, host);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Priority inheritance: a server runs with the highest of its own priority and its callers', through
+//! any number of servers that call one another.
+
+use super::*;
+
+impl IpcCpu {
+    /// Gives a process of this CPU another priority of its own.
+    pub fn set_base(&mut self, slot: Slot, priority: Priority, host: &mut impl IpcHost) {
+        self.thread(slot).base = priority;
+        self.recompute(slot, host);
+    }
+
+    /// A call to a server of this CPU is worth more from now on.
+    pub(super) fn boost(
+        &mut self,
+        client: Slot,
+        cpu: CpuIndex,
+        sequence: u32,
+        priority: Priority,
+        host: &mut impl IpcHost,
+    ) {
+        let Some(caller) = &self.callers[client.index()] else { return };
+        if (caller.cpu, caller.sequence) == (cpu, sequence)
+            && let Some(server) = self.boost_call(client, priority)
+        {
+            self.inherit(server, priority, host);
+        }
+    }
+
+    /// A server has a caller of this priority; if it waits for another server itself, that one has,
+    /// too.
+    #[inline(never)]
+    pub(super) fn inherit(&mut self, server: Slot, priority: Priority, host: &mut impl IpcHost) {
+        let mut next = Some(server);
+        while let Some(slot) = next.take() {
+            let thread = &mut self.threads[slot.index()];
+            if thread.effective >= priority {
+                return;
+            }
+            thread.effective = priority;
+            host.set_priority(slot, priority);
+            let Client::Sent { sequence, cpu, .. } = thread.client else { return };
+            if cpu != self.cpu {
+                host.post(cpu, Packet::Boost { client: slot, sequence, priority });
+                return;
+            }
+            next = self.boost_call(slot, priority);
+        }
+    }
+
+    /// Gives a call to a server of this CPU a higher priority; gives the server.
+    fn boost_call(&mut self, client: Slot, priority: Priority) -> Option<Slot> {
+        let caller = self.callers[client.index()].as_mut()?;
+        let (server, queued, before) = (caller.server, caller.queued, caller.priority);
+        if before >= priority {
+            return None;
+        }
+        caller.priority = priority;
+        if queued {
+            self.queue.remove_call(server, client);
+            self.queue.add_call(server, client, priority);
+        }
+        let callers = &mut self.thread(server).callers;
+        callers.remove(before);
+        callers.add(priority);
+        Some(server)
+    }
+
+    /// A server has lost a caller of this priority.
+    pub(super) fn drop_caller(
+        &mut self,
+        server: Slot,
+        priority: Priority,
+        host: &mut impl IpcHost,
+    ) {
+        let thread = self.thread(server);
+        thread.callers.remove(priority);
+        if thread.effective > thread.base && priority == thread.effective {
+            self.recompute(server, host);
+        }
+    }
+
+    /// Finds the priority of a process anew.
+    #[inline(never)]
+    fn recompute(&mut self, slot: Slot, host: &mut impl IpcHost) {
+        let thread = self.thread(slot);
+        let priority = thread.callers.highest().max(thread.base);
+        if priority > thread.effective {
+            self.inherit(slot, priority, host);
+        } else if priority < thread.effective {
+            thread.effective = priority;
+            host.set_priority(slot, priority);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What a server receives, its replies, and how calls end.
+
+use super::*;
+
+impl IpcCpu {
+    /// Waits for a message. `None`: nothing yet; [`IpcHost::received`] follows.
+    pub fn receive(&mut self, server: Slot, host: &mut impl IpcHost) -> Option<Received> {
+        let thread = self.thread(server);
+        if core::mem::take(&mut thread.retired) {
+            return Some(Received::Notification(NOTIFY_RETIRE));
+        }
+        let notified = core::mem::take(&mut thread.notified);
+        let endpoint = thread.endpoint;
+        let first = self.queue.first(server);
+        // In turns, so that neither keeps the other from it.
+        if let Some(endpoint) = endpoint.filter(|_| !notified || first.is_none()) {
+            let bits = host.take_bits(endpoint);
+            if bits != 0 {
+                self.thread(server).notified = true;
+                return Some(Received::Notification(bits));
+            }
+        }
+        let received = match first {
+            Some(Item::Call(client)) => self.receive_call(client),
+            Some(Item::Send(place)) => self.queue.take_send(server, place).map(|sent| {
+                host.send_dequeued(sent.endpoint);
+                Received::Send { badge: sent.badge, message: sent.message }
+            }),
+            None => None,
+        };
+        self.thread(server).receiving = received.is_none();
+        received
+    }
+
+    /// A server no longer waits for a message. Says whether it did.
+    pub fn stop_receiving(&mut self, server: Slot) -> bool {
+        core::mem::take(&mut self.thread(server).receiving)
+    }
+
+    /// A server replies.
+    ///
+    /// # Errors
+    ///
+    /// No caller waits for this reply: it was given, or the client has taken its call back.
+    pub fn reply(
+        &mut self,
+        server: Slot,
+        token: Token,
+        message: Message,
+        host: &mut impl IpcHost,
+    ) -> Result<(), NotWaiting> {
+        let client = token.client();
+        let caller = self.caller(server, token).ok_or(NotWaiting)?;
+        self.callers[client.index()] = None;
+        self.served(client, caller, LoanEnd::Returned, host);
+        if caller.cpu == self.cpu {
+            self.finish(client, caller.sequence, CallOutcome::Reply(message), host);
+        } else {
+            let packet = Packet::Reply { client, sequence: caller.sequence, message };
+            host.post(caller.cpu, packet);
+        }
+        Ok(())
+    }
+
+    /// The call that `server` has received with this token, if it is to be replied to.
+    #[inline]
+    pub(super) fn caller(&self, server: Slot, token: Token) -> Option<Caller> {
+        let client = token.client();
+        let caller = self.callers[client.index()]?;
+        let is_it = caller.server == server
+            && !caller.queued
+            && Token::new(client, caller.cpu, caller.sequence) == token;
+        is_it.then_some(caller)
+    }
+
+    /// Notes a caller of a server of this CPU; says whether it is queued.
+    #[inline]
+    pub(super) fn add_caller(
+        &mut self,
+        client: Slot,
+        endpoint: EndpointId,
+        mut caller: Caller,
+    ) -> bool {
+        let thread = self.thread(caller.server);
+        // It may not have been told yet, and never be if another is bound before.
+        thread.endpoint = Some(endpoint);
+        thread.callers.add(caller.priority);
+        caller.queued = !core::mem::take(&mut thread.receiving);
+        self.callers[client.index()] = Some(caller);
+        caller.queued
+    }
+
+    /// A call comes from CPU `from` to a server of this CPU.
+    pub(super) fn arrive(
+        &mut self,
+        from: CpuIndex,
+        client: Slot,
+        sequence: u32,
+        request: &Request,
+        host: &mut impl IpcHost,
+    ) {
+        let Request { server, endpoint, badge, priority, message, .. } = *request;
+        let queued = self.add_caller(client, endpoint, Caller::new(from, sequence, request));
+        if queued {
+            self.messages[client.index()] = message;
+            self.queue.add_call(server, client, priority);
+        } else {
+            self.messages[client.index()].span = message.span;
+        }
+        if priority > self.threads[server.index()].effective {
+            self.inherit(server, priority, host);
+        }
+        if !queued {
+            let token = Token::new(client, from, sequence);
+            host.received(server, Received::Call { token, badge, message });
+        }
+    }
+
+    /// The call, which is first in the queue, is the server's from now on.
+    fn receive_call(&mut self, client: Slot) -> Option<Received> {
+        let caller = self.callers[client.index()].as_mut()?;
+        caller.queued = false;
+        let Caller { cpu, sequence, server, badge, .. } = *caller;
+        self.queue.remove_call(server, client);
+        let token = Token::new(client, cpu, sequence);
+        Some(Received::Call { token, badge, message: self.messages[client.index()] })
+    }
+
+    /// The server has no more to do with a call that it had.
+    pub(super) fn served(
+        &mut self,
+        client: Slot,
+        caller: Caller,
+        how: LoanEnd,
+        host: &mut impl IpcHost,
+    ) {
+        let span = self.messages[client.index()].span;
+        if span.lends() {
+            host.loan_ends(caller.server, span, how);
+        }
+        self.drop_caller(caller.server, caller.priority, host);
+    }
+
+    /// A call of a client of this CPU is over.
+    pub(super) fn finish(
+        &mut self,
+        client: Slot,
+        sequence: u32,
+        outcome: CallOutcome,
+        host: &mut impl IpcHost,
+    ) {
+        let thread = self.thread(client);
+        match thread.client {
+            Client::Sent { sequence: its, .. } if its == sequence => {
+                thread.client = Client::Idle;
+                host.ended(client, outcome);
+            }
+            Client::Cancelling { sequence: its, why, .. } if its == sequence => match why {
+                CancelReason::TimedOut => {
+                    thread.client = Client::Idle;
+                    host.ended(client, outcome);
+                }
+                CancelReason::Leaving => {
+                    *thread = ThreadIpc::EMPTY;
+                    if let CallOutcome::Reply(message) = outcome {
+                        host.dropped(&message);
+                    }
+                    host.gone(client);
+                }
+            },
+            // Of a call that is over: its end and the wish to take it back have crossed.
+            _ => {}
+        }
+    }
+
+    /// How a call ends whose server has ended.
+    pub(super) fn restarted(&mut self, client: Slot, host: &impl IpcHost) -> CallOutcome {
+        let options = match self.thread(client).client {
+            Client::Sent { options, .. } | Client::Cancelling { options, .. } => options,
+            Client::Idle | Client::Waiting(_) => return CallOutcome::Closed,
+        };
+        match target(options.endpoint, options.generation, host) {
+            (Target::Closed, _) => CallOutcome::Closed,
+            (_, generation) => CallOutcome::Restarted { generation },
+        }
+    }
+
+    /// The server of a call that it had received has ended.
+    pub(super) fn fail(&mut self, client: Slot, caller: Caller, host: &mut impl IpcHost) {
+        self.served(client, caller, LoanEnd::Returned, host);
+        let sequence = caller.sequence;
+        if caller.cpu == self.cpu {
+            let outcome = self.restarted(client, host);
+            self.finish(client, sequence, outcome, host);
+        } else {
+            host.post(caller.cpu, Packet::Failed { client, sequence });
+        }
+    }
+}

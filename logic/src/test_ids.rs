@@ -1,0 +1,34 @@
+//! Ids by their numbers, for tests.
+
+use ant_abi::{CpuIndex, EndpointId, Generation, Priority, Slot};
+use proptest::prelude::*;
+
+pub(crate) const fn slot_no(number: usize) -> Slot {
+    Slot::new(number).expect("a slot")
+}
+
+pub(crate) const fn cpu_no(number: usize) -> CpuIndex {
+    CpuIndex::new(number).expect("a CPU")
+}
+
+pub(crate) const fn endpoint_no(number: usize) -> EndpointId {
+    EndpointId::new(number).expect("an endpoint")
+}
+
+pub(crate) const fn priority_no(number: usize) -> Priority {
+    Priority::new(number).expect("a priority")
+}
+
+pub(crate) const fn generation_no(number: u32) -> Generation {
+    Generation::new(number)
+}
+
+/// Any of these slots.
+pub(crate) fn slots(numbers: core::ops::Range<usize>) -> impl Strategy<Value = Slot> + Clone {
+    numbers.prop_map(slot_no)
+}
+
+/// Any priority.
+pub(crate) fn priorities() -> impl Strategy<Value = Priority> + Clone {
+    (0..Priority::COUNT).prop_map(priority_no)
+}
