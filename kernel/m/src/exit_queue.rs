@@ -12,7 +12,7 @@ const KEPT: usize = 32;
 pub struct ExitQueue(ArrayVec<ExitNotice, KEPT>);
 
 impl ExitQueue {
-    /// Nobody has ended.
+    /// No server has ended.
     pub fn new() -> Self {
         Self(ArrayVec::new())
     }

@@ -34,10 +34,10 @@ static QUOTAS: Quotas = Quotas::new();
 
 /// What a program may take.
 pub const LIMIT_PROGRAM: Limit = Limit { most: ICA_QUOTA_PROGRAM, promised: 0 };
-/// What `init` may take, into whose pages the programs of servers come.
+/// What `init` may take: the programs of servers come into its pages.
 pub const LIMIT_INIT: Limit = Limit { most: ICA_PAGES as u32, promised: KEPT_FOR_INIT };
 
-/// What a server may take whose manifest says `pages`.
+/// What a server may take if the manifest says `pages`.
 pub const fn limit_server(pages: u32) -> Limit {
     Limit { most: pages, promised: pages }
 }
@@ -81,7 +81,7 @@ pub fn free(span: Span, slot: Slot, memory: &mut MemoryManager) {
     TABLE.free(span, slot, |page, frame| give_back(page, frame, memory));
 }
 
-/// Takes the pages of a message back that nobody receives.
+/// Takes the pages of a message back that no process receives.
 pub fn free_dropped(span: Span, memory: &mut MemoryManager) {
     TABLE.free_dropped(span, |page, frame| give_back(page, frame, memory));
 }

@@ -99,7 +99,7 @@ struct MKernel {
     exit_queue: ExitQueue,
     /// Slot of `init`.
     init: Slot,
-    /// Endpoints that `init` has closed and whose numbers are not free yet.
+    /// Endpoints that `init` has closed; their numbers are not free yet.
     closed: ArrayVec<EndpointId, ENDPOINTS>,
 }
 

@@ -175,7 +175,7 @@ impl From<MapError> for Failure {
 }
 
 impl Loader {
-    /// A loader whose first call, the `openat`, is now in `lca`.
+    /// A loader; its first call, the `openat`, is in `lca` now.
     pub fn begin(strings: Strings, lca: &mut Lca) -> Self {
         let mut builder = start_call(lca, nr::OPENAT);
         builder.value(AT_FDCWD as u64);
@@ -325,7 +325,7 @@ impl Source for InProcess<'_> {
 
 const CUT_SHORT: &str = "it is cut short";
 
-/// Loads a program whose bytes are at hand.
+/// Loads a program from a source that has all its bytes.
 pub fn load_from(
     process: &mut Process,
     source: &mut impl Source,

@@ -109,7 +109,7 @@ impl Processes {
         Ok(process)
     }
 
-    /// A server, whose program `source` has. It can run.
+    /// A server with the program that `source` has. It can run.
     pub fn create_server(
         &mut self,
         request: &ServerCreate,
@@ -229,7 +229,7 @@ impl Processes {
     }
 }
 
-/// Loads a program whose bytes are at hand, and counts its pages.
+/// Loads a program from a source that has all its bytes, and counts its pages.
 fn load(
     process: &mut Owned,
     source: &mut impl Source,

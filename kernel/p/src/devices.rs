@@ -15,8 +15,8 @@ use ant_abi::{CpuIndex, EndpointId, Error};
 use ant_logic::devices::{PORTS_END, Right, Rights};
 use arrayvec::ArrayVec;
 
-use crate::cpu::Cpu;
-use crate::{endpoints, shared};
+use crate::endpoints;
+use crate::shared::{self, Control};
 use ant_arch::cpu::{self, PortWidth};
 
 /// Ranges of ports, and interrupts, that one process can have.
@@ -119,24 +119,23 @@ impl Grants {
     }
 }
 
-impl Cpu {
-    /// Takes the interrupts that the module has forwarded to this CPU, and notifies their endpoints.
-    pub(crate) fn take_interrupts(&mut self) {
-        let pending = self.local.control.interrupts();
-        if pending.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        // AcqRel: pairs with the module's locked change of the word, which follows its look at the target.
-        let mut bits = pending.swap(0, Ordering::AcqRel);
-        shared::add(self.local.control.device_interrupts(), u64::from(bits.count_ones()));
-        while bits != 0 {
-            let index = bits.trailing_zeros() as usize;
-            bits &= bits - 1;
-            let word = NOTIFIED[index].load(Ordering::Acquire);
-            let endpoint = EndpointId::from_bits(word & 0xff);
-            if word & GRANTED != 0 && endpoints::bits(endpoint).raise(1 << (word >> 8 & 63)) {
-                self.notify(endpoint);
-            }
+/// Takes the interrupts that the module has forwarded to the CPU with this control page, the caller's.
+/// `notify` gets each endpoint with a notification that its receiver has to be told of.
+pub(crate) fn take_interrupts(control: Control, mut notify: impl FnMut(EndpointId)) {
+    let pending = control.interrupts();
+    if pending.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    // AcqRel: pairs with the module's locked change of the word, which follows its look at the target.
+    let mut bits = pending.swap(0, Ordering::AcqRel);
+    shared::add(control.device_interrupts(), u64::from(bits.count_ones()));
+    while bits != 0 {
+        let index = bits.trailing_zeros() as usize;
+        bits &= bits - 1;
+        let word = NOTIFIED[index].load(Ordering::Acquire);
+        let endpoint = EndpointId::from_bits(word & 0xff);
+        if word & GRANTED != 0 && endpoints::bits(endpoint).raise(1 << (word >> 8 & 63)) {
+            notify(endpoint);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The fast path of IPC: a call, or a reply whose server then waits for the next message, without a
+//! The fast path of IPC: a call, or a reply after which the server waits for the next message, without a
 //! handle and without a deadline. What they lead to happens at once, past the loop of the CPU: what
 //! that looks at has not changed, or an interrupt comes as soon as a process runs, and ends it.
 //!

@@ -28,7 +28,7 @@ pub fn write(level: u8, args: fmt::Arguments<'_>) {
     let text = cut::<MESSAGE_MAX>(args);
     let cpu = shared::this_cpu();
     // SAFETY: only this CPU uses its writer, and the kernel runs with interrupts off: the only
-    // way to get here while a write is under way is a panic inside it, whose message may garble
+    // way to get here while a write is under way is a panic inside it; its message may garble
     // the record that was being written, and nothing else.
     let writer = unsafe { &mut *WRITERS.0[cpu.index()].get() };
     writer.write(shared::log(cpu), clock::now(), level, text.as_bytes());

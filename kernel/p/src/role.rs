@@ -15,7 +15,7 @@ pub trait Role: Sized {
     fn message(&mut self, cpu: &mut Cpu, from: CpuIndex, message: Message);
     /// Serves a system call that not every CPU can.
     fn syscall(&mut self, cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]);
-    /// Linux has released an LCA whose process is not this CPU's.
+    /// Linux has released the LCA of a process that is not this CPU's.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, lca: StoreEntry);
     /// A call that the loader of process `slot` made has returned.
     fn loading_returned(&mut self, cpu: &mut Cpu, slot: Slot);

@@ -9,7 +9,7 @@ use crate::cpu::Cpu;
 use crate::fastpath::{self, Next};
 use crate::process::BlockReason;
 use crate::role::Role;
-use crate::{fault, interrupts, linux, mailbox, migrate};
+use crate::{devices, fault, interrupts, linux, mailbox, migrate};
 
 impl Cpu {
     /// Works for ever.
@@ -50,7 +50,8 @@ impl Cpu {
     /// Takes what has come from devices, from other CPUs and from Linux.
     fn poll_inputs(&mut self, role: &mut impl Role) {
         let start = clock::now();
-        self.take_interrupts();
+        let control = self.local.control;
+        devices::take_interrupts(control, |endpoint| self.notify(endpoint));
         let has_all = self.take_messages(role);
         self.take_parked(role);
         linux::call::take_returns(self, role);
@@ -97,7 +98,7 @@ impl Cpu {
         }
     }
 
-    /// Wakes every process whose deadline has passed.
+    /// Wakes every process that has passed its deadline.
     fn expire(&mut self) {
         if self.local.deadlines.next().is_none() {
             return;

@@ -20,7 +20,7 @@ const SHARED_VIRT: KernelVirt = KernelVirt::new(IMAGE_VIRT + SHARED_OFFSET);
 /// The boot block. Linux filled it before the first CPU started and leaves it alone since.
 pub fn boot() -> &'static BootBlock {
     // SAFETY: the image mapping covers the shared area for the life of the kernel; every bit
-    // pattern is a valid `BootBlock`; nobody writes it while AnT runs.
+    // pattern is a valid `BootBlock`; neither kernel writes it while AnT runs.
     unsafe { &*SHARED_VIRT.as_ptr::<BootBlock>() }
 }
 

@@ -157,10 +157,12 @@ pub fn load_kernel() {
     load(kernel_root());
 }
 
+#[inline]
 fn kernel_root() -> PhysAddr {
     PhysAddr::new(KERNEL_ROOT.load(Ordering::Acquire))
 }
 
+#[inline]
 fn load(root: PhysAddr) {
     // SAFETY: every root is a page, and has the kernel's half; the page tables of a process are only
     // freed by `AddressSpace::free`, when no CPU has them loaded.
@@ -171,15 +173,18 @@ fn load(root: PhysAddr) {
     }
 }
 
+#[inline]
 fn frame(phys: PhysAddr) -> PhysFrame {
     PhysFrame::containing_address(x86_64::PhysAddr::new(phys.get()))
 }
 
+#[inline]
 fn start_of(frame: PhysFrame) -> PhysAddr {
     PhysAddr::new(frame.start_address().as_u64())
 }
 
 /// What an entry of a table leads to.
+#[inline]
 fn target_of(entry: &PageTableEntry) -> PhysAddr {
     PhysAddr::new(entry.addr().as_u64())
 }
@@ -232,7 +237,8 @@ pub enum MapError {
     Taken,
 }
 
-/// First entry of the top table whose pages are not the address space's own: from the ICA on.
+/// First entry of the top table that leads to pages which are not the address space's own: from the ICA
+/// on.
 const FOREIGN_PAGES: usize = (ICA_START >> 39) as usize;
 /// Entries of a page table.
 const ENTRIES: u32 = 512;
@@ -402,6 +408,7 @@ impl AddressSpace {
     }
 
     /// Loads these tables on this CPU.
+    #[inline]
     pub fn load(&self) {
         load(self.root);
     }
@@ -460,6 +467,7 @@ fn add_table(parent: PhysAddr, index: usize, pages: &mut impl Pages) -> Option<P
     Some(phys)
 }
 
+#[inline]
 fn table(phys: PhysAddr) -> *mut PageTable {
     phys_to_virt(phys).cast()
 }

@@ -165,7 +165,7 @@ fn linux_released(cpu: &mut Cpu, slot: Slot) {
     }
 }
 
-/// The Linux side of the end of a process: tells Linux, whose release of the LCA completes it.
+/// The Linux side of the end of a process: tells Linux; its release of the LCA completes it.
 pub fn end(cpu: &mut Cpu, slot: Slot) {
     let Some(process) = cpu.local.process(slot) else { return };
     match process.lca_state {
