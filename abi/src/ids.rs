@@ -1,6 +1,6 @@
 //! The ids of a partition's objects, each a type of its own.
 //!
-//! Ids that are places in a table ([`CpuIndex`], [`Slot`], [`EndpointId`], [`Priority`]) are always
+//! Ids that are places in a table ([`CpuIndex`], [`ProcessSlot`], [`ThreadSlot`], [`EndpointId`], [`Priority`]) are always
 //! below the size of that table, so that indexing with them cannot fail. They are as small as the
 //! table allows; a larger table is one number and one type here.
 //!
@@ -11,7 +11,7 @@ use core::fmt;
 use core::num::NonZero;
 
 use crate::ipc::{ENDPOINTS, PRIORITIES};
-use crate::{MAX_CPUS, MAX_PROCESSES};
+use crate::{MAX_CPUS, MAX_PROCESSES, MAX_THREADS};
 
 /// A number that is no place of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,9 @@ table_id! {
     /// A CPU of the partition: its CPU index. People see Linux's CPU number instead.
     CpuIndex(u8) < MAX_CPUS;
     /// A place in the process table. It may be reused, unlike a [`Pid`].
-    Slot(u8) < MAX_PROCESSES;
+    ProcessSlot(u8) < MAX_PROCESSES;
+    /// A place in the thread table. It may be reused, unlike a [`Tid`].
+    ThreadSlot(u8) < MAX_THREADS;
     /// An endpoint. It may be reused: with its first [`Generation`] it identifies the endpoint.
     EndpointId(u8) < ENDPOINTS;
     /// A priority; the higher goes first.
@@ -133,69 +135,86 @@ impl Priority {
     pub const HIGHEST: Self = Self(PRIORITIES as u8 - 1);
 }
 
-/// A process. Never reused, never 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(transparent)]
-pub struct Pid(NonZero<u32>);
+macro_rules! unique_id {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(transparent)]
+        pub struct $name(NonZero<u32>);
+
+        impl $name {
+            /// That of the first, `init`'s.
+            pub const FIRST: Self = Self(NonZero::<u32>::MIN);
+
+            /// The one with this number; `None` for 0.
+            #[inline]
+            #[must_use]
+            pub const fn new(number: u32) -> Option<Self> {
+                match NonZero::new(number) {
+                    Some(number) => Some(Self(number)),
+                    None => None,
+                }
+            }
+
+            /// Its number.
+            #[inline]
+            #[must_use]
+            pub const fn get(self) -> u32 {
+                self.0.get()
+            }
+        }
+
+        impl TryFrom<u64> for $name {
+            type Error = OutOfRange;
+
+            fn try_from(number: u64) -> Result<Self, OutOfRange> {
+                u32::try_from(number).ok().and_then(Self::new).ok_or(OutOfRange)
+            }
+        }
+
+        impl From<$name> for u32 {
+            fn from(id: $name) -> u32 {
+                id.get()
+            }
+        }
+
+        impl From<$name> for u64 {
+            fn from(id: $name) -> u64 {
+                id.get().into()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+unique_id! {
+    /// A process. Never reused, never 0.
+    Pid;
+    /// A thread. Never reused, never 0. As on Linux, threads and processes have one sequence of numbers,
+    /// and the first thread of a process has the process's.
+    Tid;
+}
+
+impl Tid {
+    /// The first thread of a process.
+    #[inline]
+    #[must_use]
+    pub const fn first_of(pid: Pid) -> Self {
+        Self(pid.0)
+    }
+}
 
 impl Pid {
-    /// That of the first process, `init`.
-    pub const FIRST: Self = Self(NonZero::<u32>::MIN);
-
-    /// The process with this number; `None` for 0.
+    /// The process that begins with this thread.
     #[inline]
     #[must_use]
-    pub const fn new(number: u32) -> Option<Self> {
-        match NonZero::new(number) {
-            Some(number) => Some(Self(number)),
-            None => None,
-        }
-    }
-
-    /// Its number.
-    #[inline]
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0.get()
-    }
-
-    /// The next one to be given away.
-    ///
-    /// # Panics
-    ///
-    /// If there is none: ids are never reused.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        match self.0.checked_add(1) {
-            Some(next) => Self(next),
-            None => panic!("all process ids have been given away"),
-        }
-    }
-}
-
-impl TryFrom<u64> for Pid {
-    type Error = OutOfRange;
-
-    fn try_from(number: u64) -> Result<Self, OutOfRange> {
-        u32::try_from(number).ok().and_then(Self::new).ok_or(OutOfRange)
-    }
-}
-
-impl From<Pid> for u32 {
-    fn from(pid: Pid) -> u32 {
-        pid.get()
-    }
-}
-
-impl From<Pid> for u64 {
-    fn from(pid: Pid) -> u64 {
-        pid.get().into()
-    }
-}
-
-impl fmt::Display for Pid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+    pub const fn beginning_with(tid: Tid) -> Self {
+        Self(tid.0)
     }
 }
 
@@ -268,7 +287,7 @@ mod tests {
     #[test]
     fn ids_are_below_the_size_of_their_table() {
         assert_eq!(CpuIndex::new(MAX_CPUS), None);
-        assert_eq!(Slot::try_from(MAX_PROCESSES as u64), Err(OutOfRange));
+        assert_eq!(ThreadSlot::try_from(MAX_THREADS as u64), Err(OutOfRange));
         assert_eq!(Priority::try_from(u32::MAX), Err(OutOfRange));
         let last = EndpointId::new(ENDPOINTS - 1).expect("the last one");
         assert_eq!((last.index(), EndpointId::all().next_back()), (ENDPOINTS - 1, Some(last)));

@@ -35,7 +35,9 @@ pub mod syscall;
 pub use addr::{KernelVirt, PhysAddr, UserVirt};
 pub use describe::{Constant, Field, Struct};
 pub use error::Error;
-pub use ids::{CpuIndex, EndpointId, Generation, OutOfRange, Pid, Priority, Slot};
+pub use ids::{
+    CpuIndex, EndpointId, Generation, OutOfRange, Pid, Priority, ProcessSlot, ThreadSlot, Tid,
+};
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
 /// with a peer of another revision.
@@ -46,6 +48,9 @@ pub const MAX_CPUS: usize = 32;
 
 /// Processes, servers included, that one partition can have at one time.
 pub const MAX_PROCESSES: usize = 128;
+
+/// Threads that one partition can have at one time. Every process has one so far.
+pub const MAX_THREADS: usize = MAX_PROCESSES;
 
 /// Bytes in a page, on both sides.
 pub const PAGE_SIZE: usize = 4096;

@@ -6,12 +6,12 @@
 //! Deliberately absent: clocks, timers, what to do about it. Time is a number in whatever unit the
 //! caller has.
 
-use ant_abi::{MAX_PROCESSES, Slot};
+use ant_abi::{MAX_THREADS, ThreadSlot};
 
 /// Stands for: is not in the heap.
 const NOWHERE: u8 = u8::MAX;
 
-const _: () = assert!(MAX_PROCESSES <= NOWHERE as usize);
+const _: () = assert!(MAX_THREADS <= NOWHERE as usize);
 
 /// Deadlines of processes, by slot.
 #[derive(Debug)]
@@ -19,28 +19,28 @@ pub struct Deadlines {
     len: usize,
     /// The first `len` are the slots that have a deadline, and the first of them is the earliest: the
     /// one at place `n` is before those at `2 * n + 1` and `2 * n + 2`.
-    heap: [Slot; MAX_PROCESSES],
+    heap: [ThreadSlot; MAX_THREADS],
     /// Where each slot is in the heap; `NOWHERE` if it has no deadline.
-    places: [u8; MAX_PROCESSES],
+    places: [u8; MAX_THREADS],
     /// Means something for those in the heap.
-    whens: [u64; MAX_PROCESSES],
+    whens: [u64; MAX_THREADS],
 }
 
 impl Deadlines {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        const FIRST: Slot = Slot::from_bits(0);
+        const FIRST: ThreadSlot = ThreadSlot::from_bits(0);
         Self {
             len: 0,
-            heap: [FIRST; MAX_PROCESSES],
-            places: [NOWHERE; MAX_PROCESSES],
-            whens: [0; MAX_PROCESSES],
+            heap: [FIRST; MAX_THREADS],
+            places: [NOWHERE; MAX_THREADS],
+            whens: [0; MAX_THREADS],
         }
     }
 
     /// From now on the deadline of `slot` is `when`, whatever it was.
-    pub fn set(&mut self, slot: Slot, when: u64) {
+    pub fn set(&mut self, slot: ThreadSlot, when: u64) {
         self.whens[slot.index()] = when;
         let mut place = usize::from(self.places[slot.index()]);
         if place == usize::from(NOWHERE) {
@@ -54,12 +54,12 @@ impl Deadlines {
     /// Whether `slot` has a deadline.
     #[inline]
     #[must_use]
-    pub fn has(&self, slot: Slot) -> bool {
+    pub fn has(&self, slot: ThreadSlot) -> bool {
         self.places[slot.index()] != NOWHERE
     }
 
     /// `slot` has no deadline any more. The one that it had.
-    pub fn clear(&mut self, slot: Slot) -> Option<u64> {
+    pub fn clear(&mut self, slot: ThreadSlot) -> Option<u64> {
         let place = self.places[slot.index()];
         if place == NOWHERE {
             return None;
@@ -76,7 +76,7 @@ impl Deadlines {
 
     /// Takes out a slot whose deadline is not after `now`: the earliest, and of several at the same
     /// time the lowest slot. To be called until there is none.
-    pub fn take_due(&mut self, now: u64) -> Option<Slot> {
+    pub fn take_due(&mut self, now: u64) -> Option<ThreadSlot> {
         if self.next()? > now {
             return None;
         }
@@ -115,7 +115,7 @@ impl Deadlines {
     }
 
     /// What the heap is ordered by: no two are alike.
-    fn key(&self, place: usize) -> (u64, Slot) {
+    fn key(&self, place: usize) -> (u64, ThreadSlot) {
         let slot = self.heap[place];
         (self.whens[slot.index()], slot)
     }
@@ -126,7 +126,7 @@ impl Deadlines {
         self.put(b, at_a);
     }
 
-    fn put(&mut self, place: usize, slot: Slot) {
+    fn put(&mut self, place: usize, slot: ThreadSlot) {
         self.heap[place] = slot;
         self.places[slot.index()] = place as u8;
     }

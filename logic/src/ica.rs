@@ -36,7 +36,7 @@ use core::ops::Range;
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES, PhysAddr, Slot};
+use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES, PhysAddr, ProcessSlot};
 
 pub use entry::{Access, State};
 pub use holder::{Holder, Sender, Space, With};
@@ -109,7 +109,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// # Errors
     ///
     /// `Invalid` if that is not the address of a page; `Fault` if the page is not reserved.
-    pub fn set_frame(&self, page: u32, phys: PhysAddr, owner: Slot) -> Result<(), Error> {
+    pub fn set_frame(&self, page: u32, phys: PhysAddr, owner: ProcessSlot) -> Result<(), Error> {
         if !entry::is_frame(phys) {
             return Err(Error::Invalid);
         }
@@ -141,7 +141,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span says nothing; `Fault` if `owner` does not own all of it, or has lent
     /// or shared any of it. Nothing is changed then.
-    pub fn begin_transfer(&self, owner: Slot, span: Span) -> Result<(), Error> {
+    pub fn begin_transfer(&self, owner: ProcessSlot, span: Span) -> Result<(), Error> {
         let to = match span.transfer().ok_or(Error::Invalid)? {
             Transfer::HandOver => State::InTransit { giver: Some(owner) },
             Transfer::LendRead => State::Lent { owner, access: Access::Read },
@@ -159,7 +159,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span is not one to share; `Fault` as for [`IcaTable::begin_transfer`];
     /// `Busy` if `SHARERS_MAX` share a page. Nothing is changed then.
-    pub fn begin_share(&self, owner: Slot, span: Span) -> Result<(), Error> {
+    pub fn begin_share(&self, owner: ProcessSlot, span: Span) -> Result<(), Error> {
         if span.transfer() != Some(Transfer::Share) {
             return Err(Error::Invalid);
         }
@@ -188,7 +188,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span is not one to hand over; `Fault` if any page is not in transit. Nothing is
     /// changed then.
-    pub fn complete_hand_over(&self, span: Span, to: Slot) -> Result<(), Error> {
+    pub fn complete_hand_over(&self, span: Span, to: ProcessSlot) -> Result<(), Error> {
         if span.transfer() != Some(Transfer::HandOver) {
             return Err(Error::Invalid);
         }
@@ -206,7 +206,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span is one to share, or says nothing; `Fault` if any page was not let go by
     /// `giver` in this way. Nothing is changed then.
-    pub fn undo_transfer(&self, giver: Slot, span: Span) -> Result<(), Error> {
+    pub fn undo_transfer(&self, giver: ProcessSlot, span: Span) -> Result<(), Error> {
         match span.transfer() {
             Some(Transfer::HandOver) => {
                 let in_transit = State::InTransit { giver: Some(giver) };
@@ -223,7 +223,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span is not one to lend; `Fault` if any page is not lent by `owner` in this
     /// way. Nothing is changed then.
-    pub fn end_loan(&self, owner: Slot, span: Span) -> Result<(), Error> {
+    pub fn end_loan(&self, owner: ProcessSlot, span: Span) -> Result<(), Error> {
         let access = match span.transfer() {
             Some(Transfer::LendRead) => Access::Read,
             Some(Transfer::LendWrite) => Access::Write,
@@ -242,7 +242,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// # Errors
     ///
     /// `Fault` if the page is neither owned by `by` nor shared; also if it is lent.
-    pub fn release(&self, page: u32, by: Slot) -> Result<Option<PhysAddr>, Error> {
+    pub fn release(&self, page: u32, by: ProcessSlot) -> Result<Option<PhysAddr>, Error> {
         self.change_one(page, |entry| match entry.state() {
             State::Owned { owner } if owner == by => Some(entry.become_state(State::Reserved)),
             State::Shared { sharers: 1 } => Some(entry.become_state(State::Reserved)),
@@ -260,7 +260,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// # Errors
     ///
     /// `Fault` if the page is not shared.
-    pub fn release_share(&self, page: u32, by: Slot) -> Result<(), Error> {
+    pub fn release_share(&self, page: u32, by: ProcessSlot) -> Result<(), Error> {
         let leave = |entry: Entry| match entry.state() {
             State::Shared { sharers: 1 } => Some(entry.become_state(State::Owned { owner: by })),
             State::Shared { sharers } => {
@@ -277,7 +277,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// # Errors
     ///
     /// `Fault` if the page is not in transit from `giver`: also if it has just been received.
-    pub fn orphan(&self, page: u32, giver: Slot) -> Result<(), Error> {
+    pub fn orphan(&self, page: u32, giver: ProcessSlot) -> Result<(), Error> {
         let given = State::InTransit { giver: Some(giver) };
         self.change_one(page, from(given, State::InTransit { giver: None })).map(drop)
     }
@@ -311,7 +311,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// the owner, or one of the page's sharers.
     #[inline]
     #[must_use]
-    pub fn can_give(&self, page: u32, slot: Slot, frame: PhysAddr) -> bool {
+    pub fn can_give(&self, page: u32, slot: ProcessSlot, frame: PhysAddr) -> bool {
         self.load(page).is_some_and(|entry| {
             let owned = Entry::new(State::Owned { owner: slot }, 0);
             let has = entry.is_like(owned) || entry.is_shared();
@@ -329,7 +329,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 
     /// The pages that `slot` owns, has lent, or has handed over by messages that were not received
     /// yet: all that must be seen to when it ends, but for what it shares.
-    pub fn pages_of(&self, slot: Slot) -> impl Iterator<Item = (u32, State)> {
+    pub fn pages_of(&self, slot: ProcessSlot) -> impl Iterator<Item = (u32, State)> {
         let of_slot = move |page| self.load(page).filter(|entry| entry.names(slot));
         let pages = (0..PAGES as u32).filter_map(move |page| Some((page, of_slot(page)?.state())));
         pages.filter(move |(_, state)| match *state {

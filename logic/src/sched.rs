@@ -11,7 +11,7 @@
 
 mod line;
 
-use ant_abi::{MAX_PROCESSES, Priority, Slot};
+use ant_abi::{MAX_THREADS, Priority, ThreadSlot};
 
 use line::ReadyLists;
 
@@ -25,13 +25,13 @@ pub struct RunQueue {
     /// Runnable, in the order in which they get the CPU. Never holds `current`, none twice.
     waiting: ReadyLists,
     /// How long each in `waiting` may run when it gets the CPU.
-    turns: [Quantum; MAX_PROCESSES],
+    turns: [Quantum; MAX_THREADS],
 }
 
 /// The process that has the CPU.
 #[derive(Clone, Copy, Debug)]
 struct Running {
-    id: Slot,
+    id: ThreadSlot,
     priority: Priority,
 }
 
@@ -55,12 +55,12 @@ impl RunQueue {
             current: None,
             slice_end: 0,
             waiting: ReadyLists::new(),
-            turns: [Quantum::Whole; MAX_PROCESSES],
+            turns: [Quantum::Whole; MAX_THREADS],
         }
     }
 
     /// Makes `id` runnable, behind all others of `priority`. Nothing happens if it is already.
-    pub fn add(&mut self, id: Slot, priority: Priority) {
+    pub fn add(&mut self, id: ThreadSlot, priority: Priority) {
         if !self.is_runnable(id) {
             self.push_back(id, priority);
         }
@@ -68,7 +68,7 @@ impl RunQueue {
 
     /// Makes `id` not runnable, whether it has the CPU or waits for it. Says whether it was
     /// runnable.
-    pub fn remove(&mut self, id: Slot) -> bool {
+    pub fn remove(&mut self, id: ThreadSlot) -> bool {
         if self.current() == Some(id) {
             self.current = None;
             return true;
@@ -79,7 +79,7 @@ impl RunQueue {
     /// Gives `id` another priority, behind the others that have it, with a whole slice. If `id` has
     /// the CPU, it keeps that until the next `pick` and what it has of its slice. Nothing happens
     /// if it is not runnable.
-    pub fn set_priority(&mut self, id: Slot, priority: Priority) {
+    pub fn set_priority(&mut self, id: ThreadSlot, priority: Priority) {
         match &mut self.current {
             Some(current) if current.id == id => current.priority = priority,
             _ => {
@@ -92,7 +92,7 @@ impl RunQueue {
 
     /// The process that has the CPU.
     #[must_use]
-    pub fn current(&self) -> Option<Slot> {
+    pub fn current(&self) -> Option<ThreadSlot> {
         self.current.map(|current| current.id)
     }
 
@@ -107,7 +107,7 @@ impl RunQueue {
     /// The one that has it keeps it, unless one of a higher priority is runnable, or its slice is
     /// over and one of its own priority waits. If one of a higher priority takes the CPU from it,
     /// it is the first of its priority to get it back, for the rest of its slice.
-    pub fn pick(&mut self, now: u64) -> Option<Slot> {
+    pub fn pick(&mut self, now: u64) -> Option<ThreadSlot> {
         if let Some(current) = self.current {
             if self.keeps_cpu(current, now) {
                 return Some(current.id);
@@ -133,7 +133,7 @@ impl RunQueue {
     /// pass the CPU to each other do not keep a third from it.
     ///
     /// Nothing happens if `id` is runnable already.
-    pub fn switch_to(&mut self, id: Slot, priority: Priority) -> bool {
+    pub fn switch_to(&mut self, id: ThreadSlot, priority: Priority) -> bool {
         if self.is_runnable(id) {
             return self.current() == Some(id);
         }
@@ -164,7 +164,7 @@ impl RunQueue {
     /// slice of the one that had it last. To be asked for only after [`RunQueue::can_pass`] has said so: this
     /// is then the same as [`RunQueue::block_current`] and [`RunQueue::switch_to`].
     #[inline]
-    pub fn pass(&mut self, id: Slot, priority: Priority) {
+    pub fn pass(&mut self, id: ThreadSlot, priority: Priority) {
         debug_assert!(self.can_pass(priority) && !self.is_runnable(id));
         self.current = Some(Running { id, priority });
     }
@@ -178,7 +178,7 @@ impl RunQueue {
     }
 
     /// Makes the current one not runnable; says which it was.
-    pub fn block_current(&mut self) -> Option<Slot> {
+    pub fn block_current(&mut self) -> Option<ThreadSlot> {
         self.current.take().map(|current| current.id)
     }
 
@@ -228,16 +228,16 @@ impl RunQueue {
         }
     }
 
-    fn is_runnable(&self, id: Slot) -> bool {
+    fn is_runnable(&self, id: ThreadSlot) -> bool {
         self.current() == Some(id) || self.waiting.contains(id)
     }
 
-    fn push_back(&mut self, id: Slot, priority: Priority) {
+    fn push_back(&mut self, id: ThreadSlot, priority: Priority) {
         self.turns[id.index()] = Quantum::Whole;
         self.waiting.push_back(id, priority);
     }
 
-    fn push_front(&mut self, id: Slot, priority: Priority, turn: Quantum) {
+    fn push_front(&mut self, id: ThreadSlot, priority: Priority, turn: Quantum) {
         self.turns[id.index()] = turn;
         self.waiting.push_front(id, priority);
     }

@@ -1,10 +1,14 @@
 //! Ids by their numbers, for tests.
 
-use ant_abi::{CpuIndex, EndpointId, Generation, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ProcessSlot, ThreadSlot};
 use proptest::prelude::*;
 
-pub(crate) const fn slot_no(number: usize) -> Slot {
-    Slot::new(number).expect("a slot")
+pub(crate) const fn slot_no(number: usize) -> ThreadSlot {
+    ThreadSlot::new(number).expect("a slot")
+}
+
+pub(crate) const fn process_no(number: usize) -> ProcessSlot {
+    ProcessSlot::new(number).expect("a slot")
 }
 
 pub(crate) const fn cpu_no(number: usize) -> CpuIndex {
@@ -24,8 +28,15 @@ pub(crate) const fn generation_no(number: u32) -> Generation {
 }
 
 /// Any of these slots.
-pub(crate) fn slots(numbers: core::ops::Range<usize>) -> impl Strategy<Value = Slot> + Clone {
+pub(crate) fn slots(numbers: core::ops::Range<usize>) -> impl Strategy<Value = ThreadSlot> + Clone {
     numbers.prop_map(slot_no)
+}
+
+/// Any of these processes.
+pub(crate) fn processes(
+    numbers: core::ops::Range<usize>,
+) -> impl Strategy<Value = ProcessSlot> + Clone {
+    numbers.prop_map(process_no)
 }
 
 /// Any priority.

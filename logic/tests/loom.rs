@@ -4,7 +4,7 @@
 #![cfg(loom)]
 
 use ant_abi::ipc::{Span, Transfer};
-use ant_abi::{PhysAddr, Slot};
+use ant_abi::{PhysAddr, ProcessSlot};
 use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ica::{IcaTable, State};
 use ant_logic::notification::Notification;
@@ -363,8 +363,8 @@ fn attention_loses_no_packet_when_polling_comes_and_goes() {
     });
 }
 
-const fn slot_no(number: usize) -> Slot {
-    Slot::new(number).expect("a slot")
+const fn process_no(number: usize) -> ProcessSlot {
+    ProcessSlot::new(number).expect("a slot")
 }
 
 /// Where the frame of the one page of the tests below is.
@@ -374,7 +374,7 @@ const FRAME: PhysAddr = PhysAddr::new(0x5000);
 fn one_page() -> Arc<IcaTable<1>> {
     let table = IcaTable::new();
     assert_eq!(table.alloc(1), Some(0));
-    table.set_frame(0, FRAME, slot_no(1)).unwrap();
+    table.set_frame(0, FRAME, process_no(1)).unwrap();
     Arc::new(table)
 }
 
@@ -385,14 +385,14 @@ fn ica_frame_is_returned_once() {
     check(3, || {
         let table = one_page();
         let span = Span::new(0, 1, Transfer::Share);
-        table.begin_share(slot_no(1), span).unwrap();
-        table.begin_share(slot_no(1), span).unwrap();
+        table.begin_share(process_no(1), span).unwrap();
+        table.begin_share(process_no(1), span).unwrap();
         let written = Arc::new([0, 1, 2].map(|_| AtomicU32::new(0)));
         let release = |number: usize| {
             let (table, written) = (Arc::clone(&table), Arc::clone(&written));
             move || {
                 written[number].store(1, Ordering::Relaxed);
-                let frame = table.release(0, slot_no(number)).unwrap();
+                let frame = table.release(0, process_no(number)).unwrap();
                 if frame.is_some() {
                     assert!(written.iter().all(|written| written.load(Ordering::Relaxed) == 1));
                 }
@@ -415,12 +415,12 @@ fn ica_sharing_goes_on_while_another_lets_go() {
     check(3, || {
         let table = one_page();
         let span = Span::new(0, 1, Transfer::Share);
-        table.begin_share(slot_no(1), span).unwrap();
+        table.begin_share(process_no(1), span).unwrap();
         let other = {
             let table = Arc::clone(&table);
-            thread::spawn(move || assert_eq!(table.release(0, slot_no(2)), Ok(None)))
+            thread::spawn(move || assert_eq!(table.release(0, process_no(2)), Ok(None)))
         };
-        table.begin_share(slot_no(1), span).unwrap();
+        table.begin_share(process_no(1), span).unwrap();
         other.join().unwrap();
         assert_eq!(table.state(0), Some(State::Shared { sharers: 2 }));
         assert_eq!(table.frame(0), Some(FRAME));
@@ -433,15 +433,15 @@ fn ica_page_is_received_though_its_giver_ends() {
     check(3, || {
         let table = one_page();
         let span = Span::new(0, 1, Transfer::HandOver);
-        table.begin_transfer(slot_no(1), span).unwrap();
+        table.begin_transfer(process_no(1), span).unwrap();
         let giver = {
             let table = Arc::clone(&table);
-            thread::spawn(move || table.orphan(0, slot_no(1)))
+            thread::spawn(move || table.orphan(0, process_no(1)))
         };
-        table.complete_hand_over(span, slot_no(2)).unwrap();
+        table.complete_hand_over(span, process_no(2)).unwrap();
         // An error: it was received already.
         let _ = giver.join().unwrap();
-        assert_eq!(table.state(0), Some(State::Owned { owner: slot_no(2) }));
+        assert_eq!(table.state(0), Some(State::Owned { owner: process_no(2) }));
         assert_eq!(table.frame(0), Some(FRAME));
     });
 }

@@ -2,7 +2,7 @@
 
 use ant_abi::ipc::{ICA_QUOTA_PROGRAM, Span};
 use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, MAX_PROCESSES, PhysAddr, Slot};
+use ant_abi::{Error, MAX_PROCESSES, PhysAddr, ProcessSlot};
 use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Limit, Quotas};
 use ant_p::ica::TABLE;
@@ -43,7 +43,7 @@ pub const fn limit_server(pages: u32) -> Limit {
 }
 
 /// A process has begun that may take so many pages.
-pub fn begin(slot: Slot, limit: Limit) {
+pub fn begin(slot: ProcessSlot, limit: Limit) {
     QUOTAS.open(slot, limit);
 }
 
@@ -51,7 +51,7 @@ pub fn begin(slot: Slot, limit: Limit) {
 /// process that asks for many pays for it.
 pub fn alloc(
     count: u64,
-    slot: Slot,
+    slot: ProcessSlot,
     reserve: Reserve,
     memory: &mut MemoryManager,
 ) -> Result<u32, Error> {
@@ -77,7 +77,7 @@ pub fn alloc(
 }
 
 /// Takes pages back from the process in `slot`, which has let go of them.
-pub fn free(span: Span, slot: Slot, memory: &mut MemoryManager) {
+pub fn free(span: Span, slot: ProcessSlot, memory: &mut MemoryManager) {
     TABLE.free(span, slot, |page, frame| give_back(page, frame, memory));
 }
 
@@ -87,12 +87,17 @@ pub fn free_dropped(span: Span, memory: &mut MemoryManager) {
 }
 
 /// Takes all pages of a zombie back, also those that went along with its last call.
-pub fn free_all(slot: Slot, space: &AddressSpace, calling: Span, memory: &mut MemoryManager) {
+pub fn free_all(
+    slot: ProcessSlot,
+    space: &AddressSpace,
+    calling: Span,
+    memory: &mut MemoryManager,
+) {
     TABLE.free_all(slot, space, calling, |page, frame| give_back(page, frame, memory));
 }
 
 /// A process has been reaped and has no pages any more.
-pub fn end(slot: Slot) {
+pub fn end(slot: ProcessSlot) {
     QUOTAS.close(slot);
 }
 

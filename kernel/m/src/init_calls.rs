@@ -6,7 +6,7 @@ use ant_abi::boot::BootDevice;
 use ant_abi::ipc::{DeviceGrant, ENVIRONMENT_MAX, ExitNotice, ServerCreate};
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{ProcessCreate, ProcessInfo, ProcessState, Sysnum};
-use ant_abi::{EndpointId, Error, Generation, Pid, Priority, Slot};
+use ant_abi::{EndpointId, Error, Generation, Pid, Priority, ThreadSlot};
 use ant_logic::devices::Right;
 use ant_logic::ipc::Target;
 use ant_p::endpoints::Purpose;
@@ -24,7 +24,13 @@ use crate::loader::{InProcess, Startup};
 use crate::processes;
 
 /// Serves a call of `init`, which is process `slot`.
-pub fn serve(m: &mut MKernel, cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) -> i64 {
+pub fn serve(
+    m: &mut MKernel,
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    number: Sysnum,
+    args: [u64; 3],
+) -> i64 {
     let result = match number {
         Sysnum::ProcessCreate => {
             let strings = UserRange::new(args[1], args[2]);
@@ -69,7 +75,7 @@ fn pid(number: u64) -> Result<Pid, Error> {
 fn create(
     m: &mut MKernel,
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     to: UserPtr<ProcessCreate>,
     strings: UserRange,
 ) -> Result<(), Error> {
@@ -99,7 +105,7 @@ fn create(
 fn create_server(
     m: &mut MKernel,
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     request: UserPtr<ServerCreate>,
     program: UserRange,
 ) -> Result<i64, Error> {
@@ -126,7 +132,7 @@ fn create_server(
 }
 
 /// A process that was made and not started yet; it is this CPU's.
-fn unstarted(cpu: &mut Cpu, pid: Pid) -> Result<Slot, Error> {
+fn unstarted(cpu: &mut Cpu, pid: Pid) -> Result<ThreadSlot, Error> {
     let slot = cpu.local.find_pid(pid).ok_or(Error::NoProcess)?;
     let is_unstarted = cpu.local.caller(slot)?.public().is_in(ProcessState::Created);
     is_unstarted.then_some(slot).ok_or(Error::Busy)
@@ -141,8 +147,8 @@ fn start(m: &mut MKernel, cpu: &mut Cpu, pid: Pid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Slot of the process with an id, and what anyone may read about it.
-pub(crate) fn find(pid: Pid) -> Result<(Slot, &'static Public), Error> {
+/// ThreadSlot of the process with an id, and what anyone may read about it.
+pub(crate) fn find(pid: Pid) -> Result<(ThreadSlot, &'static Public), Error> {
     process::find_pid(pid).ok_or(Error::NoProcess)
 }
 
@@ -183,14 +189,14 @@ fn move_process(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, to: u64) -> Result<(),
 fn take_exit_notice(
     m: &mut MKernel,
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     to: UserPtr<ExitNotice>,
 ) -> Result<(), Error> {
     let notice = m.exit_queue.take().ok_or(Error::Again)?;
     user_memory::write_value(&cpu.local.caller(slot)?.space, to, &notice)
 }
 
-fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: Slot) -> Result<i64, Error> {
+fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: ThreadSlot) -> Result<i64, Error> {
     m.closed.drain(..).for_each(endpoints::free);
     let endpoint = endpoints::create(Target::Unbound, Purpose::Server).ok_or(Error::NoMemory)?;
     let handle = Handle {
@@ -209,7 +215,7 @@ fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: Slot) -> Result<i64, Er
 fn bind(
     m: &mut MKernel,
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     number: u64,
     server: u64,
 ) -> Result<i64, Error> {
@@ -251,7 +257,7 @@ fn bind_process(cpu: &mut Cpu, endpoint: EndpointId, pid: Pid) -> Result<Generat
     Ok(generation)
 }
 
-fn close(m: &mut MKernel, cpu: &mut Cpu, slot: Slot, number: u64) -> Result<(), Error> {
+fn close(m: &mut MKernel, cpu: &mut Cpu, slot: ThreadSlot, number: u64) -> Result<(), Error> {
     let handle = cpu.local.caller(slot)?.handles.get(number)?;
     handle.state()?;
     let _ = endpoints::bind(handle.endpoint, Target::Closed);
@@ -261,7 +267,11 @@ fn close(m: &mut MKernel, cpu: &mut Cpu, slot: Slot, number: u64) -> Result<(), 
     Ok(())
 }
 
-fn grant_handle(cpu: &mut Cpu, slot: Slot, [to, number, badge]: [u64; 3]) -> Result<i64, Error> {
+fn grant_handle(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    [to, number, badge]: [u64; 3],
+) -> Result<i64, Error> {
     let handle = cpu.local.caller(slot)?.handles.get(number)?;
     let badge = u32::try_from(badge).map_err(|_| Error::Invalid)?;
     let to = unstarted(cpu, pid(to)?)?;
@@ -276,7 +286,7 @@ fn grant_handle(cpu: &mut Cpu, slot: Slot, [to, number, badge]: [u64; 3]) -> Res
 fn grant_device(
     m: &mut MKernel,
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     pid: Pid,
     grant: UserPtr<DeviceGrant>,
 ) -> Result<(), Error> {
@@ -301,7 +311,12 @@ fn grant_device(
     cpu.grant(server, &rights)
 }
 
-fn get_device(cpu: &mut Cpu, slot: Slot, index: u64, to: UserPtr<BootDevice>) -> Result<(), Error> {
+fn get_device(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    index: u64,
+    to: UserPtr<BootDevice>,
+) -> Result<(), Error> {
     let device = usize::try_from(index).ok().and_then(|index| shared::devices().get(index));
     user_memory::write_value(&cpu.local.caller(slot)?.space, to, device.ok_or(Error::NoDevice)?)
 }
@@ -319,7 +334,7 @@ fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, signal: u64) -> Result<(), Err
     tell(m, cpu, pid, Message::Kill { pid, signal: signal as u8 })
 }
 
-fn list(cpu: &mut Cpu, slot: Slot, to: UserRange, from_pid: u64) -> Result<i64, Error> {
+fn list(cpu: &mut Cpu, slot: ThreadSlot, to: UserRange, from_pid: u64) -> Result<i64, Error> {
     let init = cpu.local.caller(slot)?;
     let size = size_of::<ProcessInfo>() as u64;
     let mut next = u32::try_from(from_pid).map_err(|_| Error::Invalid)?;

@@ -28,7 +28,7 @@ use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
 use ant_abi::lca::ExitKind;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::{ProcessKind, Service, Sysnum};
-use ant_abi::{CpuIndex, EndpointId, Error, Pid, Slot};
+use ant_abi::{CpuIndex, EndpointId, Error, Pid, ThreadSlot};
 use ant_arch::{clock, paging, percpu};
 use ant_p::linux::call;
 use ant_p::mailbox::{self, Message};
@@ -60,7 +60,7 @@ pub fn start() -> ! {
     let processes = Processes::new(&mut memory);
     let exit_queue = ExitQueue::new();
     let closed = ArrayVec::new();
-    let init = Slot::default();
+    let init = ThreadSlot::default();
     let mut m_kernel = MKernel { memory, processes, exit_queue, init, closed };
     let mut cpu = Cpu::new(CpuIndex::M_KERNEL, timer, ipc_cpu::of(CpuIndex::M_KERNEL));
     m_kernel.start_init(&mut cpu, bundle.init(), place);
@@ -97,8 +97,8 @@ struct MKernel {
     processes: Processes,
     /// Servers that have ended, for `init`.
     exit_queue: ExitQueue,
-    /// Slot of `init`.
-    init: Slot,
+    /// ThreadSlot of `init`.
+    init: ThreadSlot,
     /// Endpoints that `init` has closed; their numbers are not free yet.
     closed: ArrayVec<EndpointId, ENDPOINTS>,
 }
@@ -117,7 +117,7 @@ impl MKernel {
     }
 
     /// A process is loaded: it goes to the CPU it was made for.
-    fn place(&mut self, cpu: &mut Cpu, slot: Slot) {
+    fn place(&mut self, cpu: &mut Cpu, slot: ThreadSlot) {
         let index = cpu.index();
         let Some(process) = cpu.local.process(slot) else { return };
         let (pid, home) = (process.pid, process.home());
@@ -163,7 +163,7 @@ impl Role for MKernel {
         }
     }
 
-    fn syscall(&mut self, cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) {
+    fn syscall(&mut self, cpu: &mut Cpu, slot: ThreadSlot, number: Sysnum, args: [u64; 3]) {
         let is_init = cpu.local.process(slot).is_some_and(|process| process.is_init);
         let result = match number.service() {
             Service::MKernel => {
@@ -193,7 +193,7 @@ impl Role for MKernel {
         cpu.handle_message(CpuIndex::M_KERNEL, message, self);
     }
 
-    fn loading_returned(&mut self, cpu: &mut Cpu, slot: Slot) {
+    fn loading_returned(&mut self, cpu: &mut Cpu, slot: ThreadSlot) {
         let Some(process) = cpu.local.process(slot) else { return };
         match self.processes.load_on(process, &mut self.memory) {
             Progress::Call => call::request_for_loader(cpu, slot),
@@ -206,7 +206,7 @@ impl Role for MKernel {
         self.memory.publish();
     }
 
-    fn freed(&mut self, slot: Slot, pid: Pid, span: Span) {
+    fn freed(&mut self, slot: ThreadSlot, pid: Pid, span: Span) {
         // If it has ended since, all its pages have come back then.
         if process::pid_in(slot) == Some(pid) {
             ica::free(span, slot, &mut self.memory);

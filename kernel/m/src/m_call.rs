@@ -2,7 +2,7 @@
 //! message, for its process, and makes the answer the process's own (`ant_p::syscalls`).
 
 use ant_abi::syscall::Sysnum;
-use ant_abi::{CpuIndex, Error, Slot};
+use ant_abi::{CpuIndex, Error, ThreadSlot};
 use ant_logic::ipc::Target;
 use ant_p::endpoints::Purpose;
 use ant_p::mailbox::{self, Message};
@@ -13,7 +13,13 @@ use crate::{MKernel, ica};
 
 impl MKernel {
     /// CPU `from` asks for its process in `slot`.
-    pub(crate) fn m_call(&mut self, from: CpuIndex, slot: Slot, number: Sysnum, args: [u64; 3]) {
+    pub(crate) fn m_call(
+        &mut self,
+        from: CpuIndex,
+        slot: ThreadSlot,
+        number: Sysnum,
+        args: [u64; 3],
+    ) {
         let result = self.grant(from, slot, number, args);
         if mailbox::send(CpuIndex::M_KERNEL, from, Message::MReply { slot, result }).is_err() {
             log::error!("CPU {} takes no messages", shared::linux_cpu(from));
@@ -24,7 +30,7 @@ impl MKernel {
     pub(crate) fn grant(
         &mut self,
         cpu: CpuIndex,
-        slot: Slot,
+        slot: ThreadSlot,
         number: Sysnum,
         args: [u64; 3],
     ) -> i64 {
@@ -42,7 +48,7 @@ impl MKernel {
     }
 }
 
-fn open(cpu: CpuIndex, slot: Slot, purpose: Purpose) -> Result<i64, Error> {
+fn open(cpu: CpuIndex, slot: ThreadSlot, purpose: Purpose) -> Result<i64, Error> {
     if endpoints::bound_to(cpu, slot).next().is_some() {
         return Err(Error::Busy);
     }

@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering;
 
 use ant_abi::boot::BOOT_IDLE_POLL;
-use ant_abi::{CpuIndex, EndpointId, Error, Pid, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Error, Pid, Priority, ThreadSlot};
 use ant_arch::apic::Timer;
 use ant_logic::devices::Rights;
 use ant_logic::ipc::{IpcCpu, Target};
@@ -88,7 +88,7 @@ impl Cpu {
     }
 
     /// Gives a process of this CPU ports and interrupts.
-    pub fn grant(&mut self, slot: Slot, rights: &Rights) -> Result<(), Error> {
+    pub fn grant(&mut self, slot: ThreadSlot, rights: &Rights) -> Result<(), Error> {
         let index = self.index();
         let process = self.local.caller(slot)?;
         let endpoint = process.endpoint;

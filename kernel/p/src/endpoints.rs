@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::ipc::{ENDPOINTS, SENDS_MAX, SERVER_ENDPOINTS};
-use ant_abi::{CpuIndex, EndpointId, Generation, Slot};
+use ant_abi::{CpuIndex, EndpointId, Generation, ThreadSlot};
 use ant_logic::ipc::{SENDS_PER_CPU, Target};
 use ant_logic::notification::Notification;
 
@@ -36,7 +36,7 @@ impl State {
             UNBOUND => Target::Unbound,
             BOUND => Target::Bound {
                 cpu: CpuIndex::from_bits(self.0 >> 56 & 63),
-                server: Slot::from_bits(self.0 >> 48 & 0xff),
+                server: ThreadSlot::from_bits(self.0 >> 48 & 0xff),
             },
             _ => Target::Closed,
         }
@@ -101,7 +101,7 @@ pub fn first_generation(endpoint: EndpointId) -> Generation {
 
 /// CPU and slot of who receives at an endpoint now, if that is in this generation still.
 #[inline]
-pub fn receiver(endpoint: EndpointId, generation: Generation) -> Option<(CpuIndex, Slot)> {
+pub fn receiver(endpoint: EndpointId, generation: Generation) -> Option<(CpuIndex, ThreadSlot)> {
     let state = state(endpoint);
     match state.target() {
         Target::Bound { cpu, server } if state.generation() == generation => Some((cpu, server)),
@@ -111,7 +111,12 @@ pub fn receiver(endpoint: EndpointId, generation: Generation) -> Option<(CpuInde
 
 /// Whether process `server` of CPU `cpu` receives at an endpoint now, in this generation.
 #[inline]
-pub fn is_bound(endpoint: EndpointId, cpu: CpuIndex, server: Slot, generation: Generation) -> bool {
+pub fn is_bound(
+    endpoint: EndpointId,
+    cpu: CpuIndex,
+    server: ThreadSlot,
+    generation: Generation,
+) -> bool {
     state(endpoint) == State::new(Target::Bound { cpu, server }, generation)
 }
 
@@ -156,7 +161,7 @@ pub fn bind(endpoint: EndpointId, target: Target) -> Option<Generation> {
 }
 
 /// The receiver goes to another CPU; it is the same. Nothing happens if another receives by now.
-pub fn moved(endpoint: EndpointId, from: CpuIndex, to: CpuIndex, server: Slot) {
+pub fn moved(endpoint: EndpointId, from: CpuIndex, to: CpuIndex, server: ThreadSlot) {
     change(endpoint, |old| {
         let still = old.target() == Target::Bound { cpu: from, server };
         let target = if still { Target::Bound { cpu: to, server } } else { old.target() };
@@ -165,13 +170,13 @@ pub fn moved(endpoint: EndpointId, from: CpuIndex, to: CpuIndex, server: Slot) {
 }
 
 /// The endpoints at which a process receives: one, but for a moment after it was bound to another.
-pub fn bound_to(cpu: CpuIndex, server: Slot) -> impl Iterator<Item = EndpointId> {
+pub fn bound_to(cpu: CpuIndex, server: ThreadSlot) -> impl Iterator<Item = EndpointId> {
     let here = Target::Bound { cpu, server };
     EndpointId::all().filter(move |&endpoint| state(endpoint).target() == here)
 }
 
 /// The receiver ends: nobody receives, if it still did.
-pub fn leave(endpoint: EndpointId, cpu: CpuIndex, server: Slot, target: Target) {
+pub fn leave(endpoint: EndpointId, cpu: CpuIndex, server: ThreadSlot, target: Target) {
     change(endpoint, |old| {
         if old.target() != (Target::Bound { cpu, server }) {
             return old;

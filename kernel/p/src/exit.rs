@@ -1,7 +1,7 @@
 //! The end of a process. It is a zombie until Linux has released its LCA, other CPUs' IPC its call, and
 //! the pages that it lent have come back. Then it is reaped.
 
-use ant_abi::Slot;
+use ant_abi::ThreadSlot;
 use ant_abi::lca::ExitKind;
 use ant_abi::syscall::ProcessState;
 use core::sync::atomic::{Ordering, fence};
@@ -13,13 +13,13 @@ use crate::process::{BlockReason, ExitReason};
 use crate::{endpoints, linux};
 
 /// Ends a process of this CPU as a signal would.
-pub fn kill(cpu: &mut Cpu, slot: Slot, signal: u8) {
+pub fn kill(cpu: &mut Cpu, slot: ThreadSlot, signal: u8) {
     let text = format_args!("killed by signal {signal}");
     exit(cpu, slot, ExitReason::new(ExitKind::Killed, u64::from(signal), text));
 }
 
 /// Ends a process of this CPU.
-pub fn exit(cpu: &mut Cpu, slot: Slot, exit: ExitReason) {
+pub fn exit(cpu: &mut Cpu, slot: ThreadSlot, exit: ExitReason) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     assert!(!process.is_init, "init ended: {exit:?}");

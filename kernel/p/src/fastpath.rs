@@ -13,7 +13,7 @@ mod pages;
 
 use ant_abi::ipc::{FOREVER, IPC_WORDS, ReceivedKind, Span};
 use ant_abi::syscall::{ProcessState, Sysnum};
-use ant_abi::{CpuIndex, EndpointId, Slot};
+use ant_abi::{CpuIndex, EndpointId, ThreadSlot};
 use ant_logic::ica::With;
 use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
 use ant_logic::rings::packet::PACKET_WORDS;
@@ -33,7 +33,7 @@ const IPC_REPLY_RECEIVE: u64 = Sysnum::IpcReplyReceive as u64;
 /// What came of a process's run.
 pub enum Next {
     /// This process runs.
-    Process(Slot),
+    Process(ThreadSlot),
     /// The process waits for another CPU.
     Packet,
     /// Nothing has happened: the loop serves what the process asks for.
@@ -42,7 +42,7 @@ pub enum Next {
 
 /// Serves the call or the reply that has ended the run of process `slot`.
 #[inline]
-pub fn serve(cpu: &mut Cpu, slot: Slot, vector: u64) -> Next {
+pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, vector: u64) -> Next {
     if vector != VECTOR_SYSCALL {
         return Next::SlowPath;
     }
@@ -50,7 +50,7 @@ pub fn serve(cpu: &mut Cpu, slot: Slot, vector: u64) -> Next {
 }
 
 #[inline]
-fn exchange(cpu: &mut Cpu, slot: Slot) -> Option<Next> {
+fn exchange(cpu: &mut Cpu, slot: ThreadSlot) -> Option<Next> {
     let process = cpu.local.process(slot)?;
     let (number, [to, timeout, flags]) = process.context.syscall();
     let (span, handle) = process.context.span_and_handle();
@@ -78,7 +78,7 @@ fn exchange(cpu: &mut Cpu, slot: Slot) -> Option<Next> {
 }
 
 #[inline]
-fn call(cpu: &mut Cpu, slot: Slot, number: u64, flags: u64) -> Option<Next> {
+fn call(cpu: &mut Cpu, slot: ThreadSlot, number: u64, flags: u64) -> Option<Next> {
     let (options, there, server) = resolve_fast(cpu, slot, number, flags)?;
     let calling = Calling { handle: number, span: Span::NONE };
     if there == cpu.index() {
@@ -92,10 +92,10 @@ fn call(cpu: &mut Cpu, slot: Slot, number: u64, flags: u64) -> Option<Next> {
 #[inline(always)]
 fn resolve_fast(
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     number: u64,
     flags: u64,
-) -> Option<(CallOptions, CpuIndex, Slot)> {
+) -> Option<(CallOptions, CpuIndex, ThreadSlot)> {
     let client = cpu.local.process(slot)?;
     let Handle { endpoint, generation, badge, .. } = client.handles.get(number).ok()?;
     let (there, server) = endpoints::receiver(endpoint, generation)?;
@@ -110,8 +110,8 @@ fn resolve_fast(
 #[inline(always)]
 fn call_here(
     cpu: &mut Cpu,
-    slot: Slot,
-    server: Slot,
+    slot: ThreadSlot,
+    server: ThreadSlot,
     options: CallOptions,
     calling: Calling,
 ) -> Option<Next> {
@@ -127,8 +127,8 @@ fn call_here(
 #[inline(always)]
 fn call_there(
     cpu: &mut Cpu,
-    slot: Slot,
-    (there, server): (CpuIndex, Slot),
+    slot: ThreadSlot,
+    (there, server): (CpuIndex, ThreadSlot),
     options: CallOptions,
     calling: Calling,
 ) -> Option<Next> {
@@ -140,7 +140,7 @@ fn call_there(
 }
 
 #[inline]
-fn reply_receive(cpu: &mut Cpu, slot: Slot, token: Token) -> Option<Next> {
+fn reply_receive(cpu: &mut Cpu, slot: ThreadSlot, token: Token) -> Option<Next> {
     if token.cpu() == cpu.index() {
         reply_here(cpu, slot, token).map(Next::Process)
     } else {
@@ -151,7 +151,7 @@ fn reply_receive(cpu: &mut Cpu, slot: Slot, token: Token) -> Option<Next> {
 
 /// Replies to a client of this CPU, which has the words; the client.
 #[inline(always)]
-fn reply_here(cpu: &mut Cpu, slot: Slot, token: Token) -> Option<Slot> {
+fn reply_here(cpu: &mut Cpu, slot: ThreadSlot, token: Token) -> Option<ThreadSlot> {
     let Pair { leaves: server, takes, queue } = pair(&mut cpu.local, slot, token.client())?;
     if server.migrate_to.is_some() || takes.migrate_to.is_some() {
         return None;
@@ -164,7 +164,12 @@ fn reply_here(cpu: &mut Cpu, slot: Slot, token: Token) -> Option<Slot> {
 
 /// Replies to a client of another CPU; what goes there.
 #[inline(always)]
-fn reply_there(cpu: &mut Cpu, slot: Slot, token: Token, span: Span) -> Option<(CpuIndex, Packet)> {
+fn reply_there(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    token: Token,
+    span: Span,
+) -> Option<(CpuIndex, Packet)> {
     let server = cpu.local.process(slot).filter(|server| server.migrate_to.is_none())?;
     let message = Message { span, ..Message::of(server.context.words()) };
     let replied = cpu.ipc.reply_across(slot, token, message, has_bits)?;
@@ -175,7 +180,7 @@ fn reply_there(cpu: &mut Cpu, slot: Slot, token: Token, span: Span) -> Option<(C
 /// Takes what came out of the ring from CPU `from`. The process that runs then, at once; `None`:
 /// nothing has happened.
 #[inline]
-pub fn take(cpu: &mut Cpu, from: CpuIndex, words: &[u64; PACKET_WORDS]) -> Option<Slot> {
+pub fn take(cpu: &mut Cpu, from: CpuIndex, words: &[u64; PACKET_WORDS]) -> Option<ThreadSlot> {
     let parts = Parts::of(words);
     if parts.request.message.handle != 0 {
         return None;
@@ -188,7 +193,7 @@ pub fn take(cpu: &mut Cpu, from: CpuIndex, words: &[u64; PACKET_WORDS]) -> Optio
 }
 
 #[inline]
-fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<Slot> {
+fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<ThreadSlot> {
     let Parts { client, sequence, request, .. } = parts;
     let Request { server: slot, endpoint, generation, badge, message, .. } = request;
     let here = cpu.index();
@@ -207,7 +212,7 @@ fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<Slot> {
 }
 
 #[inline]
-fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<Slot> {
+fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<ThreadSlot> {
     let Parts { client: slot, sequence, request: Request { message, .. }, .. } = parts;
     let (client, queue) = cpu.local.one_without_deadline(*slot)?;
     if !queue.can_pass(client.priority) || client.migrate_to.is_some() {
@@ -262,14 +267,14 @@ struct Pair<'a> {
 
 /// The two processes, if the second, which waits, can run instead of the first.
 #[inline]
-fn pair(local: &mut Locals, leaves: Slot, takes: Slot) -> Option<Pair<'_>> {
+fn pair(local: &mut Locals, leaves: ThreadSlot, takes: ThreadSlot) -> Option<Pair<'_>> {
     let ([leaves, takes], queue) = local.two_without_deadline(leaves, takes)?;
     queue.can_pass(takes.priority).then_some(Pair { leaves, takes, queue })
 }
 
 /// Lets a process that can take the CPU run with the words that have come for it.
 #[inline]
-fn pass_cpu(queue: &mut RunQueue, slot: Slot, takes: &mut Owned, words: [u64; IPC_WORDS]) {
+fn pass_cpu(queue: &mut RunQueue, slot: ThreadSlot, takes: &mut Owned, words: [u64; IPC_WORDS]) {
     queue.pass(slot, takes.priority);
     takes.blocked_on = BlockReason::Runnable;
     takes.context.set_message(words, 0, 0);

@@ -1,6 +1,6 @@
 //! Exceptions of processes: each ends the process.
 
-use ant_abi::Slot;
+use ant_abi::ThreadSlot;
 use ant_abi::lca::ExitKind;
 use ant_arch::trap;
 
@@ -9,7 +9,7 @@ use crate::process::ExitReason;
 use crate::{exit, linux, log, shared};
 
 /// Ends a process that has run into an exception.
-pub fn take(cpu: &mut Cpu, slot: Slot, vector: u64) {
+pub fn take(cpu: &mut Cpu, slot: ThreadSlot, vector: u64) {
     shared::count(shared::control(cpu.index()).faults());
     let linux_cpu = shared::linux_cpu(cpu.index());
     let Some(process) = cpu.local.process(slot) else { return };

@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::syscall::Injection;
-use ant_abi::{CpuIndex, Error, MAX_PROCESSES, Pid, Slot, store};
+use ant_abi::{CpuIndex, Error, MAX_PROCESSES, Pid, ThreadSlot, store};
 use linux_raw_sys::general::SIGKILL;
 
 use crate::cpu::Cpu;
@@ -45,7 +45,7 @@ impl FaultPoint {
     }
 
     /// Has the process `pid` in `slot` fail so. The m-kernel only.
-    pub fn arm(self, slot: Slot, pid: Pid) {
+    pub fn arm(self, slot: ThreadSlot, pid: Pid) {
         ARMED[slot.index()].store(self.encode(Some(pid)), Ordering::Relaxed);
     }
 
@@ -88,7 +88,7 @@ pub fn is_armed(process: &Owned) -> bool {
 }
 
 /// Serves the system call that ended the last run of a process, unless it is to fail there.
-pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
+pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
     let Some(how) = count_down(cpu, slot) else { return syscalls::serve(cpu, slot, role) };
     if how == Injection::EndAfter {
         syscalls::serve(cpu, slot, role);
@@ -102,7 +102,7 @@ pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
 }
 
 /// Counts a system call; how the process fails at it, if it does.
-fn count_down(cpu: &mut Cpu, slot: Slot) -> Option<Injection> {
+fn count_down(cpu: &mut Cpu, slot: ThreadSlot) -> Option<Injection> {
     let process = cpu.local.process(slot)?;
     let (pid, call) = (process.pid, process.context.syscall().0);
     let armed = FaultPoint::of(process)?;

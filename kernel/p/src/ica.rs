@@ -6,7 +6,7 @@
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
-use ant_abi::{CpuIndex, Error, PhysAddr, Slot};
+use ant_abi::{CpuIndex, Error, PhysAddr, ThreadSlot};
 use ant_logic::ica::{Access, Holder, IcaTable, Sender, Space, With, pages};
 
 use crate::locals::Locals;
@@ -28,7 +28,7 @@ pub struct Local<'a> {
 pub type LocalHolder<'a> = Holder<'static, Local<'a>, { ICA_PAGES as usize }>;
 
 /// Process `slot` with its pages.
-pub fn holder(local: &mut Locals, slot: Slot) -> Result<LocalHolder<'_>, Error> {
+pub fn holder(local: &mut Locals, slot: ThreadSlot) -> Result<LocalHolder<'_>, Error> {
     let is_loaded = local.is_loaded(slot);
     let process = local.caller(slot)?;
     Ok(Holder { table: &TABLE, slot, space: Local { process, is_loaded } })
@@ -53,7 +53,7 @@ impl Space for Local<'_> {
 /// Lets pages go with a message of process `slot`.
 pub fn transfer_out(
     local: &mut Locals,
-    slot: Slot,
+    slot: ThreadSlot,
     span: Span,
     sender: Sender,
 ) -> Result<(), Error> {
@@ -64,13 +64,13 @@ pub fn transfer_out(
 }
 
 /// Gives process `slot` the pages that came with a message; what has come.
-pub fn arrive(local: &mut Locals, slot: Slot, span: Span, with: With) -> Span {
+pub fn arrive(local: &mut Locals, slot: ThreadSlot, span: Span, with: With) -> Span {
     holder(local, slot).map_or(Span::NONE, |mut holder| holder.arrive(span, with))
 }
 
 /// A message of process `slot` is over, or was not sent: what of its pages is still, or again, the
 /// process's.
-pub fn reclaim(local: &mut Locals, slot: Slot, span: Span) -> Span {
+pub fn reclaim(local: &mut Locals, slot: ThreadSlot, span: Span) -> Span {
     if span.is_none() {
         return Span::NONE;
     }
@@ -78,7 +78,7 @@ pub fn reclaim(local: &mut Locals, slot: Slot, span: Span) -> Span {
 }
 
 /// Takes pages out of process `slot`, which it had been lent.
-pub fn return_loan(local: &mut Locals, slot: Slot, span: Span, how: LoanEnd) {
+pub fn return_loan(local: &mut Locals, slot: ThreadSlot, span: Span, how: LoanEnd) {
     let Ok(mut holder) = holder(local, slot) else { return };
     let scratch = holder.space.process.scratch;
     if how == LoanEnd::Revoked && holder.space.process.exit.is_none() {
@@ -96,7 +96,7 @@ pub fn drop_span(local: &Locals, span: Span) {
 }
 
 /// Takes pages out of process `slot`, which takes them for gone, and tells the memory manager.
-pub fn give_up(local: &mut Locals, slot: Slot, span: Span) {
+pub fn give_up(local: &mut Locals, slot: ThreadSlot, span: Span) {
     // Without room for the message, the pages stay its own until it ends.
     if span.transfer() == Some(Transfer::HandOver)
         && mailbox::has_room(local.index(), CpuIndex::M_KERNEL)
@@ -111,7 +111,7 @@ pub fn give_up(local: &mut Locals, slot: Slot, span: Span) {
 
 /// Gives process `slot` pages that the memory manager has just made its own, cleared; the number of
 /// the first.
-pub fn take_fresh(local: &mut Locals, slot: Slot, first: u32, count: u32) -> i64 {
+pub fn take_fresh(local: &mut Locals, slot: ThreadSlot, first: u32, count: u32) -> i64 {
     let span = Span::new(first, count, Transfer::HandOver);
     pages(span).filter_map(|page| TABLE.frame(page)).for_each(paging::clear);
     if let Ok(mut holder) = holder(local, slot) {

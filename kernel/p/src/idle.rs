@@ -1,7 +1,7 @@
 //! A CPU without a process to run.
 
 use ant_abi::syscall::ProcessState;
-use ant_abi::{CpuIndex, Slot};
+use ant_abi::{CpuIndex, ThreadSlot};
 use core::sync::atomic::Ordering;
 
 use crate::cpu::Cpu;
@@ -21,7 +21,7 @@ impl Cpu {
     /// As [`Cpu::idle`], for the fast path, which waits for a packet: takes the first that comes. The
     /// process that runs then, past the loop; `None`: there is work for the loop.
     #[inline]
-    pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<Slot> {
+    pub(crate) fn await_packet(&mut self, role: &mut impl Role) -> Option<ThreadSlot> {
         if !self.local.queue.is_empty() {
             return None;
         }
@@ -39,7 +39,7 @@ impl Cpu {
 
     /// Takes the next packet from CPU `from`. The process that runs then, at once.
     #[inline]
-    fn take_packet(&mut self, from: CpuIndex, role: &mut impl Role) -> Option<Slot> {
+    fn take_packet(&mut self, from: CpuIndex, role: &mut impl Role) -> Option<ThreadSlot> {
         match mailbox::receive_unless(&self.incoming[from.index()], |words| {
             fastpath::take(self, from, words)
         })? {

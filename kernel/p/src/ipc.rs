@@ -5,7 +5,7 @@ use ant_abi::ipc::{
     ReceivedKind, Span,
 };
 use ant_abi::syscall::ProcessState;
-use ant_abi::{CpuIndex, EndpointId, Error, Generation, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Error, Generation, Priority, ThreadSlot};
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::{
     CallOptions, CallOutcome, IpcHost, LoanEnd, Message, OnRestart, Packet, Received, SendError,
@@ -46,7 +46,11 @@ impl Raw {
 }
 
 /// Serves `IpcCall`.
-pub fn call(cpu: &mut Cpu, slot: Slot, [number, timeout, flags]: [u64; 3]) -> Result<(), Error> {
+pub fn call(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    [number, timeout, flags]: [u64; 3],
+) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
     let handle = process.handles.get(number)?;
@@ -68,7 +72,7 @@ pub fn call(cpu: &mut Cpu, slot: Slot, [number, timeout, flags]: [u64; 3]) -> Re
 /// Where a message goes that a process sends through a handle; the CPU there takes messages.
 fn options(
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     handle: Handle,
     number: u64,
     flags: u64,
@@ -96,7 +100,7 @@ pub(crate) fn on_restart(flags: u64) -> OnRestart {
 }
 
 /// Serves `IpcReceive`.
-pub fn receive(cpu: &mut Cpu, slot: Slot, timeout: u64) -> Result<(), Error> {
+pub fn receive(cpu: &mut Cpu, slot: ThreadSlot, timeout: u64) -> Result<(), Error> {
     if let Some(received) = cpu.ipc.receive(slot, &mut cpu.local) {
         deliver(&mut cpu.local, slot, received);
         return Ok(());
@@ -111,13 +115,13 @@ pub fn receive(cpu: &mut Cpu, slot: Slot, timeout: u64) -> Result<(), Error> {
 }
 
 /// Serves `IpcReply`.
-pub fn reply(cpu: &mut Cpu, slot: Slot, token: u64) -> Result<(), Error> {
+pub fn reply(cpu: &mut Cpu, slot: ThreadSlot, token: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
     reply_with(cpu, slot, token, message)
 }
 
-fn reply_with(cpu: &mut Cpu, slot: Slot, token: u64, message: Message) -> Result<(), Error> {
+fn reply_with(cpu: &mut Cpu, slot: ThreadSlot, token: u64, message: Message) -> Result<(), Error> {
     ica::transfer_out(&mut cpu.local, slot, message.span, Sender::GoesOn)?;
     match cpu.ipc.reply(slot, Token(token), message, &mut cpu.local) {
         Ok(()) => {
@@ -134,7 +138,7 @@ fn reply_with(cpu: &mut Cpu, slot: Slot, token: u64, message: Message) -> Result
 /// Serves `IpcReplyReceive`.
 pub fn reply_receive(
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     [token, timeout, _]: [u64; 3],
 ) -> Result<(), Error> {
     if token != 0 {
@@ -155,13 +159,18 @@ pub fn reply_receive(
 }
 
 /// Serves `IpcSend`.
-pub fn send(cpu: &mut Cpu, slot: Slot, number: u64) -> Result<(), Error> {
+pub fn send(cpu: &mut Cpu, slot: ThreadSlot, number: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let message = Raw::of(process).message(process)?;
     send_message(cpu, slot, number, message)
 }
 
-fn send_message(cpu: &mut Cpu, slot: Slot, number: u64, message: Message) -> Result<(), Error> {
+fn send_message(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    number: u64,
+    message: Message,
+) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let (handle, priority) = (process.handles.get(number)?, process.priority);
     let sender = if process.is_init { endpoints::Sender::Init } else { endpoints::Sender::Other };
@@ -187,7 +196,7 @@ fn send_message(cpu: &mut Cpu, slot: Slot, number: u64, message: Message) -> Res
     sent
 }
 
-fn refused(cpu: &mut Cpu, slot: Slot, number: u64, send_error: SendError) -> Error {
+fn refused(cpu: &mut Cpu, slot: ThreadSlot, number: u64, send_error: SendError) -> Error {
     match send_error {
         SendError::Closed => Error::PeerGone,
         SendError::Unbound => Error::Again,
@@ -202,7 +211,7 @@ fn refused(cpu: &mut Cpu, slot: Slot, number: u64, send_error: SendError) -> Err
 }
 
 /// Serves `IpcNotify`.
-pub fn notify(cpu: &mut Cpu, slot: Slot, number: u64, bits: u64) -> Result<(), Error> {
+pub fn notify(cpu: &mut Cpu, slot: ThreadSlot, number: u64, bits: u64) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let handle = process.handles.get(number)?;
     handle.state()?;
@@ -219,7 +228,7 @@ pub fn notify(cpu: &mut Cpu, slot: Slot, number: u64, bits: u64) -> Result<(), E
 }
 
 /// Serves `IpcBatch`.
-pub fn batch(cpu: &mut Cpu, slot: Slot, at: u64, count: u64) -> Result<(), Error> {
+pub fn batch(cpu: &mut Cpu, slot: ThreadSlot, at: u64, count: u64) -> Result<(), Error> {
     let mut operations = [IpcOperation::new_zeroed(); BATCH_MAX];
     let count = usize::try_from(count).ok().filter(|&count| count <= BATCH_MAX);
     let operations = &mut operations[..count.ok_or(Error::TooLong)?];
@@ -233,7 +242,7 @@ pub fn batch(cpu: &mut Cpu, slot: Slot, at: u64, count: u64) -> Result<(), Error
     user_memory::write(&cpu.local.caller(slot)?.space, range, operations.as_bytes())
 }
 
-fn operate(cpu: &mut Cpu, slot: Slot, operation: &IpcOperation) -> Result<(), Error> {
+fn operate(cpu: &mut Cpu, slot: ThreadSlot, operation: &IpcOperation) -> Result<(), Error> {
     let IpcOperation { kind, target, words, span, handle, .. } = *operation;
     let process = cpu.local.caller(slot)?;
     let message = Raw { words, span, handle }.message(process)?;
@@ -246,7 +255,7 @@ fn operate(cpu: &mut Cpu, slot: Slot, operation: &IpcOperation) -> Result<(), Er
 
 /// Makes an endpoint that the m-kernel has bound to a process of this CPU the process's own; gives
 /// the number of the handle.
-pub fn take_endpoint(cpu: &mut Cpu, slot: Slot, endpoint: EndpointId) -> i64 {
+pub fn take_endpoint(cpu: &mut Cpu, slot: ThreadSlot, endpoint: EndpointId) -> i64 {
     let Some(process) = cpu.local.process(slot) else { return Error::NoProcess.to_return() };
     process.endpoint = Some(endpoint);
     process.owns_endpoint = true;
@@ -261,7 +270,7 @@ pub fn take_endpoint(cpu: &mut Cpu, slot: Slot, endpoint: EndpointId) -> i64 {
 }
 
 /// Raises notification bits of the kernel's at the endpoint of a process of this CPU.
-pub fn notify_own(cpu: &mut Cpu, slot: Slot, bits: u64) {
+pub fn notify_own(cpu: &mut Cpu, slot: ThreadSlot, bits: u64) {
     let endpoint = cpu.local.process(slot).and_then(|process| process.endpoint);
     if let Some(endpoint) = endpoint {
         endpoints::bits(endpoint).raise(bits);
@@ -270,7 +279,7 @@ pub fn notify_own(cpu: &mut Cpu, slot: Slot, bits: u64) {
 }
 
 /// Puts what a process has received into its registers, and its pages into its ICA.
-fn deliver(local: &mut Locals, slot: Slot, received: Received) {
+fn deliver(local: &mut Locals, slot: ThreadSlot, received: Received) {
     let (kind, token, badge, message) = match received {
         Received::Notification(bits) => {
             (ReceivedKind::Notification, 0, 0, Message::of([bits, 0, 0, 0]))
@@ -286,7 +295,7 @@ fn deliver(local: &mut Locals, slot: Slot, received: Received) {
     }
 }
 
-fn deliver_message(local: &mut Locals, slot: Slot, message: &Message, with: With) {
+fn deliver_message(local: &mut Locals, slot: ThreadSlot, message: &Message, with: With) {
     let span = match message.span {
         Span::NONE => Span::NONE,
         span => ica::arrive(local, slot, span, with),
@@ -334,7 +343,7 @@ impl IpcHost for Locals {
         post(self.index(), cpu, &packet);
     }
 
-    fn ended(&mut self, client: Slot, outcome: CallOutcome) {
+    fn ended(&mut self, client: ThreadSlot, outcome: CallOutcome) {
         let Some(process) = self.process(client) else { return };
         let Calling { handle, span } = core::mem::take(&mut process.calling);
         let kept = ica::reclaim(self, client, span);
@@ -362,12 +371,12 @@ impl IpcHost for Locals {
         self.wake_with(client, result);
     }
 
-    fn received(&mut self, server: Slot, received: Received) {
+    fn received(&mut self, server: ThreadSlot, received: Received) {
         deliver(self, server, received);
         self.wake(server);
     }
 
-    fn set_priority(&mut self, slot: Slot, priority: Priority) {
+    fn set_priority(&mut self, slot: ThreadSlot, priority: Priority) {
         if let Some(process) = self.process(slot) {
             process.priority = priority;
             self.queue.set_priority(slot, priority);
@@ -386,11 +395,11 @@ impl IpcHost for Locals {
         ica::drop_span(self, message.span);
     }
 
-    fn loan_ends(&mut self, server: Slot, span: Span, how: LoanEnd) {
+    fn loan_ends(&mut self, server: ThreadSlot, span: Span, how: LoanEnd) {
         ica::return_loan(self, server, span, how);
     }
 
-    fn gone(&mut self, slot: Slot) {
+    fn gone(&mut self, slot: ThreadSlot) {
         if let Some(process) = self.process(slot) {
             process.ipc_released = true;
             self.note_if_reapable(slot);

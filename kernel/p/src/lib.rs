@@ -54,7 +54,7 @@ use ant_abi::cpu_block::{CPU_READY, CPU_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::Sysnum;
-use ant_abi::{CpuIndex, Pid, Slot};
+use ant_abi::{CpuIndex, Pid, ThreadSlot};
 use ant_arch::apic::{self, Timer};
 use ant_arch::segments;
 use ant_arch::trap::{self, Handlers};
@@ -124,7 +124,7 @@ impl Role for PKernel {
         log::error!("CPU {} has sent what only the m-kernel takes", shared::linux_cpu(from));
     }
 
-    fn syscall(&mut self, cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) {
+    fn syscall(&mut self, cpu: &mut Cpu, slot: ThreadSlot, number: Sysnum, args: [u64; 3]) {
         syscalls::m_call_send(cpu, slot, number, args);
     }
 
@@ -132,11 +132,11 @@ impl Role for PKernel {
         log::warning!("a release for no process of this CPU: {:#x}", lca.0);
     }
 
-    fn loading_returned(&mut self, _cpu: &mut Cpu, slot: Slot) {
+    fn loading_returned(&mut self, _cpu: &mut Cpu, slot: ThreadSlot) {
         panic!("process slot {slot} is being loaded on a p-kernel");
     }
 
-    fn freed(&mut self, slot: Slot, pid: Pid, span: Span) {
+    fn freed(&mut self, slot: ThreadSlot, pid: Pid, span: Span) {
         self.tell(Message::Freed { slot, pid, span });
     }
 

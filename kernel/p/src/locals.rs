@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering;
 
 use ant_abi::syscall::ProcessState;
-use ant_abi::{CpuIndex, Error, MAX_PROCESSES, Pid, Slot, store};
+use ant_abi::{CpuIndex, Error, MAX_PROCESSES, Pid, ThreadSlot, store};
 use ant_logic::deadlines::Deadlines;
 use ant_logic::sched::RunQueue;
 use arrayvec::ArrayVec;
@@ -29,7 +29,7 @@ pub struct Locals {
     /// The processes that are this CPU's, by slot.
     mine: [Option<Owned>; MAX_PROCESSES],
     /// Slots of `mine` that are filled, in no order.
-    occupied: ArrayVec<Slot, MAX_PROCESSES>,
+    occupied: ArrayVec<ThreadSlot, MAX_PROCESSES>,
     pub(crate) queue: RunQueue,
     pub(crate) deadlines: Deadlines,
     timer: Timer,
@@ -38,11 +38,11 @@ pub struct Locals {
     /// Until then the CPU takes no messages, and is not rung for them.
     messages_deferred_until: Option<u64>,
     /// The process that has its page tables loaded; `None`: the kernel's are.
-    loaded: Option<Slot>,
+    loaded: Option<ThreadSlot>,
     /// Zombies that can be reaped.
-    pub(crate) zombies: ArrayVec<Slot, MAX_PROCESSES>,
+    pub(crate) zombies: ArrayVec<ThreadSlot, MAX_PROCESSES>,
     /// Processes that are to migrate as soon as they can.
-    pub(crate) migrating: ArrayVec<Slot, MAX_PROCESSES>,
+    pub(crate) migrating: ArrayVec<ThreadSlot, MAX_PROCESSES>,
 }
 
 impl Locals {
@@ -74,7 +74,7 @@ impl Locals {
 
     /// A process of this CPU.
     #[inline]
-    pub fn process(&mut self, slot: Slot) -> Option<&mut Owned> {
+    pub fn process(&mut self, slot: ThreadSlot) -> Option<&mut Owned> {
         self.mine[slot.index()].as_mut()
     }
 
@@ -82,7 +82,7 @@ impl Locals {
     #[inline]
     pub(crate) fn one_without_deadline(
         &mut self,
-        slot: Slot,
+        slot: ThreadSlot,
     ) -> Option<(&mut Owned, &mut RunQueue)> {
         let process = self.mine[slot.index()].as_mut()?;
         (!self.deadlines.has(slot)).then_some((process, &mut self.queue))
@@ -92,8 +92,8 @@ impl Locals {
     #[inline]
     pub(crate) fn two_without_deadline(
         &mut self,
-        a: Slot,
-        b: Slot,
+        a: ThreadSlot,
+        b: ThreadSlot,
     ) -> Option<([&mut Owned; 2], &mut RunQueue)> {
         let pair = self.mine.get_disjoint_mut([a.index(), b.index()]).ok()?;
         let [first, second] = pair;
@@ -102,22 +102,22 @@ impl Locals {
     }
 
     /// A process of this CPU that makes a system call.
-    pub fn caller(&mut self, slot: Slot) -> Result<&mut Owned, Error> {
+    pub fn caller(&mut self, slot: ThreadSlot) -> Result<&mut Owned, Error> {
         self.process(slot).ok_or(Error::NoProcess)
     }
 
     /// The process of this CPU that a return entry is for.
-    pub fn find_lca(&self, entry: store::StoreEntry) -> Option<Slot> {
+    pub fn find_lca(&self, entry: store::StoreEntry) -> Option<ThreadSlot> {
         let call = Some(entry.with_kind(store::KIND_CALL));
         self.find(|process| process.lca_entry() == call)
     }
 
     /// The process of this CPU with this id.
-    pub fn find_pid(&self, pid: Pid) -> Option<Slot> {
+    pub fn find_pid(&self, pid: Pid) -> Option<ThreadSlot> {
         self.find(|process| process.pid == pid)
     }
 
-    fn find(&self, is_it: impl Fn(&Owned) -> bool) -> Option<Slot> {
+    fn find(&self, is_it: impl Fn(&Owned) -> bool) -> Option<ThreadSlot> {
         let slots = self.occupied.iter().copied();
         { slots }.find(|&slot| self.mine[slot.index()].as_ref().is_some_and(&is_it))
     }
@@ -139,7 +139,7 @@ impl Locals {
     }
 
     /// Gives a process up; its page tables are no longer loaded here.
-    pub(crate) fn remove(&mut self, slot: Slot) -> Owned {
+    pub(crate) fn remove(&mut self, slot: ThreadSlot) -> Owned {
         self.queue.remove(slot);
         self.deadlines.clear(slot);
         if self.loaded == Some(slot) {
@@ -154,7 +154,7 @@ impl Locals {
     }
 
     /// A process is to migrate.
-    pub(crate) fn note_migrating(&mut self, slot: Slot) {
+    pub(crate) fn note_migrating(&mut self, slot: ThreadSlot) {
         if !self.migrating.contains(&slot) {
             self.migrating.push(slot);
         }
@@ -166,7 +166,7 @@ impl Locals {
     }
 
     /// Takes a process off the run queue.
-    pub fn block(&mut self, slot: Slot, blocked_on: BlockReason, state: ProcessState) {
+    pub fn block(&mut self, slot: ThreadSlot, blocked_on: BlockReason, state: ProcessState) {
         self.queue.remove(slot);
         if let Some(process) = self.process(slot) {
             process.blocked_on = blocked_on;
@@ -175,7 +175,7 @@ impl Locals {
     }
 
     /// Limits the time that a process waits, in microseconds from now.
-    pub fn limit(&mut self, slot: Slot, us: u64) {
+    pub fn limit(&mut self, slot: ThreadSlot, us: u64) {
         if us == ant_abi::ipc::FOREVER {
             return;
         }
@@ -184,7 +184,7 @@ impl Locals {
     }
 
     /// Puts a process back on the run queue.
-    pub fn wake(&mut self, slot: Slot) {
+    pub fn wake(&mut self, slot: ThreadSlot) {
         let Some(process) = self.process(slot) else { return };
         process.blocked_on = BlockReason::Runnable;
         process.set_state(ProcessState::Ready);
@@ -199,7 +199,7 @@ impl Locals {
     }
 
     /// Wakes a process with the result of its system call.
-    pub fn wake_with(&mut self, slot: Slot, result: i64) {
+    pub fn wake_with(&mut self, slot: ThreadSlot, result: i64) {
         if let Some(process) = self.process(slot) {
             process.context.set_result(result);
         }
@@ -207,7 +207,7 @@ impl Locals {
     }
 
     /// Has a process reaped if its last release has come.
-    pub(crate) fn note_if_reapable(&mut self, slot: Slot) {
+    pub(crate) fn note_if_reapable(&mut self, slot: ThreadSlot) {
         let is_reapable = self.process(slot).is_some_and(|process| process.is_reapable());
         if is_reapable && !self.zombies.contains(&slot) {
             self.zombies.push(slot);
@@ -215,13 +215,13 @@ impl Locals {
     }
 
     /// Whether the page tables of a process are loaded on this CPU.
-    pub fn is_loaded(&self, slot: Slot) -> bool {
+    pub fn is_loaded(&self, slot: ThreadSlot) -> bool {
         self.loaded == Some(slot)
     }
 
     /// Lets a process run until its next trap, and says which.
     #[inline]
-    pub(crate) fn run(&mut self, slot: Slot) -> u64 {
+    pub(crate) fn run(&mut self, slot: ThreadSlot) -> u64 {
         let process = self.mine[slot.index()].as_mut().expect("the queue holds own processes");
         if self.loaded != Some(slot) {
             process.space.load();

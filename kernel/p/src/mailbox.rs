@@ -10,7 +10,7 @@ use ant_abi::ipc::{DeviceGrant, Span};
 #[cfg(feature = "fault-injection")]
 use ant_abi::syscall::Injection;
 use ant_abi::syscall::Sysnum;
-use ant_abi::{CpuIndex, EndpointId, MAX_CPUS, Pid, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, MAX_CPUS, Pid, Priority, ThreadSlot};
 use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
 use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
@@ -72,15 +72,15 @@ pub enum Message {
     },
     /// The m-kernel's answer to `MCall`.
     MReply {
-        /// Slot of the process that asked.
-        slot: Slot,
+        /// ThreadSlot of the process that asked.
+        slot: ThreadSlot,
         /// As the system call returns it.
         result: i64,
     },
     /// A process of a p-kernel makes a system call that only the m-kernel can serve.
     MCall {
         /// Its slot.
-        slot: Slot,
+        slot: ThreadSlot,
         /// Number of the call.
         number: Sysnum,
         /// Its arguments.
@@ -88,8 +88,8 @@ pub enum Message {
     },
     /// ICA pages that a process gives back; it has them unmapped. To the m-kernel.
     Freed {
-        /// Slot of the process.
-        slot: Slot,
+        /// ThreadSlot of the process.
+        slot: ThreadSlot,
         /// Its id.
         pid: Pid,
         /// The pages.
@@ -170,7 +170,7 @@ impl Message {
         let pid = |word| Pid::try_from(word).ok();
         Some(match kind {
             // SAFETY: who sent it gave the owner up.
-            ADOPT => Message::Adopt(unsafe { Owned::from_slot(Slot::from_bits(a)) }),
+            ADOPT => Message::Adopt(unsafe { Owned::from_slot(ThreadSlot::from_bits(a)) }),
             KILL => Message::Kill { pid: pid(a)?, signal: b as u8 },
             RELEASED => Message::Released { pid: pid(a)? },
             PROXY_DIED => Message::ProxyDied { pid: pid(a)? },
@@ -183,16 +183,16 @@ impl Message {
                 let grant = DeviceGrant { kind: b as u32, reserved: 0, start: c, len: d };
                 Message::Grant { pid: pid(a)?, grant }
             }
-            M_REPLY => Message::MReply { slot: Slot::from_bits(a), result: b as i64 },
+            M_REPLY => Message::MReply { slot: ThreadSlot::from_bits(a), result: b as i64 },
             M_CALL => Message::MCall {
-                slot: Slot::from_bits(a),
+                slot: ThreadSlot::from_bits(a),
                 number: Sysnum::try_from(b).ok()?,
                 args: [c, d, e],
             },
-            FREED => Message::Freed { slot: Slot::from_bits(a), pid: pid(b)?, span: Span(c) },
+            FREED => Message::Freed { slot: ThreadSlot::from_bits(a), pid: pid(b)?, span: Span(c) },
             DROPPED => Message::Dropped(Span(a)),
             // SAFETY: as for `ADOPT`.
-            REAP => Message::Reap(unsafe { Owned::from_slot(Slot::from_bits(a)) }),
+            REAP => Message::Reap(unsafe { Owned::from_slot(ThreadSlot::from_bits(a)) }),
             _ => return None,
         })
     }

@@ -1,6 +1,6 @@
 //! What other CPUs ask of this one.
 
-use ant_abi::{CpuIndex, Pid, Slot};
+use ant_abi::{CpuIndex, Pid, ThreadSlot};
 use ant_arch::clock;
 use ant_logic::ipc::Packet;
 
@@ -85,7 +85,7 @@ impl Cpu {
     }
 
     /// Does what a message says to the process with this id, if it is still there.
-    fn with_process(&mut self, pid: Pid, act: impl FnOnce(&mut Self, Slot)) {
+    fn with_process(&mut self, pid: Pid, act: impl FnOnce(&mut Self, ThreadSlot)) {
         if let Some(slot) = self.local.find_pid(pid) {
             act(self, slot);
         }

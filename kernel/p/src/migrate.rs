@@ -1,7 +1,7 @@
 //! Migrating a process to another CPU.
 
 use ant_abi::ipc::FOREVER;
-use ant_abi::{CpuIndex, Pid, Slot};
+use ant_abi::{CpuIndex, Pid, ThreadSlot};
 
 use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
@@ -44,7 +44,7 @@ pub fn migrate_pending(cpu: &mut Cpu) {
 }
 
 /// Whether a process can migrate now.
-fn can_migrate(cpu: &mut Cpu, slot: Slot) -> bool {
+fn can_migrate(cpu: &mut Cpu, slot: ThreadSlot) -> bool {
     let quiet = cpu.ipc.is_quiet(slot);
     cpu.local.process(slot).is_some_and(|process| {
         let here = matches!(process.blocked_on, BlockReason::Runnable | BlockReason::Receive);
@@ -53,7 +53,7 @@ fn can_migrate(cpu: &mut Cpu, slot: Slot) -> bool {
 }
 
 /// Migrates a process that can to CPU `to`, if that takes messages.
-pub fn migrate_now(cpu: &mut Cpu, slot: Slot, to: CpuIndex) {
+pub fn migrate_now(cpu: &mut Cpu, slot: ThreadSlot, to: CpuIndex) {
     let index = cpu.index();
     if to == index {
         return;

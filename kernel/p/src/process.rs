@@ -13,7 +13,7 @@ use ant_abi::ipc::Span;
 use ant_abi::lca::ExitKind;
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, ProcessKind, ProcessState, Sysnum};
-use ant_abi::{CpuIndex, EndpointId, MAX_PROCESSES, PhysAddr, Pid, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, MAX_PROCESSES, PhysAddr, Pid, Priority, ThreadSlot};
 use arrayvec::ArrayString;
 
 use crate::devices::Grants;
@@ -272,14 +272,14 @@ static TABLE: [Entry; MAX_PROCESSES] =
 
 /// The one right to touch a process.
 pub struct Owned {
-    slot: Slot,
+    slot: ThreadSlot,
     entry: &'static Entry,
 }
 
 impl Owned {
     /// Puts a process into a free slot; `home` is the CPU that it is to run on. The m-kernel only: it
     /// alone fills and frees slots.
-    pub fn create(slot: Slot, process: Process, kind: ProcessKind, home: CpuIndex) -> Self {
+    pub fn create(slot: ThreadSlot, process: Process, kind: ProcessKind, home: CpuIndex) -> Self {
         let entry = &TABLE[slot.index()];
         assert_eq!(entry.public.pid.load(Ordering::Relaxed), 0, "slot {slot} is taken");
         let pid = process.pid;
@@ -310,12 +310,12 @@ impl Owned {
     ///
     /// # Safety
     /// The `Owned` of this slot was given up to the message.
-    pub unsafe fn from_slot(slot: Slot) -> Self {
+    pub unsafe fn from_slot(slot: ThreadSlot) -> Self {
         Self { slot, entry: &TABLE[slot.index()] }
     }
 
     /// Its slot.
-    pub fn slot(&self) -> Slot {
+    pub fn slot(&self) -> ThreadSlot {
         self.slot
     }
 
@@ -384,7 +384,7 @@ pub fn next_from(pid: u32) -> Option<ProcessInfo> {
 }
 
 /// Id of the process in a slot.
-pub fn pid_in(slot: Slot) -> Option<Pid> {
+pub fn pid_in(slot: ThreadSlot) -> Option<Pid> {
     TABLE[slot.index()].public.pid()
 }
 
@@ -394,8 +394,8 @@ pub fn home_of(pid: Pid) -> Option<CpuIndex> {
 }
 
 /// A slot without a process.
-pub fn free_slot() -> Option<Slot> {
-    Slot::all().find(|slot| TABLE[slot.index()].is_free())
+pub fn free_slot() -> Option<ThreadSlot> {
+    ThreadSlot::all().find(|slot| TABLE[slot.index()].is_free())
 }
 
 /// How many processes there is room for.
@@ -403,9 +403,9 @@ pub fn free_slots() -> usize {
     TABLE.iter().filter(|entry| entry.is_free()).count()
 }
 
-/// Slot of the process with an id, and what anyone may read about it.
-pub fn find_pid(pid: Pid) -> Option<(Slot, &'static Public)> {
-    let mut processes = Slot::all().map(|slot| (slot, &TABLE[slot.index()].public));
+/// ThreadSlot of the process with an id, and what anyone may read about it.
+pub fn find_pid(pid: Pid) -> Option<(ThreadSlot, &'static Public)> {
+    let mut processes = ThreadSlot::all().map(|slot| (slot, &TABLE[slot.index()].public));
     processes.find(|(_, public)| public.pid() == Some(pid))
 }
 

@@ -1,7 +1,7 @@
 //! The loop of a CPU, from one event to the next.
 
 use ant_abi::syscall::ProcessState;
-use ant_abi::{CpuIndex, Error, Slot};
+use ant_abi::{CpuIndex, Error, ThreadSlot};
 use ant_arch::context::VECTOR_SYSCALL;
 use ant_arch::{clock, trap};
 
@@ -63,7 +63,7 @@ impl Cpu {
 
     /// Runs a process, and those that it and they pass the CPU to directly, until something comes
     /// that the loop has to look at.
-    fn run_process(&mut self, mut slot: Slot, role: &mut impl Role) {
+    fn run_process(&mut self, mut slot: ThreadSlot, role: &mut impl Role) {
         let vector = loop {
             let vector = self.local.run(slot);
             match fastpath::serve(self, slot, vector) {

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ant_abi::ipc::Span;
 use ant_abi::lca::ExitKind;
 use ant_abi::syscall::{LOG_WRITE_MAX, LcaGrant, ProcessState, Service, Sysnum, SystemInfo};
-use ant_abi::{CpuIndex, EndpointId, Error, PhysAddr, Slot};
+use ant_abi::{CpuIndex, EndpointId, Error, PhysAddr, ThreadSlot};
 
 use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
@@ -17,7 +17,7 @@ use crate::user_memory::{self, UserPtr, UserRange};
 use crate::{exit, ica, ipc, linux, log, shared};
 
 /// Serves the system call that ended the last run of a process.
-pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
+pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
     let Some(process) = cpu.local.process(slot) else { return };
     let (number, args) = process.context.syscall();
     let Ok(number) = Sysnum::try_from(number) else {
@@ -68,13 +68,18 @@ pub fn serve(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
 }
 
 /// Gives a process the error of a system call that sets its result itself otherwise.
-fn finish(result: Result<(), Error>, cpu: &mut Cpu, slot: Slot) {
+fn finish(result: Result<(), Error>, cpu: &mut Cpu, slot: ThreadSlot) {
     if let Err(error) = result {
         set_result(cpu, slot, error.to_return());
     }
 }
 
-fn ica_free(cpu: &mut Cpu, slot: Slot, span: Span, role: &mut impl Role) -> Result<(), Error> {
+fn ica_free(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    span: Span,
+    role: &mut impl Role,
+) -> Result<(), Error> {
     if !mailbox::has_room(cpu.index(), CpuIndex::M_KERNEL) {
         return Err(Error::Again);
     }
@@ -84,13 +89,13 @@ fn ica_free(cpu: &mut Cpu, slot: Slot, span: Span, role: &mut impl Role) -> Resu
     Ok(())
 }
 
-fn sleep(cpu: &mut Cpu, slot: Slot, us: u64) {
+fn sleep(cpu: &mut Cpu, slot: ThreadSlot, us: u64) {
     cpu.local.block(slot, BlockReason::Time, ProcessState::Sleeping);
     cpu.local.limit(slot, us);
 }
 
 /// Serves a call that only the m-kernel can, on another CPU: asks it.
-pub fn m_call_send(cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) {
+pub fn m_call_send(cpu: &mut Cpu, slot: ThreadSlot, number: Sysnum, args: [u64; 3]) {
     match number.service() {
         Service::MKernel => {}
         // `init` is the m-kernel's CPU's.
@@ -111,7 +116,7 @@ pub fn m_call_send(cpu: &mut Cpu, slot: Slot, number: Sysnum, args: [u64; 3]) {
 }
 
 /// The m-kernel's answer has come.
-pub fn m_call_returned(cpu: &mut Cpu, slot: Slot, result: i64) {
+pub fn m_call_returned(cpu: &mut Cpu, slot: ThreadSlot, result: i64) {
     let Some(process) = cpu.local.process(slot) else { return };
     let Some(m_call) = process.m_call.take() else { return };
     let has_ended = process.exit.is_some();
@@ -124,7 +129,7 @@ pub fn m_call_returned(cpu: &mut Cpu, slot: Slot, result: i64) {
 }
 
 /// Makes what the m-kernel has given a process its own.
-pub fn take_m_reply(cpu: &mut Cpu, slot: Slot, m_call: MCall, result: i64) -> i64 {
+pub fn take_m_reply(cpu: &mut Cpu, slot: ThreadSlot, m_call: MCall, result: i64) -> i64 {
     let Ok(given) = u64::try_from(result) else { return result };
     match m_call.number {
         Sysnum::IcaAlloc => ica::take_fresh(&mut cpu.local, slot, given as u32, m_call.arg as u32),
@@ -134,14 +139,14 @@ pub fn take_m_reply(cpu: &mut Cpu, slot: Slot, m_call: MCall, result: i64) -> i6
 }
 
 /// Sets the result of a process's system call.
-pub fn set_result(cpu: &mut Cpu, slot: Slot, result: i64) {
+pub fn set_result(cpu: &mut Cpu, slot: ThreadSlot, result: i64) {
     // The process may have given its own life up to the call.
     if let Some(process) = cpu.local.process(slot) {
         process.context.set_result(result);
     }
 }
 
-fn log_write(cpu: &mut Cpu, slot: Slot, text: UserRange) -> Result<(), Error> {
+fn log_write(cpu: &mut Cpu, slot: ThreadSlot, text: UserRange) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     let mut buffer = [0; LOG_WRITE_MAX];
     let text = user_memory::read(&process.space, text, &mut buffer)?;
@@ -150,7 +155,7 @@ fn log_write(cpu: &mut Cpu, slot: Slot, text: UserRange) -> Result<(), Error> {
     Ok(())
 }
 
-fn lca_get(cpu: &mut Cpu, slot: Slot, to: UserPtr<LcaGrant>) -> Result<(), Error> {
+fn lca_get(cpu: &mut Cpu, slot: ThreadSlot, to: UserPtr<LcaGrant>) -> Result<(), Error> {
     let process = cpu.local.caller(slot)?;
     // Linux has a process for each that runs there in somebody's name: servers do not.
     let lca = process.lca.as_ref().ok_or(Error::NotPermitted)?;
@@ -158,7 +163,7 @@ fn lca_get(cpu: &mut Cpu, slot: Slot, to: UserPtr<LcaGrant>) -> Result<(), Error
     user_memory::write_value(&process.space, to, &grant)
 }
 
-fn system_info(cpu: &mut Cpu, slot: Slot, to: UserPtr<SystemInfo>) -> Result<(), Error> {
+fn system_info(cpu: &mut Cpu, slot: ThreadSlot, to: UserPtr<SystemInfo>) -> Result<(), Error> {
     let index = cpu.index();
     let process = cpu.local.caller(slot)?;
     let info = SystemInfo {
@@ -176,7 +181,7 @@ fn system_info(cpu: &mut Cpu, slot: Slot, to: UserPtr<SystemInfo>) -> Result<(),
 /// Written and read by every CPU.
 static REPORTED_CALLS: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 
-fn report_enosys(cpu: &mut Cpu, slot: Slot, number: u64) -> Result<(), Error> {
+fn report_enosys(cpu: &mut Cpu, slot: ThreadSlot, number: u64) -> Result<(), Error> {
     let pid = cpu.local.caller(slot)?.pid;
     let word = REPORTED_CALLS.get((number / 64) as usize);
     // Numbers beyond Linux's are not worth remembering.

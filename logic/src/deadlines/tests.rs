@@ -44,16 +44,16 @@ fn a_deadline_can_be_changed_and_taken_back() {
 #[test]
 fn has_room_for_every_slot() {
     let mut deadlines = Deadlines::new();
-    Slot::all().for_each(|slot| deadlines.set(slot, slot.bits() ^ 0x55));
+    ThreadSlot::all().for_each(|slot| deadlines.set(slot, slot.bits() ^ 0x55));
     let due: Vec<_> = core::iter::from_fn(|| deadlines.take_due(u64::MAX)).collect();
     assert!(due.iter().enumerate().all(|(n, &slot)| slot.index() ^ 0x55 == n));
-    assert_eq!(due.len(), MAX_PROCESSES);
+    assert_eq!(due.len(), MAX_THREADS);
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Set(Slot, u64),
-    Clear(Slot),
+    Set(ThreadSlot, u64),
+    Clear(ThreadSlot),
     TakeDue(u64),
 }
 
@@ -61,8 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
     // Times that are often alike.
     let when = || prop_oneof![8 => 0..100_u64, 1 => any::<u64>()];
     prop_oneof![
-        4 => (slots(0..Slot::COUNT), when()).prop_map(|(slot, when)| Step::Set(slot, when)),
-        2 => slots(0..Slot::COUNT).prop_map(Step::Clear),
+        4 => (slots(0..ThreadSlot::COUNT), when()).prop_map(|(slot, when)| Step::Set(slot, when)),
+        2 => slots(0..ThreadSlot::COUNT).prop_map(Step::Clear),
         1 => when().prop_map(Step::TakeDue),
     ]
 }

@@ -1,6 +1,6 @@
 //! One page of the ICA in one word: `sharers << 52 | frame | kind << 8 | slot`.
 
-use ant_abi::{MAX_PROCESSES, PAGE_SIZE, PhysAddr, Slot};
+use ant_abi::{MAX_PROCESSES, PAGE_SIZE, PhysAddr, ProcessSlot};
 
 /// Bits of the frame's physical address.
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
@@ -37,20 +37,20 @@ pub enum State {
     Reserved,
     /// The process with this slot.
     Owned {
-        /// Slot.
-        owner: Slot,
+        /// ProcessSlot.
+        owner: ProcessSlot,
     },
     /// The process with this slot, which has lent it with a message.
     Lent {
-        /// Slot.
-        owner: Slot,
+        /// ProcessSlot.
+        owner: ProcessSlot,
         /// What the borrower may do.
         access: Access,
     },
     /// A message that was not received yet.
     InTransit {
-        /// Slot of the process that handed it over; `None` if that has ended.
-        giver: Option<Slot>,
+        /// ProcessSlot of the process that handed it over; `None` if that has ended.
+        giver: Option<ProcessSlot>,
     },
     /// So many processes and messages.
     Shared {
@@ -78,14 +78,14 @@ impl Entry {
             State::Owned { owner } => (2, owner.bits(), 0),
             State::Lent { owner, access: Access::Read } => (3, owner.bits(), 0),
             State::Lent { owner, access: Access::Write } => (4, owner.bits(), 0),
-            State::InTransit { giver } => (5, giver.map_or(ENDED, Slot::bits), 0),
+            State::InTransit { giver } => (5, giver.map_or(ENDED, ProcessSlot::bits), 0),
             State::Shared { sharers } => (6, 0, sharers),
         };
         Self(u64::from(sharers) << SHARERS_SHIFT | frame | kind << KIND_SHIFT | slot)
     }
 
     pub(super) fn state(self) -> State {
-        let slot = Slot::from_bits(self.0 & SLOT);
+        let slot = ProcessSlot::from_bits(self.0 & SLOT);
         match self.0 >> KIND_SHIFT & 0xf {
             0 => State::Free,
             1 => State::Reserved,
@@ -125,7 +125,7 @@ impl Entry {
 
     /// Whether its slot, if its state has one, is this.
     #[inline]
-    pub(super) fn names(self, slot: Slot) -> bool {
+    pub(super) fn names(self, slot: ProcessSlot) -> bool {
         self.0 & SLOT == slot.bits()
     }
 

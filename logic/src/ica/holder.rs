@@ -5,7 +5,7 @@
 //! the memory manager by [`IcaTable::free_all`].
 
 use ant_abi::ipc::{Span, Transfer};
-use ant_abi::{Error, PhysAddr, Slot};
+use ant_abi::{Error, PhysAddr, ProcessSlot};
 
 use super::{Access, IcaTable, State, pages};
 
@@ -43,7 +43,7 @@ pub struct Holder<'a, S, const PAGES: usize> {
     /// The owners of pages.
     pub table: &'a IcaTable<PAGES>,
     /// The process's slot.
-    pub slot: Slot,
+    pub slot: ProcessSlot,
     /// Its page tables.
     pub space: S,
 }
@@ -183,7 +183,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
 impl<const PAGES: usize> IcaTable<PAGES> {
     /// A message of process `giver` is on its way and no sender waits for it: if the process ends, the
     /// pages go on. Only the giver's CPU calls this.
-    pub fn detach(&self, giver: Slot, span: Span) {
+    pub fn detach(&self, giver: ProcessSlot, span: Span) {
         if span.transfer() == Some(Transfer::HandOver) {
             for page in pages(span) {
                 // It may have been received already.
@@ -197,7 +197,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 impl<const PAGES: usize> IcaTable<PAGES> {
     /// Frees what of a span process `slot` owns and has let go of; `give_back` gets each page and its
     /// frame.
-    pub fn free(&self, span: Span, slot: Slot, mut give_back: impl FnMut(u32, PhysAddr)) {
+    pub fn free(&self, span: Span, slot: ProcessSlot, mut give_back: impl FnMut(u32, PhysAddr)) {
         for page in pages(span) {
             if self.state(page) == Some(State::Owned { owner: slot }) {
                 self.free_page(page, slot, &mut give_back);
@@ -211,7 +211,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
             let frame = match span.transfer() {
                 Some(Transfer::HandOver) => self.discard(page).ok(),
                 // Any slot will do for one that shares.
-                Some(Transfer::Share) => self.release(page, Slot::default()).ok().flatten(),
+                Some(Transfer::Share) => self.release(page, ProcessSlot::default()).ok().flatten(),
                 _ => None,
             };
             if let Some(frame) = frame {
@@ -224,7 +224,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// of them is on loan; `calling` went along with the call that was under way.
     pub fn free_all(
         &self,
-        slot: Slot,
+        slot: ProcessSlot,
         space: &impl Space,
         calling: Span,
         mut give_back: impl FnMut(u32, PhysAddr),
@@ -256,7 +256,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         }
     }
 
-    fn free_page(&self, page: u32, slot: Slot, give_back: &mut impl FnMut(u32, PhysAddr)) {
+    fn free_page(&self, page: u32, slot: ProcessSlot, give_back: &mut impl FnMut(u32, PhysAddr)) {
         if let Ok(Some(frame)) = self.release(page, slot) {
             give_back(page, frame);
         }

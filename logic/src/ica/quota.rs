@@ -14,7 +14,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, MAX_PROCESSES, Slot};
+use ant_abi::{Error, MAX_PROCESSES, ProcessSlot};
 
 /// In place of a slot: no process pays.
 const NO_PAYER: u8 = u8::MAX;
@@ -70,7 +70,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
     }
 
     /// A new process has `slot`.
-    pub fn open(&self, slot: Slot, limit: Limit) {
+    pub fn open(&self, slot: ProcessSlot, limit: Limit) {
         self.change(slot, |account| {
             account.most.store(limit.most, Relaxed);
             account.promised.store(limit.promised.min(limit.most), Relaxed);
@@ -78,7 +78,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
     }
 
     /// The process in `slot` is over: what it has left with others has no payer.
-    pub fn close(&self, slot: Slot) {
+    pub fn close(&self, slot: ProcessSlot) {
         if self.accounts[slot.index()].paid.load(Relaxed) > 0 {
             let left = self.payers.iter().filter(|payer| payer.load(Relaxed) == byte(Some(slot)));
             left.for_each(|payer| payer.store(NO_PAYER, Relaxed));
@@ -93,7 +93,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
     /// Where the process in `slot` takes `count` pages: there, or else there. What was promised is in
     /// a place of its own, at the end, so that those without a promise cannot take it to pieces; it
     /// stays that large, for a process that is promised as much again.
-    pub fn places(&self, slot: Slot, count: u32) -> [Range<u32>; 2] {
+    pub fn places(&self, slot: ProcessSlot, count: u32) -> [Range<u32>; 2] {
         let pages = PAGES as u32;
         let border = pages.saturating_sub(self.most_promised.load(Relaxed));
         let account = &self.accounts[slot.index()];
@@ -105,7 +105,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
     }
 
     /// Whether the process in `slot` has a promise.
-    pub fn is_promised(&self, slot: Slot) -> bool {
+    pub fn is_promised(&self, slot: ProcessSlot) -> bool {
         self.accounts[slot.index()].promised.load(Relaxed) > 0
     }
 
@@ -115,7 +115,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
     ///
     /// `OverQuota` if it would have more than its limit; `NoMemory` if so many are not free, or
     /// promised to others.
-    pub fn check(&self, slot: Slot, count: u32) -> Result<(), Error> {
+    pub fn check(&self, slot: ProcessSlot, count: u32) -> Result<(), Error> {
         let account = &self.accounts[slot.index()];
         let paid = account.paid.load(Relaxed).checked_add(count);
         if paid.is_none_or(|paid| paid > account.most.load(Relaxed)) {
@@ -131,7 +131,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
     }
 
     /// The process in `slot` has taken these free pages, as [`Quotas::check`] allows.
-    pub fn take(&self, slot: Slot, first: u32, count: u32) {
+    pub fn take(&self, slot: ProcessSlot, first: u32, count: u32) {
         self.pay(Some(slot), first, count);
         self.change(slot, |account| add(&account.paid, count));
     }
@@ -145,12 +145,12 @@ impl<const PAGES: usize> Quotas<PAGES> {
     pub fn free(&self, page: u32) {
         let payer = self.payers[page as usize].swap(NO_PAYER, Relaxed);
         sub(&self.taken, 1);
-        if let Some(payer) = Slot::new(payer.into()) {
+        if let Some(payer) = ProcessSlot::new(payer.into()) {
             self.change(payer, |account| sub(&account.paid, 1));
         }
     }
 
-    fn pay(&self, payer: Option<Slot>, first: u32, count: u32) {
+    fn pay(&self, payer: Option<ProcessSlot>, first: u32, count: u32) {
         for page in first..first + count {
             self.payers[page as usize].store(byte(payer), Relaxed);
         }
@@ -158,7 +158,7 @@ impl<const PAGES: usize> Quotas<PAGES> {
     }
 
     /// Changes an account, and with it what is promised and owed in all.
-    fn change(&self, slot: Slot, change: impl FnOnce(&Account)) {
+    fn change(&self, slot: ProcessSlot, change: impl FnOnce(&Account)) {
         let account = &self.accounts[slot.index()];
         sub(&self.owed, account.owed());
         sub(&self.promised, account.promised.load(Relaxed));
@@ -188,7 +188,7 @@ impl Account {
 }
 
 /// A page's payer as a byte.
-fn byte(payer: Option<Slot>) -> u8 {
+fn byte(payer: Option<ProcessSlot>) -> u8 {
     payer.map_or(NO_PAYER, |slot| slot.index() as u8)
 }
 

@@ -8,7 +8,7 @@ use std::{format, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::test_ids::{slot_no, slots};
+use crate::test_ids::{process_no, processes};
 
 mod processes;
 
@@ -33,7 +33,7 @@ fn owned(count: u32) -> Table {
     let table = Table::new();
     assert_eq!(table.alloc(count), Some(0));
     for page in 0..count {
-        table.set_frame(page, nth(u64::from(page + 1)), slot_no(1)).unwrap();
+        table.set_frame(page, nth(u64::from(page + 1)), process_no(1)).unwrap();
     }
     table
 }
@@ -69,29 +69,33 @@ fn a_frame_is_the_address_of_a_page() {
     let table = Table::new();
     table.alloc(1).unwrap();
     for phys in [1, PAGE + 8, 1 << 52, u64::MAX] {
-        assert_eq!(table.set_frame(0, PhysAddr::new(phys), slot_no(1)), Err(Error::Invalid));
+        assert_eq!(table.set_frame(0, PhysAddr::new(phys), process_no(1)), Err(Error::Invalid));
     }
-    assert_eq!(table.set_frame(1, nth(1), slot_no(1)), Err(Error::Fault), "it is not reserved");
+    assert_eq!(table.set_frame(1, nth(1), process_no(1)), Err(Error::Fault), "it is not reserved");
     assert_eq!(table.frame(0), None);
-    assert_eq!(table.set_frame(0, PhysAddr::new((1 << 52) - PAGE), slot_no(127)), Ok(()));
+    assert_eq!(table.set_frame(0, PhysAddr::new((1 << 52) - PAGE), process_no(127)), Ok(()));
     assert_eq!(table.frame(0), Some(PhysAddr::new((1 << 52) - PAGE)));
-    assert_eq!(table.state(0), Some(State::Owned { owner: slot_no(127) }));
-    assert_eq!(table.set_frame(0, nth(1), slot_no(1)), Err(Error::Fault), "it has one");
+    assert_eq!(table.state(0), Some(State::Owned { owner: process_no(127) }));
+    assert_eq!(table.set_frame(0, nth(1), process_no(1)), Err(Error::Fault), "it has one");
 }
 
 #[test]
 fn pages_are_handed_over() {
     let table = owned(3);
     let handed = span(0, 2, Transfer::HandOver);
-    assert_eq!(table.begin_transfer(slot_no(2), handed), Err(Error::Fault), "they are not its own");
-    table.begin_transfer(slot_no(1), handed).unwrap();
-    assert_eq!(table.begin_transfer(slot_no(1), handed), Err(Error::Fault), "they are gone");
-    assert_eq!(table.release(0, slot_no(1)), Err(Error::Fault));
-    table.complete_hand_over(handed, slot_no(2)).unwrap();
-    assert_eq!(table.complete_hand_over(handed, slot_no(3)), Err(Error::Fault));
-    assert_eq!(table.state(1), Some(State::Owned { owner: slot_no(2) }));
-    assert_eq!(table.release(1, slot_no(2)), Ok(Some(nth(2))));
-    assert_eq!(table.release(1, slot_no(2)), Err(Error::Fault));
+    assert_eq!(
+        table.begin_transfer(process_no(2), handed),
+        Err(Error::Fault),
+        "they are not its own"
+    );
+    table.begin_transfer(process_no(1), handed).unwrap();
+    assert_eq!(table.begin_transfer(process_no(1), handed), Err(Error::Fault), "they are gone");
+    assert_eq!(table.release(0, process_no(1)), Err(Error::Fault));
+    table.complete_hand_over(handed, process_no(2)).unwrap();
+    assert_eq!(table.complete_hand_over(handed, process_no(3)), Err(Error::Fault));
+    assert_eq!(table.state(1), Some(State::Owned { owner: process_no(2) }));
+    assert_eq!(table.release(1, process_no(2)), Ok(Some(nth(2))));
+    assert_eq!(table.release(1, process_no(2)), Err(Error::Fault));
     assert_eq!(table.state(1), Some(State::Reserved));
 }
 
@@ -99,14 +103,14 @@ fn pages_are_handed_over() {
 fn what_was_not_received_comes_back() {
     for mode in [Transfer::HandOver, Transfer::LendRead, Transfer::LendWrite] {
         let table = owned(2);
-        table.begin_transfer(slot_no(1), span(0, 2, mode)).unwrap();
+        table.begin_transfer(process_no(1), span(0, 2, mode)).unwrap();
         assert_eq!(
-            table.undo_transfer(slot_no(2), span(0, 2, mode)),
+            table.undo_transfer(process_no(2), span(0, 2, mode)),
             Err(Error::Fault),
             "not its own"
         );
-        table.undo_transfer(slot_no(1), span(0, 2, mode)).unwrap();
-        assert_eq!(table.state(1), Some(State::Owned { owner: slot_no(1) }));
+        table.undo_transfer(process_no(1), span(0, 2, mode)).unwrap();
+        assert_eq!(table.state(1), Some(State::Owned { owner: process_no(1) }));
     }
 }
 
@@ -114,56 +118,59 @@ fn what_was_not_received_comes_back() {
 fn nobody_gets_back_what_one_handed_over_who_has_ended() {
     let table = owned(2);
     let handed = span(0, 2, Transfer::HandOver);
-    table.begin_transfer(slot_no(1), handed).unwrap();
-    assert_eq!(table.orphan(0, slot_no(2)), Err(Error::Fault));
-    table.orphan(0, slot_no(1)).unwrap();
+    table.begin_transfer(process_no(1), handed).unwrap();
+    assert_eq!(table.orphan(0, process_no(2)), Err(Error::Fault));
+    table.orphan(0, process_no(1)).unwrap();
     assert_eq!(
-        table.undo_transfer(slot_no(1), handed),
+        table.undo_transfer(process_no(1), handed),
         Err(Error::Fault),
         "the slot has another process"
     );
     assert_eq!(
         table.state(1),
-        Some(State::InTransit { giver: Some(slot_no(1)) }),
+        Some(State::InTransit { giver: Some(process_no(1)) }),
         "nothing changed"
     );
     assert_eq!(table.discard(0), Ok(nth(1)));
-    table.complete_hand_over(span(1, 1, Transfer::HandOver), slot_no(3)).unwrap();
-    assert_eq!(table.orphan(1, slot_no(1)), Err(Error::Fault), "it was received");
+    table.complete_hand_over(span(1, 1, Transfer::HandOver), process_no(3)).unwrap();
+    assert_eq!(table.orphan(1, process_no(1)), Err(Error::Fault), "it was received");
 }
 
 #[test]
 fn a_lent_page_stays_its_owners() {
     let table = owned(1);
     let lent = span(0, 1, Transfer::LendWrite);
-    table.begin_transfer(slot_no(1), lent).unwrap();
-    assert_eq!(table.state(0), Some(State::Lent { owner: slot_no(1), access: Access::Write }));
-    assert_eq!(table.begin_transfer(slot_no(1), lent), Err(Error::Fault));
-    assert_eq!(table.release(0, slot_no(1)), Err(Error::Fault), "somebody uses it");
-    assert_eq!(table.end_loan(slot_no(2), lent), Err(Error::Fault));
-    assert_eq!(table.end_loan(slot_no(1), span(0, 1, Transfer::LendRead)), Err(Error::Fault));
-    assert_eq!(table.end_loan(slot_no(1), span(0, 1, Transfer::HandOver)), Err(Error::Invalid));
-    table.end_loan(slot_no(1), lent).unwrap();
-    assert_eq!(table.release(0, slot_no(1)), Ok(Some(nth(1))));
+    table.begin_transfer(process_no(1), lent).unwrap();
+    assert_eq!(table.state(0), Some(State::Lent { owner: process_no(1), access: Access::Write }));
+    assert_eq!(table.begin_transfer(process_no(1), lent), Err(Error::Fault));
+    assert_eq!(table.release(0, process_no(1)), Err(Error::Fault), "somebody uses it");
+    assert_eq!(table.end_loan(process_no(2), lent), Err(Error::Fault));
+    assert_eq!(table.end_loan(process_no(1), span(0, 1, Transfer::LendRead)), Err(Error::Fault));
+    assert_eq!(table.end_loan(process_no(1), span(0, 1, Transfer::HandOver)), Err(Error::Invalid));
+    table.end_loan(process_no(1), lent).unwrap();
+    assert_eq!(table.release(0, process_no(1)), Ok(Some(nth(1))));
 }
 
 #[test]
 fn the_last_who_shares_returns_the_frame() {
     let table = owned(2);
-    table.begin_transfer(slot_no(1), span(0, 1, Transfer::Share)).unwrap();
+    table.begin_transfer(process_no(1), span(0, 1, Transfer::Share)).unwrap();
     // One page is shared already, the other is not.
     let both = span(0, 2, Transfer::Share);
-    assert_eq!(table.begin_transfer(slot_no(1), both), Err(Error::Fault));
-    assert_eq!(table.begin_share(slot_no(1), span(0, 2, Transfer::HandOver)), Err(Error::Invalid));
-    table.begin_share(slot_no(1), both).unwrap();
+    assert_eq!(table.begin_transfer(process_no(1), both), Err(Error::Fault));
+    assert_eq!(
+        table.begin_share(process_no(1), span(0, 2, Transfer::HandOver)),
+        Err(Error::Invalid)
+    );
+    table.begin_share(process_no(1), both).unwrap();
     assert_eq!(table.state(0), Some(State::Shared { sharers: 3 }));
     assert_eq!(table.state(1), Some(State::Shared { sharers: 2 }));
-    assert_eq!(table.undo_transfer(slot_no(1), both), Err(Error::Invalid));
-    assert_eq!(table.release(0, slot_no(1)), Ok(None));
-    assert_eq!(table.release(0, slot_no(2)), Ok(None));
+    assert_eq!(table.undo_transfer(process_no(1), both), Err(Error::Invalid));
+    assert_eq!(table.release(0, process_no(1)), Ok(None));
+    assert_eq!(table.release(0, process_no(2)), Ok(None));
     assert_eq!(table.frame(0), Some(nth(1)));
-    assert_eq!(table.release(0, slot_no(3)), Ok(Some(nth(1))));
-    assert_eq!(table.release(0, slot_no(3)), Err(Error::Fault));
+    assert_eq!(table.release(0, process_no(3)), Ok(Some(nth(1))));
+    assert_eq!(table.release(0, process_no(3)), Err(Error::Fault));
     assert_eq!(table.frame(0), None);
 }
 
@@ -171,35 +178,35 @@ fn the_last_who_shares_returns_the_frame() {
 fn not_more_share_than_can_be_counted() {
     let table = owned(2);
     for _ in 1..SHARERS_MAX {
-        table.begin_share(slot_no(1), span(1, 1, Transfer::Share)).unwrap();
+        table.begin_share(process_no(1), span(1, 1, Transfer::Share)).unwrap();
     }
     assert_eq!(table.state(1), Some(State::Shared { sharers: SHARERS_MAX }));
-    assert_eq!(table.begin_share(slot_no(1), span(0, 2, Transfer::Share)), Err(Error::Busy));
-    assert_eq!(table.state(0), Some(State::Owned { owner: slot_no(1) }), "nothing changed");
+    assert_eq!(table.begin_share(process_no(1), span(0, 2, Transfer::Share)), Err(Error::Busy));
+    assert_eq!(table.state(0), Some(State::Owned { owner: process_no(1) }), "nothing changed");
     for _ in 1..SHARERS_MAX {
-        assert_eq!(table.release(1, slot_no(1)), Ok(None));
+        assert_eq!(table.release(1, process_no(1)), Ok(None));
     }
-    assert_eq!(table.release(1, slot_no(1)), Ok(Some(nth(2))));
+    assert_eq!(table.release(1, process_no(1)), Ok(Some(nth(2))));
 }
 
 #[test]
 fn spans_that_say_nothing_or_lead_out() {
     let table = owned(PAGES as u32);
-    assert_eq!(table.begin_transfer(slot_no(1), Span::NONE), Err(Error::Invalid));
-    assert_eq!(table.begin_transfer(slot_no(1), Span(7 << 48 | 1 << 24)), Err(Error::Invalid));
+    assert_eq!(table.begin_transfer(process_no(1), Span::NONE), Err(Error::Invalid));
+    assert_eq!(table.begin_transfer(process_no(1), Span(7 << 48 | 1 << 24)), Err(Error::Invalid));
     for mode in MODES {
-        assert_eq!(table.begin_transfer(slot_no(1), span(0, 0, mode)), Err(Error::Invalid));
+        assert_eq!(table.begin_transfer(process_no(1), span(0, 0, mode)), Err(Error::Invalid));
         for (first, count) in [(0, 11), (10, 1), (9, 2), (0xff_ffff, 0xff_ffff)] {
             assert_eq!(
-                table.begin_transfer(slot_no(1), span(first, count, mode)),
+                table.begin_transfer(process_no(1), span(first, count, mode)),
                 Err(Error::Fault)
             );
         }
     }
     for page in [10, u32::MAX] {
-        assert_eq!(table.release(page, slot_no(1)), Err(Error::Fault));
+        assert_eq!(table.release(page, process_no(1)), Err(Error::Fault));
         assert_eq!(table.discard(page), Err(Error::Fault));
-        assert_eq!(table.set_frame(page, nth(1), slot_no(1)), Err(Error::Fault));
+        assert_eq!(table.set_frame(page, nth(1), process_no(1)), Err(Error::Fault));
         assert_eq!(table.frame(page), None);
     }
 }
@@ -207,41 +214,41 @@ fn spans_that_say_nothing_or_lead_out() {
 #[test]
 fn says_what_must_be_seen_to_when_a_process_ends() {
     let table = owned(6);
-    table.begin_transfer(slot_no(1), span(0, 1, Transfer::HandOver)).unwrap();
-    table.begin_transfer(slot_no(1), span(1, 1, Transfer::LendRead)).unwrap();
-    table.begin_transfer(slot_no(1), span(2, 1, Transfer::Share)).unwrap();
-    table.begin_transfer(slot_no(1), span(3, 1, Transfer::HandOver)).unwrap();
-    table.complete_hand_over(span(3, 1, Transfer::HandOver), slot_no(2)).unwrap();
-    table.release(4, slot_no(1)).unwrap();
-    let pages: Vec<_> = table.pages_of(slot_no(1)).collect();
+    table.begin_transfer(process_no(1), span(0, 1, Transfer::HandOver)).unwrap();
+    table.begin_transfer(process_no(1), span(1, 1, Transfer::LendRead)).unwrap();
+    table.begin_transfer(process_no(1), span(2, 1, Transfer::Share)).unwrap();
+    table.begin_transfer(process_no(1), span(3, 1, Transfer::HandOver)).unwrap();
+    table.complete_hand_over(span(3, 1, Transfer::HandOver), process_no(2)).unwrap();
+    table.release(4, process_no(1)).unwrap();
+    let pages: Vec<_> = table.pages_of(process_no(1)).collect();
     let expected = [
-        (0, State::InTransit { giver: Some(slot_no(1)) }),
-        (1, State::Lent { owner: slot_no(1), access: Access::Read }),
-        (5, State::Owned { owner: slot_no(1) }),
+        (0, State::InTransit { giver: Some(process_no(1)) }),
+        (1, State::Lent { owner: process_no(1), access: Access::Read }),
+        (5, State::Owned { owner: process_no(1) }),
     ];
     assert_eq!(pages, expected);
-    assert_eq!(table.pages_of(slot_no(2)).count(), 1);
+    assert_eq!(table.pages_of(process_no(2)).count(), 1);
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Alloc(u32),
-    SetFrame(u32, Slot),
+    SetFrame(u32, ProcessSlot),
     Forget(u32),
-    BeginTransfer(Slot, Span),
-    BeginShare(Slot, Span),
-    Complete(Span, Slot),
-    Undo(Slot, Span),
-    EndLoan(Slot, Span),
-    Release(u32, Slot),
-    Orphan(u32, Slot),
+    BeginTransfer(ProcessSlot, Span),
+    BeginShare(ProcessSlot, Span),
+    Complete(Span, ProcessSlot),
+    Undo(ProcessSlot, Span),
+    EndLoan(ProcessSlot, Span),
+    Release(u32, ProcessSlot),
+    Orphan(u32, ProcessSlot),
     Discard(u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     // One page more than there is; few processes, so that they meet.
     let page = || 0..=PAGES as u32;
-    let slot = || slots(0..2);
+    let slot = || processes(0..2);
     let any_span = || {
         let count = prop_oneof![6 => Just(1_u32), 3 => Just(2), 1 => 0..12_u32];
         (page(), count, prop::sample::select(&MODES[..]))
@@ -293,7 +300,7 @@ impl Model {
         done
     }
 
-    fn begin(&mut self, slot: Slot, span: Span, shared_too: bool) -> bool {
+    fn begin(&mut self, slot: ProcessSlot, span: Span, shared_too: bool) -> bool {
         self.all(span, &|state| match (state, span.transfer()?) {
             (State::Owned { owner }, mode) if owner == slot => Some(match mode {
                 Transfer::HandOver => State::InTransit { giver: Some(slot) },
@@ -308,7 +315,7 @@ impl Model {
         })
     }
 
-    fn back(&mut self, slot: Slot, span: Span, handed_over_too: bool) -> bool {
+    fn back(&mut self, slot: ProcessSlot, span: Span, handed_over_too: bool) -> bool {
         self.all(span, &|state| match (state, span.transfer()?) {
             (State::Lent { owner, access: Access::Read }, Transfer::LendRead)
             | (State::Lent { owner, access: Access::Write }, Transfer::LendWrite)
@@ -325,7 +332,7 @@ impl Model {
         })
     }
 
-    fn release(&mut self, page: u32, slot: Slot) -> Option<Option<PhysAddr>> {
+    fn release(&mut self, page: u32, slot: ProcessSlot) -> Option<Option<PhysAddr>> {
         self.one(page, &|state| match state {
             State::Owned { owner } if owner == slot => Some(State::Reserved),
             State::Shared { sharers: 1 } => Some(State::Reserved),

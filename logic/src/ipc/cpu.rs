@@ -5,7 +5,7 @@
 //! around it.
 
 use ant_abi::ipc::{NOTIFY_RETIRE, Span};
-use ant_abi::{CpuIndex, EndpointId, Generation, MAX_PROCESSES, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Generation, MAX_THREADS, Priority, ThreadSlot};
 
 use super::message::{Message, Packet, Request, Token};
 use super::priorities::Priorities;
@@ -139,7 +139,7 @@ impl ThreadIpc {
 struct Caller {
     cpu: CpuIndex,
     sequence: u32,
-    server: Slot,
+    server: ThreadSlot,
     badge: u32,
     priority: Priority,
     /// The server has not received it yet.
@@ -160,11 +160,11 @@ impl Caller {
 pub struct IpcCpu {
     cpu: CpuIndex,
     sequence: u32,
-    threads: [ThreadIpc; MAX_PROCESSES],
-    callers: [Option<Caller>; MAX_PROCESSES],
+    threads: [ThreadIpc; MAX_THREADS],
+    callers: [Option<Caller>; MAX_THREADS],
     /// By the slot of the client: what was not received yet; of what a server of this CPU has
     /// received, only the span.
-    messages: [Message; MAX_PROCESSES],
+    messages: [Message; MAX_THREADS],
     queue: Queue,
 }
 impl IpcCpu {
@@ -174,9 +174,9 @@ impl IpcCpu {
         Self {
             cpu,
             sequence: 0,
-            threads: [ThreadIpc::EMPTY; MAX_PROCESSES],
-            callers: [None; MAX_PROCESSES],
-            messages: [Message::of([0; 4]); MAX_PROCESSES],
+            threads: [ThreadIpc::EMPTY; MAX_THREADS],
+            callers: [None; MAX_THREADS],
+            messages: [Message::of([0; 4]); MAX_THREADS],
             queue: Queue::new(),
         }
     }
@@ -188,7 +188,7 @@ impl IpcCpu {
 
     /// A process comes to this CPU. Callers may have come before it, which found it through an
     /// endpoint: it runs with [`IpcCpu::priority`].
-    pub fn enter(&mut self, slot: Slot, priority: Priority, endpoint: Option<EndpointId>) {
+    pub fn enter(&mut self, slot: ThreadSlot, priority: Priority, endpoint: Option<EndpointId>) {
         let thread = self.thread(slot);
         let callers = thread.callers;
         let effective = callers.highest().max(priority);
@@ -196,7 +196,7 @@ impl IpcCpu {
     }
 
     /// A process of this CPU receives at `endpoint` from now on.
-    pub fn bind(&mut self, slot: Slot, endpoint: EndpointId) {
+    pub fn bind(&mut self, slot: ThreadSlot, endpoint: EndpointId) {
         let thread = self.thread(slot);
         thread.endpoint = Some(endpoint);
         thread.retired = false;
@@ -204,20 +204,20 @@ impl IpcCpu {
 
     /// The priority that a process runs with.
     #[must_use]
-    pub fn priority(&self, slot: Slot) -> Priority {
+    pub fn priority(&self, slot: ThreadSlot) -> Priority {
         self.threads[slot.index()].effective
     }
 
     /// Where a process receives.
     #[must_use]
-    pub fn endpoint(&self, slot: Slot) -> Option<EndpointId> {
+    pub fn endpoint(&self, slot: ThreadSlot) -> Option<EndpointId> {
         self.threads[slot.index()].endpoint
     }
 
     /// Whether a process has no call under way, has no received request to reply to, and knows whether
     /// it serves: it can go to another CPU.
     #[must_use]
-    pub fn is_quiet(&self, slot: Slot) -> bool {
+    pub fn is_quiet(&self, slot: ThreadSlot) -> bool {
         let thread = &self.threads[slot.index()];
         let mut callers = self.callers.iter().flatten();
         matches!(thread.client, Client::Idle)
@@ -227,7 +227,7 @@ impl IpcCpu {
 
     /// Moves a process away: see [`IpcCpu::is_quiet`]. Callers that wait for it find it where the
     /// endpoint says it is, which is not here any more.
-    pub fn move_away(&mut self, slot: Slot, host: &mut impl IpcHost) {
+    pub fn move_away(&mut self, slot: ThreadSlot, host: &mut impl IpcHost) {
         self.bounce_queue(slot, host);
         *self.thread(slot) = ThreadIpc::EMPTY;
     }
@@ -269,7 +269,7 @@ impl IpcCpu {
         }
     }
 
-    fn thread(&mut self, slot: Slot) -> &mut ThreadIpc {
+    fn thread(&mut self, slot: ThreadSlot) -> &mut ThreadIpc {
         &mut self.threads[slot.index()]
     }
 

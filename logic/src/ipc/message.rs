@@ -1,7 +1,7 @@
 //! What goes from process to process and from CPU to CPU.
 
 use ant_abi::ipc::{IPC_WORDS, Span};
-use ant_abi::{CpuIndex, EndpointId, Generation, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 /// What a process sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -30,15 +30,15 @@ pub struct Token(pub u64);
 
 impl Token {
     #[inline]
-    pub(super) const fn new(client: Slot, cpu: CpuIndex, sequence: u32) -> Self {
+    pub(super) const fn new(client: ThreadSlot, cpu: CpuIndex, sequence: u32) -> Self {
         Self((sequence as u64) << 16 | cpu.bits() << 8 | client.bits())
     }
 
-    /// Slot of the client.
+    /// ThreadSlot of the client.
     #[inline]
     #[must_use]
-    pub const fn client(self) -> Slot {
-        Slot::from_bits(self.0 & 0xff)
+    pub const fn client(self) -> ThreadSlot {
+        ThreadSlot::from_bits(self.0 & 0xff)
     }
 
     /// The client's CPU.
@@ -57,8 +57,8 @@ impl Token {
 /// A message on its way to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Request {
-    /// Slot of the server.
-    pub server: Slot,
+    /// ThreadSlot of the server.
+    pub server: ThreadSlot,
     /// Endpoint that it was found through.
     pub endpoint: EndpointId,
     /// The endpoint's generation then.
@@ -76,8 +76,8 @@ pub struct Request {
 pub enum Packet {
     /// A request for a process of the receiving CPU, whose sender waits for the reply.
     Call {
-        /// Slot of the client; the sending CPU is its.
-        client: Slot,
+        /// ThreadSlot of the client; the sending CPU is its.
+        client: ThreadSlot,
         /// Number of the call on the sending CPU.
         sequence: u32,
         /// The request.
@@ -85,8 +85,8 @@ pub enum Packet {
     },
     /// The reply to a call.
     Reply {
-        /// Slot of the client, which is the receiving CPU's.
-        client: Slot,
+        /// ThreadSlot of the client, which is the receiving CPU's.
+        client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
         /// The reply.
@@ -94,36 +94,36 @@ pub enum Packet {
     },
     /// The server ended while it had the request.
     Failed {
-        /// Slot of the client.
-        client: Slot,
+        /// ThreadSlot of the client.
+        client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
     },
     /// The server did not receive the request: it ended, or no longer serves the endpoint.
     Bounced {
-        /// Slot of the client.
-        client: Slot,
+        /// ThreadSlot of the client.
+        client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
     },
     /// The client takes its call back.
     Cancel {
-        /// Slot of the client.
-        client: Slot,
+        /// ThreadSlot of the client.
+        client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
     },
     /// Nothing is left of the call that was taken back.
     Cancelled {
-        /// Slot of the client.
-        client: Slot,
+        /// ThreadSlot of the client.
+        client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
     },
     /// The client's priority has risen.
     Boost {
-        /// Slot of the client.
-        client: Slot,
+        /// ThreadSlot of the client.
+        client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
         /// The priority.
@@ -160,8 +160,8 @@ const HANDLE_BITS: u32 = 56;
 pub struct Parts {
     /// [`Parts::CALL`], [`Parts::REPLY`], or another.
     pub kind: u64,
-    /// Slot of the client.
-    pub client: Slot,
+    /// ThreadSlot of the client.
+    pub client: ThreadSlot,
     /// Number of the call.
     pub sequence: u32,
     /// The request, or reply.
@@ -181,7 +181,7 @@ impl Parts {
         let [first, second, a, b, c, d, span, last] = *words;
         let handle = last & ((1 << HANDLE_BITS) - 1);
         let request = Request {
-            server: Slot::from_bits(first >> 16 & 0xff),
+            server: ThreadSlot::from_bits(first >> 16 & 0xff),
             endpoint: EndpointId::from_bits(first >> 24 & 0xff),
             generation: Generation::new(second as u32),
             badge: (first >> 32) as u32,
@@ -190,7 +190,7 @@ impl Parts {
         };
         Self {
             kind: first & 0xff,
-            client: Slot::from_bits(first >> 8 & 0xff),
+            client: ThreadSlot::from_bits(first >> 8 & 0xff),
             sequence: (second >> 32) as u32,
             request,
         }
@@ -198,7 +198,7 @@ impl Parts {
 }
 
 #[inline(always)]
-fn words(kind: u64, client: Slot, sequence: u32, request: &Request) -> [u64; 8] {
+fn words(kind: u64, client: ThreadSlot, sequence: u32, request: &Request) -> [u64; 8] {
     let Request { server, endpoint, generation, badge, priority, message } = *request;
     let first = kind
         | client.bits() << 8
@@ -230,9 +230,9 @@ impl Packet {
             Packet::Boost { client, sequence, priority } => {
                 words(BOOST, client, sequence, &Request { priority, ..empty })
             }
-            Packet::Send(request) => words(SEND, Slot::default(), 0, &request),
+            Packet::Send(request) => words(SEND, ThreadSlot::default(), 0, &request),
             Packet::Wakeup { endpoint } => {
-                words(WAKEUP, Slot::default(), 0, &Request { endpoint, ..empty })
+                words(WAKEUP, ThreadSlot::default(), 0, &Request { endpoint, ..empty })
             }
         }
     }

@@ -1,12 +1,12 @@
 //! What waits at the servers of one CPU: lists in the order of priority, then of arrival.
 
-use ant_abi::{EndpointId, Generation, MAX_PROCESSES, Priority, Slot};
+use ant_abi::{EndpointId, Generation, MAX_THREADS, Priority, ThreadSlot};
 
 use super::message::Message;
 
 /// Messages without a waiting sender that can wait on one CPU, and one.
-pub(super) const SENDS: usize = 256 - MAX_PROCESSES;
-const NODES: usize = MAX_PROCESSES + SENDS;
+pub(super) const SENDS: usize = 256 - MAX_THREADS;
+const NODES: usize = MAX_THREADS + SENDS;
 
 /// A message whose sender does not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) struct Sent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     /// The call of this client.
-    Call(Slot),
+    Call(ThreadSlot),
     /// The message in this place.
     Send(SendPlace),
 }
@@ -31,7 +31,7 @@ pub(super) enum Item {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SendPlace(u8);
 
-/// Number of a node: `n` is client `n`, or, from `MAX_PROCESSES` on, place `n - MAX_PROCESSES` of
+/// Number of a node: `n` is client `n`, or, from `MAX_THREADS` on, place `n - MAX_THREADS` of
 /// `Queue::sends`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct NodeId(u8);
@@ -45,22 +45,22 @@ impl NodeId {
     }
 
     fn item(self) -> Item {
-        match Slot::new(self.index()) {
+        match ThreadSlot::new(self.index()) {
             Some(client) => Item::Call(client),
-            None => Item::Send(SendPlace(self.0 - MAX_PROCESSES as u8)),
+            None => Item::Send(SendPlace(self.0 - MAX_THREADS as u8)),
         }
     }
 }
 
-impl From<Slot> for NodeId {
-    fn from(client: Slot) -> Self {
+impl From<ThreadSlot> for NodeId {
+    fn from(client: ThreadSlot) -> Self {
         Self(client.index() as u8)
     }
 }
 
 impl From<SendPlace> for NodeId {
     fn from(place: SendPlace) -> Self {
-        Self(place.0 + MAX_PROCESSES as u8)
+        Self(place.0 + MAX_THREADS as u8)
     }
 }
 
@@ -91,7 +91,7 @@ struct List {
 /// All lists of one CPU.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Queue {
-    lists: [List; MAX_PROCESSES],
+    lists: [List; MAX_THREADS],
     nodes: [Node; NODES],
     sends: [Option<Sent>; SENDS - 1],
     /// Node of the first free place of `sends`; the next one is after that node.
@@ -103,22 +103,22 @@ impl Queue {
         const END: NodeId = NodeId::END;
         let empty = Node { next: END, previous: END, priority: Priority::LOWEST };
         let mut nodes = [empty; NODES];
-        let mut node = MAX_PROCESSES as u8;
+        let mut node = MAX_THREADS as u8;
         while node < END.0 - 1 {
             nodes[node as usize].next = NodeId(node + 1);
             node += 1;
         }
         Self {
-            lists: [List { first: END, last: END }; MAX_PROCESSES],
+            lists: [List { first: END, last: END }; MAX_THREADS],
             nodes,
             sends: [None; SENDS - 1],
-            free: NodeId(MAX_PROCESSES as u8),
+            free: NodeId(MAX_THREADS as u8),
         }
     }
 
     /// What is first for `server`.
     #[inline]
-    pub(super) fn first(&self, server: Slot) -> Option<Item> {
+    pub(super) fn first(&self, server: ThreadSlot) -> Option<Item> {
         let first = self.lists[server.index()].first;
         (first != NodeId::END).then(|| first.item())
     }
@@ -131,14 +131,14 @@ impl Queue {
     }
 
     /// Puts the call of `client` in, behind all of its priority.
-    pub(super) fn add_call(&mut self, server: Slot, client: Slot, priority: Priority) {
+    pub(super) fn add_call(&mut self, server: ThreadSlot, client: ThreadSlot, priority: Priority) {
         self.link(server, client.into(), priority);
     }
 
     /// Puts a message in; gives it back if there is no room.
     pub(super) fn add_send(
         &mut self,
-        server: Slot,
+        server: ThreadSlot,
         priority: Priority,
         sent: Sent,
     ) -> Result<(), Sent> {
@@ -147,18 +147,18 @@ impl Queue {
             return Err(sent);
         }
         self.free = self.nodes[node.index()].next;
-        self.sends[node.index() - MAX_PROCESSES] = Some(sent);
+        self.sends[node.index() - MAX_THREADS] = Some(sent);
         self.link(server, node, priority);
         Ok(())
     }
 
     /// Takes the call of `client` out.
-    pub(super) fn remove_call(&mut self, server: Slot, client: Slot) {
+    pub(super) fn remove_call(&mut self, server: ThreadSlot, client: ThreadSlot) {
         self.unlink(server, client.into());
     }
 
     /// Takes a message out.
-    pub(super) fn take_send(&mut self, server: Slot, place: SendPlace) -> Option<Sent> {
+    pub(super) fn take_send(&mut self, server: ThreadSlot, place: SendPlace) -> Option<Sent> {
         let sent = self.sends[usize::from(place.0)].take()?;
         let node = NodeId::from(place);
         self.unlink(server, node);
@@ -172,7 +172,7 @@ impl Queue {
         self.nodes[NodeId::from(item).index()].priority
     }
 
-    fn link(&mut self, server: Slot, new: NodeId, priority: Priority) {
+    fn link(&mut self, server: ThreadSlot, new: NodeId, priority: Priority) {
         let mut before = self.lists[server.index()].last;
         while before != NodeId::END && self.nodes[before.index()].priority < priority {
             before = self.nodes[before.index()].previous;
@@ -186,13 +186,13 @@ impl Queue {
         self.join(server, new, next);
     }
 
-    fn unlink(&mut self, server: Slot, old: NodeId) {
+    fn unlink(&mut self, server: ThreadSlot, old: NodeId) {
         let Node { next, previous, .. } = self.nodes[old.index()];
         self.join(server, previous, next);
     }
 
     /// Makes `next` follow `before`; either may be the end of the list.
-    fn join(&mut self, server: Slot, before: NodeId, next: NodeId) {
+    fn join(&mut self, server: ThreadSlot, before: NodeId, next: NodeId) {
         match before {
             NodeId::END => self.lists[server.index()].first = next,
             before => self.nodes[before.index()].next = next,

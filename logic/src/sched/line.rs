@@ -3,28 +3,28 @@
 //! The lists are linked through an array that has a place for every slot, so that one can leave from
 //! the middle without a search.
 
-use ant_abi::{MAX_PROCESSES, Priority, Slot};
+use ant_abi::{MAX_THREADS, Priority, ThreadSlot};
 
-const _: () = assert!(MAX_PROCESSES <= u128::BITS as usize);
+const _: () = assert!(MAX_THREADS <= u128::BITS as usize);
 const _: () = assert!(Priority::COUNT <= u8::BITS as usize);
 
 /// A neighbour in a list: a slot, or the end, in one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Link(u8);
 
-const _: () = assert!(MAX_PROCESSES <= Link::END.0 as usize);
+const _: () = assert!(MAX_THREADS <= Link::END.0 as usize);
 
 impl Link {
     /// The end of the list.
     const END: Self = Self(u8::MAX);
 
-    fn slot(self) -> Option<Slot> {
-        Slot::new(usize::from(self.0))
+    fn slot(self) -> Option<ThreadSlot> {
+        ThreadSlot::new(usize::from(self.0))
     }
 }
 
-impl From<Slot> for Link {
-    fn from(slot: Slot) -> Self {
+impl From<ThreadSlot> for Link {
+    fn from(slot: ThreadSlot) -> Self {
         Self(slot.index() as u8)
     }
 }
@@ -41,7 +41,7 @@ pub(super) struct ReadyLists {
     /// Last of each list.
     last: [Link; Priority::COUNT],
     /// Where each slot is.
-    places: [Place; MAX_PROCESSES],
+    places: [Place; MAX_THREADS],
 }
 
 /// Where a slot is: its neighbours, and in which list.
@@ -61,11 +61,11 @@ impl ReadyLists {
             present: 0,
             first: [Link::END; Priority::COUNT],
             last: [Link::END; Priority::COUNT],
-            places: [place; MAX_PROCESSES],
+            places: [place; MAX_THREADS],
         }
     }
 
-    pub(super) fn contains(&self, id: Slot) -> bool {
+    pub(super) fn contains(&self, id: ThreadSlot) -> bool {
         self.present & (1 << id.index()) != 0
     }
 
@@ -85,19 +85,19 @@ impl ReadyLists {
     }
 
     /// Puts `id`, which is in no list, behind all others of `priority`.
-    pub(super) fn push_back(&mut self, id: Slot, priority: Priority) {
+    pub(super) fn push_back(&mut self, id: ThreadSlot, priority: Priority) {
         let before = self.last[priority.index()];
         self.link(id, Place { before, behind: Link::END, priority });
     }
 
     /// Puts `id`, which is in no list, before all others of `priority`.
-    pub(super) fn push_front(&mut self, id: Slot, priority: Priority) {
+    pub(super) fn push_front(&mut self, id: ThreadSlot, priority: Priority) {
         let behind = self.first[priority.index()];
         self.link(id, Place { before: Link::END, behind, priority });
     }
 
     /// Takes the first of the highest list out: the slot, and its priority.
-    pub(super) fn pop(&mut self) -> Option<(Slot, Priority)> {
+    pub(super) fn pop(&mut self) -> Option<(ThreadSlot, Priority)> {
         let priority = self.highest()?;
         let id = self.first[priority.index()].slot()?;
         self.remove(id);
@@ -105,7 +105,7 @@ impl ReadyLists {
     }
 
     /// Takes `id` out; whether it was in a list.
-    pub(super) fn remove(&mut self, id: Slot) -> bool {
+    pub(super) fn remove(&mut self, id: ThreadSlot) -> bool {
         if !self.contains(id) {
             return false;
         }
@@ -119,7 +119,7 @@ impl ReadyLists {
         true
     }
 
-    fn link(&mut self, id: Slot, place: Place) {
+    fn link(&mut self, id: ThreadSlot, place: Place) {
         self.places[id.index()] = place;
         self.set_behind(place.before, place.priority, id.into());
         self.set_before(place.behind, place.priority, id.into());

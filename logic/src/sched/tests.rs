@@ -205,27 +205,27 @@ fn yielding_goes_behind_the_others() {
 #[test]
 fn holds_every_slot() {
     let mut queue = RunQueue::new(SLICE);
-    Slot::all().for_each(|id| queue.add(id, MIDDLE));
-    Slot::all().for_each(|id| queue.add(id, HIGH));
-    assert_eq!(queue.len(), MAX_PROCESSES);
-    let order: Vec<_> = (0..MAX_PROCESSES as u64).map(|n| queue.pick(n * SLICE).unwrap()).collect();
-    assert!(order.into_iter().eq(Slot::all()));
+    ThreadSlot::all().for_each(|id| queue.add(id, MIDDLE));
+    ThreadSlot::all().for_each(|id| queue.add(id, HIGH));
+    assert_eq!(queue.len(), MAX_THREADS);
+    let order: Vec<_> = (0..MAX_THREADS as u64).map(|n| queue.pick(n * SLICE).unwrap()).collect();
+    assert!(order.into_iter().eq(ThreadSlot::all()));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Add(Slot, Priority),
-    Remove(Slot),
-    SetPriority(Slot, Priority),
+    Add(ThreadSlot, Priority),
+    Remove(ThreadSlot),
+    SetPriority(ThreadSlot, Priority),
     Pick(u64),
-    Switch(Slot, Priority),
-    Pass(Slot, Priority),
+    Switch(ThreadSlot, Priority),
+    Pass(ThreadSlot, Priority),
     Yield,
     Block,
 }
 
 /// Few slots and priorities, so that they meet, and the highest ones.
-fn id() -> impl Strategy<Value = Slot> {
+fn id() -> impl Strategy<Value = ThreadSlot> {
     prop_oneof![slots(0..6), slots(126..128)]
 }
 
@@ -253,14 +253,14 @@ fn step() -> impl Strategy<Value = Step> {
 /// The plain version: everybody in one list, searched from end to end.
 #[derive(Default)]
 struct Model {
-    /// Slot, priority, and when its slice ends if it began at a given time.
-    waiting: VecDeque<(Slot, Priority, Quantum)>,
-    current: Option<(Slot, Priority)>,
+    /// ThreadSlot, priority, and when its slice ends if it began at a given time.
+    waiting: VecDeque<(ThreadSlot, Priority, Quantum)>,
+    current: Option<(ThreadSlot, Priority)>,
     end: u64,
 }
 
 impl Model {
-    fn runnable(&self, id: Slot) -> bool {
+    fn runnable(&self, id: ThreadSlot) -> bool {
         self.current.is_some_and(|current| current.0 == id)
             || self.waiting.iter().any(|waiting| waiting.0 == id)
     }
@@ -273,20 +273,20 @@ impl Model {
         self.waiting.len() + usize::from(self.current.is_some())
     }
 
-    fn add(&mut self, id: Slot, priority: Priority) {
+    fn add(&mut self, id: ThreadSlot, priority: Priority) {
         if !self.runnable(id) {
             self.waiting.push_back((id, priority, Quantum::Whole));
         }
     }
 
-    fn remove(&mut self, id: Slot) -> bool {
+    fn remove(&mut self, id: ThreadSlot) -> bool {
         let before = self.len();
         self.current = self.current.filter(|current| current.0 != id);
         self.waiting.retain(|waiting| waiting.0 != id);
         self.len() < before
     }
 
-    fn set_priority(&mut self, id: Slot, priority: Priority) {
+    fn set_priority(&mut self, id: ThreadSlot, priority: Priority) {
         if let Some(current) = self.current.as_mut().filter(|current| current.0 == id) {
             current.1 = priority;
         } else if self.remove(id) {
@@ -294,7 +294,7 @@ impl Model {
         }
     }
 
-    fn pick(&mut self, now: u64) -> Option<Slot> {
+    fn pick(&mut self, now: u64) -> Option<ThreadSlot> {
         if let Some((id, priority)) = self.current {
             let peers = self.waiting.iter().any(|waiting| waiting.1 == priority);
             let higher = self.highest() > Some(priority);
@@ -323,7 +323,7 @@ impl Model {
         next.map(|next| next.0)
     }
 
-    fn switch_to(&mut self, id: Slot, priority: Priority) -> bool {
+    fn switch_to(&mut self, id: ThreadSlot, priority: Priority) -> bool {
         if self.runnable(id) {
             return self.current.is_some_and(|current| current.0 == id);
         }

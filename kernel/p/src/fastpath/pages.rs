@@ -1,7 +1,7 @@
 //! The fast path with pages: they go, come and come back as on the slow path ([`crate::ipc`]), which
 //! those that are shared take.
 
-use ant_abi::Slot;
+use ant_abi::ThreadSlot;
 use ant_abi::ipc::{Span, Transfer};
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::{LoanEnd, Token};
@@ -12,7 +12,7 @@ use crate::ica;
 use crate::process::Calling;
 
 /// A call with pages.
-pub(super) fn call(cpu: &mut Cpu, slot: Slot, flags: u64, calling: Calling) -> Option<Next> {
+pub(super) fn call(cpu: &mut Cpu, slot: ThreadSlot, flags: u64, calling: Calling) -> Option<Next> {
     let (options, there, server) = resolve_fast(cpu, slot, calling.handle, flags)?;
     let is_here = there == cpu.index();
     if is_here && !cpu.ipc.is_receiving(server) {
@@ -34,7 +34,7 @@ pub(super) fn call(cpu: &mut Cpu, slot: Slot, flags: u64, calling: Calling) -> O
 /// A reply with pages, or to a call that came with the pages `lent`.
 pub(super) fn reply_receive(
     cpu: &mut Cpu,
-    slot: Slot,
+    slot: ThreadSlot,
     token: Token,
     span: Span,
     lent: Span,
@@ -62,7 +62,7 @@ pub(super) fn reply_receive(
 
 /// Lets pages go with a message. What was shared would not be its owner's alone again if the message
 /// then took the slow path.
-fn transfer_out(cpu: &mut Cpu, slot: Slot, span: Span, sender: Sender) -> Option<()> {
+fn transfer_out(cpu: &mut Cpu, slot: ThreadSlot, span: Span, sender: Sender) -> Option<()> {
     if span.transfer() == Some(Transfer::Share) {
         return None;
     }
@@ -70,7 +70,7 @@ fn transfer_out(cpu: &mut Cpu, slot: Slot, span: Span, sender: Sender) -> Option
 }
 
 /// Gives pages that have come with a message to the process that has its words.
-pub(super) fn arrive(cpu: &mut Cpu, slot: Slot, span: Span, with: With) {
+pub(super) fn arrive(cpu: &mut Cpu, slot: ThreadSlot, span: Span, with: With) {
     if span.is_none() {
         return;
     }
@@ -81,7 +81,7 @@ pub(super) fn arrive(cpu: &mut Cpu, slot: Slot, span: Span, with: With) {
 }
 
 /// A client has the words of a reply: it gets back what it had lent, and the pages of the reply.
-pub(super) fn replied(cpu: &mut Cpu, client: Slot, span: Span) {
+pub(super) fn replied(cpu: &mut Cpu, client: ThreadSlot, span: Span) {
     if let Some(process) = cpu.local.process(client) {
         let lent = core::mem::take(&mut process.calling).span;
         ica::reclaim(&mut cpu.local, client, lent);
@@ -90,7 +90,7 @@ pub(super) fn replied(cpu: &mut Cpu, client: Slot, span: Span) {
 }
 
 /// A server has replied: pages that went with the reply, or had been lent to it, are not its own.
-fn release(cpu: &mut Cpu, server: Slot, lent: Span) {
+fn release(cpu: &mut Cpu, server: ThreadSlot, lent: Span) {
     if let Some(process) = cpu.local.process(server) {
         process.context.set_span(0);
     }
@@ -101,6 +101,6 @@ fn release(cpu: &mut Cpu, server: Slot, lent: Span) {
 
 /// A message was not sent, nor its pages.
 #[cold]
-fn come_back(cpu: &mut Cpu, slot: Slot, span: Span) {
+fn come_back(cpu: &mut Cpu, slot: ThreadSlot, span: Span) {
     ica::reclaim(&mut cpu.local, slot, span);
 }

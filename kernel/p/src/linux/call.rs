@@ -5,7 +5,7 @@ use ant_abi::ipc::NOTIFY_LINUX;
 use ant_abi::lca::{ExitKind, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
 use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
 use ant_abi::syscall::ProcessState;
-use ant_abi::{CpuIndex, Error, PhysAddr, Slot};
+use ant_abi::{CpuIndex, Error, PhysAddr, ThreadSlot};
 use ant_logic::lca::Builder;
 use linux_raw_sys::general::SIGKILL;
 
@@ -15,7 +15,7 @@ use crate::role::Role;
 use crate::{doorbell, exit, ipc, log, shared};
 
 /// Serves `LinuxCall` and `LinuxCallAsync`.
-pub fn request(cpu: &mut Cpu, slot: Slot, raddr: PhysAddr, completion: Completion) {
+pub fn request(cpu: &mut Cpu, slot: ThreadSlot, raddr: PhysAddr, completion: Completion) {
     let Some(process) = cpu.local.process(slot) else { return };
     if process.lca_entry().is_none_or(|entry| entry.raddr() != raddr) {
         // Only the caller's own LCA: any other address is not its to send.
@@ -43,13 +43,13 @@ pub fn request(cpu: &mut Cpu, slot: Slot, raddr: PhysAddr, completion: Completio
 }
 
 /// Sends the call that the loader has put into the LCA of process `slot`.
-pub fn request_for_loader(cpu: &mut Cpu, slot: Slot) {
+pub fn request_for_loader(cpu: &mut Cpu, slot: ThreadSlot) {
     cpu.local.block(slot, BlockReason::NotStarted, ProcessState::Loading);
     send(cpu, slot);
 }
 
 /// Puts the address into the request store and rings Linux (paper 4.3 (2)).
-fn send(cpu: &mut Cpu, slot: Slot) {
+fn send(cpu: &mut Cpu, slot: ThreadSlot) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let Some(lca) = &process.lca else { return };
@@ -89,7 +89,7 @@ pub fn take_returns(cpu: &mut Cpu, role: &mut impl Role) {
     }
 }
 
-fn returned(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
+fn returned(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let LcaState::Outstanding { proxy_stays } = process.lca_state else {
@@ -116,7 +116,7 @@ fn returned(cpu: &mut Cpu, slot: Slot, role: &mut impl Role) {
 
 /// Linux has let go of the LCA of process `slot`, as AnT has asked for. A return that Linux put here
 /// before has been seen.
-pub fn released(cpu: &mut Cpu, slot: Slot) {
+pub fn released(cpu: &mut Cpu, slot: ThreadSlot) {
     let Some(process) = cpu.local.process(slot) else { return };
     match (process.lca_state, process.exit.is_some()) {
         (LcaState::Releasing, true) => send_end(cpu, slot),
@@ -134,7 +134,7 @@ pub fn released(cpu: &mut Cpu, slot: Slot) {
 }
 
 /// Process `slot` has no proxy any more, and with it no descriptors and no directory: it ends.
-pub fn proxy_died(cpu: &mut Cpu, slot: Slot) {
+pub fn proxy_died(cpu: &mut Cpu, slot: ThreadSlot) {
     let Some(process) = cpu.local.process(slot) else { return };
     process.linux_released = true;
     if process.is_init {
@@ -149,7 +149,7 @@ pub fn proxy_died(cpu: &mut Cpu, slot: Slot) {
 }
 
 /// `init` has lost its proxy, and with it the control channel. It goes on: the servers need it.
-fn without_linux(cpu: &mut Cpu, slot: Slot) {
+fn without_linux(cpu: &mut Cpu, slot: ThreadSlot) {
     log::error!("init has lost its proxy: AnT takes no orders any more, what runs goes on");
     let Some(process) = cpu.local.process(slot) else { return };
     process.lca_state = LcaState::Exiting;
@@ -158,7 +158,7 @@ fn without_linux(cpu: &mut Cpu, slot: Slot) {
     }
 }
 
-fn linux_released(cpu: &mut Cpu, slot: Slot) {
+fn linux_released(cpu: &mut Cpu, slot: ThreadSlot) {
     if let Some(process) = cpu.local.process(slot) {
         process.linux_released = true;
         cpu.local.note_if_reapable(slot);
@@ -166,7 +166,7 @@ fn linux_released(cpu: &mut Cpu, slot: Slot) {
 }
 
 /// The Linux side of the end of a process: tells Linux; its release of the LCA completes it.
-pub fn end(cpu: &mut Cpu, slot: Slot) {
+pub fn end(cpu: &mut Cpu, slot: ThreadSlot) {
     let Some(process) = cpu.local.process(slot) else { return };
     match process.lca_state {
         _ if process.linux_released => {}
@@ -178,7 +178,7 @@ pub fn end(cpu: &mut Cpu, slot: Slot) {
 }
 
 /// Sends the notice of the end. It is not a call: nothing returns, the release follows.
-fn send_end(cpu: &mut Cpu, slot: Slot) {
+fn send_end(cpu: &mut Cpu, slot: ThreadSlot) {
     let index = cpu.index();
     let Some(process) = cpu.local.process(slot) else { return };
     let Some(exit) = process.exit.clone() else { return };

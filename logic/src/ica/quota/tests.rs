@@ -6,7 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::test_ids::{slot_no, slots};
+use crate::test_ids::{process_no, processes};
 
 const PAGES: usize = 12;
 
@@ -17,90 +17,90 @@ fn limit(most: u32, promised: u32) -> Limit {
 #[test]
 fn nobody_takes_more_than_its_limit() {
     let quotas = Quotas::<PAGES>::new();
-    assert_eq!(quotas.check(slot_no(3), 1), Err(Error::OverQuota), "there is no such process");
-    quotas.open(slot_no(3), limit(4, 0));
-    assert_eq!(quotas.check(slot_no(3), 5), Err(Error::OverQuota));
-    assert_eq!(quotas.check(slot_no(3), u32::MAX), Err(Error::OverQuota));
-    assert_eq!(quotas.check(slot_no(3), 4), Ok(()));
-    quotas.take(slot_no(3), 0, 4);
-    assert_eq!(quotas.check(slot_no(3), 1), Err(Error::OverQuota));
+    assert_eq!(quotas.check(process_no(3), 1), Err(Error::OverQuota), "there is no such process");
+    quotas.open(process_no(3), limit(4, 0));
+    assert_eq!(quotas.check(process_no(3), 5), Err(Error::OverQuota));
+    assert_eq!(quotas.check(process_no(3), u32::MAX), Err(Error::OverQuota));
+    assert_eq!(quotas.check(process_no(3), 4), Ok(()));
+    quotas.take(process_no(3), 0, 4);
+    assert_eq!(quotas.check(process_no(3), 1), Err(Error::OverQuota));
     // Whoever had it.
     quotas.free(2);
-    assert_eq!(quotas.check(slot_no(3), 2), Err(Error::OverQuota));
-    assert_eq!(quotas.check(slot_no(3), 1), Ok(()));
+    assert_eq!(quotas.check(process_no(3), 2), Err(Error::OverQuota));
+    assert_eq!(quotas.check(process_no(3), 1), Ok(()));
 }
 
 #[test]
 fn what_the_dead_have_left_is_not_their_successors() {
     let quotas = Quotas::<PAGES>::new();
-    quotas.open(slot_no(3), limit(4, 4));
-    quotas.take(slot_no(3), 0, 4);
-    quotas.close(slot_no(3));
-    quotas.open(slot_no(3), limit(4, 0));
-    assert_eq!(quotas.check(slot_no(3), 4), Ok(()));
-    quotas.take(slot_no(3), 4, 4);
+    quotas.open(process_no(3), limit(4, 4));
+    quotas.take(process_no(3), 0, 4);
+    quotas.close(process_no(3));
+    quotas.open(process_no(3), limit(4, 0));
+    assert_eq!(quotas.check(process_no(3), 4), Ok(()));
+    quotas.take(process_no(3), 4, 4);
     quotas.free(0);
-    assert_eq!(quotas.check(slot_no(3), 1), Err(Error::OverQuota), "that was not its own");
+    assert_eq!(quotas.check(process_no(3), 1), Err(Error::OverQuota), "that was not its own");
 }
 
 #[test]
 fn others_do_not_get_what_was_promised() {
     let quotas = Quotas::<PAGES>::new();
     quotas.take_for_nobody(0, 2);
-    quotas.open(slot_no(0), limit(4, 3));
-    quotas.open(slot_no(1), limit(12, 0));
-    assert_eq!(quotas.check(slot_no(1), 8), Err(Error::NoMemory));
-    assert_eq!(quotas.check(slot_no(1), 7), Ok(()));
-    quotas.take(slot_no(1), 2, 7);
-    assert_eq!(quotas.check(slot_no(0), 4), Err(Error::NoMemory), "only three were promised");
-    assert_eq!(quotas.check(slot_no(0), 3), Ok(()));
+    quotas.open(process_no(0), limit(4, 3));
+    quotas.open(process_no(1), limit(12, 0));
+    assert_eq!(quotas.check(process_no(1), 8), Err(Error::NoMemory));
+    assert_eq!(quotas.check(process_no(1), 7), Ok(()));
+    quotas.take(process_no(1), 2, 7);
+    assert_eq!(quotas.check(process_no(0), 4), Err(Error::NoMemory), "only three were promised");
+    assert_eq!(quotas.check(process_no(0), 3), Ok(()));
     // They are kept for who is promised as many again.
-    quotas.close(slot_no(0));
-    assert_eq!(quotas.check(slot_no(1), 1), Err(Error::NoMemory));
-    quotas.open(slot_no(2), limit(4, 3));
-    assert_eq!(quotas.check(slot_no(1), 1), Err(Error::NoMemory));
-    assert_eq!(quotas.check(slot_no(2), 3), Ok(()));
+    quotas.close(process_no(0));
+    assert_eq!(quotas.check(process_no(1), 1), Err(Error::NoMemory));
+    quotas.open(process_no(2), limit(4, 3));
+    assert_eq!(quotas.check(process_no(1), 1), Err(Error::NoMemory));
+    assert_eq!(quotas.check(process_no(2), 3), Ok(()));
 }
 
 #[test]
 fn what_was_promised_has_a_place_of_its_own() {
     let quotas = Quotas::<PAGES>::new();
-    quotas.open(slot_no(0), limit(12, 0));
-    assert_eq!(quotas.places(slot_no(0), 1), [0..12, 0..0]);
-    quotas.open(slot_no(1), limit(2, 2));
-    quotas.open(slot_no(2), limit(3, 3));
-    assert_eq!(quotas.places(slot_no(0), 1), [0..7, 0..0]);
-    assert_eq!(quotas.places(slot_no(1), 2), [7..12, 0..12]);
+    quotas.open(process_no(0), limit(12, 0));
+    assert_eq!(quotas.places(process_no(0), 1), [0..12, 0..0]);
+    quotas.open(process_no(1), limit(2, 2));
+    quotas.open(process_no(2), limit(3, 3));
+    assert_eq!(quotas.places(process_no(0), 1), [0..7, 0..0]);
+    assert_eq!(quotas.places(process_no(1), 2), [7..12, 0..12]);
     // It stays, for whoever is restarted.
-    quotas.close(slot_no(1));
-    assert_eq!(quotas.places(slot_no(0), 1), [0..7, 0..0]);
-    assert_eq!(quotas.places(slot_no(2), 3), [7..12, 0..12]);
+    quotas.close(process_no(1));
+    assert_eq!(quotas.places(process_no(0), 1), [0..7, 0..0]);
+    assert_eq!(quotas.places(process_no(2), 3), [7..12, 0..12]);
     // What is more than was promised does not take the place of what others were promised.
-    quotas.take(slot_no(2), 7, 2);
-    assert_eq!(quotas.places(slot_no(2), 2), [0..7, 0..12]);
+    quotas.take(process_no(2), 7, 2);
+    assert_eq!(quotas.places(process_no(2), 2), [0..7, 0..12]);
 }
 
 #[test]
 fn more_can_be_promised_than_there_is() {
     let quotas = Quotas::<PAGES>::new();
-    quotas.open(slot_no(0), limit(12, 0));
-    quotas.take(slot_no(0), 0, 10);
-    quotas.open(slot_no(1), limit(4, 4));
-    assert_eq!(quotas.check(slot_no(0), 1), Err(Error::NoMemory));
-    assert_eq!(quotas.check(slot_no(1), 3), Err(Error::NoMemory), "there are two");
-    assert_eq!(quotas.check(slot_no(1), 2), Ok(()));
+    quotas.open(process_no(0), limit(12, 0));
+    quotas.take(process_no(0), 0, 10);
+    quotas.open(process_no(1), limit(4, 4));
+    assert_eq!(quotas.check(process_no(0), 1), Err(Error::NoMemory));
+    assert_eq!(quotas.check(process_no(1), 3), Err(Error::NoMemory), "there are two");
+    assert_eq!(quotas.check(process_no(1), 2), Ok(()));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Open(Slot, Limit),
-    Close(Slot),
-    Take(Slot, u32),
+    Open(ProcessSlot, Limit),
+    Close(ProcessSlot),
+    Take(ProcessSlot, u32),
     Free(prop::sample::Index),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let slot = || slots(0..3);
+    let slot = || processes(0..3);
     let most = (0..8_u32, 0..8_u32).prop_map(|(most, promised)| limit(most, promised.min(most)));
     prop_oneof![
         1 => (slot(), most).prop_map(|(slot, limit)| Step::Open(slot, limit)),
@@ -113,18 +113,18 @@ fn step() -> impl Strategy<Value = Step> {
 /// The plain version.
 struct Model {
     /// Who has taken each page: `None` for a free one, `Some(None)` for one of the dead.
-    pages: Vec<Option<Option<Slot>>>,
+    pages: Vec<Option<Option<ProcessSlot>>>,
     limits: [Option<Limit>; 3],
     /// The most that was promised at a time.
     most_promised: u32,
 }
 
 impl Model {
-    fn paid(&self, slot: Slot) -> u32 {
+    fn paid(&self, slot: ProcessSlot) -> u32 {
         self.pages.iter().filter(|page| **page == Some(Some(slot))).count() as u32
     }
 
-    fn owed(&self, slot: Slot) -> u32 {
+    fn owed(&self, slot: ProcessSlot) -> u32 {
         let promised = self.limits[slot.index()].map_or(0, |limit| limit.promised);
         promised.saturating_sub(self.paid(slot))
     }
@@ -133,13 +133,13 @@ impl Model {
         self.limits.iter().flatten().map(|limit| limit.promised).sum()
     }
 
-    fn check(&self, slot: Slot, count: u32) -> Result<(), Error> {
+    fn check(&self, slot: ProcessSlot, count: u32) -> Result<(), Error> {
         let most = self.limits[slot.index()].map_or(0, |limit| limit.most);
         if self.paid(slot) + count > most {
             return Err(Error::OverQuota);
         }
         let free = self.pages.iter().filter(|page| page.is_none()).count() as u32;
-        let others = Slot::all().take(3).filter(|other| *other != slot);
+        let others = ProcessSlot::all().take(3).filter(|other| *other != slot);
         let others: u32 = others.map(|other| self.owed(other)).sum();
         let kept = self.most_promised - self.promised();
         let fits = count <= free && (count <= self.owed(slot) || count + others + kept <= free);
@@ -186,7 +186,7 @@ proptest! {
                 }
                 Step::Open(..) => {}
             }
-            for slot in Slot::all().take(3) {
+            for slot in ProcessSlot::all().take(3) {
                 for count in 1..=PAGES as u32 {
                     prop_assert_eq!(quotas.check(slot, count), model.check(slot, count));
                 }

@@ -34,22 +34,22 @@ impl Space for &mut Tables {
 #[derive(Clone, Copy, Debug)]
 enum Message {
     /// A call; its sender waits.
-    Call { from: Slot, to: Slot, span: Span },
+    Call { from: ProcessSlot, to: ProcessSlot, span: Span },
     /// A message that nobody waits for, or a reply to another CPU.
-    Sent { to: Slot, span: Span },
+    Sent { to: ProcessSlot, span: Span },
     /// Pages that the process with this slot and number has let go of.
-    Freed { slot: Slot, pid: u32, span: Span },
+    Freed { slot: ProcessSlot, pid: u32, span: Span },
     /// Pages that nobody receives.
     Dropped { span: Span },
     /// A process that is over.
-    Over { slot: Slot },
+    Over { slot: ProcessSlot },
 }
 
 /// A call that its server has received.
 #[derive(Clone, Copy, Debug)]
 struct Call {
-    from: Slot,
-    to: Slot,
+    from: ProcessSlot,
+    to: ProcessSlot,
     span: Span,
 }
 
@@ -83,22 +83,22 @@ impl World {
         }
     }
 
-    fn process(&mut self, slot: Slot) -> &mut Process {
+    fn process(&mut self, slot: ProcessSlot) -> &mut Process {
         &mut self.processes[slot.index()]
     }
 
-    fn holder(&mut self, slot: Slot) -> Holder<'_, &mut Tables, PAGES> {
+    fn holder(&mut self, slot: ProcessSlot) -> Holder<'_, &mut Tables, PAGES> {
         let space = &mut self.processes[slot.index()].tables;
         Holder { table: &self.table, slot, space }
     }
 
     /// Whether a process can do something.
-    fn runs(&self, slot: Slot) -> bool {
+    fn runs(&self, slot: ProcessSlot) -> bool {
         let process = &self.processes[slot.index()];
         !process.over && process.calling.is_none()
     }
 
-    fn alloc(&mut self, slot: Slot, count: u32) {
+    fn alloc(&mut self, slot: ProcessSlot, count: u32) {
         if self.frames.0.len() < count as usize {
             return;
         }
@@ -110,14 +110,14 @@ impl World {
         self.holder(slot).take_fresh(span(first, count, Transfer::HandOver));
     }
 
-    fn call(&mut self, from: Slot, to: Slot, span: Span) {
+    fn call(&mut self, from: ProcessSlot, to: ProcessSlot, span: Span) {
         if span.is_none() || self.holder(from).transfer_out(span, Sender::Waits).is_ok() {
             self.process(from).calling = Some(span);
             self.messages.push(Message::Call { from, to, span });
         }
     }
 
-    fn send(&mut self, from: Slot, to: Slot, span: Span) {
+    fn send(&mut self, from: ProcessSlot, to: ProcessSlot, span: Span) {
         if self.holder(from).transfer_out(span, Sender::GoesOn).is_ok() {
             self.messages.push(Message::Sent { to, span });
             self.table.detach(from, span);
@@ -125,7 +125,7 @@ impl World {
     }
 
     /// Takes the first message for a process.
-    fn receive(&mut self, slot: Slot) {
+    fn receive(&mut self, slot: ProcessSlot) {
         let is_for = |message: &Message| match *message {
             Message::Call { to, .. } | Message::Sent { to, .. } => to == slot,
             _ => false,
@@ -158,7 +158,7 @@ impl World {
     }
 
     /// A client takes its call back, received or not; or it ends, and wants nothing back.
-    fn withdraw(&mut self, client: Slot) {
+    fn withdraw(&mut self, client: ProcessSlot) {
         let queued =
             |message: &Message| matches!(message, Message::Call { from, .. } if *from == client);
         if let Some(at) = self.messages.iter().position(queued) {
@@ -172,20 +172,20 @@ impl World {
         }
     }
 
-    fn end_loan(&mut self, server: Slot, span: Span) {
+    fn end_loan(&mut self, server: ProcessSlot, span: Span) {
         if span.lends() {
             self.holder(server).end_loan(span);
         }
     }
 
     /// The call of a client is over: it has back what is still its own.
-    fn over_with(&mut self, client: Slot) {
+    fn over_with(&mut self, client: ProcessSlot) {
         if let Some(span) = self.process(client).calling.take() {
             self.holder(client).reclaim(span);
         }
     }
 
-    fn release(&mut self, slot: Slot, span: Span) {
+    fn release(&mut self, slot: ProcessSlot, span: Span) {
         if self.holder(slot).release(span).is_ok() {
             let pid = self.process(slot).pid;
             self.messages.push(Message::Freed { slot, pid, span });
@@ -193,7 +193,7 @@ impl World {
     }
 
     /// A process ends. First of all its own call, then those of others, as in `IpcCpu::leave`.
-    fn end(&mut self, slot: Slot) {
+    fn end(&mut self, slot: ProcessSlot) {
         self.withdraw(slot);
         for message in core::mem::take(&mut self.messages) {
             match message {
@@ -247,12 +247,12 @@ impl World {
     }
 
     /// Who has a page mapped, and how.
-    fn having(&self, page: u32, frame: PhysAddr) -> Vec<(Slot, Access)> {
-        let has = |slot: Slot| {
+    fn having(&self, page: u32, frame: PhysAddr) -> Vec<(ProcessSlot, Access)> {
+        let has = |slot: ProcessSlot| {
             let mapped = self.processes[slot.index()].tables.0.get(&page)?;
             (mapped.0 == frame).then_some((slot, mapped.1))
         };
-        Slot::all().take(SLOTS).filter_map(has).collect()
+        ProcessSlot::all().take(SLOTS).filter_map(has).collect()
     }
 
     /// A page is writable in one place only, unless it is shared, and no frame is mapped that is
@@ -279,7 +279,7 @@ impl World {
                     );
                 }
                 State::Lent { access: Access::Read, owner } => {
-                    let reads = |&(_, access): &(Slot, Access)| access == Access::Read;
+                    let reads = |&(_, access): &(ProcessSlot, Access)| access == Access::Read;
                     assert!(having.iter().all(reads) && having.len() <= 2, "{seen}");
                     assert!(having.iter().any(|&(slot, _)| slot == owner), "{seen}");
                 }
@@ -296,8 +296,8 @@ impl World {
     }
 
     /// Does step `what` (any number) with these.
-    fn step(&mut self, what: u8, slot: Slot, page: u32, count: u32, mode: Transfer) {
-        let to = slot_no((slot.index() + 1 + page as usize % 2) % SLOTS);
+    fn step(&mut self, what: u8, slot: ProcessSlot, page: u32, count: u32, mode: Transfer) {
+        let to = process_no((slot.index() + 1 + page as usize % 2) % SLOTS);
         let pages = span(page, count, mode);
         match what {
             0..=1 if self.runs(slot) => self.alloc(slot, count),
@@ -329,7 +329,7 @@ proptest! {
     #[test]
     fn nothing_is_lost_between_processes(
         steps in prop::collection::vec(
-            (0..19_u8, slots(0..SLOTS), 0..PAGES as u32, 1..4_u32, prop::sample::select(&MODES[..])),
+            (0..19_u8, processes(0..SLOTS), 0..PAGES as u32, 1..4_u32, prop::sample::select(&MODES[..])),
             0..400,
         ),
     ) {
@@ -338,7 +338,7 @@ proptest! {
             world.step(what, slot, page, count, mode);
             world.check();
         }
-        for slot in Slot::all().take(SLOTS) {
+        for slot in ProcessSlot::all().take(SLOTS) {
             if !world.process(slot).over {
                 world.end(slot);
             }
@@ -357,15 +357,15 @@ proptest! {
 fn who_lets_go_of_a_shared_page_and_ends_leaves_nothing() {
     for last in [false, true] {
         let mut world = World::new();
-        world.alloc(slot_no(0), 1);
-        world.send(slot_no(0), slot_no(1), span(0, 1, Transfer::Share));
-        world.receive(slot_no(1));
+        world.alloc(process_no(0), 1);
+        world.send(process_no(0), process_no(1), span(0, 1, Transfer::Share));
+        world.receive(process_no(1));
         if last {
-            world.release(slot_no(0), span(0, 1, Transfer::Share));
+            world.release(process_no(0), span(0, 1, Transfer::Share));
             world.manage(0);
         }
-        world.release(slot_no(1), span(0, 1, Transfer::Share));
-        world.end(slot_no(1));
+        world.release(process_no(1), span(0, 1, Transfer::Share));
+        world.end(process_no(1));
         world.manage(1);
         world.manage(0);
         world.check();

@@ -4,17 +4,17 @@ use super::*;
 
 impl IpcCpu {
     /// The time of a client's call is over; [`IpcHost::ended`] follows, maybe before this returns.
-    pub fn time_out(&mut self, client: Slot, host: &mut impl IpcHost) {
+    pub fn time_out(&mut self, client: ThreadSlot, host: &mut impl IpcHost) {
         let _ = self.cancel(client, CancelReason::TimedOut, host);
     }
 
     /// A process of this CPU has ended. It is bound to no endpoint any more.
-    pub fn leave(&mut self, slot: Slot, host: &mut impl IpcHost) -> Gone {
+    pub fn leave(&mut self, slot: ThreadSlot, host: &mut impl IpcHost) -> Gone {
         self.thread(slot).receiving = false;
         // First of all, as it may be its own server.
         let gone = self.cancel(slot, CancelReason::Leaving, host);
         self.bounce_queue(slot, host);
-        for client in Slot::all() {
+        for client in ThreadSlot::all() {
             let place = &mut self.callers[client.index()];
             if place.as_ref().is_some_and(|caller| caller.server == slot)
                 && let Some(caller) = place.take()
@@ -29,7 +29,7 @@ impl IpcCpu {
     }
 
     /// Takes a client's call back.
-    fn cancel(&mut self, client: Slot, why: CancelReason, host: &mut impl IpcHost) -> Gone {
+    fn cancel(&mut self, client: ThreadSlot, why: CancelReason, host: &mut impl IpcHost) -> Gone {
         match self.threads[client.index()].client {
             Client::Idle => return Gone::Now,
             Client::Waiting(_) => {}
@@ -59,7 +59,7 @@ impl IpcCpu {
     /// Forgets a call to a server of this CPU.
     pub(super) fn forget(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         cpu: CpuIndex,
         sequence: u32,
         host: &mut impl IpcHost,

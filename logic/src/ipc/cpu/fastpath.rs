@@ -14,9 +14,9 @@ impl IpcCpu {
     #[inline(always)]
     pub fn call_directly(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         options: CallOptions,
-        server: Slot,
+        server: ThreadSlot,
         span: Span,
     ) -> Option<Token> {
         let priority = self.threads[client.index()].effective;
@@ -31,7 +31,7 @@ impl IpcCpu {
     /// Whether a process of this CPU waits for a message.
     #[inline(always)]
     #[must_use]
-    pub fn is_receiving(&self, server: Slot) -> bool {
+    pub fn is_receiving(&self, server: ThreadSlot) -> bool {
         self.threads[server.index()].receiving
     }
 
@@ -40,9 +40,9 @@ impl IpcCpu {
     #[inline(always)]
     pub fn call_across(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         options: CallOptions,
-        (cpu, server): (CpuIndex, Slot),
+        (cpu, server): (CpuIndex, ThreadSlot),
         message: Message,
     ) -> Packet {
         let CallOptions { endpoint, generation, badge, .. } = options;
@@ -59,7 +59,7 @@ impl IpcCpu {
     pub fn take_call_directly(
         &mut self,
         from: CpuIndex,
-        client: Slot,
+        client: ThreadSlot,
         sequence: u32,
         request: &Request,
     ) -> Option<Token> {
@@ -82,10 +82,10 @@ impl IpcCpu {
     #[inline(always)]
     pub fn reply_directly(
         &mut self,
-        server: Slot,
+        server: ThreadSlot,
         token: Token,
         has_bits: impl FnOnce(EndpointId) -> bool,
-    ) -> Option<Slot> {
+    ) -> Option<ThreadSlot> {
         let client = token.client();
         let caller = self.caller(server, token)?;
         let Client::Sent { sequence, .. } = self.threads[client.index()].client else {
@@ -104,7 +104,7 @@ impl IpcCpu {
     #[inline(always)]
     pub fn reply_across(
         &mut self,
-        server: Slot,
+        server: ThreadSlot,
         token: Token,
         message: Message,
         has_bits: impl FnOnce(EndpointId) -> bool,
@@ -118,7 +118,7 @@ impl IpcCpu {
     /// The reply to a call has come to its client. Whether the client waits for it, and does not
     /// any more.
     #[inline(always)]
-    pub fn take_reply_directly(&mut self, client: Slot, sequence: u32) -> bool {
+    pub fn take_reply_directly(&mut self, client: ThreadSlot, sequence: u32) -> bool {
         let ThreadIpc { client, .. } = &mut self.threads[client.index()];
         let waits = matches!(*client, Client::Sent { sequence: its, .. } if its == sequence);
         if waits {
@@ -129,7 +129,7 @@ impl IpcCpu {
 
     /// Whether `server` waits for a message, and runs with this priority at least.
     #[inline(always)]
-    fn would_receive(&self, server: Slot, priority: Priority) -> Option<()> {
+    fn would_receive(&self, server: ThreadSlot, priority: Priority) -> Option<()> {
         let ThreadIpc { receiving, effective, .. } = self.threads[server.index()];
         (receiving && priority <= effective).then_some(())
     }
@@ -138,7 +138,7 @@ impl IpcCpu {
     #[inline(always)]
     fn receive_directly(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         endpoint: EndpointId,
         caller: Caller,
         span: Span,
@@ -152,7 +152,7 @@ impl IpcCpu {
     #[inline(always)]
     fn wait_directly(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         caller: Caller,
         has_bits: impl FnOnce(EndpointId) -> bool,
     ) -> Option<()> {

@@ -1,7 +1,7 @@
 //! What IPC needs of the machine around it, and tells it.
 
 use ant_abi::ipc::Span;
-use ant_abi::{CpuIndex, EndpointId, Generation, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 use crate::ipc::message::{Message, Packet, Token};
 
@@ -12,8 +12,8 @@ pub enum Target {
     Bound {
         /// Index of the CPU.
         cpu: CpuIndex,
-        /// Slot of the process.
-        server: Slot,
+        /// ThreadSlot of the process.
+        server: ThreadSlot,
     },
     /// None now; there will be one.
     Unbound,
@@ -30,12 +30,12 @@ pub trait IpcHost {
     /// Sends to another CPU; the order between two CPUs is kept.
     fn post(&mut self, cpu: CpuIndex, packet: Packet);
     /// The call of a client of this CPU is over.
-    fn ended(&mut self, client: Slot, outcome: CallOutcome);
+    fn ended(&mut self, client: ThreadSlot, outcome: CallOutcome);
     /// A server of this CPU, which waited in [`IpcCpu::receive`](super::IpcCpu::receive), gets this.
-    fn received(&mut self, server: Slot, received: Received);
+    fn received(&mut self, server: ThreadSlot, received: Received);
     /// A process of this CPU runs with this priority from now on. It may be between two CPUs: see
     /// [`IpcCpu::enter`](super::IpcCpu::enter).
-    fn set_priority(&mut self, slot: Slot, priority: Priority);
+    fn set_priority(&mut self, slot: ThreadSlot, priority: Priority);
     /// Takes the notification bits that wait at an endpoint.
     fn take_bits(&mut self, endpoint: EndpointId) -> u64;
     /// A message sent to an endpoint waits no more: it was received, or dropped.
@@ -43,10 +43,10 @@ pub trait IpcHost {
     /// This message will not be received: one that was sent, or a reply to a client that is gone.
     fn dropped(&mut self, message: &Message);
     /// A server of this CPU must not reach these pages any more, which it had been lent.
-    fn loan_ends(&mut self, server: Slot, span: Span, how: LoanEnd);
+    fn loan_ends(&mut self, server: ThreadSlot, span: Span, how: LoanEnd);
     /// Nothing is left of a process for which [`IpcCpu::leave`](super::IpcCpu::leave) said
     /// [`Gone::Later`](super::Gone::Later).
-    fn gone(&mut self, slot: Slot);
+    fn gone(&mut self, slot: ThreadSlot);
 }
 
 /// How a loan of pages ends.

@@ -5,7 +5,7 @@ use super::*;
 
 impl IpcCpu {
     /// Gives a process of this CPU another priority of its own.
-    pub fn set_base(&mut self, slot: Slot, priority: Priority, host: &mut impl IpcHost) {
+    pub fn set_base(&mut self, slot: ThreadSlot, priority: Priority, host: &mut impl IpcHost) {
         self.thread(slot).base = priority;
         self.recompute(slot, host);
     }
@@ -13,7 +13,7 @@ impl IpcCpu {
     /// A call to a server of this CPU is worth more from now on.
     pub(super) fn boost(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         cpu: CpuIndex,
         sequence: u32,
         priority: Priority,
@@ -30,7 +30,12 @@ impl IpcCpu {
     /// A server has a caller of this priority; if it waits for another server itself, that one has,
     /// too.
     #[inline(never)]
-    pub(super) fn inherit(&mut self, server: Slot, priority: Priority, host: &mut impl IpcHost) {
+    pub(super) fn inherit(
+        &mut self,
+        server: ThreadSlot,
+        priority: Priority,
+        host: &mut impl IpcHost,
+    ) {
         let mut next = Some(server);
         while let Some(slot) = next.take() {
             let thread = &mut self.threads[slot.index()];
@@ -49,7 +54,7 @@ impl IpcCpu {
     }
 
     /// Gives a call to a server of this CPU a higher priority; gives the server.
-    fn boost_call(&mut self, client: Slot, priority: Priority) -> Option<Slot> {
+    fn boost_call(&mut self, client: ThreadSlot, priority: Priority) -> Option<ThreadSlot> {
         let caller = self.callers[client.index()].as_mut()?;
         let (server, queued, before) = (caller.server, caller.queued, caller.priority);
         if before >= priority {
@@ -69,7 +74,7 @@ impl IpcCpu {
     /// A server has lost a caller of this priority.
     pub(super) fn drop_caller(
         &mut self,
-        server: Slot,
+        server: ThreadSlot,
         priority: Priority,
         host: &mut impl IpcHost,
     ) {
@@ -82,7 +87,7 @@ impl IpcCpu {
 
     /// Finds the priority of a process anew.
     #[inline(never)]
-    fn recompute(&mut self, slot: Slot, host: &mut impl IpcHost) {
+    fn recompute(&mut self, slot: ThreadSlot, host: &mut impl IpcHost) {
         let thread = self.thread(slot);
         let priority = thread.callers.highest().max(thread.base);
         if priority > thread.effective {

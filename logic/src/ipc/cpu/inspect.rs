@@ -7,10 +7,10 @@ use super::*;
 /// A call at its server's CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ipc) struct Held {
-    pub(in crate::ipc) client: Slot,
+    pub(in crate::ipc) client: ThreadSlot,
     pub(in crate::ipc) cpu: CpuIndex,
     pub(in crate::ipc) sequence: u32,
-    pub(in crate::ipc) server: Slot,
+    pub(in crate::ipc) server: ThreadSlot,
     pub(in crate::ipc) priority: Priority,
     pub(in crate::ipc) queued: bool,
 }
@@ -18,7 +18,7 @@ pub(in crate::ipc) struct Held {
 impl IpcCpu {
     /// Calls to servers of this CPU.
     pub(in crate::ipc) fn held(&self) -> Vec<Held> {
-        let with_client = Slot::all().zip(&self.callers);
+        let with_client = ThreadSlot::all().zip(&self.callers);
         with_client
             .filter_map(|(client, caller)| {
                 let Caller { cpu, sequence, server, priority, queued, .. } = (*caller)?;
@@ -28,7 +28,7 @@ impl IpcCpu {
     }
 
     /// CPU and number of a process's call, if it is at a CPU.
-    pub(in crate::ipc) fn sent(&self, client: Slot) -> Option<(CpuIndex, u32)> {
+    pub(in crate::ipc) fn sent(&self, client: ThreadSlot) -> Option<(CpuIndex, u32)> {
         match self.threads[client.index()].client {
             Client::Sent { sequence, cpu, .. } => Some((cpu, sequence)),
             _ => None,
@@ -36,17 +36,17 @@ impl IpcCpu {
     }
 
     /// Whether a process is idle as a client.
-    pub(in crate::ipc) fn is_idle(&self, client: Slot) -> bool {
+    pub(in crate::ipc) fn is_idle(&self, client: ThreadSlot) -> bool {
         matches!(self.threads[client.index()].client, Client::Idle)
     }
 
     /// Whether a process waits for a message.
-    pub(in crate::ipc) fn receives(&self, server: Slot) -> bool {
+    pub(in crate::ipc) fn receives(&self, server: ThreadSlot) -> bool {
         self.threads[server.index()].receiving
     }
 
     /// Whether anything is left of a process.
-    pub(in crate::ipc) fn mentions(&self, slot: Slot) -> bool {
+    pub(in crate::ipc) fn mentions(&self, slot: ThreadSlot) -> bool {
         let thread = &self.threads[slot.index()];
         let is_nobody = matches!(thread.client, Client::Idle)
             && !thread.receiving
@@ -68,12 +68,12 @@ impl IpcCpu {
             let own = self.threads[call.client.index()].effective;
             assert!(!is_local || call.priority >= own, "{call:?} hides {own}");
         }
-        for slot in Slot::all() {
+        for slot in ThreadSlot::all() {
             self.check_process(slot, &held);
         }
     }
 
-    fn check_process(&self, slot: Slot, held: &[Held]) {
+    fn check_process(&self, slot: ThreadSlot, held: &[Held]) {
         let thread = &self.threads[slot.index()];
         let callers = held.iter().filter(|held| held.server == slot);
         let mut priorities = Priorities::NONE;
@@ -90,7 +90,7 @@ impl IpcCpu {
         self.check_queue(slot, held);
     }
 
-    fn check_queue(&self, server: Slot, held: &[Held]) {
+    fn check_queue(&self, server: ThreadSlot, held: &[Held]) {
         let mut waiting = Vec::new();
         let mut last = None;
         let mut next = self.queue.first(server);

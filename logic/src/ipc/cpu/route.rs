@@ -7,7 +7,7 @@ impl IpcCpu {
     /// A process calls and waits; [`IpcHost::ended`] follows, maybe before this returns.
     pub fn call(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         options: CallOptions,
         message: Message,
         host: &mut impl IpcHost,
@@ -64,7 +64,7 @@ impl IpcCpu {
     /// An endpoint has another receiver, or one again, or none ever again.
     pub fn receiver_changed(&mut self, endpoint: EndpointId, host: &mut impl IpcHost) {
         let (target, _) = host.target(endpoint);
-        for slot in Slot::all() {
+        for slot in ThreadSlot::all() {
             let here = Target::Bound { cpu: self.cpu, server: slot };
             let thread = self.thread(slot);
             if thread.endpoint == Some(endpoint) && target != here {
@@ -81,7 +81,7 @@ impl IpcCpu {
     /// Sends a call to its receiver now, or lets it wait, or ends it.
     fn dispatch(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         mut options: CallOptions,
         message: &Message,
         host: &mut impl IpcHost,
@@ -112,7 +112,12 @@ impl IpcCpu {
     }
 
     /// Sends a call again that was not received.
-    fn dispatch_again(&mut self, client: Slot, options: CallOptions, host: &mut impl IpcHost) {
+    fn dispatch_again(
+        &mut self,
+        client: ThreadSlot,
+        options: CallOptions,
+        host: &mut impl IpcHost,
+    ) {
         let message = self.messages[client.index()];
         self.dispatch(client, options, &message, host);
     }
@@ -120,10 +125,10 @@ impl IpcCpu {
     /// Sends a call to a server.
     fn send_call(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         options: CallOptions,
         cpu: CpuIndex,
-        server: Slot,
+        server: ThreadSlot,
         message: &Message,
         host: &mut impl IpcHost,
     ) {
@@ -143,7 +148,7 @@ impl IpcCpu {
     #[inline]
     pub(super) fn mark_sent(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         options: CallOptions,
         cpu: CpuIndex,
     ) -> (u32, Priority) {
@@ -154,7 +159,7 @@ impl IpcCpu {
     }
 
     /// A call of this CPU was not received where it had been sent to.
-    pub(super) fn bounced(&mut self, client: Slot, sequence: u32, host: &mut impl IpcHost) {
+    pub(super) fn bounced(&mut self, client: ThreadSlot, sequence: u32, host: &mut impl IpcHost) {
         match self.thread(client).client {
             Client::Sent { sequence: its, options, .. } if its == sequence => {
                 self.dispatch_again(client, options, host);
@@ -165,7 +170,7 @@ impl IpcCpu {
     }
 
     /// Sends all that waits at a server to the receiver that takes its place.
-    pub(super) fn bounce_queue(&mut self, server: Slot, host: &mut impl IpcHost) {
+    pub(super) fn bounce_queue(&mut self, server: ThreadSlot, host: &mut impl IpcHost) {
         // What comes back to the same list meanwhile does not: no endpoint is bound to this server.
         while let Some(item) = self.queue.first(server) {
             match item {
@@ -191,7 +196,7 @@ impl IpcCpu {
     }
 
     /// Another serves in its place: what it has not received goes there, and it is told.
-    fn retire(&mut self, server: Slot, host: &mut impl IpcHost) {
+    fn retire(&mut self, server: ThreadSlot, host: &mut impl IpcHost) {
         self.thread(server).endpoint = None;
         self.bounce_queue(server, host);
         if self.stop_receiving(server) {
@@ -214,7 +219,7 @@ impl IpcCpu {
     fn forward(
         &mut self,
         cpu: CpuIndex,
-        server: Slot,
+        server: ThreadSlot,
         priority: Priority,
         sent: Sent,
         host: &mut impl IpcHost,

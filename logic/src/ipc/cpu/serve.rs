@@ -4,7 +4,7 @@ use super::*;
 
 impl IpcCpu {
     /// Waits for a message. `None`: nothing yet; [`IpcHost::received`] follows.
-    pub fn receive(&mut self, server: Slot, host: &mut impl IpcHost) -> Option<Received> {
+    pub fn receive(&mut self, server: ThreadSlot, host: &mut impl IpcHost) -> Option<Received> {
         let thread = self.thread(server);
         if core::mem::take(&mut thread.retired) {
             return Some(Received::Notification(NOTIFY_RETIRE));
@@ -33,7 +33,7 @@ impl IpcCpu {
     }
 
     /// A server no longer waits for a message. Says whether it did.
-    pub fn stop_receiving(&mut self, server: Slot) -> bool {
+    pub fn stop_receiving(&mut self, server: ThreadSlot) -> bool {
         core::mem::take(&mut self.thread(server).receiving)
     }
 
@@ -44,7 +44,7 @@ impl IpcCpu {
     /// No caller waits for this reply: it was given, or the client has taken its call back.
     pub fn reply(
         &mut self,
-        server: Slot,
+        server: ThreadSlot,
         token: Token,
         message: Message,
         host: &mut impl IpcHost,
@@ -64,7 +64,7 @@ impl IpcCpu {
 
     /// The call that `server` has received with this token, if it is to be replied to.
     #[inline]
-    pub(super) fn caller(&self, server: Slot, token: Token) -> Option<Caller> {
+    pub(super) fn caller(&self, server: ThreadSlot, token: Token) -> Option<Caller> {
         let client = token.client();
         let caller = self.callers[client.index()]?;
         let is_it = caller.server == server
@@ -77,7 +77,7 @@ impl IpcCpu {
     #[inline]
     pub(super) fn add_caller(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         endpoint: EndpointId,
         mut caller: Caller,
     ) -> bool {
@@ -94,7 +94,7 @@ impl IpcCpu {
     pub(super) fn arrive(
         &mut self,
         from: CpuIndex,
-        client: Slot,
+        client: ThreadSlot,
         sequence: u32,
         request: &Request,
         host: &mut impl IpcHost,
@@ -117,7 +117,7 @@ impl IpcCpu {
     }
 
     /// The call, which is first in the queue, is the server's from now on.
-    fn receive_call(&mut self, client: Slot) -> Option<Received> {
+    fn receive_call(&mut self, client: ThreadSlot) -> Option<Received> {
         let caller = self.callers[client.index()].as_mut()?;
         caller.queued = false;
         let Caller { cpu, sequence, server, badge, .. } = *caller;
@@ -129,7 +129,7 @@ impl IpcCpu {
     /// The server has no more to do with a call that it had.
     pub(super) fn served(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         caller: Caller,
         how: LoanEnd,
         host: &mut impl IpcHost,
@@ -144,7 +144,7 @@ impl IpcCpu {
     /// A call of a client of this CPU is over.
     pub(super) fn finish(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         sequence: u32,
         outcome: CallOutcome,
         host: &mut impl IpcHost,
@@ -174,7 +174,7 @@ impl IpcCpu {
     }
 
     /// How a call ends whose server has ended.
-    pub(super) fn restarted(&mut self, client: Slot, host: &impl IpcHost) -> CallOutcome {
+    pub(super) fn restarted(&mut self, client: ThreadSlot, host: &impl IpcHost) -> CallOutcome {
         let options = match self.thread(client).client {
             Client::Sent { options, .. } | Client::Cancelling { options, .. } => options,
             Client::Idle | Client::Waiting(_) => return CallOutcome::Closed,
@@ -186,7 +186,7 @@ impl IpcCpu {
     }
 
     /// The server of a call that it had received has ended.
-    pub(super) fn fail(&mut self, client: Slot, caller: Caller, host: &mut impl IpcHost) {
+    pub(super) fn fail(&mut self, client: ThreadSlot, caller: Caller, host: &mut impl IpcHost) {
         self.served(client, caller, LoanEnd::Returned, host);
         let sequence = caller.sequence;
         if caller.cpu == self.cpu {

@@ -1,15 +1,15 @@
 //! Calls and replies, on one CPU and between two: time-outs, ends, tokens, pages.
 
 use ant_abi::ipc::Transfer;
-use ant_abi::{CpuIndex, Slot};
+use ant_abi::{CpuIndex, ThreadSlot};
 
 use super::world::{Ask, Doing, World};
 use crate::ipc::{CallOutcome, NotWaiting, Token};
 use crate::test_ids::{cpu_no, endpoint_no, priority_no, slot_no};
 
-const SERVER: Slot = slot_no(127);
-const CLIENT: Slot = slot_no(0);
-const OTHER: Slot = slot_no(3);
+const SERVER: ThreadSlot = slot_no(127);
+const CLIENT: ThreadSlot = slot_no(0);
+const OTHER: ThreadSlot = slot_no(3);
 
 /// Server and another process on CPU 0, the client on CPU `cpu`.
 fn world(cpu: CpuIndex) -> World {

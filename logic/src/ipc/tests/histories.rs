@@ -5,14 +5,14 @@ use std::vec;
 use std::vec::Vec;
 
 use ant_abi::ipc::Transfer;
-use ant_abi::{CpuIndex, EndpointId, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Priority, ThreadSlot};
 
 use super::world::{Ask, Doing, ENDPOINTS, World, endpoints};
 use crate::ipc::{OnRestart, Target, Token};
 use crate::test_ids::{cpu_no, endpoint_no, priorities, priority_no, slot_no};
 
 /// Few, so that they meet; the first and the last.
-const SLOTS: [Slot; 7] =
+const SLOTS: [ThreadSlot; 7] =
     [slot_no(0), slot_no(1), slot_no(2), slot_no(3), slot_no(4), slot_no(126), slot_no(127)];
 
 /// Numbers of processes, CPUs and endpoints are taken modulo how many there are to choose from.
@@ -100,17 +100,17 @@ fn history() -> impl Strategy<Value = Vec<Step>> {
 
 impl World {
     /// The process with this number among those for which `fits`.
-    fn choose(&self, number: u8, fits: impl Fn(Slot, Doing) -> bool) -> Option<Slot> {
-        let doing = |&slot: &Slot| self.doing(slot).is_some_and(|doing| fits(slot, doing));
-        let fitting: Vec<Slot> = SLOTS.iter().copied().filter(doing).collect();
+    fn choose(&self, number: u8, fits: impl Fn(ThreadSlot, Doing) -> bool) -> Option<ThreadSlot> {
+        let doing = |&slot: &ThreadSlot| self.doing(slot).is_some_and(|doing| fits(slot, doing));
+        let fitting: Vec<ThreadSlot> = SLOTS.iter().copied().filter(doing).collect();
         (!fitting.is_empty()).then(|| fitting[usize::from(number) % fitting.len()])
     }
 
-    fn running(&self, number: u8) -> Option<Slot> {
+    fn running(&self, number: u8) -> Option<ThreadSlot> {
         self.choose(number, |_, doing| doing == Doing::Runs)
     }
 
-    fn lives(&self, number: u8) -> Option<Slot> {
+    fn lives(&self, number: u8) -> Option<ThreadSlot> {
         self.choose(number, |_, doing| !matches!(doing, Doing::Leaves | Doing::Moves))
     }
 

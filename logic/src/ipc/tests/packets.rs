@@ -6,7 +6,7 @@ use crate::ipc::message::KINDS;
 use crate::ipc::{Message, Packet, Request, Token};
 use crate::test_ids::{cpu_no, endpoint_no, generation_no, priorities, slots};
 use ant_abi::ipc::Span;
-use ant_abi::{CpuIndex, EndpointId, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Priority, ThreadSlot};
 
 fn message() -> impl Strategy<Value = Message> {
     (any::<[u64; 4]>(), any::<u64>(), 0..1_u64 << 56).prop_map(|(words, span, handle)| Message {
@@ -16,8 +16,8 @@ fn message() -> impl Strategy<Value = Message> {
     })
 }
 
-fn ids() -> impl Strategy<Value = (Slot, Slot, EndpointId, Priority)> {
-    let slots = || slots(0..Slot::COUNT);
+fn ids() -> impl Strategy<Value = (ThreadSlot, ThreadSlot, EndpointId, Priority)> {
+    let slots = || slots(0..ThreadSlot::COUNT);
     let endpoints = (0..EndpointId::COUNT).prop_map(endpoint_no);
     (slots(), slots(), endpoints, priorities())
 }
@@ -62,7 +62,7 @@ proptest! {
 
     #[test]
     fn tokens_keep_their_parts(
-        client in slots(0..Slot::COUNT),
+        client in slots(0..ThreadSlot::COUNT),
         cpu in 0..CpuIndex::COUNT,
         sequence in 1..=u32::MAX,
     ) {

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use ant_abi::{Priority, Slot};
+use ant_abi::{Priority, ThreadSlot};
 use proptest::prelude::*;
 
 use crate::ipc::Message;
@@ -14,7 +14,7 @@ fn sent(number: u64) -> Sent {
     Sent { endpoint, generation, badge: 4, message: Message::of([number, 0, 0, 0]) }
 }
 
-fn contents(queue: &Queue, server: Slot) -> Vec<(Item, Priority)> {
+fn contents(queue: &Queue, server: ThreadSlot) -> Vec<(Item, Priority)> {
     let items = std::iter::successors(queue.first(server), |&item| queue.after(item));
     items.map(|item| (item, queue.priority(item))).collect()
 }
@@ -51,27 +51,27 @@ fn sends_have_all_their_places_and_no_more() {
                 sent(round + number).message
             );
         }
-        assert!(Slot::all().take(3).all(|server| queue.first(server).is_none()));
+        assert!(ThreadSlot::all().take(3).all(|server| queue.first(server).is_none()));
     }
 }
 
 /// Few, so that their lists grow; the first and the last.
-const SERVERS: [Slot; 3] = [slot_no(0), slot_no(1), slot_no(127)];
+const SERVERS: [ThreadSlot; 3] = [slot_no(0), slot_no(1), slot_no(127)];
 
 #[derive(Clone, Debug)]
 enum Step {
     Call {
-        server: Slot,
-        client: Slot,
+        server: ThreadSlot,
+        client: ThreadSlot,
         priority: Priority,
     },
     Send {
-        server: Slot,
+        server: ThreadSlot,
         priority: Priority,
     },
     /// Takes one out of the list, from wherever it is.
     Remove {
-        server: Slot,
+        server: ThreadSlot,
         which: prop::sample::Index,
     },
 }
@@ -79,7 +79,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let server = || prop::sample::select(&SERVERS[..]);
     prop_oneof![
-        3 => (server(), slots(0..Slot::COUNT), priorities())
+        3 => (server(), slots(0..ThreadSlot::COUNT), priorities())
             .prop_map(|(server, client, priority)| Step::Call { server, client, priority }),
         3 => (server(), priorities()).prop_map(|(server, priority)| Step::Send { server, priority }),
         4 => (server(), any::<prop::sample::Index>())
@@ -89,19 +89,19 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
-    Call(Slot),
+    Call(ThreadSlot),
     Send(u64),
 }
 
 /// The plain version: one list of servers, priorities and entries in the order of arrival.
 #[derive(Default)]
 struct Model {
-    entries: Vec<(Slot, Priority, Entry)>,
+    entries: Vec<(ThreadSlot, Priority, Entry)>,
     sends: u64,
 }
 
 impl Model {
-    fn of(&self, server: Slot) -> Vec<(Priority, Entry)> {
+    fn of(&self, server: ThreadSlot) -> Vec<(Priority, Entry)> {
         let its = self.entries.iter().filter(|entry| entry.0 == server);
         let mut list: Vec<_> = its.map(|&(_, priority, entry)| (priority, entry)).collect();
         list.sort_by_key(|&(priority, _)| std::cmp::Reverse(priority));
@@ -111,7 +111,8 @@ impl Model {
     fn apply(&mut self, step: &Step, queue: &mut Queue) {
         match *step {
             Step::Call { server, client, priority } => {
-                let is_there = |entry: &(Slot, Priority, Entry)| entry.2 == Entry::Call(client);
+                let is_there =
+                    |entry: &(ThreadSlot, Priority, Entry)| entry.2 == Entry::Call(client);
                 if !self.entries.iter().any(is_there) {
                     queue.add_call(server, client, priority);
                     self.entries.push((server, priority, Entry::Call(client)));
@@ -126,7 +127,7 @@ impl Model {
         }
     }
 
-    fn remove(&mut self, server: Slot, which: &prop::sample::Index, queue: &mut Queue) {
+    fn remove(&mut self, server: ThreadSlot, which: &prop::sample::Index, queue: &mut Queue) {
         let there = contents(queue, server);
         if there.is_empty() {
             return;

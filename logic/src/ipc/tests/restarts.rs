@@ -3,17 +3,17 @@
 use std::vec::Vec;
 
 use ant_abi::ipc::{NOTIFY_RETIRE, Transfer};
-use ant_abi::{EndpointId, Slot};
+use ant_abi::{EndpointId, ThreadSlot};
 
 use super::world::{Ask, Doing, World};
 use crate::ipc::{CallOutcome, OnRestart, Received, SendError, Target};
 use crate::test_ids::{cpu_no, endpoint_no, generation_no, priority_no, slot_no};
 
-const OLD: Slot = slot_no(10);
-const NEW: Slot = slot_no(11);
-const CLIENT: Slot = slot_no(20);
-const SECOND: Slot = slot_no(21);
-const THIRD: Slot = slot_no(22);
+const OLD: ThreadSlot = slot_no(10);
+const NEW: ThreadSlot = slot_no(11);
+const CLIENT: ThreadSlot = slot_no(20);
+const SECOND: ThreadSlot = slot_no(21);
+const THIRD: ThreadSlot = slot_no(22);
 const AT: EndpointId = endpoint_no(1);
 
 /// The old server on CPU 0, the new one on CPU `new`, the clients on CPU `clients`.

@@ -2,15 +2,15 @@
 
 use std::vec::Vec;
 
-use ant_abi::{CpuIndex, EndpointId, Slot};
+use ant_abi::{CpuIndex, EndpointId, ThreadSlot};
 
 use super::world::{Ask, World};
 use crate::ipc::queue::SENDS;
 use crate::ipc::{Received, SendError};
 use crate::test_ids::{cpu_no, endpoint_no, generation_no, priority_no, slot_no};
 
-const SERVER: Slot = slot_no(1);
-const SENDER: Slot = slot_no(2);
+const SERVER: ThreadSlot = slot_no(1);
+const SENDER: ThreadSlot = slot_no(2);
 const AT: EndpointId = endpoint_no(3);
 
 fn world(cpu: CpuIndex) -> World {

@@ -7,7 +7,7 @@ mod machine;
 use std::vec::Vec;
 
 use ant_abi::ipc::{NOTIFY_RETIRE, Span, Transfer};
-use ant_abi::{CpuIndex, EndpointId, Generation, Priority, Slot};
+use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 use crate::ipc::{
     CallOptions, CallOutcome, Gone, IpcCpu, LoanEnd, Message, NotWaiting, OnRestart, Packet,
@@ -79,26 +79,26 @@ impl World {
         self.next
     }
 
-    fn process(&mut self, slot: Slot) -> &mut Process {
+    fn process(&mut self, slot: ThreadSlot) -> &mut Process {
         self.machine.processes.get_mut(&slot).expect("a process")
     }
 
-    fn cpu(&self, slot: Slot) -> CpuIndex {
+    fn cpu(&self, slot: ThreadSlot) -> CpuIndex {
         self.machine.processes[&slot].cpu
     }
 
-    pub(super) fn doing(&self, slot: Slot) -> Option<Doing> {
+    pub(super) fn doing(&self, slot: ThreadSlot) -> Option<Doing> {
         self.machine.processes.get(&slot).map(|process| process.doing)
     }
 
     /// What a process runs with.
-    pub(super) fn effective(&self, slot: Slot) -> Priority {
+    pub(super) fn effective(&self, slot: ThreadSlot) -> Priority {
         self.machine.processes[&slot].effective
     }
 
     // Processes and endpoints.
 
-    pub(super) fn spawn(&mut self, slot: Slot, cpu: CpuIndex, priority: Priority) {
+    pub(super) fn spawn(&mut self, slot: ThreadSlot, cpu: CpuIndex, priority: Priority) {
         let process = Process::new(cpu, priority, &self.machine.endpoints);
         assert!(self.machine.processes.insert(slot, process).is_none());
         self.on(cpu, |ipc, _| ipc.enter(slot, priority, None));
@@ -107,7 +107,7 @@ impl World {
     /// Makes a process that receives at an endpoint where nobody does.
     pub(super) fn serve(
         &mut self,
-        slot: Slot,
+        slot: ThreadSlot,
         cpu: CpuIndex,
         priority: Priority,
         endpoint: EndpointId,
@@ -119,13 +119,13 @@ impl World {
     }
 
     /// Endpoint at which a process is to receive.
-    pub(super) fn bound(&self, slot: Slot) -> Option<EndpointId> {
+    pub(super) fn bound(&self, slot: ThreadSlot) -> Option<EndpointId> {
         let is_it = |target| matches!(target, Target::Bound { server, .. } if server == slot);
         endpoints().find(|&at| is_it(self.machine.endpoints[at.index()].target))
     }
 
     /// Whether a process can be bound to an endpoint.
-    pub(super) fn is_free(&self, slot: Slot) -> bool {
+    pub(super) fn is_free(&self, slot: ThreadSlot) -> bool {
         let process = &self.machine.processes[&slot];
         let moves = matches!(process.doing, Doing::Moves | Doing::Leaves);
         let told = self.stations.iter().all(|ipc| ipc.endpoint(slot).is_none());
@@ -133,7 +133,7 @@ impl World {
     }
 
     /// From now on `slot` receives at `endpoint`; CPU `by` says so.
-    pub(super) fn assign(&mut self, by: CpuIndex, endpoint: EndpointId, slot: Option<Slot>) {
+    pub(super) fn assign(&mut self, by: CpuIndex, endpoint: EndpointId, slot: Option<ThreadSlot>) {
         let target = match slot {
             Some(server) => Target::Bound { cpu: self.cpu(server), server },
             None => Target::Unbound,
@@ -177,7 +177,7 @@ impl World {
     }
 
     /// A process ends: nobody is bound to its endpoint any more, then it leaves.
-    pub(super) fn end(&mut self, slot: Slot) {
+    pub(super) fn end(&mut self, slot: ThreadSlot) {
         if let Some(endpoint) = self.bound(slot) {
             self.machine.endpoints[endpoint.index()].turn(Target::Unbound);
         }
@@ -193,18 +193,18 @@ impl World {
         assert_eq!(gone == Gone::Now, self.doing(slot).is_none());
     }
 
-    pub(super) fn set_base(&mut self, slot: Slot, priority: Priority) {
+    pub(super) fn set_base(&mut self, slot: ThreadSlot, priority: Priority) {
         self.process(slot).base = priority;
         let cpu = self.cpu(slot);
         self.on(cpu, |ipc, side| ipc.set_base(slot, priority, side));
     }
 
-    pub(super) fn is_quiet(&self, slot: Slot) -> bool {
+    pub(super) fn is_quiet(&self, slot: ThreadSlot) -> bool {
         self.stations[self.cpu(slot).index()].is_quiet(slot)
     }
 
     /// Moves a process that is quiet to another CPU, which it reaches with the packets.
-    pub(super) fn depart(&mut self, slot: Slot, to: CpuIndex) {
+    pub(super) fn depart(&mut self, slot: ThreadSlot, to: CpuIndex) {
         assert!(self.is_quiet(slot));
         let cpu = self.cpu(slot);
         let ipc = &mut self.stations[cpu.index()];
@@ -223,7 +223,7 @@ impl World {
 
     // What processes do.
 
-    pub(super) fn call(&mut self, client: Slot, ask: Ask) -> u64 {
+    pub(super) fn call(&mut self, client: ThreadSlot, ask: Ask) -> u64 {
         let id = self.number();
         let Ask { endpoint, on_restart, transfer } = ask;
         let process = self.process(client);
@@ -243,7 +243,7 @@ impl World {
     }
 
     /// Receives; what comes, also later, is then with [`World::got`].
-    pub(super) fn receive(&mut self, server: Slot) -> Option<Received> {
+    pub(super) fn receive(&mut self, server: ThreadSlot) -> Option<Received> {
         let process = self.process(server);
         assert_eq!(process.doing, Doing::Runs);
         process.doing = Doing::Receives;
@@ -257,26 +257,26 @@ impl World {
     }
 
     /// The next thing that a process has received.
-    pub(super) fn got(&mut self, server: Slot) -> Option<Received> {
+    pub(super) fn got(&mut self, server: ThreadSlot) -> Option<Received> {
         self.process(server).got.pop_front()
     }
 
     /// Receives a call, which is there.
-    pub(super) fn receive_call(&mut self, server: Slot) -> u64 {
+    pub(super) fn receive_call(&mut self, server: ThreadSlot) -> u64 {
         let Some(Received::Call { message, .. }) = self.receive(server) else {
             panic!("no call for {server}")
         };
         message.words[0]
     }
 
-    pub(super) fn stop_receiving(&mut self, server: Slot) {
+    pub(super) fn stop_receiving(&mut self, server: ThreadSlot) {
         self.process(server).doing = Doing::Runs;
         let cpu = self.cpu(server);
         assert!(self.on(cpu, |ipc, _| ipc.stop_receiving(server)));
     }
 
     /// Replies to a call that the process has received, and receives.
-    pub(super) fn reply_receive(&mut self, server: Slot, id: u64) {
+    pub(super) fn reply_receive(&mut self, server: ThreadSlot, id: u64) {
         if !self.reply_directly(server, id) {
             // What became of it, the world knows.
             let _ = self.reply(server, id);
@@ -285,7 +285,7 @@ impl World {
     }
 
     /// Replies to a call that the process has received.
-    pub(super) fn reply(&mut self, server: Slot, id: u64) -> Result<(), NotWaiting> {
+    pub(super) fn reply(&mut self, server: ThreadSlot, id: u64) -> Result<(), NotWaiting> {
         let token = self.token(server, id);
         let result = self.reply_to(server, token, id);
         let call = &self.machine.calls[&id];
@@ -294,7 +294,7 @@ impl World {
         result
     }
 
-    pub(super) fn token(&self, server: Slot, id: u64) -> Token {
+    pub(super) fn token(&self, server: ThreadSlot, id: u64) -> Token {
         let tokens = &self.machine.processes[&server].tokens;
         tokens.iter().find(|&&(_, its)| its == id).expect("a token").0
     }
@@ -302,7 +302,7 @@ impl World {
     /// Replies to call `id` with any token.
     pub(super) fn reply_to(
         &mut self,
-        server: Slot,
+        server: ThreadSlot,
         token: Token,
         id: u64,
     ) -> Result<(), NotWaiting> {
@@ -318,7 +318,7 @@ impl World {
         result
     }
 
-    pub(super) fn send(&mut self, sender: Slot, ask: Ask) -> Result<u64, SendError> {
+    pub(super) fn send(&mut self, sender: ThreadSlot, ask: Ask) -> Result<u64, SendError> {
         let id = self.number();
         let Ask { endpoint, on_restart, .. } = ask;
         let process = self.process(sender);
@@ -350,7 +350,7 @@ impl World {
         }
     }
 
-    pub(super) fn time_out(&mut self, client: Slot) {
+    pub(super) fn time_out(&mut self, client: ThreadSlot) {
         if let Doing::Calls(id) = self.process(client).doing {
             self.machine.calls.get_mut(&id).expect("a call").timed_out = true;
         }
@@ -421,7 +421,7 @@ impl World {
         });
     }
 
-    fn enter(&mut self, cpu: CpuIndex, slot: Slot, endpoint: Option<EndpointId>) {
+    fn enter(&mut self, cpu: CpuIndex, slot: ThreadSlot, endpoint: Option<EndpointId>) {
         let process = self.process(slot);
         process.doing = Doing::Runs;
         let base = process.base;

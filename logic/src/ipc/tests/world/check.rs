@@ -59,7 +59,7 @@ impl World {
         self.check_records();
     }
 
-    fn check_process(&self, slot: Slot, process: &Process) {
+    fn check_process(&self, slot: ThreadSlot, process: &Process) {
         let ipc = &self.stations[process.cpu.index()];
         let Doing::Calls(id) = process.doing else {
             let bits = ipc.endpoint(slot).map(|at| self.machine.endpoints[at.index()].bits);
@@ -101,7 +101,7 @@ impl World {
             self.close(CpuIndex::M_KERNEL, endpoint);
         }
         self.drain();
-        let slots: Vec<Slot> = self.machine.processes.keys().copied().collect();
+        let slots: Vec<ThreadSlot> = self.machine.processes.keys().copied().collect();
         let busy = |world: &World, slot| !world.machine.processes[&slot].tokens.is_empty();
         for slot in slots.iter().copied().filter(|&slot| busy(self, slot)).collect::<Vec<_>>() {
             self.end(slot);
@@ -115,7 +115,7 @@ impl World {
     }
 
     fn end_all(&mut self) {
-        let slots: Vec<Slot> = self.machine.processes.keys().copied().collect();
+        let slots: Vec<ThreadSlot> = self.machine.processes.keys().copied().collect();
         for slot in slots {
             self.end(slot);
         }

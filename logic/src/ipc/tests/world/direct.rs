@@ -7,7 +7,7 @@ impl World {
     /// Calls directly, if the world is one that does and the station can.
     pub(super) fn call_directly(
         &mut self,
-        client: Slot,
+        client: ThreadSlot,
         options: CallOptions,
         message: Message,
     ) -> bool {
@@ -32,7 +32,7 @@ impl World {
     }
 
     /// Replies directly and receives, if the world is one that does and the station can.
-    pub(super) fn reply_directly(&mut self, server: Slot, id: u64) -> bool {
+    pub(super) fn reply_directly(&mut self, server: ThreadSlot, id: u64) -> bool {
         if !self.goes_directly {
             return false;
         }
@@ -107,7 +107,7 @@ impl World {
 
 impl Side<'_> {
     /// A server replies directly to the call with which these pages came.
-    fn replies(&mut self, id: u64, server: Slot, span: Span) {
+    fn replies(&mut self, id: u64, server: ThreadSlot, span: Span) {
         self.machine.replying = Some((id, server));
         if span.lends() {
             self.loan_ends(server, span, LoanEnd::Returned);

@@ -88,15 +88,15 @@ impl Endpoint {
 pub(in super::super) enum Item {
     Packet([u64; 8]),
     Rebound(EndpointId),
-    Enter { slot: Slot, endpoint: Option<EndpointId> },
+    Enter { slot: ThreadSlot, endpoint: Option<EndpointId> },
 }
 
 pub(in super::super) struct CallRecord {
-    pub(super) client: Slot,
+    pub(super) client: ThreadSlot,
     pub(super) options: CallOptions,
     pub(super) transfer: Option<Transfer>,
     /// Who has received it.
-    pub(super) server: Option<Slot>,
+    pub(super) server: Option<ThreadSlot>,
     /// The server has ended.
     pub(super) server_over: bool,
     /// The client has ended.
@@ -109,7 +109,11 @@ pub(in super::super) struct CallRecord {
 }
 
 impl CallRecord {
-    pub(super) fn new(client: Slot, options: CallOptions, transfer: Option<Transfer>) -> Self {
+    pub(super) fn new(
+        client: ThreadSlot,
+        options: CallOptions,
+        transfer: Option<Transfer>,
+    ) -> Self {
         Self {
             client,
             options,
@@ -160,15 +164,15 @@ pub(in super::super) struct Machine {
     /// From, to.
     pub(in super::super) rings: Vec<Vec<VecDeque<Item>>>,
     pub(in super::super) endpoints: Vec<Endpoint>,
-    pub(in super::super) processes: BTreeMap<Slot, Process>,
+    pub(in super::super) processes: BTreeMap<ThreadSlot, Process>,
     pub(super) calls: BTreeMap<u64, CallRecord>,
     pub(super) sends: BTreeMap<u64, SendRecord>,
     /// Bits that were taken and not yet received.
     pub(super) taken: u64,
     /// Processes of which nothing is to be left.
-    pub(super) went: Vec<Slot>,
+    pub(super) went: Vec<ThreadSlot>,
     /// The reply that is being given.
-    pub(super) replying: Option<(u64, Slot)>,
+    pub(super) replying: Option<(u64, ThreadSlot)>,
 }
 
 impl Machine {
@@ -197,7 +201,7 @@ impl Machine {
     }
 
     /// A process ends.
-    pub(super) fn over(&mut self, slot: Slot) {
+    pub(super) fn over(&mut self, slot: ThreadSlot) {
         let process = self.processes.get_mut(&slot).expect("a process");
         let doing = std::mem::replace(&mut process.doing, Doing::Leaves);
         if let Doing::Calls(id) = doing {
@@ -208,7 +212,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn remove(&mut self, slot: Slot) {
+    pub(super) fn remove(&mut self, slot: ThreadSlot) {
         let process = self.processes.remove(&slot).expect("a process");
         assert_eq!(process.doing, Doing::Leaves);
         let mut its = self.calls.values().filter(|call| call.client == slot);
@@ -217,7 +221,7 @@ impl Machine {
     }
 
     /// A process gets something that it waits for.
-    pub(super) fn take_in(&mut self, server: Slot, received: Received) {
+    pub(super) fn take_in(&mut self, server: ThreadSlot, received: Received) {
         match received {
             Received::Notification(NOTIFY_RETIRE) if self.taken == 0 => {}
             Received::Notification(bits) => {
@@ -242,7 +246,7 @@ impl Machine {
         process.got.push_back(received);
     }
 
-    fn take_call(&mut self, server: Slot, token: Token, badge: u32, message: Message) {
+    fn take_call(&mut self, server: ThreadSlot, token: Token, badge: u32, message: Message) {
         let id = message.words[0];
         let call = self.call(id);
         assert_eq!(call.server.replace(server), None, "received twice");
@@ -277,7 +281,7 @@ impl Machine {
     }
 
     /// A reply was given: it was to be taken if the call is the server's.
-    pub(super) fn replied(&mut self, id: u64, server: Slot, is_taken: bool) {
+    pub(super) fn replied(&mut self, id: u64, server: ThreadSlot, is_taken: bool) {
         let call = self.call(id);
         if is_taken {
             assert_eq!(call.server, Some(server));
@@ -324,7 +328,7 @@ pub(super) struct Side<'a> {
 
 impl Side<'_> {
     /// A process that is at this CPU.
-    fn process(&mut self, slot: Slot) -> &mut Process {
+    fn process(&mut self, slot: ThreadSlot) -> &mut Process {
         let process = self.machine.processes.get_mut(&slot).expect("a process");
         assert_ne!(process.doing, Doing::Moves, "process {slot} is not here yet");
         assert_eq!(process.cpu, self.cpu, "CPU of process {slot}");
@@ -348,7 +352,7 @@ impl IpcHost for Side<'_> {
         ring.push_back(Item::Packet(packet.encode()));
     }
 
-    fn ended(&mut self, client: Slot, outcome: CallOutcome) {
+    fn ended(&mut self, client: ThreadSlot, outcome: CallOutcome) {
         let process = self.process(client);
         let Doing::Calls(id) = std::mem::replace(&mut process.doing, Doing::Runs) else {
             panic!("{client} does not call")
@@ -362,12 +366,12 @@ impl IpcHost for Side<'_> {
         }
     }
 
-    fn received(&mut self, server: Slot, received: Received) {
+    fn received(&mut self, server: ThreadSlot, received: Received) {
         self.process(server);
         self.machine.take_in(server, received);
     }
 
-    fn set_priority(&mut self, slot: Slot, priority: Priority) {
+    fn set_priority(&mut self, slot: ThreadSlot, priority: Priority) {
         let cpu = self.cpu;
         let process = self.machine.processes.get_mut(&slot).expect("a process");
         if process.doing != Doing::Moves {
@@ -398,7 +402,7 @@ impl IpcHost for Side<'_> {
         }
     }
 
-    fn loan_ends(&mut self, server: Slot, span: Span, how: LoanEnd) {
+    fn loan_ends(&mut self, server: ThreadSlot, span: Span, how: LoanEnd) {
         self.process(server);
         let id = u64::from(span.first());
         let replies = self.machine.replying.is_some_and(|(its, _)| its == id);
@@ -409,7 +413,7 @@ impl IpcHost for Side<'_> {
         assert!(!std::mem::replace(&mut call.loan_over, true), "lent once, taken back twice");
     }
 
-    fn gone(&mut self, slot: Slot) {
+    fn gone(&mut self, slot: ThreadSlot) {
         self.process(slot);
         self.machine.remove(slot);
     }
