@@ -47,7 +47,7 @@ pub fn works_on(guest: &TestGuest, cpus: &[u32]) -> Result<()> {
     for &cpu in cpus {
         let shown = guest.succeed(&format!("antctl run --cpu {cpu} -- steps"))?;
         let first = shown.lines().nth(1).unwrap_or_default();
-        let ran_on = first.split_whitespace().nth(2);
+        let ran_on = first.split_whitespace().nth(3);
         ensure!(ran_on == Some(&cpu.to_string()), "not on CPU {cpu}: {shown}");
     }
     Ok(())

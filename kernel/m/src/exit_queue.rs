@@ -2,7 +2,7 @@
 
 use ant_abi::ipc::{EXIT_TEXT, ExitNotice};
 use ant_abi::lca::ExitKind;
-use ant_p::process::Owned;
+use ant_p::process::Process;
 use arrayvec::ArrayVec;
 
 /// Ends that `init` may leave lying.
@@ -19,7 +19,7 @@ impl ExitQueue {
 
     /// Notes the end of a process. If `init` asks for none for so long that there is no room, the
     /// oldest is forgotten.
-    pub fn add(&mut self, process: &Owned) {
+    pub fn add(&mut self, process: &Process) {
         let mut end = ExitNotice {
             pid: process.pid.get(),
             kind: ExitKind::Killed as u32,

@@ -2,7 +2,7 @@
 
 use ant_abi::boot::BOOT_ALLOW_INJECT;
 use ant_abi::syscall::Injection;
-use ant_abi::{Error, Pid};
+use ant_abi::{Error, Pid, Tid};
 use ant_p::fault_injection::FaultPoint;
 use ant_p::mailbox::{self, Message};
 use ant_p::{Cpu, shared};
@@ -41,6 +41,6 @@ fn arm(target: u64, fault_point: FaultPoint) -> Result<(), Error> {
     }
     let pid = Pid::try_from(target).map_err(|_| Error::NoProcess)?;
     let (slot, _) = init_calls::find(pid)?;
-    fault_point.arm(slot, pid);
+    fault_point.arm(slot, Tid::first_of(pid));
     Ok(())
 }

@@ -6,14 +6,15 @@ use ant_abi::boot::BootDevice;
 use ant_abi::ipc::{DeviceGrant, ENVIRONMENT_MAX, ExitNotice, ServerCreate};
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{ProcessCreate, ProcessInfo, ProcessState, Sysnum};
-use ant_abi::{EndpointId, Error, Generation, Pid, Priority, ThreadSlot};
+use ant_abi::{EndpointId, Error, Generation, Pid, Priority, ThreadSlot, Tid};
 use ant_logic::devices::Right;
 use ant_logic::ipc::Target;
 use ant_p::endpoints::Purpose;
 use ant_p::handles::Handle;
 use ant_p::linux::call;
+use ant_p::locals::Caller;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::{BlockReason, Public};
+use ant_p::thread::{self, BlockReason, PublicThread};
 use ant_p::user_memory::{self, UserPtr, UserRange};
 use ant_p::{Cpu, devices, endpoints, log, process, shared};
 use linux_raw_sys::general::_NSIG;
@@ -30,8 +31,8 @@ pub fn serve(
     slot: ThreadSlot,
     number: Sysnum,
     args: [u64; 3],
-) -> i64 {
-    let result = match number {
+) -> Result<i64, Error> {
+    match number {
         Sysnum::ProcessCreate => {
             let strings = UserRange::new(args[1], args[2]);
             create(m, cpu, slot, UserPtr::new(args[0]), strings).map(|()| 0)
@@ -63,8 +64,7 @@ pub fn serve(
         Sysnum::FaultInject => crate::fault_injection::inject(m, cpu, args).map(|()| 0),
         // Those that are not `init`'s alone are served before.
         _ => Err(Error::NoSystemCall),
-    };
-    result.unwrap_or_else(Error::to_return)
+    }
 }
 
 /// The process id that `init` has passed.
@@ -79,7 +79,7 @@ fn create(
     to: UserPtr<ProcessCreate>,
     strings: UserRange,
 ) -> Result<(), Error> {
-    let init = cpu.local.caller(slot)?;
+    let init = cpu.local.caller(slot)?.process;
     let mut request = user_memory::read_value(&init.space, to)?;
     let mut buffer = [0; LCA_BUFFER];
     let strings = user_memory::read(&init.space, strings, &mut buffer)?;
@@ -87,18 +87,18 @@ fn create(
     let arguments_len = strings.len().checked_sub(request.environment_len as usize);
     let (arguments, environment) = strings.split_at(arguments_len.ok_or(Error::Invalid)?);
     let startup = Startup { arguments, environment };
-    let process = m.processes.create(request.cpu, startup, path_len, &mut m.memory)?;
+    let new = m.processes.create(request.cpu, startup, path_len, &mut m.memory)?;
     m.memory.publish();
-    request.pid = process.pid.get();
-    request.placed = process.home().into();
-    request.lca = process.lca_entry().map_or(0, |entry| entry.0);
-    let init = cpu.local.caller(slot)?;
+    request.pid = new.process.pid.get();
+    request.placed = new.process.public().home().into();
+    request.lca = new.thread.linux.entry().map_or(0, |entry| entry.0);
+    let init = cpu.local.caller(slot)?.process;
     if let Err(error) = user_memory::write_value(&init.space, to, &request) {
-        m.processes.destroy(process, &mut m.memory);
+        m.processes.destroy(new, &mut m.memory);
         return Err(error);
     }
     // It is loaded here, whatever CPU it will run on: only the m-kernel has memory to give.
-    cpu.adopt(process);
+    cpu.adopt(new);
     Ok(())
 }
 
@@ -109,7 +109,7 @@ fn create_server(
     request: UserPtr<ServerCreate>,
     program: UserRange,
 ) -> Result<i64, Error> {
-    let space = &cpu.local.caller(slot)?.space;
+    let space = &cpu.local.caller(slot)?.process.space;
     let behind = request.behind(ENVIRONMENT_MAX as u64);
     let request = user_memory::read_value(space, request)?;
     let mut buffer = [0; ENVIRONMENT_MAX];
@@ -125,8 +125,8 @@ fn create_server(
         Error::from_return(-(failure.errno as i64)).unwrap_or(Error::NotExecutable)
     })?;
     #[cfg(feature = "fault-injection")]
-    ant_p::fault_injection::server_made(&server);
-    let pid = server.pid;
+    ant_p::fault_injection::server_made(&server.thread);
+    let pid = server.process.pid;
     cpu.adopt(server);
     Ok(i64::from(pid.get()))
 }
@@ -134,30 +134,30 @@ fn create_server(
 /// A process that was made and not started yet; it is this CPU's.
 fn unstarted(cpu: &mut Cpu, pid: Pid) -> Result<ThreadSlot, Error> {
     let slot = cpu.local.find_pid(pid).ok_or(Error::NoProcess)?;
-    let is_unstarted = cpu.local.caller(slot)?.public().is_in(ProcessState::Created);
+    let is_unstarted = cpu.local.caller(slot)?.thread.public().is_in(ProcessState::Created);
     is_unstarted.then_some(slot).ok_or(Error::Busy)
 }
 
 fn start(m: &mut MKernel, cpu: &mut Cpu, pid: Pid) -> Result<(), Error> {
     let slot = unstarted(cpu, pid)?;
-    match cpu.local.caller(slot)?.lca {
+    match cpu.local.caller(slot)?.thread.linux.lca {
         Some(_) => call::request_for_loader(cpu, slot),
         None => m.place(cpu, slot),
     }
     Ok(())
 }
 
-/// ThreadSlot of the process with an id, and what anyone may read about it.
-pub(crate) fn find(pid: Pid) -> Result<(ThreadSlot, &'static Public), Error> {
-    process::find_pid(pid).ok_or(Error::NoProcess)
+/// Slot of the first thread of the process with an id, and what every CPU may read about it.
+pub(crate) fn find(pid: Pid) -> Result<(ThreadSlot, &'static PublicThread), Error> {
+    thread::find(Tid::first_of(pid)).ok_or(Error::NoProcess)
 }
 
 /// Has what a message says done by the CPU that has its process, or is about to.
 fn tell(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, message: Message) -> Result<(), Error> {
-    let (_, process) = find(pid)?;
+    let (_, thread) = find(pid)?;
     // One that was not started is here, wherever it is to run.
     let is_here = cpu.local.find_pid(pid).is_some();
-    if !is_here && !mailbox::has_room(cpu.index(), process.home()) {
+    if !is_here && !mailbox::has_room(cpu.index(), thread.cpu()) {
         return Err(Error::Again);
     }
     cpu.handle_message(cpu.index(), message, m);
@@ -173,13 +173,14 @@ fn move_process(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, to: u64) -> Result<(),
     let to = shared::cpu_with_index(to).ok_or(Error::NoDevice)?;
     find(pid)?;
     if let Some(slot) = cpu.local.find_pid(pid) {
-        let process = cpu.local.caller(slot)?;
+        let Caller { thread, process } = cpu.local.caller(slot)?;
         if process.is_init {
             // Its calls are the m-kernel's.
             return Err(Error::NotPermitted);
         }
-        if process.blocked_on == BlockReason::NotStarted {
+        if thread.blocked_on == BlockReason::NotStarted {
             process.set_home(to);
+            thread.set_cpu(to);
             return Ok(());
         }
     }
@@ -193,7 +194,7 @@ fn take_exit_notice(
     to: UserPtr<ExitNotice>,
 ) -> Result<(), Error> {
     let notice = m.exit_queue.take().ok_or(Error::Again)?;
-    user_memory::write_value(&cpu.local.caller(slot)?.space, to, &notice)
+    user_memory::write_value(&cpu.local.caller(slot)?.process.space, to, &notice)
 }
 
 fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: ThreadSlot) -> Result<i64, Error> {
@@ -205,7 +206,7 @@ fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: ThreadSlot) -> Result<i
         generation: Generation::UNKNOWN,
         badge: 0,
     };
-    let number = cpu.local.caller(slot)?.handles.add(handle);
+    let number = cpu.local.caller(slot)?.process.handles.add(handle);
     number.map(|number| number as i64).ok_or_else(|| {
         endpoints::free(endpoint);
         Error::NoMemory
@@ -219,7 +220,7 @@ fn bind(
     number: u64,
     server: u64,
 ) -> Result<i64, Error> {
-    let handle = cpu.local.caller(slot)?.handles.get(number)?;
+    let handle = cpu.local.caller(slot)?.process.handles.get(number)?;
     handle.state()?;
     let generation = match server {
         0 => endpoints::bind(handle.endpoint, Target::Unbound).ok_or(Error::PeerGone),
@@ -232,15 +233,15 @@ fn bind(
 }
 
 fn bind_process(cpu: &mut Cpu, endpoint: EndpointId, pid: Pid) -> Result<Generation, Error> {
-    let (server, process) = find(pid)?;
-    let ends = || process.is_in(ProcessState::Exiting);
+    let (server, thread) = find(pid)?;
+    let ends = || thread.is_in(ProcessState::Exiting);
     if ends() {
         return Err(Error::NoProcess);
     }
     // Not started yet, it is still here, wherever it will run.
     let home = match cpu.local.find_pid(pid) {
         Some(_) => cpu.index(),
-        None => process.home(),
+        None => thread.cpu(),
     };
     if endpoints::bound_to(home, server).any(|other| other != endpoint) {
         // It receives elsewhere.
@@ -258,7 +259,7 @@ fn bind_process(cpu: &mut Cpu, endpoint: EndpointId, pid: Pid) -> Result<Generat
 }
 
 fn close(m: &mut MKernel, cpu: &mut Cpu, slot: ThreadSlot, number: u64) -> Result<(), Error> {
-    let handle = cpu.local.caller(slot)?.handles.get(number)?;
+    let handle = cpu.local.caller(slot)?.process.handles.get(number)?;
     handle.state()?;
     let _ = endpoints::bind(handle.endpoint, Target::Closed);
     m.announce_receiver(cpu, handle.endpoint);
@@ -272,10 +273,10 @@ fn grant_handle(
     slot: ThreadSlot,
     [to, number, badge]: [u64; 3],
 ) -> Result<i64, Error> {
-    let handle = cpu.local.caller(slot)?.handles.get(number)?;
+    let handle = cpu.local.caller(slot)?.process.handles.get(number)?;
     let badge = u32::try_from(badge).map_err(|_| Error::Invalid)?;
     let to = unstarted(cpu, pid(to)?)?;
-    let given = cpu.local.caller(to)?.handles.add(Handle {
+    let given = cpu.local.caller(to)?.process.handles.add(Handle {
         badge,
         generation: Generation::UNKNOWN,
         ..handle
@@ -290,7 +291,7 @@ fn grant_device(
     pid: Pid,
     grant: UserPtr<DeviceGrant>,
 ) -> Result<(), Error> {
-    let grant = user_memory::read_value(&cpu.local.caller(slot)?.space, grant)?;
+    let grant = user_memory::read_value(&cpu.local.caller(slot)?.process.space, grant)?;
     let rights = devices::resolve(&grant)?;
     let memory = rights.iter().filter_map(|right| match *right {
         Right::Memory { start, len } => Some((start, len)),
@@ -304,7 +305,7 @@ fn grant_device(
         }
         return tell(m, cpu, pid, Message::Grant { pid, grant });
     };
-    let process = cpu.local.caller(server)?;
+    let process = cpu.local.caller(server)?.process;
     for (start, len) in memory {
         processes::map_device(process, start, len, &mut m.memory)?;
     }
@@ -318,7 +319,11 @@ fn get_device(
     to: UserPtr<BootDevice>,
 ) -> Result<(), Error> {
     let device = usize::try_from(index).ok().and_then(|index| shared::devices().get(index));
-    user_memory::write_value(&cpu.local.caller(slot)?.space, to, device.ok_or(Error::NoDevice)?)
+    user_memory::write_value(
+        &cpu.local.caller(slot)?.process.space,
+        to,
+        device.ok_or(Error::NoDevice)?,
+    )
 }
 
 fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, signal: u64) -> Result<(), Error> {
@@ -327,7 +332,7 @@ fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, signal: u64) -> Result<(), Err
     }
     find(pid)?;
     if let Some(slot) = cpu.local.find_pid(pid)
-        && cpu.local.caller(slot)?.is_init
+        && cpu.local.caller(slot)?.process.is_init
     {
         return Err(Error::NotPermitted);
     }
@@ -335,7 +340,7 @@ fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, signal: u64) -> Result<(), Err
 }
 
 fn list(cpu: &mut Cpu, slot: ThreadSlot, to: UserRange, from_pid: u64) -> Result<i64, Error> {
-    let init = cpu.local.caller(slot)?;
+    let init = cpu.local.caller(slot)?.process;
     let size = size_of::<ProcessInfo>() as u64;
     let mut next = u32::try_from(from_pid).map_err(|_| Error::Invalid)?;
     let mut written = 0;

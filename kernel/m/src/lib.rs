@@ -28,11 +28,14 @@ use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
 use ant_abi::lca::ExitKind;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::{ProcessKind, Service, Sysnum};
-use ant_abi::{CpuIndex, EndpointId, Error, Pid, ThreadSlot};
+use ant_abi::{CpuIndex, EndpointId, Error, Pid, ProcessSlot, ThreadSlot};
 use ant_arch::{clock, paging, percpu};
 use ant_p::linux::call;
+use ant_p::locals::Caller;
 use ant_p::mailbox::{self, Message};
-use ant_p::process::{self, BlockReason, ExitReason, MCall, Owned};
+use ant_p::process::{self, ExitReason, WithThread};
+use ant_p::syscalls::{Outcome, Served};
+use ant_p::thread::{self, BlockReason, MCall, PublicThread};
 use ant_p::{Cpu, Role, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
 use arrayvec::ArrayVec;
 use exit_queue::ExitQueue;
@@ -97,7 +100,7 @@ struct MKernel {
     processes: Processes,
     /// Servers that have ended, for `init`.
     exit_queue: ExitQueue,
-    /// ThreadSlot of `init`.
+    /// `init`'s thread.
     init: ThreadSlot,
     /// Endpoints that `init` has closed; their numbers are not free yet.
     closed: ArrayVec<EndpointId, ENDPOINTS>,
@@ -109,26 +112,26 @@ impl MKernel {
             Ok(init) => init,
             Err(failure) => panic!("init: {}", failure.text),
         };
-        init.blocked_on = BlockReason::Runnable;
-        let lca = init.lca_entry().map_or(0, |entry| entry.0);
+        init.thread.blocked_on = BlockReason::Runnable;
+        let lca = init.thread.linux.entry().map_or(0, |entry| entry.0);
         shared::control(CpuIndex::M_KERNEL).init_lca().store(lca, Ordering::Release);
-        self.init = init.slot();
+        self.init = init.thread.slot();
         cpu.adopt(init);
     }
 
     /// A process is loaded: it goes to the CPU it was made for.
     fn place(&mut self, cpu: &mut Cpu, slot: ThreadSlot) {
         let index = cpu.index();
-        let Some(process) = cpu.local.process(slot) else { return };
-        let (pid, home) = (process.pid, process.home());
+        let Ok(Caller { thread, process }) = cpu.local.caller(slot) else { return };
+        let (pid, home) = (process.pid, process.public().home());
         let linux_cpu = shared::linux_cpu(home);
         log::info!("process {pid} starts on CPU {linux_cpu}");
         if home == index {
             return cpu.local.wake(slot);
         }
-        process.blocked_on = BlockReason::Runnable;
+        thread.blocked_on = BlockReason::Runnable;
         migrate::migrate_now(cpu, slot, home);
-        if cpu.local.process(slot).is_some() {
+        if cpu.local.thread(slot).is_some() {
             // Its CPU has long stopped taking messages.
             let text = format_args!("CPU {linux_cpu} does not answer AnT");
             exit::exit(
@@ -158,44 +161,51 @@ impl Role for MKernel {
             Message::MCall { slot, number, args } => self.m_call(from, slot, number, args),
             Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
             Message::Dropped(span) => ica::free_dropped(span, &mut self.memory),
-            Message::Reap(process) => self.reap(cpu, process),
+            Message::Reap(zombie) => self.reap(cpu, zombie),
             _ => log::error!("CPU {} has sent what no m-kernel takes", shared::linux_cpu(from)),
         }
     }
 
-    fn syscall(&mut self, cpu: &mut Cpu, slot: ThreadSlot, number: Sysnum, args: [u64; 3]) {
-        let is_init = cpu.local.process(slot).is_some_and(|process| process.is_init);
-        let result = match number.service() {
+    fn syscall(
+        &mut self,
+        cpu: &mut Cpu,
+        slot: ThreadSlot,
+        number: Sysnum,
+        args: [u64; 3],
+    ) -> Outcome {
+        match number.service() {
             Service::MKernel => {
                 let result = self.grant(CpuIndex::M_KERNEL, slot, number, args);
-                syscalls::take_m_reply(cpu, slot, MCall { number, arg: args[0] }, result)
+                let m_call = MCall { number, arg: args[0] };
+                Ok(Served::Result(syscalls::take_m_reply(cpu, slot, m_call, result)))
             }
-            Service::InitOnly if is_init => init_calls::serve(self, cpu, slot, number, args),
-            Service::InitOnly => Error::NotPermitted.to_return(),
-            Service::Local => Error::NoSystemCall.to_return(),
-        };
-        syscalls::set_result(cpu, slot, result);
+            Service::InitOnly if cpu.local.caller(slot)?.process.is_init => {
+                init_calls::serve(self, cpu, slot, number, args).map(Served::Result)
+            }
+            Service::InitOnly => Err(Error::NotPermitted),
+            Service::Local => Err(Error::NoSystemCall),
+        }
     }
 
-    /// A proxy may die while its process migrates: the message finds it there, or waits there for it.
+    /// A proxy may die while its thread migrates: the message finds it there, or waits there for it.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, entry: StoreEntry) {
-        let lca = entry.with_kind(KIND_CALL).0;
-        let owner = process::find(|public| public.lca.load(Ordering::Relaxed) == lca);
-        let Some(owner) = owner else {
-            log::warning!("a release for no process: {lca:#x}");
+        let lca = entry.with_kind(KIND_CALL);
+        let public = thread::with_lca(lca).map(thread::public);
+        let owner = public.filter(|public| public.lca() == Some(lca)).and_then(PublicThread::tid);
+        let Some(tid) = owner else {
+            log::warning!("a release for no thread: {:#x}", lca.0);
             return;
         };
-        let Some(pid) = owner.pid() else { return };
         let message = match entry.kind() {
-            KIND_DIED => Message::ProxyDied { pid },
-            _ => Message::Released { pid },
+            KIND_DIED => Message::ProxyDied { tid },
+            _ => Message::Released { tid },
         };
         cpu.handle_message(CpuIndex::M_KERNEL, message, self);
     }
 
     fn loading_returned(&mut self, cpu: &mut Cpu, slot: ThreadSlot) {
-        let Some(process) = cpu.local.process(slot) else { return };
-        match self.processes.load_on(process, &mut self.memory) {
+        let Ok(caller) = cpu.local.caller(slot) else { return };
+        match self.processes.load_on(caller, &mut self.memory) {
             Progress::Call => call::request_for_loader(cpu, slot),
             Progress::Done => self.place(cpu, slot),
             Progress::Failed(failure) => {
@@ -206,7 +216,7 @@ impl Role for MKernel {
         self.memory.publish();
     }
 
-    fn freed(&mut self, slot: ThreadSlot, pid: Pid, span: Span) {
+    fn freed(&mut self, slot: ProcessSlot, pid: Pid, span: Span) {
         // If it has ended since, all its pages have come back then.
         if process::pid_in(slot) == Some(pid) {
             ica::free(span, slot, &mut self.memory);
@@ -214,11 +224,11 @@ impl Role for MKernel {
         }
     }
 
-    fn reap(&mut self, cpu: &mut Cpu, process: Owned) {
-        if process.public().is_a(ProcessKind::Server) {
-            self.exit_queue.add(&process);
+    fn reap(&mut self, cpu: &mut Cpu, zombie: WithThread) {
+        if zombie.process.public().is_a(ProcessKind::Server) {
+            self.exit_queue.add(&zombie.process);
             ipc::notify_own(cpu, self.init, NOTIFY_EXITED);
         }
-        self.processes.destroy(process, &mut self.memory);
+        self.processes.destroy(zombie, &mut self.memory);
     }
 }

@@ -16,7 +16,7 @@ use linux_raw_sys::general::{AT_FDCWD, O_CLOEXEC, O_RDONLY};
 use ant_arch::context::Context;
 use ant_arch::paging::{Access, AddressSpace, MapError, Pages, phys_to_virt};
 use ant_p::linux::lca::LcaPage;
-use ant_p::process::Process;
+use ant_p::locals::Caller;
 use ant_p::user_memory::{self, UserRange, fill};
 use zerocopy::IntoBytes;
 
@@ -186,8 +186,8 @@ impl Loader {
     }
 
     /// Goes on after the call under way has returned.
-    pub fn advance(&mut self, process: &mut Process, pages: &mut impl Pages) -> Progress {
-        self.take_result(process, pages).unwrap_or_else(Progress::Failed)
+    pub fn advance(&mut self, new: &mut Caller<'_>, pages: &mut impl Pages) -> Progress {
+        self.take_result(new, pages).unwrap_or_else(Progress::Failed)
     }
 
     /// Gives back what the loader itself took.
@@ -197,29 +197,29 @@ impl Loader {
 
     fn take_result(
         &mut self,
-        process: &mut Process,
+        new: &mut Caller<'_>,
         pages: &mut impl Pages,
     ) -> Result<Progress, Failure> {
-        let retval = lca(process).retval();
+        let retval = lca(new).retval();
         let result = u64::try_from(retval)
             .map_err(|_| Failure { errno: retval.unsigned_abs(), text: "" })?;
         match self.step {
             Step::Open => {
                 self.fd = result;
                 self.step = Step::Head;
-                self.read(process, 0, LCA_BUFFER);
+                self.read(new, 0, LCA_BUFFER);
                 Ok(Progress::Call)
             }
             Step::Head => {
                 let mut head = [0; LCA_BUFFER];
                 let head = &mut head[..bounded(result, self.output.len())?];
-                lca(process).copy_buffer(self.output.start, head);
+                lca(new).copy_buffer(self.output.start, head);
                 let program = Program::parse(head).map_err(Failure::format)?;
                 for segment in &program.segments {
-                    map_segment(process, segment, pages)?;
+                    map_segment(new, segment, pages)?;
                 }
                 self.program = Some(program);
-                Ok(self.next_piece(process, 0, 0))
+                Ok(self.next_piece(new, 0, 0))
             }
             Step::Segment { index, done } => {
                 let mut piece = [0; LCA_BUFFER];
@@ -227,15 +227,15 @@ impl Loader {
                 if piece.is_empty() {
                     return Err(Failure::format(CUT_SHORT));
                 }
-                lca(process).copy_buffer(self.output.start, piece);
+                lca(new).copy_buffer(self.output.start, piece);
                 let segment = self.segment(index).expect("its bytes were asked for");
-                fill(&process.space, segment.virt + done, piece)
+                fill(&new.process.space, segment.virt + done, piece)
                     .map_err(|_| Failure::format("a segment lies outside its pages"))?;
-                Ok(self.next_piece(process, index, done + piece.len() as u64))
+                Ok(self.next_piece(new, index, done + piece.len() as u64))
             }
             Step::Close => {
                 let program = self.program.as_ref().expect("its head was read first");
-                enter(process, program.entry, self.strings.startup(), pages)?;
+                enter(new, program.entry, self.strings.startup(), pages)?;
                 Ok(Progress::Done)
             }
         }
@@ -246,28 +246,28 @@ impl Loader {
     }
 
     /// Asks for what is to be read next: more of segment `index`, or of the next that has bytes.
-    fn next_piece(&mut self, process: &mut Process, mut index: usize, mut done: u64) -> Progress {
+    fn next_piece(&mut self, new: &mut Caller<'_>, mut index: usize, mut done: u64) -> Progress {
         while let Some(segment) = self.segment(index) {
             let left = segment.file_size - done;
             if left > 0 {
                 let offset = segment.offset + done;
                 let len = left.min(LCA_BUFFER as u64) as usize;
                 self.step = Step::Segment { index, done };
-                self.read(process, offset, len);
+                self.read(new, offset, len);
                 return Progress::Call;
             }
             index += 1;
             done = 0;
         }
         self.step = Step::Close;
-        let mut builder = start_call(lca(process).contents(), nr::CLOSE);
+        let mut builder = start_call(lca(new).contents(), nr::CLOSE);
         builder.value(self.fd);
         builder.finish();
         Progress::Call
     }
 
-    fn read(&mut self, process: &mut Process, offset: u64, len: usize) {
-        let mut builder = start_call(lca(process).contents(), nr::PREAD64);
+    fn read(&mut self, new: &mut Caller<'_>, offset: u64, len: usize) {
+        let mut builder = start_call(lca(new).contents(), nr::PREAD64);
         builder.value(self.fd);
         let start = builder.output(len).expect("an empty buffer has room");
         self.output = start..start + len;
@@ -327,7 +327,7 @@ const CUT_SHORT: &str = "it is cut short";
 
 /// Loads a program from a source that has all its bytes.
 pub fn load_from(
-    process: &mut Process,
+    new: &mut Caller<'_>,
     source: &mut impl Source,
     startup: Startup<'_>,
     pages: &mut impl Pages,
@@ -337,18 +337,18 @@ pub fn load_from(
     source.read(0, head)?;
     let program = Program::parse(head).map_err(Failure::format)?;
     for segment in &program.segments {
-        map_segment(process, segment, pages)?;
+        map_segment(new, segment, pages)?;
         for done in (0..segment.file_size).step_by(LCA_BUFFER) {
             let piece = &mut buffer[..(segment.file_size - done).min(LCA_BUFFER as u64) as usize];
             source.read(segment.offset + done, piece)?;
-            fill(&process.space, segment.virt + done, piece).expect("just mapped");
+            fill(&new.process.space, segment.virt + done, piece).expect("just mapped");
         }
     }
-    enter(process, program.entry, startup, pages)
+    enter(new, program.entry, startup, pages)
 }
 
-fn lca(process: &mut Process) -> &mut LcaPage {
-    process.lca.as_mut().expect("a process that is loaded through its proxy has an LCA")
+fn lca<'a>(new: &'a mut Caller<'_>) -> &'a mut LcaPage {
+    new.thread.linux.lca.as_mut().expect("a process that is loaded through its proxy has an LCA")
 }
 
 fn start_call(lca: &mut Lca, number: u64) -> Builder<'_> {
@@ -363,24 +363,24 @@ fn bounded(result: u64, limit: usize) -> Result<usize, Failure> {
 }
 
 fn map_segment(
-    process: &mut Process,
+    new: &mut Caller<'_>,
     segment: &Segment,
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
     for virt in segment.pages() {
-        map_fresh(process, virt, segment.access, pages)?;
+        map_fresh(new, virt, segment.access, pages)?;
     }
     Ok(())
 }
 
 fn map_fresh(
-    process: &mut Process,
+    new: &mut Caller<'_>,
     virt: UserVirt,
     access: Access,
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
     let page = pages.alloc().ok_or(MapError::NoMemory)?;
-    process.space.map(virt, page, access, pages).map_err(|error| {
+    new.process.space.map(virt, page, access, pages).map_err(|error| {
         pages.free(page);
         error.into()
     })
@@ -389,14 +389,14 @@ fn map_fresh(
 /// Gives the process its stack, with its strings laid out as Linux does (argc, argv, environment,
 /// auxiliary vector), and sets its first instruction.
 fn enter(
-    process: &mut Process,
+    new: &mut Caller<'_>,
     entry: UserVirt,
     startup: Startup<'_>,
     pages: &mut impl Pages,
 ) -> Result<(), Failure> {
     for page in 1..=STACK_PAGES {
         let virt = STACK_TOP - page * PAGE_SIZE as u64;
-        map_fresh(process, virt, Access::ReadWrite, pages)?;
+        map_fresh(new, virt, Access::ReadWrite, pages)?;
     }
     let Startup { arguments, environment } = startup;
     let strings = (STACK_TOP - (arguments.len() + environment.len()) as u64).align_down(16);
@@ -414,9 +414,9 @@ fn enter(
     words.extend([0, 0]);
     let stack = (strings - size_of_val(words.as_slice()) as u64).align_down(16);
     let fits = "the stack has room for all strings";
-    fill(&process.space, strings, arguments).expect(fits);
-    fill(&process.space, strings + arguments.len() as u64, environment).expect(fits);
-    fill(&process.space, stack, words.as_bytes()).expect(fits);
-    process.context = Context::new(entry, stack);
+    fill(&new.process.space, strings, arguments).expect(fits);
+    fill(&new.process.space, strings + arguments.len() as u64, environment).expect(fits);
+    fill(&new.process.space, stack, words.as_bytes()).expect(fits);
+    new.thread.context = Context::new(entry, stack);
     Ok(())
 }

@@ -6,13 +6,13 @@ use ant_abi::{CpuIndex, Error, ThreadSlot};
 use ant_logic::ipc::Target;
 use ant_p::endpoints::Purpose;
 use ant_p::mailbox::{self, Message};
-use ant_p::{endpoints, log, shared};
+use ant_p::{endpoints, log, shared, thread};
 
 use crate::ica::Reserve;
 use crate::{MKernel, ica};
 
 impl MKernel {
-    /// CPU `from` asks for its process in `slot`.
+    /// CPU `from` asks for its thread in `slot`.
     pub(crate) fn m_call(
         &mut self,
         from: CpuIndex,
@@ -26,7 +26,7 @@ impl MKernel {
         }
     }
 
-    /// Serves one of the m-kernel's calls (`Service::MKernel`) for the process in `slot` of CPU `cpu`.
+    /// Serves one of the m-kernel's calls (`Service::MKernel`) for the thread in `slot` of CPU `cpu`.
     pub(crate) fn grant(
         &mut self,
         cpu: CpuIndex,
@@ -39,7 +39,10 @@ impl MKernel {
             false => (Reserve::Others, Purpose::Program),
         };
         let result = match number {
-            Sysnum::IcaAlloc => ica::alloc(args[0], slot, reserve, &mut self.memory).map(i64::from),
+            Sysnum::IcaAlloc => {
+                let process = thread::public(slot).process();
+                ica::alloc(args[0], process, reserve, &mut self.memory).map(i64::from)
+            }
             Sysnum::EndpointOpen => open(cpu, slot, purpose),
             _ => Err(Error::NoSystemCall),
         };

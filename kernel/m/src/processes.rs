@@ -5,14 +5,14 @@ use core::sync::atomic::Ordering;
 use ant_abi::boot::Extent;
 use ant_abi::ipc::{ServerCreate, Span, Transfer};
 use ant_abi::syscall::{ANY_CPU, ProcessKind};
-use ant_abi::{CpuIndex, Error, MAX_PROCESSES, PAGE_SIZE, PhysAddr, Pid, Priority, UserVirt};
-use ant_arch::context::Context;
+use ant_abi::{CpuIndex, Error, MAX_PROCESSES, PAGE_SIZE, PhysAddr, Pid, Priority, Tid, UserVirt};
 use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Access, Limit};
-use ant_p::devices::Grants;
-use ant_p::handles::Handles;
 use ant_p::linux::lca::LcaPage;
-use ant_p::process::{self, BlockReason, Calling, Completion, LcaState, Owned, Process};
+use ant_p::locals::Caller;
+use ant_p::owned::Owned;
+use ant_p::process::{self, Process, WithThread};
+use ant_p::thread::{self, Thread};
 use ant_p::{endpoints, shared};
 
 use crate::ica;
@@ -21,7 +21,7 @@ use crate::memory::{ForPrograms, MemoryManager};
 
 /// Hands out ids and generations, and has the loaders of processes that are being loaded.
 pub struct Processes {
-    next_pid: Pid,
+    last_tid: Option<Tid>,
     /// By slot. Too large for a kernel stack.
     loaders: &'static mut [Option<Loader>; MAX_PROCESSES],
 }
@@ -48,7 +48,7 @@ impl Processes {
             unsafe { (&raw mut (*loaders)[slot]).write(None) };
         }
         // SAFETY: as above; every element has just been written.
-        Self { next_pid: Pid::FIRST, loaders: unsafe { &mut *loaders } }
+        Self { last_tid: None, loaders: unsafe { &mut *loaders } }
     }
 
     /// A program that will run on CPU `cpu` (or any), and the first call of its loader is in its
@@ -59,7 +59,7 @@ impl Processes {
         startup: Startup<'_>,
         path_len: usize,
         memory: &mut MemoryManager,
-    ) -> Result<Owned, Error> {
+    ) -> Result<WithThread, Error> {
         let plan = Plan {
             home: place(cpu)?,
             kind: ProcessKind::Program,
@@ -72,17 +72,18 @@ impl Processes {
         }
         let page = ForPrograms(memory).alloc().ok_or(Error::NoMemory)?;
         let kept = Strings::new(page, startup, path_len).inspect_err(|_| memory.free(page))?;
-        let mut process = match self.create_empty(&plan, memory) {
-            Ok(process) => process,
+        let mut new = match self.create_empty(&plan, memory) {
+            Ok(new) => new,
             Err(error) => {
                 kept.free(memory);
                 return Err(error);
             }
         };
-        process.public().set_name(&startup.arguments[..path_len - 1]);
-        let slot = process.slot().index();
-        self.loaders[slot] = process.lca.as_mut().map(|lca| Loader::begin(kept, lca.contents()));
-        Ok(process)
+        new.process.public().set_name(&startup.arguments[..path_len - 1]);
+        let slot = new.process.slot().index();
+        let lca = new.thread.linux.lca.as_mut();
+        self.loaders[slot] = lca.map(|lca| Loader::begin(kept, lca.contents()));
+        Ok(new)
     }
 
     /// The first process, from the bundle, which it has mapped.
@@ -91,7 +92,7 @@ impl Processes {
         program: &[u8],
         bundle: Extent,
         memory: &mut MemoryManager,
-    ) -> Result<Owned, Failure> {
+    ) -> Result<WithThread, Failure> {
         let plan = Plan {
             home: CpuIndex::M_KERNEL,
             kind: ProcessKind::Server,
@@ -100,13 +101,13 @@ impl Processes {
             ica: ica::LIMIT_INIT,
         };
         let no_memory = |error: Error| Failure { errno: error as u64, text: "no memory for it" };
-        let mut process = self.create_empty(&plan, memory).map_err(no_memory)?;
-        process.is_init = true;
-        process.public().set_name(b"init");
+        let mut init = self.create_empty(&plan, memory).map_err(no_memory)?;
+        init.process.is_init = true;
+        init.process.public().set_name(b"init");
         let startup = Startup { arguments: b"init\0", environment: &[] };
-        load(&mut process, &mut loader::InMemory(program), startup, memory)?;
-        map_bundle(&mut process, bundle, memory)?;
-        Ok(process)
+        load(&mut init, &mut loader::InMemory(program), startup, memory)?;
+        map_bundle(&mut init.process, bundle, memory)?;
+        Ok(init)
     }
 
     /// A server with the program that `source` has. It can run.
@@ -116,7 +117,7 @@ impl Processes {
         environment: &[u8],
         source: &mut impl Source,
         memory: &mut MemoryManager,
-    ) -> Result<Owned, Failure> {
+    ) -> Result<WithThread, Failure> {
         let refused = |error: Error| Failure { errno: error as u64, text: "" };
         let priority = Priority::try_from(request.priority).map_err(|_| refused(Error::Invalid))?;
         let home = place(request.cpu).map_err(refused)?;
@@ -127,20 +128,25 @@ impl Processes {
         name[..len].copy_from_slice(&request.name[..len]);
         let startup = Startup { arguments: &name[..=len], environment };
         startup.check().map_err(refused)?;
-        let mut process = self.create_empty(&plan, memory).map_err(refused)?;
-        process.public().set_name(&name[..len]);
-        match load(&mut process, source, startup, memory) {
-            Ok(()) => Ok(process),
+        let mut server = self.create_empty(&plan, memory).map_err(refused)?;
+        server.process.public().set_name(&name[..len]);
+        match load(&mut server, source, startup, memory) {
+            Ok(()) => Ok(server),
             Err(failure) => {
-                self.destroy(process, memory);
+                self.destroy(server, memory);
                 Err(failure)
             }
         }
     }
 
-    /// A process with an address space, but no program.
-    fn create_empty(&mut self, plan: &Plan, memory: &mut MemoryManager) -> Result<Owned, Error> {
+    /// A process with an address space and a thread, but no program.
+    fn create_empty(
+        &mut self,
+        plan: &Plan,
+        memory: &mut MemoryManager,
+    ) -> Result<WithThread, Error> {
         let slot = process::free_slot().ok_or(Error::NoMemory)?;
+        let thread_slot = thread::free_slot().ok_or(Error::NoMemory)?;
         let free_before = memory.free_pages();
         let mut space = AddressSpace::new(memory).ok_or(Error::NoMemory)?;
         if memory.free_pages() < 2 {
@@ -149,55 +155,39 @@ impl Processes {
         }
         let fresh = "two pages are free";
         let (scratch, lca) = (memory.alloc().expect(fresh), memory.alloc().expect(fresh));
-        let pid = self.next_pid;
-        self.next_pid = pid.next();
+        let tid = thread::allocate_id(self.last_tid, thread_slot);
+        self.last_tid = Some(tid);
+        let pid = Pid::beginning_with(tid);
         let lca = if plan.has_lca {
             // An ICA page has the same address in every process; the first ones are the LCAs.
-            let page = Span::new(slot.into(), 1, Transfer::Share);
-            space.set_ica(page, Access::Write, |_| Some(lca));
-            Some(LcaPage::new(lca, pid.get() as u16, UserVirt::of_ica_page(slot.bits() as u32)))
+            let page = thread_slot.bits() as u32;
+            let span = Span::new(page, 1, Transfer::Share);
+            space.set_ica(span, Access::Write, |_| Some(lca));
+            Some(LcaPage::new(lca, tid.get() as u16, UserVirt::of_ica_page(page)))
         } else {
             memory.free(lca);
             None
         };
-        let process = Process {
-            context: Context::default(),
-            pid,
-            space,
-            lca,
-            lca_state: LcaState::Idle,
-            completion: Completion::Wake,
-            blocked_on: BlockReason::NotStarted,
-            exit: None,
-            ipc_released: false,
-            linux_released: false,
-            migrate_to: None,
-            base: plan.priority,
-            priority: plan.priority,
-            is_init: false,
-            handles: Handles::default(),
-            endpoint: None,
-            owns_endpoint: false,
-            calling: Calling::default(),
-            m_call: None,
-            used_ica: false,
-            scratch,
-            grants: Grants::default(),
-        };
+        let thread = Thread::new(tid, (slot, pid), space.root(), plan.priority, lca);
+        let mut process = Process::new(pid, space, scratch);
+        process.threads.push(thread_slot);
         ica::begin(slot, plan.ica);
-        let owned = Owned::create(slot, process, plan.kind, plan.home);
+        let new = WithThread {
+            process: Owned::<Process>::begin(slot, process, plan.kind, plan.home),
+            thread: Owned::<Thread>::begin(thread_slot, thread, plan.home),
+        };
         let pages = (free_before - memory.free_pages()) as u32;
-        owned.public().pages.store(pages, Ordering::Relaxed);
-        Ok(owned)
+        new.process.public().pages.store(pages, Ordering::Relaxed);
+        Ok(new)
     }
 
     /// Goes on loading a program after a call of its loader has returned.
-    pub fn load_on(&mut self, process: &mut Owned, memory: &mut MemoryManager) -> Progress {
-        let place = process.slot().index();
+    pub fn load_on(&mut self, mut new: Caller<'_>, memory: &mut MemoryManager) -> Progress {
+        let place = new.process.slot().index();
         let Some(mut loader) = self.loaders[place].take() else { return Progress::Call };
         let free_before = memory.free_pages();
-        let progress = loader.advance(process, &mut ForPrograms(memory));
-        process.public().add_pages((free_before - memory.free_pages()) as i64);
+        let progress = loader.advance(&mut new, &mut ForPrograms(memory));
+        new.process.public().add_pages((free_before - memory.free_pages()) as i64);
         if matches!(progress, Progress::Call) {
             self.loaders[place] = Some(loader);
         } else {
@@ -206,21 +196,21 @@ impl Processes {
         progress
     }
 
-    /// Takes back all that a process has, after its last release.
-    pub fn destroy(&mut self, owned: Owned, memory: &mut MemoryManager) {
-        let slot = owned.slot();
+    /// Takes back all that a process and its thread have, after the last release.
+    pub fn destroy(&mut self, zombie: WithThread, memory: &mut MemoryManager) {
+        let slot = zombie.process.slot();
         if let Some(loader) = self.loaders[slot.index()].take() {
             loader.free(memory);
         }
-        let process = owned.remove();
+        let (process, thread) = (zombie.process.remove(), zombie.thread.remove());
         if process.used_ica {
-            ica::free_all(slot, &process.space, process.calling.span, memory);
+            ica::free_all(slot, &process.space, thread.calling.span, memory);
         }
         ica::end(slot);
-        if let Some(endpoint) = process.endpoint.filter(|_| process.owns_endpoint) {
+        if let Some(endpoint) = thread.endpoint.filter(|_| thread.owns_endpoint) {
             endpoints::free(endpoint);
         }
-        if let Some(lca) = process.lca {
+        if let Some(lca) = thread.linux.lca {
             memory.free(lca.entry().raddr());
         }
         memory.free(process.scratch);
@@ -231,20 +221,20 @@ impl Processes {
 
 /// Loads a program from a source that has all its bytes, and counts its pages.
 fn load(
-    process: &mut Owned,
+    new: &mut WithThread,
     source: &mut impl Source,
     startup: Startup<'_>,
     memory: &mut MemoryManager,
 ) -> Result<(), Failure> {
     let free_before = memory.free_pages();
-    let loaded = loader::load_from(process, source, startup, memory);
-    process.public().add_pages((free_before - memory.free_pages()) as i64);
+    let loaded = loader::load_from(&mut new.both(), source, startup, memory);
+    new.process.public().add_pages((free_before - memory.free_pages()) as i64);
     loaded
 }
 
 /// Maps the bundle into `init`, and counts the tables that lead there.
 fn map_bundle(
-    process: &mut Owned,
+    process: &mut Owned<Process>,
     bundle: Extent,
     memory: &mut MemoryManager,
 ) -> Result<(), Failure> {
@@ -258,7 +248,7 @@ fn map_bundle(
 
 /// Maps device memory, `len` bytes from physical address `start` on, into a process of this CPU.
 pub fn map_device(
-    process: &mut Owned,
+    process: &mut Owned<Process>,
     start: u64,
     len: u64,
     memory: &mut MemoryManager,

@@ -1,8 +1,6 @@
 //! The state of one CPU. What happens on it is elsewhere: `run` is the loop, `messages` what other CPUs
 //! ask for, `syscalls` what its processes ask for.
 
-use core::sync::atomic::Ordering;
-
 use ant_abi::boot::BOOT_IDLE_POLL;
 use ant_abi::{CpuIndex, EndpointId, Error, Pid, Priority, ThreadSlot};
 use ant_arch::apic::Timer;
@@ -11,9 +9,9 @@ use ant_logic::ipc::{IpcCpu, Target};
 use ant_logic::rings::address::AddressRing;
 use arrayvec::ArrayVec;
 
-use crate::locals::Locals;
+use crate::locals::{Caller, Locals};
 use crate::mailbox::{self, Incoming, Message};
-use crate::process::Owned;
+use crate::process::WithThread;
 use crate::{endpoints, shared};
 
 /// Messages that can come before the process that they are about.
@@ -23,7 +21,7 @@ const PARKED_MAX: usize = 16;
 pub struct Cpu {
     /// IPC.
     pub ipc: &'static mut IpcCpu,
-    /// Its processes.
+    /// Its threads and processes.
     pub local: Locals,
     /// Messages about processes that are about to come, and the CPUs that sent them.
     pub(crate) parked: ArrayVec<(CpuIndex, Message), PARKED_MAX>,
@@ -39,7 +37,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A CPU without processes. `ipc` is its own, and empty.
+    /// A CPU without threads. `ipc` is its own, and empty.
     pub fn new(index: CpuIndex, timer: Timer, ipc: &'static mut IpcCpu) -> Self {
         Self {
             ipc,
@@ -57,15 +55,15 @@ impl Cpu {
         self.local.index()
     }
 
-    /// Makes a process this CPU's. Calls to it may have come before it.
-    pub fn adopt(&mut self, mut process: Owned) {
-        let (slot, endpoint) = (process.slot(), process.endpoint);
+    /// Makes a process and its thread this CPU's. Calls to it may have come before it.
+    pub fn adopt(&mut self, mut new: WithThread) {
+        let (slot, endpoint) = (new.thread.slot(), new.thread.endpoint);
         if let Some(endpoint) = endpoint {
-            process.grants.notify_at(endpoint, self.index());
+            new.process.grants.notify_at(endpoint, self.index());
         }
-        self.ipc.enter(slot, process.base, endpoint);
-        process.priority = self.ipc.priority(slot);
-        self.local.insert(process);
+        self.ipc.enter(slot, new.thread.base, endpoint);
+        new.thread.priority = self.ipc.priority(slot);
+        self.local.insert(new);
         if let Some(endpoint) = endpoint {
             self.ipc.receiver_changed(endpoint, &mut self.local);
         }
@@ -76,9 +74,9 @@ impl Cpu {
         let index = self.index();
         if let Target::Bound { cpu, server } = endpoints::state(endpoint).target()
             && cpu == index
-            && let Some(process) = self.local.process(server)
+            && let Ok(Caller { thread, process }) = self.local.caller(server)
         {
-            process.endpoint = Some(endpoint);
+            thread.endpoint = Some(endpoint);
             process.grants.notify_at(endpoint, index);
             self.ipc.bind(server, endpoint);
         }
@@ -87,12 +85,12 @@ impl Cpu {
         self.ipc.notify(endpoint, &mut self.local);
     }
 
-    /// Gives a process of this CPU ports and interrupts.
+    /// Gives the process of a thread of this CPU ports and interrupts, which come where the thread
+    /// receives.
     pub fn grant(&mut self, slot: ThreadSlot, rights: &Rights) -> Result<(), Error> {
         let index = self.index();
-        let process = self.local.caller(slot)?;
-        let endpoint = process.endpoint;
-        process.grants.add(rights, endpoint, index)
+        let Caller { thread, process } = self.local.caller(slot)?;
+        process.grants.add(rights, thread.endpoint, index)
     }
 
     /// Tells the receiver of an endpoint that notification bits were raised there.
@@ -103,9 +101,8 @@ impl Cpu {
     /// Gives a process of this CPU another priority.
     pub fn set_priority(&mut self, pid: Pid, priority: Priority) {
         let Some(slot) = self.local.find_pid(pid) else { return };
-        if let Some(process) = self.local.process(slot) {
-            process.base = priority;
-            process.public().priority.store(priority.into(), Ordering::Relaxed);
+        if let Some(thread) = self.local.thread(slot) {
+            thread.set_base(priority);
         }
         self.ipc.set_base(slot, priority, &mut self.local);
     }

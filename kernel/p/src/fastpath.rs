@@ -23,24 +23,25 @@ use crate::cpu::Cpu;
 use crate::endpoints;
 use crate::handles::Handle;
 use crate::locals::Locals;
-use crate::process::{BlockReason, Calling, Owned};
+use crate::owned::Owned;
+use crate::thread::{BlockReason, Calling, Thread};
 use crate::{ipc, mailbox};
 use ant_arch::context::VECTOR_SYSCALL;
 
 const IPC_CALL: u64 = Sysnum::IpcCall as u64;
 const IPC_REPLY_RECEIVE: u64 = Sysnum::IpcReplyReceive as u64;
 
-/// What came of a process's run.
+/// What came of a thread's run.
 pub enum Next {
-    /// This process runs.
-    Process(ThreadSlot),
-    /// The process waits for another CPU.
+    /// This thread runs.
+    Thread(ThreadSlot),
+    /// The thread waits for another CPU.
     Packet,
-    /// Nothing has happened: the loop serves what the process asks for.
+    /// Nothing has happened: the loop serves what the thread asks for.
     SlowPath,
 }
 
-/// Serves the call or the reply that has ended the run of process `slot`.
+/// Serves the call or the reply that has ended the run of thread `slot`.
 #[inline]
 pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, vector: u64) -> Next {
     if vector != VECTOR_SYSCALL {
@@ -51,14 +52,14 @@ pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, vector: u64) -> Next {
 
 #[inline]
 fn exchange(cpu: &mut Cpu, slot: ThreadSlot) -> Option<Next> {
-    let process = cpu.local.process(slot)?;
-    let (number, [to, timeout, flags]) = process.context.syscall();
-    let (span, handle) = process.context.span_and_handle();
+    let thread = cpu.local.thread(slot)?;
+    let (number, [to, timeout, flags]) = thread.context.syscall();
+    let (span, handle) = thread.context.span_and_handle();
     if timeout != FOREVER || handle != 0 {
         return None;
     }
     #[cfg(feature = "fault-injection")]
-    if crate::fault_injection::is_armed(process) {
+    if crate::fault_injection::is_armed(thread) {
         return None;
     }
     match number {
@@ -96,8 +97,8 @@ fn resolve_fast(
     number: u64,
     flags: u64,
 ) -> Option<(CallOptions, CpuIndex, ThreadSlot)> {
-    let client = cpu.local.process(slot)?;
-    let Handle { endpoint, generation, badge, .. } = client.handles.get(number).ok()?;
+    let process = cpu.local.with_process(slot)?.process;
+    let Handle { endpoint, generation, badge, .. } = process.handles.get(number).ok()?;
     let (there, server) = endpoints::receiver(endpoint, generation)?;
     if !mailbox::has_room(cpu.index(), there) {
         return None;
@@ -120,7 +121,7 @@ fn call_here(
     client.block_for_reply(calling);
     takes.context.set_received(ReceivedKind::Call.into(), token.0, u64::from(options.badge));
     pass_cpu(queue, server, takes, client.context.words());
-    Some(Next::Process(server))
+    Some(Next::Thread(server))
 }
 
 /// Calls a server of another CPU.
@@ -132,7 +133,7 @@ fn call_there(
     options: CallOptions,
     calling: Calling,
 ) -> Option<Next> {
-    let client = cpu.local.process(slot)?;
+    let client = cpu.local.thread(slot)?;
     let message = Message { span: calling.span, ..Message::of(client.context.words()) };
     client.block_for_reply(calling);
     let packet = cpu.ipc.call_across(slot, options, (there, server), message);
@@ -142,7 +143,7 @@ fn call_there(
 #[inline]
 fn reply_receive(cpu: &mut Cpu, slot: ThreadSlot, token: Token) -> Option<Next> {
     if token.cpu() == cpu.index() {
-        reply_here(cpu, slot, token).map(Next::Process)
+        reply_here(cpu, slot, token).map(Next::Thread)
     } else {
         let (there, packet) = reply_there(cpu, slot, token, Span::NONE)?;
         Some(leave_cpu(cpu, there, &packet))
@@ -170,7 +171,7 @@ fn reply_there(
     token: Token,
     span: Span,
 ) -> Option<(CpuIndex, Packet)> {
-    let server = cpu.local.process(slot).filter(|server| server.migrate_to.is_none())?;
+    let server = cpu.local.thread(slot).filter(|server| server.migrate_to.is_none())?;
     let message = Message { span, ..Message::of(server.context.words()) };
     let replied = cpu.ipc.reply_across(slot, token, message, has_bits)?;
     server.block_for_message();
@@ -235,7 +236,7 @@ fn has_bits(endpoint: EndpointId) -> bool {
     endpoints::bits(endpoint).any()
 }
 
-impl Owned {
+impl Owned<Thread> {
     #[inline]
     fn block_for_reply(&mut self, calling: Calling) {
         self.calling = calling;
@@ -260,8 +261,8 @@ fn leave_cpu(cpu: &mut Cpu, there: CpuIndex, packet: &Packet) -> Next {
 
 /// A process that blocks, and the one that runs in its place.
 struct Pair<'a> {
-    leaves: &'a mut Owned,
-    takes: &'a mut Owned,
+    leaves: &'a mut Owned<Thread>,
+    takes: &'a mut Owned<Thread>,
     queue: &'a mut RunQueue,
 }
 
@@ -274,7 +275,12 @@ fn pair(local: &mut Locals, leaves: ThreadSlot, takes: ThreadSlot) -> Option<Pai
 
 /// Lets a process that can take the CPU run with the words that have come for it.
 #[inline]
-fn pass_cpu(queue: &mut RunQueue, slot: ThreadSlot, takes: &mut Owned, words: [u64; IPC_WORDS]) {
+fn pass_cpu(
+    queue: &mut RunQueue,
+    slot: ThreadSlot,
+    takes: &mut Owned<Thread>,
+    words: [u64; IPC_WORDS],
+) {
     queue.pass(slot, takes.priority);
     takes.blocked_on = BlockReason::Runnable;
     takes.context.set_message(words, 0, 0);

@@ -12,16 +12,16 @@ use crate::{exit, linux, log, shared};
 pub fn take(cpu: &mut Cpu, slot: ThreadSlot, vector: u64) {
     shared::count(shared::control(cpu.index()).faults());
     let linux_cpu = shared::linux_cpu(cpu.index());
-    let Some(process) = cpu.local.process(slot) else { return };
-    let (rip, name) = (process.context.rip, trap::name(vector));
+    let Some(thread) = cpu.local.thread(slot) else { return };
+    let (rip, name) = (thread.context.rip, trap::name(vector));
     let end = |args| ExitReason::new(ExitKind::Faulted, u64::from(linux::signal_of(vector)), args);
     let exit = if vector == trap::PAGE_FAULT {
-        let access = trap::access_name(process.context.error);
+        let access = trap::access_name(thread.context.error);
         let address = trap::fault_address();
         end(format_args!("{name} ({access} {address:#x}) at {rip:#x} on CPU {linux_cpu}"))
     } else {
         end(format_args!("{name} at {rip:#x} on CPU {linux_cpu}"))
     };
-    log::warning!("process {}: {}", process.pid, exit.text);
+    log::warning!("process {}: {}", thread.pid, exit.text);
     exit::exit(cpu, slot, exit);
 }

@@ -6,17 +6,18 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::syscall::Injection;
-use ant_abi::{CpuIndex, Error, MAX_PROCESSES, Pid, ThreadSlot, store};
+use ant_abi::{CpuIndex, Error, MAX_THREADS, ThreadSlot, Tid, store};
 use linux_raw_sys::general::SIGKILL;
 
 use crate::cpu::Cpu;
-use crate::process::Owned;
+use crate::owned::Owned;
 use crate::role::Role;
+use crate::thread::Thread;
 use crate::{doorbell, exit, log, shared, syscalls};
 
 /// Where each process is to fail, by its slot; 0: nowhere. Written by the m-kernel, which arms it, and
 /// by the CPU that has the process, which counts down; a single word, so it pairs with nothing.
-static ARMED: [AtomicU64; MAX_PROCESSES] = [const { AtomicU64::new(0) }; MAX_PROCESSES];
+static ARMED: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
 
 /// The same for the server that is made next. The m-kernel's alone.
 static NEXT_SERVER: AtomicU64 = AtomicU64::new(0);
@@ -44,9 +45,9 @@ impl FaultPoint {
         Ok(Self { how, calls: calls as u32 })
     }
 
-    /// Has the process `pid` in `slot` fail so. The m-kernel only.
-    pub fn arm(self, slot: ThreadSlot, pid: Pid) {
-        ARMED[slot.index()].store(self.encode(Some(pid)), Ordering::Relaxed);
+    /// Has the thread `tid` in `slot` fail so. The m-kernel only.
+    pub fn arm(self, slot: ThreadSlot, tid: Tid) {
+        ARMED[slot.index()].store(self.encode(Some(tid)), Ordering::Relaxed);
     }
 
     /// Has the server fail so that is made next. The m-kernel only.
@@ -56,35 +57,35 @@ impl FaultPoint {
 
     /// The one that is armed for a process.
     #[inline]
-    fn of(process: &Owned) -> Option<Self> {
-        let word = ARMED[process.slot().index()].load(Ordering::Relaxed);
+    fn of(thread: &Owned<Thread>) -> Option<Self> {
+        let word = ARMED[thread.slot().index()].load(Ordering::Relaxed);
         // A slot may have had another process.
-        if (word >> 32) as u32 != process.pid.get() {
+        if (word >> 32) as u32 != thread.tid.get() {
             return None;
         }
         let how = Injection::try_from((word >> Self::CALLS_BITS & 0xf) as u32).ok()?;
         Some(Self { how, calls: word as u32 & ((1 << Self::CALLS_BITS) - 1) })
     }
 
-    fn encode(self, pid: Option<Pid>) -> u64 {
+    fn encode(self, tid: Option<Tid>) -> u64 {
         let half = u32::from(self.how) << Self::CALLS_BITS | self.calls;
-        u64::from(pid.map_or(0, Pid::get)) << 32 | u64::from(half)
+        u64::from(tid.map_or(0, Tid::get)) << 32 | u64::from(half)
     }
 }
 
 /// A server was made: arms what [`FaultPoint::arm_next_server`] was told. The m-kernel only.
-pub fn server_made(server: &Owned) {
+pub fn server_made(server: &Owned<Thread>) {
     let half = NEXT_SERVER.swap(0, Ordering::Relaxed);
     if half != 0 {
-        let word = u64::from(server.pid.get()) << 32 | half;
+        let word = u64::from(server.tid.get()) << 32 | half;
         ARMED[server.slot().index()].store(word, Ordering::Relaxed);
     }
 }
 
 /// Whether a process is to fail at a system call: it takes no fast path then.
 #[inline]
-pub fn is_armed(process: &Owned) -> bool {
-    FaultPoint::of(process).is_some()
+pub fn is_armed(thread: &Owned<Thread>) -> bool {
+    FaultPoint::of(thread).is_some()
 }
 
 /// Serves the system call that ended the last run of a process, unless it is to fail there.
@@ -93,26 +94,26 @@ pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
     if how == Injection::EndAfter {
         syscalls::serve(cpu, slot, role);
     }
-    match (how, cpu.local.process(slot)) {
+    match (how, cpu.local.thread(slot)) {
         // Nothing is mapped at 0.
-        (Injection::Fault, Some(process)) => process.context.rip = 0,
-        (Injection::Loop, Some(process)) => process.context.restart_syscall(),
+        (Injection::Fault, Some(thread)) => thread.context.rip = 0,
+        (Injection::Loop, Some(thread)) => thread.context.restart_syscall(),
         _ => exit::kill(cpu, slot, SIGKILL as u8),
     }
 }
 
 /// Counts a system call; how the process fails at it, if it does.
 fn count_down(cpu: &mut Cpu, slot: ThreadSlot) -> Option<Injection> {
-    let process = cpu.local.process(slot)?;
-    let (pid, call) = (process.pid, process.context.syscall().0);
-    let armed = FaultPoint::of(process)?;
+    let thread = cpu.local.thread(slot)?;
+    let (tid, call) = (thread.tid, thread.context.syscall().0);
+    let armed = FaultPoint::of(thread)?;
     let FaultPoint { how, calls } = armed;
     let left = FaultPoint { how, calls: calls.saturating_sub(1) };
     if calls == 1 {
-        log::warning!("process {pid} fails on purpose ({how:?}) at system call {call:#x}");
+        log::warning!("process {tid} fails on purpose ({how:?}) at system call {call:#x}");
     }
     // If the m-kernel has armed another one meanwhile, that one stays.
-    let (old, new) = (armed.encode(Some(pid)), left.encode(Some(pid)));
+    let (old, new) = (armed.encode(Some(tid)), left.encode(Some(tid)));
     let word = &ARMED[slot.index()];
     let _ = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
     (left.calls == 0).then_some(how)

@@ -11,7 +11,8 @@ use ant_logic::ica::{Access, Holder, IcaTable, Sender, Space, With, pages};
 
 use crate::locals::Locals;
 use crate::mailbox::{self, Message};
-use crate::process::Owned;
+use crate::owned::Owned;
+use crate::process::Process;
 use ant_arch::paging;
 use ant_logic::ipc::LoanEnd;
 
@@ -20,18 +21,27 @@ pub static TABLE: IcaTable = IcaTable::new();
 
 /// A process of this CPU, and whether its page tables are loaded.
 pub struct Local<'a> {
-    process: &'a mut Owned,
+    process: &'a mut Owned<Process>,
     is_loaded: bool,
 }
 
 /// A process of this CPU with its pages.
 pub type LocalHolder<'a> = Holder<'static, Local<'a>, { ICA_PAGES as usize }>;
 
-/// Process `slot` with its pages.
+/// The process of thread `slot`, with its pages.
 pub fn holder(local: &mut Locals, slot: ThreadSlot) -> Result<LocalHolder<'_>, Error> {
+    let slot = local.caller(slot)?.process.slot();
     let is_loaded = local.is_loaded(slot);
-    let process = local.caller(slot)?;
+    let process = local.process(slot).ok_or(Error::NoProcess)?;
     Ok(Holder { table: &TABLE, slot, space: Local { process, is_loaded } })
+}
+
+/// Pages that went with a message of the process of thread `slot` are the receiver's: the sender takes
+/// none back.
+pub fn detach(local: &mut Locals, slot: ThreadSlot, span: Span) {
+    if let Ok(caller) = local.caller(slot) {
+        TABLE.detach(caller.process.slot(), span);
+    }
 }
 
 impl Space for Local<'_> {
@@ -50,7 +60,7 @@ impl Space for Local<'_> {
     }
 }
 
-/// Lets pages go with a message of process `slot`.
+/// Lets pages go with a message of the process of thread `slot`.
 pub fn transfer_out(
     local: &mut Locals,
     slot: ThreadSlot,
@@ -63,12 +73,12 @@ pub fn transfer_out(
     holder(local, slot)?.transfer_out(span, sender)
 }
 
-/// Gives process `slot` the pages that came with a message; what has come.
+/// Gives the process of thread `slot` the pages that came with a message; what has come.
 pub fn arrive(local: &mut Locals, slot: ThreadSlot, span: Span, with: With) -> Span {
     holder(local, slot).map_or(Span::NONE, |mut holder| holder.arrive(span, with))
 }
 
-/// A message of process `slot` is over, or was not sent: what of its pages is still, or again, the
+/// A message of the process of thread `slot` is over, or was not sent: what of its pages is still, or again, the
 /// process's.
 pub fn reclaim(local: &mut Locals, slot: ThreadSlot, span: Span) -> Span {
     if span.is_none() {
@@ -77,7 +87,7 @@ pub fn reclaim(local: &mut Locals, slot: ThreadSlot, span: Span) -> Span {
     holder(local, slot).map_or(Span::NONE, |mut holder| holder.reclaim(span))
 }
 
-/// Takes pages out of process `slot`, which it had been lent.
+/// Takes pages out of the process of thread `slot`, which it had been lent.
 pub fn return_loan(local: &mut Locals, slot: ThreadSlot, span: Span, how: LoanEnd) {
     let Ok(mut holder) = holder(local, slot) else { return };
     let scratch = holder.space.process.scratch;
@@ -95,7 +105,7 @@ pub fn drop_span(local: &Locals, span: Span) {
     }
 }
 
-/// Takes pages out of process `slot`, which takes them for gone, and tells the memory manager.
+/// Takes pages out of the process of thread `slot`, which takes them for gone, and tells the memory manager.
 pub fn give_up(local: &mut Locals, slot: ThreadSlot, span: Span) {
     // Without room for the message, the pages stay its own until it ends.
     if span.transfer() == Some(Transfer::HandOver)
@@ -103,13 +113,13 @@ pub fn give_up(local: &mut Locals, slot: ThreadSlot, span: Span) {
         && let Ok(mut holder) = holder(local, slot)
         && holder.release(span).is_ok()
     {
-        let pid = holder.space.process.pid;
+        let (slot, pid) = (holder.slot, holder.space.process.pid);
         let _ =
             mailbox::send(local.index(), CpuIndex::M_KERNEL, Message::Freed { slot, pid, span });
     }
 }
 
-/// Gives process `slot` pages that the memory manager has just made its own, cleared; the number of
+/// Gives the process of thread `slot` pages that the memory manager has just made its own, cleared; the number of
 /// the first.
 pub fn take_fresh(local: &mut Locals, slot: ThreadSlot, first: u32, count: u32) -> i64 {
     let span = Span::new(first, count, Transfer::HandOver);

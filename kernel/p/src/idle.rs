@@ -31,7 +31,7 @@ impl Cpu {
         let next = self.take_packet(from, role)?;
         self.poll_needed = self.has_work();
         if self.poll_needed {
-            self.local.process(next)?.set_state(ProcessState::Ready);
+            self.local.thread(next)?.set_state(ProcessState::Ready);
             return None;
         }
         Some(next)

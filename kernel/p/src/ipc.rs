@@ -11,18 +11,21 @@ use ant_logic::ipc::{
     CallOptions, CallOutcome, IpcHost, LoanEnd, Message, OnRestart, Packet, Received, SendError,
     Target, Token,
 };
+use ant_logic::releases::Release;
 use ant_logic::rings::packet::PACKET_WORDS;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::cpu::Cpu;
 use crate::handles::Handle;
-use crate::locals::Locals;
+use crate::locals::{Caller, Locals};
 use crate::mailbox;
-use crate::process::{BlockReason, Calling, Owned};
+use crate::process::Process;
+use crate::syscalls::{Outcome, Served};
+use crate::thread::{BlockReason, Calling, Thread};
 use crate::user_memory::{self, UserRange};
 use crate::{endpoints, ica, log, shared};
 
-/// What a process passes as a message: words, span, number of a handle.
+/// What a thread passes as a message: words, span, number of a handle.
 struct Raw {
     words: [u64; 4],
     span: u64,
@@ -30,13 +33,13 @@ struct Raw {
 }
 
 impl Raw {
-    fn of(process: &Owned) -> Self {
-        let (words, span, handle) = process.context.message();
+    fn of(thread: &Thread) -> Self {
+        let (words, span, handle) = thread.context.message();
         Self { words, span, handle }
     }
 
     /// The message, checked: the handle is the process's.
-    fn message(&self, process: &Owned) -> Result<Message, Error> {
+    fn message(&self, process: &Process) -> Result<Message, Error> {
         let handle = match self.handle {
             0 => 0,
             number => process.handles.get(number)?.encode(),
@@ -46,13 +49,9 @@ impl Raw {
 }
 
 /// Serves `IpcCall`.
-pub fn call(
-    cpu: &mut Cpu,
-    slot: ThreadSlot,
-    [number, timeout, flags]: [u64; 3],
-) -> Result<(), Error> {
-    let process = cpu.local.caller(slot)?;
-    let message = Raw::of(process).message(process)?;
+pub fn call(cpu: &mut Cpu, slot: ThreadSlot, [number, timeout, flags]: [u64; 3]) -> Outcome {
+    let Caller { thread, process } = cpu.local.caller(slot)?;
+    let message = Raw::of(thread).message(process)?;
     let handle = process.handles.get(number)?;
     let itself = Target::Bound { cpu: cpu.index(), server: slot };
     if handle.state()?.target() == itself {
@@ -61,12 +60,11 @@ pub fn call(
     }
     let options = options(cpu, slot, handle, number, flags)?;
     ica::transfer_out(&mut cpu.local, slot, message.span, Sender::Waits)?;
-    let process = cpu.local.caller(slot)?;
-    process.calling = Calling { handle: number, span: message.span };
+    cpu.local.caller(slot)?.thread.calling = Calling { handle: number, span: message.span };
     cpu.local.block(slot, BlockReason::Reply, ProcessState::Calling);
     cpu.local.limit(slot, timeout);
     cpu.ipc.call(slot, options, message, &mut cpu.local);
-    Ok(())
+    Ok(Served::Later)
 }
 
 /// Where a message goes that a process sends through a handle; the CPU there takes messages.
@@ -87,7 +85,7 @@ fn options(
     let on_restart = on_restart(flags);
     if generation == Generation::UNKNOWN || on_restart == OnRestart::Wait {
         generation = state.generation();
-        cpu.local.caller(slot)?.handles.set_generation(number, generation);
+        cpu.local.caller(slot)?.process.handles.set_generation(number, generation);
     }
     let (endpoint, badge) = (handle.endpoint, handle.badge);
     Ok(CallOptions { endpoint, generation, on_restart, badge })
@@ -100,10 +98,10 @@ pub(crate) fn on_restart(flags: u64) -> OnRestart {
 }
 
 /// Serves `IpcReceive`.
-pub fn receive(cpu: &mut Cpu, slot: ThreadSlot, timeout: u64) -> Result<(), Error> {
+pub fn receive(cpu: &mut Cpu, slot: ThreadSlot, timeout: u64) -> Outcome {
     if let Some(received) = cpu.ipc.receive(slot, &mut cpu.local) {
         deliver(&mut cpu.local, slot, received);
-        return Ok(());
+        return Ok(Served::Later);
     }
     if timeout == 0 {
         cpu.ipc.stop_receiving(slot);
@@ -111,13 +109,13 @@ pub fn receive(cpu: &mut Cpu, slot: ThreadSlot, timeout: u64) -> Result<(), Erro
     }
     cpu.local.block(slot, BlockReason::Receive, ProcessState::Receiving);
     cpu.local.limit(slot, timeout);
-    Ok(())
+    Ok(Served::Later)
 }
 
 /// Serves `IpcReply`.
 pub fn reply(cpu: &mut Cpu, slot: ThreadSlot, token: u64) -> Result<(), Error> {
-    let process = cpu.local.caller(slot)?;
-    let message = Raw::of(process).message(process)?;
+    let Caller { thread, process } = cpu.local.caller(slot)?;
+    let message = Raw::of(thread).message(process)?;
     reply_with(cpu, slot, token, message)
 }
 
@@ -125,7 +123,7 @@ fn reply_with(cpu: &mut Cpu, slot: ThreadSlot, token: u64, message: Message) -> 
     ica::transfer_out(&mut cpu.local, slot, message.span, Sender::GoesOn)?;
     match cpu.ipc.reply(slot, Token(token), message, &mut cpu.local) {
         Ok(()) => {
-            ica::TABLE.detach(slot, message.span);
+            ica::detach(&mut cpu.local, slot, message.span);
             Ok(())
         }
         Err(_) => {
@@ -136,32 +134,27 @@ fn reply_with(cpu: &mut Cpu, slot: ThreadSlot, token: u64, message: Message) -> 
 }
 
 /// Serves `IpcReplyReceive`.
-pub fn reply_receive(
-    cpu: &mut Cpu,
-    slot: ThreadSlot,
-    [token, timeout, _]: [u64; 3],
-) -> Result<(), Error> {
+pub fn reply_receive(cpu: &mut Cpu, slot: ThreadSlot, [token, timeout, _]: [u64; 3]) -> Outcome {
     if token != 0 {
         match reply(cpu, slot, token) {
             Ok(()) => {}
             Err(Error::NotWaiting) => {
                 // The caller does not hear of it, so it takes the pages for gone.
-                let process = cpu.local.caller(slot)?;
-                let span = Span(process.context.message().1);
+                let span = Span(cpu.local.caller(slot)?.thread.context.message().1);
                 ica::give_up(&mut cpu.local, slot, span);
             }
             Err(error) => return Err(error),
         }
         // Gone, whatever becomes of the waiting.
-        cpu.local.caller(slot)?.context.set_span(0);
+        cpu.local.caller(slot)?.thread.context.set_span(0);
     }
     receive(cpu, slot, timeout)
 }
 
 /// Serves `IpcSend`.
 pub fn send(cpu: &mut Cpu, slot: ThreadSlot, number: u64) -> Result<(), Error> {
-    let process = cpu.local.caller(slot)?;
-    let message = Raw::of(process).message(process)?;
+    let Caller { thread, process } = cpu.local.caller(slot)?;
+    let message = Raw::of(thread).message(process)?;
     send_message(cpu, slot, number, message)
 }
 
@@ -171,8 +164,8 @@ fn send_message(
     number: u64,
     message: Message,
 ) -> Result<(), Error> {
-    let process = cpu.local.caller(slot)?;
-    let (handle, priority) = (process.handles.get(number)?, process.priority);
+    let Caller { thread, process } = cpu.local.caller(slot)?;
+    let (handle, priority) = (process.handles.get(number)?, thread.priority);
     let sender = if process.is_init { endpoints::Sender::Init } else { endpoints::Sender::Other };
     let options = options(cpu, slot, handle, number, 0)?;
     if message.span.lends() {
@@ -190,7 +183,7 @@ fn send_message(
             })
         });
     match sent {
-        Ok(()) => ica::TABLE.detach(slot, message.span),
+        Ok(()) => ica::detach(&mut cpu.local, slot, message.span),
         Err(_) => endpoints::send_dequeued(handle.endpoint),
     }
     sent
@@ -201,9 +194,9 @@ fn refused(cpu: &mut Cpu, slot: ThreadSlot, number: u64, send_error: SendError) 
         SendError::Closed => Error::PeerGone,
         SendError::Unbound => Error::Again,
         SendError::Restarted { generation } => {
-            if let Some(process) = cpu.local.process(slot) {
+            if let Ok(Caller { thread, process }) = cpu.local.caller(slot) {
                 process.handles.set_generation(number, generation);
-                process.context.set_generation(generation.get());
+                thread.context.set_generation(generation.get());
             }
             Error::PeerRestarted
         }
@@ -212,8 +205,7 @@ fn refused(cpu: &mut Cpu, slot: ThreadSlot, number: u64, send_error: SendError) 
 
 /// Serves `IpcNotify`.
 pub fn notify(cpu: &mut Cpu, slot: ThreadSlot, number: u64, bits: u64) -> Result<(), Error> {
-    let process = cpu.local.caller(slot)?;
-    let handle = process.handles.get(number)?;
+    let handle = cpu.local.caller(slot)?.process.handles.get(number)?;
     handle.state()?;
     if bits & !NOTIFY_USER != 0 {
         return Err(Error::Invalid);
@@ -234,17 +226,17 @@ pub fn batch(cpu: &mut Cpu, slot: ThreadSlot, at: u64, count: u64) -> Result<(),
     let operations = &mut operations[..count.ok_or(Error::TooLong)?];
     let range = UserRange::new(at, size_of_val(operations) as u64);
     // At once, because to find the memory of a process takes longer than an operation.
-    user_memory::read(&cpu.local.caller(slot)?.space, range, operations.as_mut_bytes())?;
+    user_memory::read(&cpu.local.caller(slot)?.process.space, range, operations.as_mut_bytes())?;
     for operation in &mut *operations {
         let result = operate(cpu, slot, operation);
         operation.result = result.err().map_or(0, |error| -(error as i32));
     }
-    user_memory::write(&cpu.local.caller(slot)?.space, range, operations.as_bytes())
+    user_memory::write(&cpu.local.caller(slot)?.process.space, range, operations.as_bytes())
 }
 
 fn operate(cpu: &mut Cpu, slot: ThreadSlot, operation: &IpcOperation) -> Result<(), Error> {
     let IpcOperation { kind, target, words, span, handle, .. } = *operation;
-    let process = cpu.local.caller(slot)?;
+    let process = cpu.local.caller(slot)?.process;
     let message = Raw { words, span, handle }.message(process)?;
     match OperationKind::try_from(kind).map_err(|_| Error::Invalid)? {
         OperationKind::Send => send_message(cpu, slot, target, message),
@@ -253,12 +245,14 @@ fn operate(cpu: &mut Cpu, slot: ThreadSlot, operation: &IpcOperation) -> Result<
     }
 }
 
-/// Makes an endpoint that the m-kernel has bound to a process of this CPU the process's own; gives
+/// Makes an endpoint that the m-kernel has bound to a thread of this CPU the thread's own; gives
 /// the number of the handle.
 pub fn take_endpoint(cpu: &mut Cpu, slot: ThreadSlot, endpoint: EndpointId) -> i64 {
-    let Some(process) = cpu.local.process(slot) else { return Error::NoProcess.to_return() };
-    process.endpoint = Some(endpoint);
-    process.owns_endpoint = true;
+    let Ok(Caller { thread, process }) = cpu.local.caller(slot) else {
+        return Error::NoProcess.to_return();
+    };
+    thread.endpoint = Some(endpoint);
+    thread.owns_endpoint = true;
     cpu.ipc.bind(slot, endpoint);
     let handle = Handle {
         endpoint,
@@ -269,16 +263,16 @@ pub fn take_endpoint(cpu: &mut Cpu, slot: ThreadSlot, endpoint: EndpointId) -> i
     process.handles.add(handle).expect("it had room when it asked") as i64
 }
 
-/// Raises notification bits of the kernel's at the endpoint of a process of this CPU.
+/// Raises notification bits of the kernel's at the endpoint of a thread of this CPU.
 pub fn notify_own(cpu: &mut Cpu, slot: ThreadSlot, bits: u64) {
-    let endpoint = cpu.local.process(slot).and_then(|process| process.endpoint);
+    let endpoint = cpu.local.thread(slot).and_then(|thread| thread.endpoint);
     if let Some(endpoint) = endpoint {
         endpoints::bits(endpoint).raise(bits);
         cpu.ipc.notify(endpoint, &mut cpu.local);
     }
 }
 
-/// Puts what a process has received into its registers, and its pages into its ICA.
+/// Puts what a thread has received into its registers, and its pages into its ICA.
 fn deliver(local: &mut Locals, slot: ThreadSlot, received: Received) {
     let (kind, token, badge, message) = match received {
         Received::Notification(bits) => {
@@ -289,9 +283,9 @@ fn deliver(local: &mut Locals, slot: ThreadSlot, received: Received) {
     };
     let with = if kind == ReceivedKind::Call { With::Call } else { With::Other };
     deliver_message(local, slot, &message, with);
-    if let Some(process) = local.process(slot) {
-        process.context.set_received(kind.into(), token, u64::from(badge));
-        process.context.set_result(0);
+    if let Some(thread) = local.thread(slot) {
+        thread.context.set_received(kind.into(), token, u64::from(badge));
+        thread.context.set_result(0);
     }
 }
 
@@ -300,9 +294,9 @@ fn deliver_message(local: &mut Locals, slot: ThreadSlot, message: &Message, with
         Span::NONE => Span::NONE,
         span => ica::arrive(local, slot, span, with),
     };
-    let Some(process) = local.process(slot) else { return };
+    let Ok(Caller { thread, process }) = local.caller(slot) else { return };
     let handle = Handle::decode(message.handle).and_then(|handle| process.handles.add(handle));
-    process.context.set_message(message.words, span.0, handle.unwrap_or(0));
+    thread.context.set_message(message.words, span.0, handle.unwrap_or(0));
 }
 
 /// Sends a packet to another CPU, which takes it.
@@ -344,10 +338,10 @@ impl IpcHost for Locals {
     }
 
     fn ended(&mut self, client: ThreadSlot, outcome: CallOutcome) {
-        let Some(process) = self.process(client) else { return };
-        let Calling { handle, span } = core::mem::take(&mut process.calling);
+        let Some(thread) = self.thread(client) else { return };
+        let Calling { handle, span } = core::mem::take(&mut thread.calling);
         let kept = ica::reclaim(self, client, span);
-        let Some(process) = self.process(client) else { return };
+        let Ok(Caller { thread, process }) = self.caller(client) else { return };
         let result = match outcome {
             CallOutcome::Reply(message) => {
                 deliver_message(self, client, &message, With::Other);
@@ -355,16 +349,16 @@ impl IpcHost for Locals {
             }
             CallOutcome::Restarted { generation } => {
                 process.handles.set_generation(handle, generation);
-                process.context.set_generation(generation.get());
-                process.context.set_span(kept.0);
+                thread.context.set_generation(generation.get());
+                thread.context.set_span(kept.0);
                 Error::PeerRestarted.to_return()
             }
             CallOutcome::Closed => {
-                process.context.set_span(kept.0);
+                thread.context.set_span(kept.0);
                 Error::PeerGone.to_return()
             }
             CallOutcome::TimedOut => {
-                process.context.set_span(kept.0);
+                thread.context.set_span(kept.0);
                 Error::TimedOut.to_return()
             }
         };
@@ -377,8 +371,8 @@ impl IpcHost for Locals {
     }
 
     fn set_priority(&mut self, slot: ThreadSlot, priority: Priority) {
-        if let Some(process) = self.process(slot) {
-            process.priority = priority;
+        if let Some(thread) = self.thread(slot) {
+            thread.priority = priority;
             self.queue.set_priority(slot, priority);
         }
     }
@@ -400,8 +394,8 @@ impl IpcHost for Locals {
     }
 
     fn gone(&mut self, slot: ThreadSlot) {
-        if let Some(process) = self.process(slot) {
-            process.ipc_released = true;
+        if let Some(thread) = self.thread(slot) {
+            thread.complete(Release::Ipc);
             self.note_if_reapable(slot);
         }
     }

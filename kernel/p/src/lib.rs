@@ -31,17 +31,19 @@ mod interrupts;
 pub mod ipc;
 pub mod ipc_cpu;
 pub mod linux;
-mod locals;
+pub mod locals;
 pub mod log;
 pub mod mailbox;
 mod messages;
 pub mod migrate;
+pub mod owned;
 mod panic;
 pub mod process;
 mod role;
 mod run;
 pub mod shared;
 pub mod syscalls;
+pub mod thread;
 pub mod user_memory;
 
 pub use cpu::Cpu;
@@ -54,13 +56,14 @@ use ant_abi::cpu_block::{CPU_READY, CPU_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::Sysnum;
-use ant_abi::{CpuIndex, Pid, ThreadSlot};
+use ant_abi::{CpuIndex, Pid, ProcessSlot, ThreadSlot};
 use ant_arch::apic::{self, Timer};
 use ant_arch::segments;
 use ant_arch::trap::{self, Handlers};
 use mailbox::Message;
 use panic::halt_if_panicked;
-use process::Owned;
+use process::WithThread;
+use syscalls::Outcome;
 
 /// Tells Linux that this CPU runs; from here on the trampoline's page is not needed.
 pub fn announce(cpu: CpuIndex) {
@@ -124,23 +127,29 @@ impl Role for PKernel {
         log::error!("CPU {} has sent what only the m-kernel takes", shared::linux_cpu(from));
     }
 
-    fn syscall(&mut self, cpu: &mut Cpu, slot: ThreadSlot, number: Sysnum, args: [u64; 3]) {
-        syscalls::m_call_send(cpu, slot, number, args);
+    fn syscall(
+        &mut self,
+        cpu: &mut Cpu,
+        slot: ThreadSlot,
+        number: Sysnum,
+        args: [u64; 3],
+    ) -> Outcome {
+        syscalls::m_call(cpu, slot, number, args)
     }
 
     fn released_elsewhere(&mut self, _cpu: &mut Cpu, lca: StoreEntry) {
-        log::warning!("a release for no process of this CPU: {:#x}", lca.0);
+        log::warning!("a release for no thread of this CPU: {:#x}", lca.0);
     }
 
     fn loading_returned(&mut self, _cpu: &mut Cpu, slot: ThreadSlot) {
-        panic!("process slot {slot} is being loaded on a p-kernel");
+        panic!("the process of thread slot {slot} is being loaded on a p-kernel");
     }
 
-    fn freed(&mut self, slot: ThreadSlot, pid: Pid, span: Span) {
+    fn freed(&mut self, slot: ProcessSlot, pid: Pid, span: Span) {
         self.tell(Message::Freed { slot, pid, span });
     }
 
-    fn reap(&mut self, _cpu: &mut Cpu, process: Owned) {
-        self.tell(Message::Reap(process));
+    fn reap(&mut self, _cpu: &mut Cpu, zombie: WithThread) {
+        self.tell(Message::Reap(zombie));
     }
 }

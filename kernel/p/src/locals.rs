@@ -1,17 +1,20 @@
-//! The processes of one CPU: which there are, which runs, and the deadlines of those that wait. Only
-//! that CPU has them.
+//! The threads and processes of one CPU: which there are, which thread runs, and the deadlines of those
+//! that wait. Only that CPU has them.
 
 use core::sync::atomic::Ordering;
 
+use ant_abi::store::{KIND_CALL, StoreEntry};
 use ant_abi::syscall::ProcessState;
-use ant_abi::{CpuIndex, Error, MAX_PROCESSES, Pid, ThreadSlot, store};
+use ant_abi::{CpuIndex, Error, MAX_PROCESSES, MAX_THREADS, Pid, ProcessSlot, ThreadSlot, Tid};
 use ant_logic::deadlines::Deadlines;
 use ant_logic::sched::RunQueue;
 use arrayvec::ArrayVec;
 
 use crate::mailbox;
-use crate::process::{BlockReason, Owned};
+use crate::owned::Owned;
+use crate::process::{Process, WithThread};
 use crate::shared::{self, Control};
+use crate::thread::{self, BlockReason, Thread};
 use ant_arch::apic::Timer;
 use ant_arch::percpu::OwnArea;
 use ant_arch::{clock, paging};
@@ -21,15 +24,25 @@ const SLICE_US: u64 = 10_000;
 /// Time until zombies are offered to the m-kernel again, in microseconds.
 const REAP_RETRY_US: u64 = 1_000;
 
-/// The processes of one CPU.
+/// A thread and its process.
+pub struct Caller<'a> {
+    /// The thread.
+    pub thread: &'a mut Owned<Thread>,
+    /// Its process.
+    pub process: &'a mut Owned<Process>,
+}
+
+/// The threads and processes of one CPU.
 pub struct Locals {
     index: CpuIndex,
     pub(crate) control: Control,
     area: OwnArea,
-    /// The processes that are this CPU's, by slot.
-    mine: [Option<Owned>; MAX_PROCESSES],
-    /// Slots of `mine` that are filled, in no order.
-    occupied: ArrayVec<ThreadSlot, MAX_PROCESSES>,
+    /// The threads that are this CPU's.
+    threads: [Option<Owned<Thread>>; MAX_THREADS],
+    /// The processes whose home is this CPU.
+    processes: [Option<Owned<Process>>; MAX_PROCESSES],
+    /// How many processes there are.
+    process_count: u32,
     pub(crate) queue: RunQueue,
     pub(crate) deadlines: Deadlines,
     timer: Timer,
@@ -38,15 +51,15 @@ pub struct Locals {
     /// Until then the CPU takes no messages, and is not rung for them.
     messages_deferred_until: Option<u64>,
     /// The process that has its page tables loaded; `None`: the kernel's are.
-    loaded: Option<ThreadSlot>,
-    /// Zombies that can be reaped.
-    pub(crate) zombies: ArrayVec<ThreadSlot, MAX_PROCESSES>,
-    /// Processes that are to migrate as soon as they can.
-    pub(crate) migrating: ArrayVec<ThreadSlot, MAX_PROCESSES>,
+    loaded: Option<ProcessSlot>,
+    /// Threads that have ended and can be reaped.
+    pub(crate) zombies: ArrayVec<ThreadSlot, MAX_THREADS>,
+    /// Threads that are to migrate as soon as they can.
+    pub(crate) migrating: ArrayVec<ThreadSlot, MAX_THREADS>,
 }
 
 impl Locals {
-    /// A CPU without processes; its kernel runs.
+    /// A CPU without threads; its kernel runs.
     pub fn new(index: CpuIndex, timer: Timer) -> Self {
         let control = shared::control(index);
         control.kernel_entries().store(1, Ordering::Relaxed);
@@ -54,8 +67,9 @@ impl Locals {
             index,
             control,
             area: OwnArea::of_this_cpu(),
-            mine: [const { None }; MAX_PROCESSES],
-            occupied: ArrayVec::new(),
+            threads: [const { None }; MAX_THREADS],
+            processes: [const { None }; MAX_PROCESSES],
+            process_count: 0,
             queue: RunQueue::new(clock::cycles(SLICE_US)),
             deadlines: Deadlines::new(),
             timer,
@@ -72,109 +86,130 @@ impl Locals {
         self.index
     }
 
-    /// A process of this CPU.
+    /// A thread of this CPU.
     #[inline]
-    pub fn process(&mut self, slot: ThreadSlot) -> Option<&mut Owned> {
-        self.mine[slot.index()].as_mut()
+    pub fn thread(&mut self, slot: ThreadSlot) -> Option<&mut Owned<Thread>> {
+        self.threads[slot.index()].as_mut()
     }
 
-    /// A process of this CPU that has no deadline, and the run queue.
+    /// A process whose home is this CPU.
+    #[inline]
+    pub fn process(&mut self, slot: ProcessSlot) -> Option<&mut Owned<Process>> {
+        self.processes[slot.index()].as_mut()
+    }
+
+    /// A thread of this CPU and its process.
+    #[inline]
+    pub fn with_process(&mut self, slot: ThreadSlot) -> Option<Caller<'_>> {
+        let thread = self.threads[slot.index()].as_mut()?;
+        let process = self.processes[thread.process.index()].as_mut()?;
+        Some(Caller { thread, process })
+    }
+
+    /// A thread of this CPU that makes a system call, and its process.
+    pub fn caller(&mut self, slot: ThreadSlot) -> Result<Caller<'_>, Error> {
+        self.with_process(slot).ok_or(Error::NoProcess)
+    }
+
+    /// A thread of this CPU that has no deadline, and the run queue.
     #[inline]
     pub(crate) fn one_without_deadline(
         &mut self,
         slot: ThreadSlot,
-    ) -> Option<(&mut Owned, &mut RunQueue)> {
-        let process = self.mine[slot.index()].as_mut()?;
-        (!self.deadlines.has(slot)).then_some((process, &mut self.queue))
+    ) -> Option<(&mut Owned<Thread>, &mut RunQueue)> {
+        let thread = self.threads[slot.index()].as_mut()?;
+        (!self.deadlines.has(slot)).then_some((thread, &mut self.queue))
     }
 
-    /// Two processes of this CPU, the second without a deadline, and the run queue.
+    /// Two threads of this CPU, the second without a deadline, and the run queue.
     #[inline]
     pub(crate) fn two_without_deadline(
         &mut self,
         a: ThreadSlot,
         b: ThreadSlot,
-    ) -> Option<([&mut Owned; 2], &mut RunQueue)> {
-        let pair = self.mine.get_disjoint_mut([a.index(), b.index()]).ok()?;
+    ) -> Option<([&mut Owned<Thread>; 2], &mut RunQueue)> {
+        let pair = self.threads.get_disjoint_mut([a.index(), b.index()]).ok()?;
         let [first, second] = pair;
         let pair = [first.as_mut()?, second.as_mut()?];
         (!self.deadlines.has(b)).then_some((pair, &mut self.queue))
     }
 
-    /// A process of this CPU that makes a system call.
-    pub fn caller(&mut self, slot: ThreadSlot) -> Result<&mut Owned, Error> {
-        self.process(slot).ok_or(Error::NoProcess)
+    /// The thread of this CPU that an entry of the return store is for.
+    pub fn find_lca(&mut self, entry: StoreEntry) -> Option<ThreadSlot> {
+        let slot = thread::with_lca(entry)?;
+        let its = self.thread(slot)?.linux.entry();
+        (its == Some(entry.with_kind(KIND_CALL))).then_some(slot)
     }
 
-    /// The process of this CPU that a return entry is for.
-    pub fn find_lca(&self, entry: store::StoreEntry) -> Option<ThreadSlot> {
-        let call = Some(entry.with_kind(store::KIND_CALL));
-        self.find(|process| process.lca_entry() == call)
+    /// The thread of this CPU with this id.
+    pub fn find_tid(&mut self, tid: Tid) -> Option<ThreadSlot> {
+        let (slot, _) = thread::find(tid)?;
+        self.thread(slot).is_some_and(|thread| thread.tid == tid).then_some(slot)
     }
 
-    /// The process of this CPU with this id.
-    pub fn find_pid(&self, pid: Pid) -> Option<ThreadSlot> {
-        self.find(|process| process.pid == pid)
+    /// The first thread, which is this CPU's, of the process with this id.
+    pub fn find_pid(&mut self, pid: Pid) -> Option<ThreadSlot> {
+        self.find_tid(Tid::first_of(pid))
     }
 
-    fn find(&self, is_it: impl Fn(&Owned) -> bool) -> Option<ThreadSlot> {
-        let slots = self.occupied.iter().copied();
-        { slots }.find(|&slot| self.mine[slot.index()].as_ref().is_some_and(&is_it))
-    }
-
-    /// Makes a process this CPU's.
-    pub(crate) fn insert(&mut self, process: Owned) {
-        let slot = process.slot();
-        if process.blocked_on != BlockReason::NotStarted {
+    /// Makes a process and its thread this CPU's.
+    pub(crate) fn insert(&mut self, new: WithThread) {
+        if new.thread.blocked_on != BlockReason::NotStarted {
             // One that was not started counts where it will run.
-            process.set_home(self.index);
+            new.set_home(self.index);
         }
-        if process.blocked_on == BlockReason::Runnable {
-            process.set_state(ProcessState::Ready);
-            self.queue.add(slot, process.priority);
+        let WithThread { process, thread } = new;
+        let slot = thread.slot();
+        if thread.blocked_on == BlockReason::Runnable {
+            thread.set_state(ProcessState::Ready);
+            self.queue.add(slot, thread.priority);
         }
-        self.mine[slot.index()] = Some(process);
-        self.occupied.push(slot);
-        self.publish_count();
+        self.threads[slot.index()] = Some(thread);
+        let place = process.slot().index();
+        self.processes[place] = Some(process);
+        self.count_processes(1);
     }
 
-    /// Gives a process up; its page tables are no longer loaded here.
-    pub(crate) fn remove(&mut self, slot: ThreadSlot) -> Owned {
+    /// Gives a thread up, and its process, of which it is the only one; the page tables are no longer
+    /// loaded here.
+    pub(crate) fn remove(&mut self, slot: ThreadSlot) -> WithThread {
         self.queue.remove(slot);
         self.deadlines.clear(slot);
-        if self.loaded == Some(slot) {
+        self.migrating.retain(|migrating| *migrating != slot);
+        let thread = self.threads[slot.index()].take();
+        let thread = thread.expect("only a thread of this CPU is given up");
+        if self.loaded == Some(thread.process) {
             paging::load_kernel();
             self.loaded = None;
         }
-        let process = self.mine[slot.index()].take();
-        self.occupied.retain(|occupied| *occupied != slot);
-        self.migrating.retain(|mover| *mover != slot);
-        self.publish_count();
-        process.expect("only a process of this CPU is given up")
+        let process = self.processes[thread.process.index()].take();
+        self.count_processes(-1);
+        let process = process.expect("a thread's process has its home here");
+        WithThread { process, thread }
     }
 
-    /// A process is to migrate.
+    /// A thread is to migrate.
     pub(crate) fn note_migrating(&mut self, slot: ThreadSlot) {
         if !self.migrating.contains(&slot) {
             self.migrating.push(slot);
         }
     }
 
-    fn publish_count(&self) {
-        let count = self.occupied.len() as u32;
-        self.control.processes().store(count, Ordering::Relaxed);
+    fn count_processes(&mut self, more: i32) {
+        self.process_count = self.process_count.wrapping_add_signed(more);
+        self.control.processes().store(self.process_count, Ordering::Relaxed);
     }
 
-    /// Takes a process off the run queue.
+    /// Takes a thread off the run queue.
     pub fn block(&mut self, slot: ThreadSlot, blocked_on: BlockReason, state: ProcessState) {
         self.queue.remove(slot);
-        if let Some(process) = self.process(slot) {
-            process.blocked_on = blocked_on;
-            process.set_state(state);
+        if let Some(thread) = self.thread(slot) {
+            thread.blocked_on = blocked_on;
+            thread.set_state(state);
         }
     }
 
-    /// Limits the time that a process waits, in microseconds from now.
+    /// Limits the time that a thread waits, in microseconds from now.
     pub fn limit(&mut self, slot: ThreadSlot, us: u64) {
         if us == ant_abi::ipc::FOREVER {
             return;
@@ -183,12 +218,12 @@ impl Locals {
         self.deadlines.set(slot, when);
     }
 
-    /// Puts a process back on the run queue.
+    /// Puts a thread back on the run queue.
     pub fn wake(&mut self, slot: ThreadSlot) {
-        let Some(process) = self.process(slot) else { return };
-        process.blocked_on = BlockReason::Runnable;
-        process.set_state(ProcessState::Ready);
-        let priority = process.priority;
+        let Some(thread) = self.thread(slot) else { return };
+        thread.blocked_on = BlockReason::Runnable;
+        thread.set_state(ProcessState::Ready);
+        let priority = thread.priority;
         self.deadlines.clear(slot);
         if self.queue.current().is_none() {
             // A client has just called and waits, say: its server goes on at once.
@@ -198,42 +233,42 @@ impl Locals {
         }
     }
 
-    /// Wakes a process with the result of its system call.
+    /// Wakes a thread with the result of its system call.
     pub fn wake_with(&mut self, slot: ThreadSlot, result: i64) {
-        if let Some(process) = self.process(slot) {
-            process.context.set_result(result);
+        if let Some(thread) = self.thread(slot) {
+            thread.context.set_result(result);
         }
         self.wake(slot);
     }
 
-    /// Has a process reaped if its last release has come.
+    /// Has a thread reaped if its last release has come.
     pub(crate) fn note_if_reapable(&mut self, slot: ThreadSlot) {
-        let is_reapable = self.process(slot).is_some_and(|process| process.is_reapable());
+        let is_reapable = self.thread(slot).is_some_and(|thread| thread.is_reapable());
         if is_reapable && !self.zombies.contains(&slot) {
             self.zombies.push(slot);
         }
     }
 
     /// Whether the page tables of a process are loaded on this CPU.
-    pub fn is_loaded(&self, slot: ThreadSlot) -> bool {
+    pub fn is_loaded(&self, slot: ProcessSlot) -> bool {
         self.loaded == Some(slot)
     }
 
-    /// Lets a process run until its next trap, and says which.
+    /// Lets a thread run until its next trap, and says which.
     #[inline]
     pub(crate) fn run(&mut self, slot: ThreadSlot) -> u64 {
-        let process = self.mine[slot.index()].as_mut().expect("the queue holds own processes");
-        if self.loaded != Some(slot) {
-            process.space.load();
-            self.loaded = Some(slot);
+        let thread = self.threads[slot.index()].as_mut().expect("the queue holds own threads");
+        if self.loaded != Some(thread.process) {
+            thread.space.load();
+            self.loaded = Some(thread.process);
             shared::count(self.control.switches());
         }
-        process.set_state(ProcessState::Running);
-        self.control.running_pid().store(process.pid.get(), Ordering::Relaxed);
+        thread.set_state(ProcessState::Running);
+        self.control.running_pid().store(thread.pid.get(), Ordering::Relaxed);
         shared::count(self.control.kernel_entries());
-        process.context.run(&mut self.area);
+        thread.context.run(&mut self.area);
         shared::count(self.control.kernel_entries());
-        process.context.vector
+        thread.context.vector
     }
 
     /// Tells Linux that no process runs.

@@ -10,12 +10,13 @@ use ant_abi::ipc::{DeviceGrant, Span};
 #[cfg(feature = "fault-injection")]
 use ant_abi::syscall::Injection;
 use ant_abi::syscall::Sysnum;
-use ant_abi::{CpuIndex, EndpointId, MAX_CPUS, Pid, Priority, ThreadSlot};
+use ant_abi::{CpuIndex, EndpointId, MAX_CPUS, Pid, Priority, ProcessSlot, ThreadSlot, Tid};
 use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
 use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
 
-use crate::process::Owned;
+use crate::owned::Owned;
+use crate::process::WithThread;
 use crate::{doorbell, shared};
 
 /// What one CPU tells another.
@@ -23,7 +24,7 @@ pub enum Message {
     /// IPC between their processes.
     Ipc(Packet),
     /// Run this process from now on.
-    Adopt(Owned),
+    Adopt(WithThread),
     /// End the process with this id, if it is yours, as the signal would. From the m-kernel.
     Kill {
         /// Process id.
@@ -31,15 +32,15 @@ pub enum Message {
         /// Linux's signal number.
         signal: u8,
     },
-    /// Linux has let go of the LCA of the process with this id. From the m-kernel.
+    /// Linux has let go of the LCA of the thread with this id. From the m-kernel.
     Released {
-        /// Process id.
-        pid: Pid,
+        /// Thread id.
+        tid: Tid,
     },
     /// As `Released`: its proxy died. From the m-kernel.
     ProxyDied {
-        /// Process id.
-        pid: Pid,
+        /// Thread id.
+        tid: Tid,
     },
     /// Fail on purpose. From the m-kernel.
     #[cfg(feature = "fault-injection")]
@@ -89,7 +90,7 @@ pub enum Message {
     /// ICA pages that a process gives back; it has them unmapped. To the m-kernel.
     Freed {
         /// ThreadSlot of the process.
-        slot: ThreadSlot,
+        slot: ProcessSlot,
         /// Its id.
         pid: Pid,
         /// The pages.
@@ -99,7 +100,7 @@ pub enum Message {
     Dropped(Span),
     /// This process is over, and nobody outside AnT's memory manager knows it any more. To the
     /// m-kernel.
-    Reap(Owned),
+    Reap(WithThread),
 }
 
 const ADOPT: u64 = 16;
@@ -119,15 +120,14 @@ const REAP: u64 = 28;
 const PROXY_DIED: u64 = 29;
 
 impl Message {
-    /// The id of the process that it is about, if it is for the CPU that has that process.
-    pub fn target_pid(&self) -> Option<Pid> {
+    /// The thread that it is about, if it is for the CPU that has that thread: of a process, the first.
+    pub fn target(&self) -> Option<Tid> {
         match *self {
+            Message::Released { tid } | Message::ProxyDied { tid } => Some(tid),
             Message::Kill { pid, .. }
-            | Message::Released { pid }
-            | Message::ProxyDied { pid }
             | Message::Priority { pid, .. }
             | Message::Move { pid, .. }
-            | Message::Grant { pid, .. } => Some(pid),
+            | Message::Grant { pid, .. } => Some(Tid::first_of(pid)),
             _ => None,
         }
     }
@@ -135,10 +135,10 @@ impl Message {
     fn encode(&self) -> [u64; PACKET_WORDS] {
         let [a, b, c, d, e] = match *self {
             Message::Ipc(ref packet) => return packet.encode(),
-            Message::Adopt(ref process) => [ADOPT, process.slot().bits(), 0, 0, 0],
+            Message::Adopt(ref new) => with_thread(ADOPT, new),
             Message::Kill { pid, signal } => [KILL, u64::from(pid), u64::from(signal), 0, 0],
-            Message::Released { pid } => [RELEASED, u64::from(pid), 0, 0, 0],
-            Message::ProxyDied { pid } => [PROXY_DIED, u64::from(pid), 0, 0, 0],
+            Message::Released { tid } => [RELEASED, u64::from(tid), 0, 0, 0],
+            Message::ProxyDied { tid } => [PROXY_DIED, u64::from(tid), 0, 0, 0],
             #[cfg(feature = "fault-injection")]
             Message::Inject(kind) => [INJECT, u64::from(u32::from(kind)), 0, 0, 0],
             Message::ReceiverChanged { endpoint } => [RECEIVER_CHANGED, endpoint.bits(), 0, 0, 0],
@@ -155,7 +155,7 @@ impl Message {
             }
             Message::Freed { slot, pid, span } => [FREED, slot.bits(), u64::from(pid), span.0, 0],
             Message::Dropped(span) => [DROPPED, span.0, 0, 0, 0],
-            Message::Reap(ref process) => [REAP, process.slot().bits(), 0, 0, 0],
+            Message::Reap(ref zombie) => with_thread(REAP, zombie),
         };
         [a, b, c, d, e, 0, 0, 0]
     }
@@ -168,12 +168,13 @@ impl Message {
         }
         let [kind, a, b, c, d, e, ..] = *words;
         let pid = |word| Pid::try_from(word).ok();
+        let tid = |word| Tid::try_from(word).ok();
         Some(match kind {
             // SAFETY: who sent it gave the owner up.
-            ADOPT => Message::Adopt(unsafe { Owned::from_slot(ThreadSlot::from_bits(a)) }),
+            ADOPT => Message::Adopt(unsafe { owned(a, b) }),
             KILL => Message::Kill { pid: pid(a)?, signal: b as u8 },
-            RELEASED => Message::Released { pid: pid(a)? },
-            PROXY_DIED => Message::ProxyDied { pid: pid(a)? },
+            RELEASED => Message::Released { tid: tid(a)? },
+            PROXY_DIED => Message::ProxyDied { tid: tid(a)? },
             #[cfg(feature = "fault-injection")]
             INJECT => Message::Inject(Injection::try_from(a as u32).ok()?),
             RECEIVER_CHANGED => Message::ReceiverChanged { endpoint: EndpointId::from_bits(a) },
@@ -189,12 +190,33 @@ impl Message {
                 number: Sysnum::try_from(b).ok()?,
                 args: [c, d, e],
             },
-            FREED => Message::Freed { slot: ThreadSlot::from_bits(a), pid: pid(b)?, span: Span(c) },
+            FREED => {
+                Message::Freed { slot: ProcessSlot::from_bits(a), pid: pid(b)?, span: Span(c) }
+            }
             DROPPED => Message::Dropped(Span(a)),
             // SAFETY: as for `ADOPT`.
-            REAP => Message::Reap(unsafe { Owned::from_slot(ThreadSlot::from_bits(a)) }),
+            REAP => Message::Reap(unsafe { owned(a, b) }),
             _ => return None,
         })
+    }
+}
+
+/// The words of a message with which a process and its thread go.
+fn with_thread(kind: u64, owned: &WithThread) -> [u64; 5] {
+    [kind, owned.process.slot().bits(), owned.thread.slot().bits(), 0, 0]
+}
+
+/// A process and its thread that came with a message.
+///
+/// # Safety
+/// The sender of the message gave both up, and they are taken once.
+unsafe fn owned(process: u64, thread: u64) -> WithThread {
+    // SAFETY: the caller's promise.
+    unsafe {
+        WithThread {
+            process: Owned::from_slot(ProcessSlot::from_bits(process)),
+            thread: Owned::from_slot(ThreadSlot::from_bits(thread)),
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! What other CPUs ask of this one.
 
-use ant_abi::{CpuIndex, Pid, ThreadSlot};
+use ant_abi::{CpuIndex, Pid, ThreadSlot, Tid};
 use ant_arch::clock;
 use ant_logic::ipc::Packet;
 
 use crate::cpu::Cpu;
 use crate::mailbox::{self, Message};
 use crate::role::Role;
-use crate::{devices, endpoints, exit, linux, log, migrate, process, syscalls};
+use crate::{devices, endpoints, exit, linux, log, migrate, syscalls, thread};
 
 /// Message budget: how long a CPU takes messages before it lets a process run, if more keep coming, in
 /// microseconds. The process has as long until the CPU takes more: whatever others send, it has half of
@@ -41,10 +41,10 @@ impl Cpu {
 
     /// Does what another CPU asks for.
     pub fn handle_message(&mut self, from: CpuIndex, message: Message, role: &mut impl Role) {
-        if let Some(pid) = message.target_pid()
-            && self.local.find_pid(pid).is_none()
+        if let Some(tid) = message.target()
+            && self.local.find_tid(tid).is_none()
         {
-            return self.forward(from, pid, message);
+            return self.forward(from, tid, message);
         }
         match message {
             Message::Ipc(packet) => {
@@ -53,18 +53,18 @@ impl Cpu {
                 }
                 self.ipc.take(from, packet, &mut self.local);
             }
-            Message::Adopt(process) => self.adopt(process),
+            Message::Adopt(new) => self.adopt(new),
             Message::Kill { pid, signal } => {
                 self.with_process(pid, |cpu, slot| exit::kill(cpu, slot, signal))
             }
             // A return that Linux put here before must be seen first.
-            Message::Released { pid } => {
+            Message::Released { tid } => {
                 linux::call::take_returns(self, role);
-                self.with_process(pid, linux::call::released);
+                self.with_thread(tid, linux::call::released);
             }
-            Message::ProxyDied { pid } => {
+            Message::ProxyDied { tid } => {
                 linux::call::take_returns(self, role);
-                self.with_process(pid, linux::call::proxy_died);
+                self.with_thread(tid, linux::call::proxy_died);
             }
             #[cfg(feature = "fault-injection")]
             Message::Inject(kind) => crate::fault_injection::fail(self.index(), kind),
@@ -84,23 +84,28 @@ impl Cpu {
         }
     }
 
-    /// Does what a message says to the process with this id, if it is still there.
+    /// Does what a message says to the first thread of the process with this id, if it is still there.
     fn with_process(&mut self, pid: Pid, act: impl FnOnce(&mut Self, ThreadSlot)) {
-        if let Some(slot) = self.local.find_pid(pid) {
+        self.with_thread(Tid::first_of(pid), act);
+    }
+
+    /// Does what a message says to the thread with this id, if it is still there.
+    fn with_thread(&mut self, tid: Tid, act: impl FnOnce(&mut Self, ThreadSlot)) {
+        if let Some(slot) = self.local.find_tid(tid) {
             act(self, slot);
         }
     }
 
-    /// Sends a message after a process that has left this CPU, or parks it for one that is about to
-    /// come. One about a process that has been reaped is dropped.
-    fn forward(&mut self, from: CpuIndex, pid: Pid, message: Message) {
-        let sent = match process::home_of(pid) {
+    /// Sends a message after a thread that has left this CPU, or parks it for one that is about to
+    /// come. One about a thread that has been reaped is dropped.
+    fn forward(&mut self, from: CpuIndex, tid: Tid, message: Message) {
+        let sent = match thread::find(tid).map(|(_, public)| public.cpu()) {
             None => true,
-            Some(home) if home == self.index() => self.parked.try_push((from, message)).is_ok(),
-            Some(home) => mailbox::send(self.index(), home, message).is_ok(),
+            Some(cpu) if cpu == self.index() => self.parked.try_push((from, message)).is_ok(),
+            Some(cpu) => mailbox::send(self.index(), cpu, message).is_ok(),
         };
         if !sent {
-            log::error!("a message about process {pid} is lost");
+            log::error!("a message about process {tid} is lost");
         }
     }
 }

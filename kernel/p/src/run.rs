@@ -7,8 +7,8 @@ use ant_arch::{clock, trap};
 
 use crate::cpu::Cpu;
 use crate::fastpath::{self, Next};
-use crate::process::BlockReason;
 use crate::role::Role;
+use crate::thread::BlockReason;
 use crate::{devices, fault, interrupts, linux, mailbox, migrate};
 
 impl Cpu {
@@ -27,7 +27,7 @@ impl Cpu {
             match self.local.queue.pick(clock::now()) {
                 Some(slot) => {
                     self.local.set_timer();
-                    self.run_process(slot, role);
+                    self.run_thread(slot, role);
                 }
                 None => {
                     self.local.end_deferral();
@@ -42,8 +42,8 @@ impl Cpu {
         while !self.local.zombies.is_empty() && mailbox::has_room(self.index(), CpuIndex::M_KERNEL)
         {
             let Some(slot) = self.local.zombies.pop() else { return };
-            let process = self.local.remove(slot);
-            role.reap(self, process);
+            let zombie = self.local.remove(slot);
+            role.reap(self, zombie);
         }
     }
 
@@ -61,13 +61,13 @@ impl Cpu {
         }
     }
 
-    /// Runs a process, and those that it and they pass the CPU to directly, until something comes
+    /// Runs a thread, and those that it and they pass the CPU to directly, until something comes
     /// that the loop has to look at.
-    fn run_process(&mut self, mut slot: ThreadSlot, role: &mut impl Role) {
+    fn run_thread(&mut self, mut slot: ThreadSlot, role: &mut impl Role) {
         let vector = loop {
             let vector = self.local.run(slot);
             match fastpath::serve(self, slot, vector) {
-                Next::Process(next) => slot = next,
+                Next::Thread(next) => slot = next,
                 Next::Packet => {
                     self.local.runs_no_process();
                     match self.await_packet(role) {
@@ -85,8 +85,8 @@ impl Cpu {
             #[cfg(not(feature = "fault-injection"))]
             VECTOR_SYSCALL => crate::syscalls::serve(self, slot, role),
             vector if vector >= trap::FIRST_INTERRUPT => {
-                if let Some(process) = self.local.process(slot) {
-                    process.set_state(ProcessState::Ready);
+                if let Some(thread) = self.local.thread(slot) {
+                    thread.set_state(ProcessState::Ready);
                 }
                 self.poll_needed = true;
                 interrupts::take(vector);
@@ -98,15 +98,15 @@ impl Cpu {
         }
     }
 
-    /// Wakes every process that has passed its deadline.
+    /// Wakes every thread that has passed its deadline.
     fn expire(&mut self) {
         if self.local.deadlines.next().is_none() {
             return;
         }
         let now = clock::now();
         while let Some(slot) = self.local.deadlines.take_due(now) {
-            let Some(process) = self.local.process(slot) else { continue };
-            match process.blocked_on {
+            let Some(thread) = self.local.thread(slot) else { continue };
+            match thread.blocked_on {
                 BlockReason::Receive => {
                     self.ipc.stop_receiving(slot);
                     self.local.wake_with(slot, Error::TimedOut.to_return());

@@ -1,4 +1,8 @@
-//! AnT's system calls that every CPU serves; the numbers are `ant_abi::syscall`'s.
+//! AnT's system calls; the numbers are `ant_abi::syscall`'s. One dispatcher for all of them: what
+//! every CPU serves is here and in the modules that it names, the rest is the [`Role`]'s.
+//!
+//! Before it, calls and replies of IPC have tried the fast path ([`crate::fastpath`]), which leaves
+//! whatever is unusual to this one.
 //!
 //! A mistake of the caller gives it an error; nothing that a process passes can stop the kernel.
 
@@ -8,70 +12,109 @@ use ant_abi::ipc::Span;
 use ant_abi::lca::ExitKind;
 use ant_abi::syscall::{LOG_WRITE_MAX, LcaGrant, ProcessState, Service, Sysnum, SystemInfo};
 use ant_abi::{CpuIndex, EndpointId, Error, PhysAddr, ThreadSlot};
+use ant_logic::releases::Release;
 
 use crate::cpu::Cpu;
+use crate::linux::delegation::Completion;
+use crate::locals::Caller;
 use crate::mailbox::{self, Message};
-use crate::process::{BlockReason, Completion, ExitReason, MCall};
+use crate::process::ExitReason;
 use crate::role::Role;
+use crate::thread::{BlockReason, MCall};
 use crate::user_memory::{self, UserPtr, UserRange};
 use crate::{exit, ica, ipc, linux, log, shared};
 
-/// Serves the system call that ended the last run of a process.
-pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
-    let Some(process) = cpu.local.process(slot) else { return };
-    let (number, args) = process.context.syscall();
-    let Ok(number) = Sysnum::try_from(number) else {
-        return process.context.set_result(Error::NoSystemCall.to_return());
-    };
-    // Those with a `return` leave no result: the process does not go on now, or gets it otherwise.
-    let result = match number {
-        Sysnum::IpcCall => return finish(ipc::call(cpu, slot, args), cpu, slot),
-        Sysnum::IpcReplyReceive => return finish(ipc::reply_receive(cpu, slot, args), cpu, slot),
-        Sysnum::IpcReceive => return finish(ipc::receive(cpu, slot, args[1]), cpu, slot),
-        Sysnum::IpcReply => ipc::reply(cpu, slot, args[0]),
-        Sysnum::IpcSend => ipc::send(cpu, slot, args[0]),
-        Sysnum::IpcNotify => ipc::notify(cpu, slot, args[0], args[1]),
-        Sysnum::IpcBatch => ipc::batch(cpu, slot, args[0], args[1]),
-        Sysnum::HandleClose => process.handles.close(args[0]),
-        // Before an endpoint is made that it could not name.
-        Sysnum::EndpointOpen if !process.handles.has_room() => Err(Error::NoMemory),
-        Sysnum::IcaFree => ica_free(cpu, slot, Span(args[0]), role),
-        Sysnum::Sleep => return sleep(cpu, slot, args[0]),
-        Sysnum::PortRead => {
-            let read = process.grants.port_read(args[0], args[1]);
-            return set_result(cpu, slot, read.map_or_else(Error::to_return, |value| value as i64));
-        }
-        Sysnum::PortWrite => process.grants.port_write(args[0], args[1], args[2]),
-        Sysnum::LinuxCall => {
-            return linux::call::request(cpu, slot, PhysAddr::new(args[0]), Completion::Wake);
-        }
-        Sysnum::LinuxCallAsync => {
-            return linux::call::request(cpu, slot, PhysAddr::new(args[0]), Completion::Notify);
-        }
-        Sysnum::ProcessExit => {
-            let exit = ExitReason::new(ExitKind::Exited, args[0] & 0xff, format_args!(""));
-            return exit::exit(cpu, slot, exit);
-        }
-        Sysnum::ProcessYield => {
-            process.set_state(ProcessState::Ready);
-            cpu.local.queue.yield_current();
-            Ok(())
-        }
-        Sysnum::LogWrite => log_write(cpu, slot, UserRange::new(args[0], args[1])),
-        Sysnum::LcaGet => lca_get(cpu, slot, UserPtr::new(args[0])),
-        Sysnum::SystemInfo => system_info(cpu, slot, UserPtr::new(args[0])),
-        Sysnum::ReportEnosys => report_enosys(cpu, slot, args[0]),
-        _ => return role.syscall(cpu, slot, number, args),
-    };
-    let result = result.map_or_else(Error::to_return, |()| 0);
-    set_result(cpu, slot, result);
+/// What came of a system call that is no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// Its result.
+    Result(i64),
+    /// The thread has its result otherwise: it is blocked, or has ended.
+    Later,
 }
 
-/// Gives a process the error of a system call that sets its result itself otherwise.
-fn finish(result: Result<(), Error>, cpu: &mut Cpu, slot: ThreadSlot) {
-    if let Err(error) = result {
-        set_result(cpu, slot, error.to_return());
+impl Served {
+    /// Success without a value.
+    pub const OK: Self = Self::Result(0);
+}
+
+impl From<()> for Served {
+    fn from((): ()) -> Self {
+        Self::OK
     }
+}
+
+/// How a system call ends.
+pub type Outcome = Result<Served, Error>;
+
+/// Serves the system call that ended the last run of a thread.
+pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
+    let Some(thread) = cpu.local.thread(slot) else { return };
+    let (number, args) = thread.context.syscall();
+    let outcome = match Sysnum::try_from(number) {
+        Ok(number) => dispatch(cpu, slot, number, args, role),
+        Err(_) => Err(Error::NoSystemCall),
+    };
+    match outcome {
+        Ok(Served::Result(result)) => set_result(cpu, slot, result),
+        Ok(Served::Later) => {}
+        Err(error) => set_result(cpu, slot, error.to_return()),
+    }
+}
+
+fn dispatch(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    number: Sysnum,
+    args: [u64; 3],
+    role: &mut impl Role,
+) -> Outcome {
+    let [a, b, c] = args;
+    match number {
+        Sysnum::IpcCall => ipc::call(cpu, slot, args),
+        Sysnum::IpcReplyReceive => ipc::reply_receive(cpu, slot, args),
+        Sysnum::IpcReceive => ipc::receive(cpu, slot, b),
+        Sysnum::IpcReply => ipc::reply(cpu, slot, a).map(Served::from),
+        Sysnum::IpcSend => ipc::send(cpu, slot, a).map(Served::from),
+        Sysnum::IpcNotify => ipc::notify(cpu, slot, a, b).map(Served::from),
+        Sysnum::IpcBatch => ipc::batch(cpu, slot, a, b).map(Served::from),
+        Sysnum::HandleClose => cpu.local.caller(slot)?.process.handles.close(a).map(Served::from),
+        Sysnum::IcaFree => ica_free(cpu, slot, Span(a), role).map(Served::from),
+        Sysnum::Sleep => Ok(sleep(cpu, slot, a)),
+        Sysnum::PortRead => {
+            let read = cpu.local.caller(slot)?.process.grants.port_read(a, b);
+            read.map(|value| Served::Result(value as i64))
+        }
+        Sysnum::PortWrite => {
+            cpu.local.caller(slot)?.process.grants.port_write(a, b, c).map(Served::from)
+        }
+        Sysnum::LinuxCall => linux::call::request(cpu, slot, PhysAddr::new(a), Completion::Wake),
+        Sysnum::LinuxCallAsync => {
+            linux::call::request(cpu, slot, PhysAddr::new(a), Completion::Notify)
+        }
+        Sysnum::ProcessExit => Ok(process_exit(cpu, slot, a)),
+        Sysnum::ProcessYield => process_yield(cpu, slot),
+        Sysnum::LogWrite => log_write(cpu, slot, UserRange::new(a, b)).map(Served::from),
+        Sysnum::LcaGet => lca_get(cpu, slot, UserPtr::new(a)).map(Served::from),
+        Sysnum::SystemInfo => system_info(cpu, slot, UserPtr::new(a)).map(Served::from),
+        Sysnum::ReportEnosys => report_enosys(cpu, slot, a).map(Served::from),
+        // Before an endpoint is made that the caller could not name.
+        Sysnum::EndpointOpen if !cpu.local.caller(slot)?.process.handles.has_room() => {
+            Err(Error::NoMemory)
+        }
+        _ => role.syscall(cpu, slot, number, args),
+    }
+}
+
+fn process_exit(cpu: &mut Cpu, slot: ThreadSlot, status: u64) -> Served {
+    exit::exit(cpu, slot, ExitReason::new(ExitKind::Exited, status & 0xff, format_args!("")));
+    Served::Later
+}
+
+fn process_yield(cpu: &mut Cpu, slot: ThreadSlot) -> Outcome {
+    cpu.local.caller(slot)?.thread.set_state(ProcessState::Ready);
+    cpu.local.queue.yield_current();
+    Ok(Served::OK)
 }
 
 fn ica_free(
@@ -84,45 +127,44 @@ fn ica_free(
         return Err(Error::Again);
     }
     ica::holder(&mut cpu.local, slot)?.release(span)?;
-    let pid = cpu.local.caller(slot)?.pid;
-    role.freed(slot, pid, span);
+    let process = cpu.local.caller(slot)?.process;
+    role.freed(process.slot(), process.pid, span);
     Ok(())
 }
 
-fn sleep(cpu: &mut Cpu, slot: ThreadSlot, us: u64) {
+fn sleep(cpu: &mut Cpu, slot: ThreadSlot, us: u64) -> Served {
     cpu.local.block(slot, BlockReason::Time, ProcessState::Sleeping);
     cpu.local.limit(slot, us);
+    Served::Later
 }
 
-/// Serves a call that only the m-kernel can, on another CPU: asks it.
-pub fn m_call_send(cpu: &mut Cpu, slot: ThreadSlot, number: Sysnum, args: [u64; 3]) {
+/// Serves a call that only the m-kernel can, on another CPU: makes an m-call of it.
+pub fn m_call(cpu: &mut Cpu, slot: ThreadSlot, number: Sysnum, args: [u64; 3]) -> Outcome {
     match number.service() {
         Service::MKernel => {}
         // `init` is the m-kernel's CPU's.
-        Service::InitOnly => return set_result(cpu, slot, Error::NotPermitted.to_return()),
-        Service::Local => return set_result(cpu, slot, Error::NoSystemCall.to_return()),
+        Service::InitOnly => return Err(Error::NotPermitted),
+        Service::Local => return Err(Error::NoSystemCall),
     }
     let index = cpu.index();
     if !mailbox::has_room(index, CpuIndex::M_KERNEL) {
-        return set_result(cpu, slot, Error::Again.to_return());
+        return Err(Error::Again);
     }
-    if let Some(process) = cpu.local.process(slot) {
-        process.m_call = Some(MCall { number, arg: args[0] });
-    }
+    mailbox::send(index, CpuIndex::M_KERNEL, Message::MCall { slot, number, args })
+        .map_err(|_| Error::Again)?;
+    cpu.local.caller(slot)?.thread.m_call = Some(MCall { number, arg: args[0] });
     cpu.local.block(slot, BlockReason::MReply, ProcessState::InMCall);
-    if mailbox::send(index, CpuIndex::M_KERNEL, Message::MCall { slot, number, args }).is_err() {
-        cpu.local.wake_with(slot, Error::Again.to_return());
-    }
+    Ok(Served::Later)
 }
 
-/// The m-kernel's answer has come.
+/// The m-kernel's reply has come.
 pub fn m_call_returned(cpu: &mut Cpu, slot: ThreadSlot, result: i64) {
-    let Some(process) = cpu.local.process(slot) else { return };
-    let Some(m_call) = process.m_call.take() else { return };
-    let has_ended = process.exit.is_some();
+    let Some(thread) = cpu.local.thread(slot) else { return };
+    let Some(m_call) = thread.m_call.take() else { return };
+    let has_ended = thread.has_ended();
     let result = take_m_reply(cpu, slot, m_call, result);
     if has_ended {
-        cpu.local.note_if_reapable(slot);
+        exit::complete(cpu, slot, Release::MCall);
     } else {
         cpu.local.wake_with(slot, result);
     }
@@ -138,16 +180,16 @@ pub fn take_m_reply(cpu: &mut Cpu, slot: ThreadSlot, m_call: MCall, result: i64)
     }
 }
 
-/// Sets the result of a process's system call.
+/// Sets the result of a thread's system call.
 pub fn set_result(cpu: &mut Cpu, slot: ThreadSlot, result: i64) {
-    // The process may have given its own life up to the call.
-    if let Some(process) = cpu.local.process(slot) {
-        process.context.set_result(result);
+    // The call may have ended the thread.
+    if let Some(thread) = cpu.local.thread(slot) {
+        thread.context.set_result(result);
     }
 }
 
 fn log_write(cpu: &mut Cpu, slot: ThreadSlot, text: UserRange) -> Result<(), Error> {
-    let process = cpu.local.caller(slot)?;
+    let process = cpu.local.caller(slot)?.process;
     let mut buffer = [0; LOG_WRITE_MAX];
     let text = user_memory::read(&process.space, text, &mut buffer)?;
     let text = str::from_utf8(text).map_err(|_| Error::Invalid)?;
@@ -156,16 +198,16 @@ fn log_write(cpu: &mut Cpu, slot: ThreadSlot, text: UserRange) -> Result<(), Err
 }
 
 fn lca_get(cpu: &mut Cpu, slot: ThreadSlot, to: UserPtr<LcaGrant>) -> Result<(), Error> {
-    let process = cpu.local.caller(slot)?;
-    // Linux has a process for each that runs there in somebody's name: servers do not.
-    let lca = process.lca.as_ref().ok_or(Error::NotPermitted)?;
+    let Caller { thread, process } = cpu.local.caller(slot)?;
+    // Only programs have a proxy on Linux: servers do not.
+    let lca = thread.linux.lca.as_ref().ok_or(Error::NotPermitted)?;
     let grant = LcaGrant { virt: lca.virt().get(), raddr: lca.entry().raddr().get() };
     user_memory::write_value(&process.space, to, &grant)
 }
 
 fn system_info(cpu: &mut Cpu, slot: ThreadSlot, to: UserPtr<SystemInfo>) -> Result<(), Error> {
     let index = cpu.index();
-    let process = cpu.local.caller(slot)?;
+    let process = cpu.local.caller(slot)?.process;
     let info = SystemInfo {
         tsc_khz: shared::boot().tsc_khz,
         cpus: shared::cpu_count() as u32,
@@ -177,12 +219,12 @@ fn system_info(cpu: &mut Cpu, slot: ThreadSlot, to: UserPtr<SystemInfo>) -> Resu
     user_memory::write_value(&process.space, to, &info)
 }
 
-/// Linux system calls that somebody asked for in vain, one bit each: each is logged once.
+/// Linux system calls that cannot be carried and were asked for, one bit each: each is logged once.
 /// Written and read by every CPU.
 static REPORTED_CALLS: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 
 fn report_enosys(cpu: &mut Cpu, slot: ThreadSlot, number: u64) -> Result<(), Error> {
-    let pid = cpu.local.caller(slot)?.pid;
+    let pid = cpu.local.caller(slot)?.process.pid;
     let word = REPORTED_CALLS.get((number / 64) as usize);
     // Numbers beyond Linux's are not worth remembering.
     let first = word.is_some_and(|word| {

@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(read(Path::new("/etc/passwd")), Err(ProgramError::NoProgram));
         assert_eq!(read(Path::new("/")), Err(ProgramError::NoProgram));
         let text = read(Path::new("/no/such")).unwrap_err().to_string();
-        assert_eq!(text, "No such file or directory");
+        assert_eq!(text, "No such file or directory (os error 2)");
         let path = std::env::temp_dir().join(format!("antd-program-{}", std::process::id()));
         fs::write(&path, [ELF_MAGIC, &vec![0; PROGRAM_MAX]].concat()).unwrap();
         assert!(matches!(read(&path), Err(ProgramError::TooLarge(_))));

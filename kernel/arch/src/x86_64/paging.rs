@@ -245,6 +245,18 @@ const ENTRIES: u32 = 512;
 /// Pages that are flushed one by one; for more, the whole TLB is.
 const FLUSH_ONE_BY_ONE: u32 = 32;
 
+/// The top page table of an address space that exists: what a thread needs to run in it.
+#[derive(Clone, Copy, Debug)]
+pub struct SpaceRoot(PhysAddr);
+
+impl SpaceRoot {
+    /// Loads the tables on this CPU.
+    #[inline]
+    pub fn load(self) {
+        load(self.0);
+    }
+}
+
 /// The page tables of a process.
 ///
 /// Those for the ICA exist from the beginning, so that a page changes hands by writing an entry.
@@ -407,10 +419,9 @@ impl AddressSpace {
         })
     }
 
-    /// Loads these tables on this CPU.
-    #[inline]
-    pub fn load(&self) {
-        load(self.root);
+    /// Its top table, for a thread that runs in it.
+    pub fn root(&self) -> SpaceRoot {
+        SpaceRoot(self.root)
     }
 
     /// Gives back every table, and every page of the process region. No CPU has the tables

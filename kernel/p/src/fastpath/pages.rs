@@ -9,7 +9,7 @@ use ant_logic::ipc::{LoanEnd, Token};
 use super::{Next, call_here, call_there, leave_cpu, reply_here, reply_there, resolve_fast};
 use crate::cpu::Cpu;
 use crate::ica;
-use crate::process::Calling;
+use crate::thread::Calling;
 
 /// A call with pages.
 pub(super) fn call(cpu: &mut Cpu, slot: ThreadSlot, flags: u64, calling: Calling) -> Option<Next> {
@@ -47,7 +47,7 @@ pub(super) fn reply_receive(
         };
         release(cpu, slot, lent);
         replied(cpu, client, span);
-        Some(Next::Process(client))
+        Some(Next::Thread(client))
     } else {
         let Some((there, packet)) = reply_there(cpu, slot, token, span) else {
             come_back(cpu, slot, span);
@@ -55,7 +55,7 @@ pub(super) fn reply_receive(
         };
         release(cpu, slot, lent);
         let next = leave_cpu(cpu, there, &packet);
-        ica::TABLE.detach(slot, span);
+        ica::detach(&mut cpu.local, slot, span);
         Some(next)
     }
 }
@@ -75,15 +75,15 @@ pub(super) fn arrive(cpu: &mut Cpu, slot: ThreadSlot, span: Span, with: With) {
         return;
     }
     let arrived = ica::arrive(&mut cpu.local, slot, span, with);
-    if let Some(process) = cpu.local.process(slot) {
-        process.context.set_span(arrived.0);
+    if let Some(thread) = cpu.local.thread(slot) {
+        thread.context.set_span(arrived.0);
     }
 }
 
 /// A client has the words of a reply: it gets back what it had lent, and the pages of the reply.
 pub(super) fn replied(cpu: &mut Cpu, client: ThreadSlot, span: Span) {
-    if let Some(process) = cpu.local.process(client) {
-        let lent = core::mem::take(&mut process.calling).span;
+    if let Some(thread) = cpu.local.thread(client) {
+        let lent = core::mem::take(&mut thread.calling).span;
         ica::reclaim(&mut cpu.local, client, lent);
     }
     arrive(cpu, client, span, With::Other);
@@ -91,8 +91,8 @@ pub(super) fn replied(cpu: &mut Cpu, client: ThreadSlot, span: Span) {
 
 /// A server has replied: pages that went with the reply, or had been lent to it, are not its own.
 fn release(cpu: &mut Cpu, server: ThreadSlot, lent: Span) {
-    if let Some(process) = cpu.local.process(server) {
-        process.context.set_span(0);
+    if let Some(thread) = cpu.local.thread(server) {
+        thread.context.set_span(0);
     }
     if lent.lends() {
         ica::return_loan(&mut cpu.local, server, lent, LoanEnd::Returned);

@@ -1,6 +1,7 @@
-//! The Linux side of a process: its LCA, `linux_call`, the notice of its end.
+//! The Linux side of a thread: its LCA, `linux_call`, the exit notice.
 
 pub mod call;
+pub mod delegation;
 pub mod lca;
 
 use linux_raw_sys::general::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
