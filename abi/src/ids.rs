@@ -1,8 +1,8 @@
 //! The ids of a partition's objects, each a type of its own.
 //!
-//! Ids that are places in a table ([`CpuIndex`], [`ProcessSlot`], [`ThreadSlot`], [`EndpointId`], [`Priority`]) are always
-//! below the size of that table, so that indexing with them cannot fail. They are as small as the
-//! table allows; a larger table is one number and one type here.
+//! Ids that are places in a table ([`CpuIndex`], [`ProcessSlot`], [`ThreadSlot`], [`EndpointId`],
+//! [`Priority`]) are always below the size of that table, so that indexing with them cannot fail.
+//! They are as small as the table allows; a larger table is one number and one type here.
 //!
 //! In structures that cross a boundary, ids are fixed-size integers: the party that takes them
 //! from the other side checks them by making one of these types.

@@ -16,7 +16,7 @@ use crate::{futex, pipe};
 
 /// What to measure.
 #[derive(Args, Debug)]
-pub struct Options {
+pub struct IpcOptions {
     /// The client runs on this CPU of AnT's (Linux's number)
     #[arg(long, value_name = "N", value_parser = parse_cpu)]
     client: u32,
@@ -42,7 +42,7 @@ const KINDS: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// When AnT does not run or a measurement fails.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &IpcOptions) -> Result<()> {
     let count = options.count as usize;
     let cpus = futex::cpus().context("cannot read the CPU affinity")?;
     let ant = measure_ant(options)?;
@@ -76,7 +76,7 @@ fn figures(text: &str, name: &str) -> Result<[u64; 3]> {
 }
 
 /// Has AnT's program measure itself against a second one; its lines.
-fn measure_ant(options: &Options) -> Result<String> {
+fn measure_ant(options: &IpcOptions) -> Result<String> {
     let mut server = start(options.server, "serve")?;
     let mut client = start(options.client, &options.count.to_string())?;
     // A client without a server would wait for it.

@@ -41,11 +41,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Bench {
     /// One continued `getpid`, beside a native one and a futex round trip of the same run
-    Null(null::Options),
+    Null(null::NullOptions),
     /// Messages and pages between two processes of AnT, beside Linux's pipe and futex
-    Ipc(ipc::Options),
+    Ipc(ipc::IpcOptions),
     /// Making a process of AnT, beside Linux's posix_spawn
-    Process(process::Options),
+    Process(process::ProcessOptions),
 }
 
 fn main() -> ExitCode {

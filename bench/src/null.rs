@@ -15,7 +15,7 @@ const ROUNDS: usize = 5;
 
 /// What to measure.
 #[derive(Args, Debug)]
-pub struct Options {
+pub struct NullOptions {
     /// Measure the program on this CPU of AnT's (Linux's number)
     #[arg(long, value_name = "N", value_parser = parse_cpu)]
     cpu: Option<u32>,
@@ -28,7 +28,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When AnT does not run or a measurement fails.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &NullOptions) -> Result<()> {
     let cpus = futex::cpus().context("cannot read the CPU affinity")?;
     let [mut native, mut trips, mut delegated] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {

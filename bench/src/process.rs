@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// What to measure.
 #[derive(Args, Debug)]
-pub struct Options {
+pub struct ProcessOptions {
     /// The program runs on this CPU of AnT's (Linux's number)
     #[arg(long, value_name = "N", value_parser = parse_cpu)]
     cpu: Option<u32>,
@@ -50,7 +50,7 @@ struct Times {
 ///
 /// # Errors
 /// When AnT does not run or a measurement fails.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &ProcessOptions) -> Result<()> {
     let allowed = options.server.is_none() || geteuid().is_root();
     ensure!(allowed, "only root can restart a server: use sudo");
     let programs = Programs::new()?;

@@ -38,12 +38,12 @@ use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
 use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES, PhysAddr, ProcessSlot};
 
-pub use entry::{Access, State};
+pub use entry::{Access, PageState};
 pub use holder::{Holder, Sender, Space, With};
 pub use quota::{Limit, Quotas};
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
-use entry::Entry;
+use entry::PageEntry;
 
 /// How many can share one page, messages included. `begin_share` looks first and counts afterwards;
 /// the field has room for what all CPUs together count too many.
@@ -97,7 +97,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         let find = |from, end| self.find_free(from as usize..end as usize, count);
         let first = find(next, pages.end).or_else(|| find(pages.start, pages.end))?;
         for entry in &self.entries[first..first + count] {
-            entry.store(Entry::new(State::Reserved, 0).0, Ordering::Release);
+            entry.store(PageEntry::new(PageState::Reserved, 0).0, Ordering::Release);
         }
         self.next.store((first + count) as u32, Ordering::Relaxed);
         Some(first as u32)
@@ -114,10 +114,10 @@ impl<const PAGES: usize> IcaTable<PAGES> {
             return Err(Error::Invalid);
         }
         let entry = self.entry(page)?;
-        if Entry(entry.load(Ordering::Acquire)).state() != State::Reserved {
+        if PageEntry(entry.load(Ordering::Acquire)).state() != PageState::Reserved {
             return Err(Error::Fault);
         }
-        entry.store(Entry::new(State::Owned { owner }, phys.get()).0, Ordering::Release);
+        entry.store(PageEntry::new(PageState::Owned { owner }, phys.get()).0, Ordering::Release);
         Ok(())
     }
 
@@ -128,7 +128,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Fault` if the page is not reserved.
     pub fn forget(&self, page: u32) -> Result<(), Error> {
-        self.change_one(page, from(State::Reserved, State::Free)).map(drop)
+        self.change_one(page, from(PageState::Reserved, PageState::Free)).map(drop)
     }
 
     /// Lets the pages of `span` go with a message of `owner`: handed over, they are in transit;
@@ -143,12 +143,12 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// or shared any of it. Nothing is changed then.
     pub fn begin_transfer(&self, owner: ProcessSlot, span: Span) -> Result<(), Error> {
         let to = match span.transfer().ok_or(Error::Invalid)? {
-            Transfer::HandOver => State::InTransit { giver: Some(owner) },
-            Transfer::LendRead => State::Lent { owner, access: Access::Read },
-            Transfer::LendWrite => State::Lent { owner, access: Access::Write },
-            Transfer::Share => State::Shared { sharers: 2 },
+            Transfer::HandOver => PageState::InTransit { giver: Some(owner) },
+            Transfer::LendRead => PageState::Lent { owner, access: Access::Read },
+            Transfer::LendWrite => PageState::Lent { owner, access: Access::Write },
+            Transfer::Share => PageState::Shared { sharers: 2 },
         };
-        self.change(span, from(State::Owned { owner }, to))
+        self.change(span, from(PageState::Owned { owner }, to))
     }
 
     /// Lets the pages of `span` go with a message of `owner` which shares them. Each is either owned
@@ -163,19 +163,19 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         if span.transfer() != Some(Transfer::Share) {
             return Err(Error::Invalid);
         }
-        let full = |entry: &AtomicU64| match Entry(entry.load(Ordering::Acquire)).state() {
-            State::Shared { sharers } => sharers >= SHARERS_MAX,
+        let full = |entry: &AtomicU64| match PageEntry(entry.load(Ordering::Acquire)).state() {
+            PageState::Shared { sharers } => sharers >= SHARERS_MAX,
             _ => false,
         };
         if self.entries(span)?.iter().any(full) {
             return Err(Error::Busy);
         }
         self.change(span, |entry| match entry.state() {
-            State::Owned { owner: is } if is == owner => {
-                Some(entry.become_state(State::Shared { sharers: 2 }))
+            PageState::Owned { owner: is } if is == owner => {
+                Some(entry.become_state(PageState::Shared { sharers: 2 }))
             }
-            State::Shared { sharers } => {
-                Some(entry.become_state(State::Shared { sharers: sharers + 1 }))
+            PageState::Shared { sharers } => {
+                Some(entry.become_state(PageState::Shared { sharers: sharers + 1 }))
             }
             _ => None,
         })
@@ -192,7 +192,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         if span.transfer() != Some(Transfer::HandOver) {
             return Err(Error::Invalid);
         }
-        let owned = Entry::new(State::Owned { owner: to }, 0);
+        let owned = PageEntry::new(PageState::Owned { owner: to }, 0);
         self.change(span, |entry| entry.is_in_transit().then(|| entry.become_like(owned)))
     }
 
@@ -209,8 +209,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     pub fn undo_transfer(&self, giver: ProcessSlot, span: Span) -> Result<(), Error> {
         match span.transfer() {
             Some(Transfer::HandOver) => {
-                let in_transit = State::InTransit { giver: Some(giver) };
-                self.change(span, from(in_transit, State::Owned { owner: giver }))
+                let in_transit = PageState::InTransit { giver: Some(giver) };
+                self.change(span, from(in_transit, PageState::Owned { owner: giver }))
             }
             _ => self.end_loan(giver, span),
         }
@@ -229,7 +229,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
             Some(Transfer::LendWrite) => Access::Write,
             _ => return Err(Error::Invalid),
         };
-        self.change(span, from(State::Lent { owner, access }, State::Owned { owner }))
+        self.change(span, from(PageState::Lent { owner, access }, PageState::Owned { owner }))
     }
 
     /// Lets go of a page, for its owner `by` or for one of its sharers (processes and
@@ -244,10 +244,12 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// `Fault` if the page is neither owned by `by` nor shared; also if it is lent.
     pub fn release(&self, page: u32, by: ProcessSlot) -> Result<Option<PhysAddr>, Error> {
         self.change_one(page, |entry| match entry.state() {
-            State::Owned { owner } if owner == by => Some(entry.become_state(State::Reserved)),
-            State::Shared { sharers: 1 } => Some(entry.become_state(State::Reserved)),
-            State::Shared { sharers } => {
-                Some(entry.become_state(State::Shared { sharers: sharers - 1 }))
+            PageState::Owned { owner } if owner == by => {
+                Some(entry.become_state(PageState::Reserved))
+            }
+            PageState::Shared { sharers: 1 } => Some(entry.become_state(PageState::Reserved)),
+            PageState::Shared { sharers } => {
+                Some(entry.become_state(PageState::Shared { sharers: sharers - 1 }))
             }
             _ => None,
         })
@@ -261,10 +263,12 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Fault` if the page is not shared.
     pub fn release_share(&self, page: u32, by: ProcessSlot) -> Result<(), Error> {
-        let leave = |entry: Entry| match entry.state() {
-            State::Shared { sharers: 1 } => Some(entry.become_state(State::Owned { owner: by })),
-            State::Shared { sharers } => {
-                Some(entry.become_state(State::Shared { sharers: sharers - 1 }))
+        let leave = |entry: PageEntry| match entry.state() {
+            PageState::Shared { sharers: 1 } => {
+                Some(entry.become_state(PageState::Owned { owner: by }))
+            }
+            PageState::Shared { sharers } => {
+                Some(entry.become_state(PageState::Shared { sharers: sharers - 1 }))
             }
             _ => None,
         };
@@ -278,8 +282,8 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Fault` if the page is not in transit from `giver`: also if it has just been received.
     pub fn orphan(&self, page: u32, giver: ProcessSlot) -> Result<(), Error> {
-        let given = State::InTransit { giver: Some(giver) };
-        self.change_one(page, from(given, State::InTransit { giver: None })).map(drop)
+        let given = PageState::InTransit { giver: Some(giver) };
+        self.change_one(page, from(given, PageState::InTransit { giver: None })).map(drop)
     }
 
     /// Lets go of a page in transit whose message is not received and which does not come back (its
@@ -293,7 +297,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// `Fault` if the page is not in transit.
     pub fn discard(&self, page: u32) -> Result<PhysAddr, Error> {
         let frame = self.change_one(page, |entry| {
-            entry.is_in_transit().then(|| entry.become_state(State::Reserved))
+            entry.is_in_transit().then(|| entry.become_state(PageState::Reserved))
         })?;
         Ok(frame.expect("a page in transit has a frame"))
     }
@@ -313,7 +317,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     #[must_use]
     pub fn can_give(&self, page: u32, slot: ProcessSlot, frame: PhysAddr) -> bool {
         self.load(page).is_some_and(|entry| {
-            let owned = Entry::new(State::Owned { owner: slot }, 0);
+            let owned = PageEntry::new(PageState::Owned { owner: slot }, 0);
             let has = entry.is_like(owned) || entry.is_shared();
             has && entry.frame() == Some(frame)
         })
@@ -323,18 +327,18 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// It stays so unless it is another CPU's turn.
     #[must_use]
-    pub fn state(&self, page: u32) -> Option<State> {
+    pub fn state(&self, page: u32) -> Option<PageState> {
         Some(self.load(page)?.state())
     }
 
     /// The pages that `slot` owns, has lent, or has handed over by messages that were not received
     /// yet: all that must be seen to when it ends, but for what it shares.
-    pub fn pages_of(&self, slot: ProcessSlot) -> impl Iterator<Item = (u32, State)> {
+    pub fn pages_of(&self, slot: ProcessSlot) -> impl Iterator<Item = (u32, PageState)> {
         let of_slot = move |page| self.load(page).filter(|entry| entry.names(slot));
         let pages = (0..PAGES as u32).filter_map(move |page| Some((page, of_slot(page)?.state())));
         pages.filter(move |(_, state)| match *state {
-            State::Owned { owner } | State::Lent { owner, .. } => owner == slot,
-            State::InTransit { giver } => giver == Some(slot),
+            PageState::Owned { owner } | PageState::Lent { owner, .. } => owner == slot,
+            PageState::InTransit { giver } => giver == Some(slot),
             _ => false,
         })
     }
@@ -343,15 +347,15 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     #[inline]
     #[must_use]
     pub fn is_shared(&self, page: u32) -> bool {
-        self.load(page).is_some_and(Entry::is_shared)
+        self.load(page).is_some_and(PageEntry::is_shared)
     }
 
     fn entry(&self, page: u32) -> Result<&AtomicU64, Error> {
         self.entries.get(page as usize).ok_or(Error::Fault)
     }
 
-    fn load(&self, page: u32) -> Option<Entry> {
-        Some(Entry(self.entries.get(page as usize)?.load(Ordering::Acquire)))
+    fn load(&self, page: u32) -> Option<PageEntry> {
+        Some(PageEntry(self.entries.get(page as usize)?.load(Ordering::Acquire)))
     }
 
     fn entries(&self, span: Span) -> Result<&[AtomicU64], Error> {
@@ -370,9 +374,13 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// If another CPU changes a page meanwhile whose turn it is not.
     #[inline]
-    fn change(&self, span: Span, change: impl Fn(Entry) -> Option<Entry>) -> Result<(), Error> {
+    fn change(
+        &self,
+        span: Span,
+        change: impl Fn(PageEntry) -> Option<PageEntry>,
+    ) -> Result<(), Error> {
         let entries = self.entries(span)?;
-        let fits = |entry: &AtomicU64| change(Entry(entry.load(Ordering::Acquire))).is_some();
+        let fits = |entry: &AtomicU64| change(PageEntry(entry.load(Ordering::Acquire))).is_some();
         if !entries.iter().all(fits) {
             return Err(Error::Fault);
         }
@@ -386,7 +394,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     fn change_one(
         &self,
         page: u32,
-        change: impl Fn(Entry) -> Option<Entry>,
+        change: impl Fn(PageEntry) -> Option<PageEntry>,
     ) -> Result<Option<PhysAddr>, Error> {
         let (before, after) = update(self.entry(page)?, change).ok_or(Error::Fault)?;
         Ok(before.frame().filter(|_| after.frame().is_none()))
@@ -396,7 +404,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     fn find_free(&self, pages: Range<usize>, count: usize) -> Option<usize> {
         let mut first = pages.start;
         for (page, entry) in pages.clone().zip(self.entries.get(pages)?) {
-            if Entry(entry.load(Ordering::Acquire)).state() != State::Free {
+            if PageEntry(entry.load(Ordering::Acquire)).state() != PageState::Free {
                 first = page + 1;
             } else if page + 1 - first == count {
                 return Some(first);
@@ -417,22 +425,25 @@ impl<const PAGES: usize> Default for IcaTable<PAGES> {
 /// It tries again when another CPU was faster: one that lets go of the same shared page, or whose
 /// giver ends.
 #[inline]
-fn update(entry: &AtomicU64, change: impl Fn(Entry) -> Option<Entry>) -> Option<(Entry, Entry)> {
-    let mut before = Entry(entry.load(Ordering::Acquire));
+fn update(
+    entry: &AtomicU64,
+    change: impl Fn(PageEntry) -> Option<PageEntry>,
+) -> Option<(PageEntry, PageEntry)> {
+    let mut before = PageEntry(entry.load(Ordering::Acquire));
     loop {
         let after = change(before)?;
         let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
         match entry.compare_exchange(before.0, after.0, success, failure) {
             Ok(_) => return Some((before, after)),
-            Err(other) => before = Entry(other),
+            Err(other) => before = PageEntry(other),
         }
     }
 }
 
 /// The change from one state, not shared, to another; both have a frame, or neither.
 #[inline]
-fn from(from: State, to: State) -> impl Fn(Entry) -> Option<Entry> {
-    let (from, to) = (Entry::new(from, 0), Entry::new(to, 0));
+fn from(from: PageState, to: PageState) -> impl Fn(PageEntry) -> Option<PageEntry> {
+    let (from, to) = (PageEntry::new(from, 0), PageEntry::new(to, 0));
     move |entry| entry.is_like(from).then(|| entry.become_like(to))
 }
 

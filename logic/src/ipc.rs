@@ -23,7 +23,7 @@ pub use cpu::{
     CallOptions, CallOutcome, Gone, IpcCpu, IpcHost, LoanEnd, NotWaiting, OnRestart, Received,
     SendError, Target,
 };
-pub use message::{Message, Packet, Parts, Request, Token};
+pub use message::{CallRequest, Message, Packet, Parts, Token};
 
 /// Messages of [`IpcCpu::send`] that can wait on one CPU.
 pub const SENDS_PER_CPU: usize = queue::SENDS - 1;

@@ -7,3 +7,17 @@
 pub mod address;
 pub mod log;
 pub mod packet;
+
+use core::fmt;
+
+/// The ring is full: the entry or packet was not put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the ring is full")
+    }
+}
+
+impl core::error::Error for Full {}

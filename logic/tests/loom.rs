@@ -6,11 +6,11 @@
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::{PhysAddr, ProcessSlot};
 use ant_logic::doorbell::DoorbellSuppression;
-use ant_logic::ica::{IcaTable, State};
+use ant_logic::ica::{IcaTable, PageState};
 use ant_logic::notification::Notification;
 use ant_logic::rings::address::{AddressRing, CAPACITY};
 use ant_logic::rings::log::{Log, LogItem, LogReader, LogWriter, RECORDS};
-use ant_logic::rings::packet::{self, Packet, PacketRing};
+use ant_logic::rings::packet::{self, PacketRing, PacketWords};
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -211,7 +211,7 @@ fn log_counts_what_was_lost() {
 }
 
 /// What the producer of these tests puts in as packet `n`.
-fn packet(n: u64) -> Packet {
+fn packet(n: u64) -> PacketWords {
     [n; packet::PACKET_WORDS]
 }
 
@@ -405,7 +405,7 @@ fn ica_frame_is_returned_once() {
         let mut frames: Vec<_> = others.into_iter().chain([own]).flatten().collect();
         assert_eq!(frames.pop(), Some(FRAME));
         assert_eq!(frames, []);
-        assert_eq!(table.state(0), Some(State::Reserved));
+        assert_eq!(table.state(0), Some(PageState::Reserved));
     });
 }
 
@@ -422,7 +422,7 @@ fn ica_sharing_goes_on_while_another_lets_go() {
         };
         table.begin_share(process_no(1), span).unwrap();
         other.join().unwrap();
-        assert_eq!(table.state(0), Some(State::Shared { sharers: 2 }));
+        assert_eq!(table.state(0), Some(PageState::Shared { sharers: 2 }));
         assert_eq!(table.frame(0), Some(FRAME));
     });
 }
@@ -441,7 +441,7 @@ fn ica_page_is_received_though_its_giver_ends() {
         table.complete_hand_over(span, process_no(2)).unwrap();
         // An error: it was received already.
         let _ = giver.join().unwrap();
-        assert_eq!(table.state(0), Some(State::Owned { owner: process_no(2) }));
+        assert_eq!(table.state(0), Some(PageState::Owned { owner: process_no(2) }));
         assert_eq!(table.frame(0), Some(FRAME));
     });
 }
@@ -476,7 +476,9 @@ fn no_bit_is_forgotten() {
         let mut taken = bits.take();
         taken |= take_packets(&bits, &packets);
         taken |= bits.take();
-        senders.map(|sender| sender.join().unwrap());
+        for sender in senders {
+            sender.join().unwrap();
+        }
         taken |= take_packets(&bits, &packets);
         assert_eq!(taken, 15);
         assert!(!bits.any() && *packets.lock().unwrap() == 0);

@@ -18,14 +18,14 @@ const COMMAND: &str = "antctl boot --cpus 1-2 --memory 64M && antctl bench null 
 
 /// Arguments of `./ant bench`.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct BenchArgs {
     /// In instructions, the same in every run, instead of time
     #[arg(long)]
     icount: bool,
 }
 
 /// Boots a guest and measures.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let version = prepare::guest(None)?;
     let mut machine = Machine::new(&version);
     machine.smp = 3;

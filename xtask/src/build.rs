@@ -30,7 +30,7 @@ const ALL: &[Part] = &[Part::Module, Part::Linux, Part::Programs, Part::Kernel, 
 
 /// Arguments of `./ant build`.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct BuildArgs {
     /// What to build (default: everything)
     parts: Vec<Part>,
     /// Build ant.ko for this kernel (default: what linux-image-amd64 stands for)
@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Builds what `args` ask for.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &BuildArgs) -> Result<()> {
     setup::ensure(args.kernel.as_deref())?;
     let version = setup::version(args.kernel.as_deref())?;
     let parts = if args.parts.is_empty() { ALL } else { &args.parts };

@@ -8,6 +8,6 @@ use anyhow::Result;
 pub fn run() -> Result<Tally> {
     setup::ensure(None)?;
     let mut tally = check::run()?;
-    tally += test::run(&test::Args::default())?;
+    tally += test::run(&test::TestArgs::default())?;
     Ok(tally)
 }

@@ -38,15 +38,15 @@ enum Command {
     /// Show AnT at work: install, build, boot a stock Linux in QEMU, run programs on AnT
     Demo,
     /// Install what is missing (as root or by sudo); quick when nothing is
-    Setup(setup::Args),
+    Setup(setup::SetupArgs),
     /// Build the module, AnT, its programs and the Linux programs, into target/ant
-    Build(build::Args),
+    Build(build::BuildArgs),
     /// Boot the distribution's kernel in QEMU with everything installed, and run CMD or a shell
-    Vm(vm::Args),
+    Vm(vm::VmArgs),
     /// Run the tests, on the host and in QEMU; closes with `N passed, N failed`
-    Test(test::Args),
+    Test(test::TestArgs),
     /// Measure one delegated call in a guest
-    Bench(bench::Args),
+    Bench(bench::BenchArgs),
     /// Check all that needs no run: formatting, lints, lines, names, words, directions, licences
     Check {
         /// Only write xtask/src/check/words.txt anew, the words that are still left; they get fewer

@@ -14,14 +14,14 @@ const QEMU_MAJOR: u32 = 10;
 
 /// Arguments of `./ant setup`.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct SetupArgs {
     /// Install this kernel of the distribution as well
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
 }
 
 /// Installs what is missing and says what there is.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &SetupArgs) -> Result<()> {
     let kernel = args.kernel.as_deref();
     ensure(kernel)?;
     eprintln!("  kernel {}", version(kernel)?);

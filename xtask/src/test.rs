@@ -17,7 +17,7 @@ const CASES_VARIABLE: &str = "PROPTEST_CASES";
 
 /// Arguments of `./ant test`.
 #[derive(clap::Args, Default)]
-pub struct Args {
+pub struct TestArgs {
     /// Only what runs on the host
     #[arg(long, conflicts_with = "qemu")]
     host: bool,
@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 /// Runs the suites that `args` name.
-pub fn run(args: &Args) -> Result<Tally> {
+pub fn run(args: &TestArgs) -> Result<Tally> {
     let start = Instant::now();
     let mut tally = Tally::default();
     if !args.qemu {
@@ -52,11 +52,11 @@ pub fn run(args: &Args) -> Result<Tally> {
 }
 
 /// What a filter that fits no test may lack.
-fn hint(args: &Args) -> &'static str {
+fn hint(args: &TestArgs) -> &'static str {
     if args.long { "" } else { " (some run with `--long` only)" }
 }
 
-fn host(args: &Args) -> Result<Tally> {
+fn host(args: &TestArgs) -> Result<Tally> {
     let filter = args.filter.as_deref();
     let mut tally = Tally::default();
 
@@ -80,7 +80,7 @@ fn host(args: &Args) -> Result<Tally> {
     Ok(tally)
 }
 
-fn qemu(args: &Args) -> Result<Tally> {
+fn qemu(args: &TestArgs) -> Result<Tally> {
     let program = build_qemu_tests()?;
     let long = args.long.then_some("--long");
     if let Some(filter) = &args.filter

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// Arguments of `./ant vm`.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct VmArgs {
     /// CPUs (default: 4; with --icount: 2)
     #[arg(long, value_name = "N")]
     smp: Option<u32>,
@@ -46,7 +46,7 @@ pub struct Args {
 }
 
 /// Boots the guest and runs the command or the shell; its status is ours.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &VmArgs) -> Result<ExitCode> {
     let version = if args.no_build {
         setup::ensure(args.kernel.as_deref())?;
         setup::version(args.kernel.as_deref())?
@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-fn machine(args: &Args, version: &str) -> Result<Machine> {
+fn machine(args: &VmArgs, version: &str) -> Result<Machine> {
     let mut machine = Machine::new(version);
     machine.smp = args.smp.unwrap_or(if args.icount { 2 } else { 4 });
     machine.mem.clone_from(&args.mem);

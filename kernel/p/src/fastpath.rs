@@ -15,7 +15,7 @@ use ant_abi::ipc::{FOREVER, IPC_WORDS, ReceivedKind, Span};
 use ant_abi::syscall::{ProcessState, Sysnum};
 use ant_abi::{CpuIndex, EndpointId, ThreadSlot};
 use ant_logic::ica::With;
-use ant_logic::ipc::{CallOptions, Message, Packet, Parts, Request, Token};
+use ant_logic::ipc::{CallOptions, CallRequest, Message, Packet, Parts, Token};
 use ant_logic::rings::packet::PACKET_WORDS;
 use ant_logic::sched::RunQueue;
 
@@ -196,7 +196,7 @@ pub fn take(cpu: &mut Cpu, from: CpuIndex, words: &[u64; PACKET_WORDS]) -> Optio
 #[inline]
 fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<ThreadSlot> {
     let Parts { client, sequence, request, .. } = parts;
-    let Request { server: slot, endpoint, generation, badge, message, .. } = request;
+    let CallRequest { server: slot, endpoint, generation, badge, message, .. } = request;
     let here = cpu.index();
     let (server, queue) = cpu.local.one_without_deadline(*slot)?;
     if !queue.can_pass(server.priority) || !endpoints::is_bound(*endpoint, here, *slot, *generation)
@@ -214,7 +214,7 @@ fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<ThreadSlot>
 
 #[inline]
 fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<ThreadSlot> {
-    let Parts { client: slot, sequence, request: Request { message, .. }, .. } = parts;
+    let Parts { client: slot, sequence, request: CallRequest { message, .. }, .. } = parts;
     let (client, queue) = cpu.local.one_without_deadline(*slot)?;
     if !queue.can_pass(client.priority) || client.migrate_to.is_some() {
         return None;

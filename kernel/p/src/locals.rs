@@ -39,7 +39,7 @@ pub struct Locals {
     area: OwnArea,
     /// The threads that are this CPU's.
     threads: [Option<Owned<Thread>>; MAX_THREADS],
-    /// The processes whose home is this CPU.
+    /// The processes this CPU owns.
     processes: [Option<Owned<Process>>; MAX_PROCESSES],
     /// How many processes there are.
     process_count: u32,
@@ -92,7 +92,7 @@ impl Locals {
         self.threads[slot.index()].as_mut()
     }
 
-    /// A process whose home is this CPU.
+    /// A process this CPU owns.
     #[inline]
     pub fn process(&mut self, slot: ProcessSlot) -> Option<&mut Owned<Process>> {
         self.processes[slot.index()].as_mut()

@@ -13,7 +13,8 @@ use ant_abi::syscall::Sysnum;
 use ant_abi::{CpuIndex, EndpointId, MAX_CPUS, Pid, Priority, ProcessSlot, ThreadSlot, Tid};
 use ant_logic::doorbell::DoorbellSuppression;
 use ant_logic::ipc::Packet;
-use ant_logic::rings::packet::{Full, PACKET_WORDS, PacketRing};
+use ant_logic::rings::Full;
+use ant_logic::rings::packet::{PACKET_WORDS, PacketRing};
 
 use crate::owned::Owned;
 use crate::process::WithThread;

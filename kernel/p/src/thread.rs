@@ -1,8 +1,8 @@
 //! Threads: what is scheduled.
 //!
 //! A thread belongs to one CPU at a time, which alone touches it. It runs in the address space of its
-//! process, whose page tables it finds without asking for the process ([`Thread::space`]). Its calls
-//! of IPC and of Linux are its own.
+//! process; [`Thread::space`] names the page tables, so that switching to a thread does not touch
+//! the process. Its calls of IPC and of Linux are its own.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

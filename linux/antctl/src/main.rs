@@ -184,7 +184,7 @@ fn kill(pid: u32, signal: &str) -> Result<ExitCode, Failure> {
 }
 
 fn inject(how: &InjectCommand) -> Result<ExitCode, Failure> {
-    need_root("make AnT fail")?;
+    need_root("inject a fault")?;
     done(ask(&Request::Inject(how.injection()))?)
 }
 

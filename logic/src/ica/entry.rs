@@ -30,7 +30,7 @@ pub enum Access {
 
 /// The owner of a page of the ICA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum PageState {
     /// None.
     Free,
     /// Its number is taken, but there is no frame.
@@ -61,39 +61,39 @@ pub enum State {
 
 /// One page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry(pub(super) u64);
+pub(super) struct PageEntry(pub(super) u64);
 
 /// Whether an entry can hold this physical address.
 pub(super) fn is_frame(phys: PhysAddr) -> bool {
     phys.get() & !FRAME == 0
 }
 
-impl Entry {
+impl PageEntry {
     /// A page in this state; `frame` is 0 for one that has none.
     #[inline]
-    pub(super) fn new(state: State, frame: u64) -> Self {
+    pub(super) fn new(state: PageState, frame: u64) -> Self {
         let (kind, slot, sharers) = match state {
-            State::Free => (0, 0, 0),
-            State::Reserved => (1, 0, 0),
-            State::Owned { owner } => (2, owner.bits(), 0),
-            State::Lent { owner, access: Access::Read } => (3, owner.bits(), 0),
-            State::Lent { owner, access: Access::Write } => (4, owner.bits(), 0),
-            State::InTransit { giver } => (5, giver.map_or(ENDED, ProcessSlot::bits), 0),
-            State::Shared { sharers } => (6, 0, sharers),
+            PageState::Free => (0, 0, 0),
+            PageState::Reserved => (1, 0, 0),
+            PageState::Owned { owner } => (2, owner.bits(), 0),
+            PageState::Lent { owner, access: Access::Read } => (3, owner.bits(), 0),
+            PageState::Lent { owner, access: Access::Write } => (4, owner.bits(), 0),
+            PageState::InTransit { giver } => (5, giver.map_or(ENDED, ProcessSlot::bits), 0),
+            PageState::Shared { sharers } => (6, 0, sharers),
         };
         Self(u64::from(sharers) << SHARERS_SHIFT | frame | kind << KIND_SHIFT | slot)
     }
 
-    pub(super) fn state(self) -> State {
+    pub(super) fn state(self) -> PageState {
         let slot = ProcessSlot::from_bits(self.0 & SLOT);
         match self.0 >> KIND_SHIFT & 0xf {
-            0 => State::Free,
-            1 => State::Reserved,
-            2 => State::Owned { owner: slot },
-            3 => State::Lent { owner: slot, access: Access::Read },
-            4 => State::Lent { owner: slot, access: Access::Write },
-            5 => State::InTransit { giver: (self.0 & SLOT != ENDED).then_some(slot) },
-            6 => State::Shared { sharers: (self.0 >> SHARERS_SHIFT) as u16 },
+            0 => PageState::Free,
+            1 => PageState::Reserved,
+            2 => PageState::Owned { owner: slot },
+            3 => PageState::Lent { owner: slot, access: Access::Read },
+            4 => PageState::Lent { owner: slot, access: Access::Write },
+            5 => PageState::InTransit { giver: (self.0 & SLOT != ENDED).then_some(slot) },
+            6 => PageState::Shared { sharers: (self.0 >> SHARERS_SHIFT) as u16 },
             kind => unreachable!("an entry of the ICA has kind {kind}"),
         }
     }
@@ -101,7 +101,7 @@ impl Entry {
     /// Physical address of the frame; 0 is one too.
     #[inline]
     pub(super) fn frame(self) -> Option<PhysAddr> {
-        let has_one = self.0 & KIND > Self::new(State::Reserved, 0).0;
+        let has_one = self.0 & KIND > Self::new(PageState::Reserved, 0).0;
         has_one.then_some(PhysAddr::new(self.0 & FRAME))
     }
 
@@ -120,7 +120,7 @@ impl Entry {
     /// Whether it was handed over, and not received.
     #[inline]
     pub(super) fn is_in_transit(self) -> bool {
-        (self.0 ^ Self::new(State::InTransit { giver: None }, 0).0) & KIND == 0
+        (self.0 ^ Self::new(PageState::InTransit { giver: None }, 0).0) & KIND == 0
     }
 
     /// Whether its slot, if its state has one, is this.
@@ -132,14 +132,14 @@ impl Entry {
     /// Whether it is shared.
     #[inline]
     pub(super) fn is_shared(self) -> bool {
-        (self.0 ^ Self::new(State::Shared { sharers: 0 }, 0).0) & KIND == 0
+        (self.0 ^ Self::new(PageState::Shared { sharers: 0 }, 0).0) & KIND == 0
     }
 
     /// The same page in another state.
     #[inline]
-    pub(super) fn become_state(self, state: State) -> Self {
+    pub(super) fn become_state(self, state: PageState) -> Self {
         let frame = match state {
-            State::Free | State::Reserved => 0,
+            PageState::Free | PageState::Reserved => 0,
             _ => self.0 & FRAME,
         };
         Self::new(state, frame)

@@ -7,7 +7,7 @@
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::{Error, PhysAddr, ProcessSlot};
 
-use super::{Access, IcaTable, State, pages};
+use super::{Access, IcaTable, PageState, pages};
 
 /// Where ICA pages are mapped in one process: its page tables.
 pub trait Space {
@@ -199,7 +199,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// frame.
     pub fn free(&self, span: Span, slot: ProcessSlot, mut give_back: impl FnMut(u32, PhysAddr)) {
         for page in pages(span) {
-            if self.state(page) == Some(State::Owned { owner: slot }) {
+            if self.state(page) == Some(PageState::Owned { owner: slot }) {
                 self.free_page(page, slot, &mut give_back);
             }
         }
@@ -231,10 +231,10 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ) {
         for (page, state) in self.pages_of(slot) {
             match state {
-                State::InTransit { .. } => {
+                PageState::InTransit { .. } => {
                     self.free_dropped(Span::new(page, 1, Transfer::HandOver), &mut give_back);
                 }
-                State::Lent { access, .. } => {
+                PageState::Lent { access, .. } => {
                     let transfer = match access {
                         Access::Read => Transfer::LendRead,
                         Access::Write => Transfer::LendWrite,

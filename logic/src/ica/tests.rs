@@ -42,7 +42,7 @@ fn owned(count: u32) -> Table {
 fn zeros_are_a_table_of_free_pages() {
     let table = Table::new();
     assert!(table.entries.iter().all(|entry| entry.load(Ordering::Relaxed) == 0));
-    assert_eq!(table.state(0), Some(State::Free));
+    assert_eq!(table.state(0), Some(PageState::Free));
     assert_eq!(table.state(PAGES as u32), None);
     assert_eq!(size_of::<IcaTable>(), 8 * (ICA_PAGES as usize + 1));
 }
@@ -75,7 +75,7 @@ fn a_frame_is_the_address_of_a_page() {
     assert_eq!(table.frame(0), None);
     assert_eq!(table.set_frame(0, PhysAddr::new((1 << 52) - PAGE), process_no(127)), Ok(()));
     assert_eq!(table.frame(0), Some(PhysAddr::new((1 << 52) - PAGE)));
-    assert_eq!(table.state(0), Some(State::Owned { owner: process_no(127) }));
+    assert_eq!(table.state(0), Some(PageState::Owned { owner: process_no(127) }));
     assert_eq!(table.set_frame(0, nth(1), process_no(1)), Err(Error::Fault), "it has one");
 }
 
@@ -93,10 +93,10 @@ fn pages_are_handed_over() {
     assert_eq!(table.release(0, process_no(1)), Err(Error::Fault));
     table.complete_hand_over(handed, process_no(2)).unwrap();
     assert_eq!(table.complete_hand_over(handed, process_no(3)), Err(Error::Fault));
-    assert_eq!(table.state(1), Some(State::Owned { owner: process_no(2) }));
+    assert_eq!(table.state(1), Some(PageState::Owned { owner: process_no(2) }));
     assert_eq!(table.release(1, process_no(2)), Ok(Some(nth(2))));
     assert_eq!(table.release(1, process_no(2)), Err(Error::Fault));
-    assert_eq!(table.state(1), Some(State::Reserved));
+    assert_eq!(table.state(1), Some(PageState::Reserved));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn what_was_not_received_comes_back() {
             "not its own"
         );
         table.undo_transfer(process_no(1), span(0, 2, mode)).unwrap();
-        assert_eq!(table.state(1), Some(State::Owned { owner: process_no(1) }));
+        assert_eq!(table.state(1), Some(PageState::Owned { owner: process_no(1) }));
     }
 }
 
@@ -128,7 +128,7 @@ fn nobody_gets_back_what_one_handed_over_who_has_ended() {
     );
     assert_eq!(
         table.state(1),
-        Some(State::InTransit { giver: Some(process_no(1)) }),
+        Some(PageState::InTransit { giver: Some(process_no(1)) }),
         "nothing changed"
     );
     assert_eq!(table.discard(0), Ok(nth(1)));
@@ -141,7 +141,10 @@ fn a_lent_page_stays_its_owners() {
     let table = owned(1);
     let lent = span(0, 1, Transfer::LendWrite);
     table.begin_transfer(process_no(1), lent).unwrap();
-    assert_eq!(table.state(0), Some(State::Lent { owner: process_no(1), access: Access::Write }));
+    assert_eq!(
+        table.state(0),
+        Some(PageState::Lent { owner: process_no(1), access: Access::Write })
+    );
     assert_eq!(table.begin_transfer(process_no(1), lent), Err(Error::Fault));
     assert_eq!(table.release(0, process_no(1)), Err(Error::Fault), "somebody uses it");
     assert_eq!(table.end_loan(process_no(2), lent), Err(Error::Fault));
@@ -163,8 +166,8 @@ fn the_last_who_shares_returns_the_frame() {
         Err(Error::Invalid)
     );
     table.begin_share(process_no(1), both).unwrap();
-    assert_eq!(table.state(0), Some(State::Shared { sharers: 3 }));
-    assert_eq!(table.state(1), Some(State::Shared { sharers: 2 }));
+    assert_eq!(table.state(0), Some(PageState::Shared { sharers: 3 }));
+    assert_eq!(table.state(1), Some(PageState::Shared { sharers: 2 }));
     assert_eq!(table.undo_transfer(process_no(1), both), Err(Error::Invalid));
     assert_eq!(table.release(0, process_no(1)), Ok(None));
     assert_eq!(table.release(0, process_no(2)), Ok(None));
@@ -180,9 +183,9 @@ fn not_more_share_than_can_be_counted() {
     for _ in 1..SHARERS_MAX {
         table.begin_share(process_no(1), span(1, 1, Transfer::Share)).unwrap();
     }
-    assert_eq!(table.state(1), Some(State::Shared { sharers: SHARERS_MAX }));
+    assert_eq!(table.state(1), Some(PageState::Shared { sharers: SHARERS_MAX }));
     assert_eq!(table.begin_share(process_no(1), span(0, 2, Transfer::Share)), Err(Error::Busy));
-    assert_eq!(table.state(0), Some(State::Owned { owner: process_no(1) }), "nothing changed");
+    assert_eq!(table.state(0), Some(PageState::Owned { owner: process_no(1) }), "nothing changed");
     for _ in 1..SHARERS_MAX {
         assert_eq!(table.release(1, process_no(1)), Ok(None));
     }
@@ -222,9 +225,9 @@ fn says_what_must_be_seen_to_when_a_process_ends() {
     table.release(4, process_no(1)).unwrap();
     let pages: Vec<_> = table.pages_of(process_no(1)).collect();
     let expected = [
-        (0, State::InTransit { giver: Some(process_no(1)) }),
-        (1, State::Lent { owner: process_no(1), access: Access::Read }),
-        (5, State::Owned { owner: process_no(1) }),
+        (0, PageState::InTransit { giver: Some(process_no(1)) }),
+        (1, PageState::Lent { owner: process_no(1), access: Access::Read }),
+        (5, PageState::Owned { owner: process_no(1) }),
     ];
     assert_eq!(pages, expected);
     assert_eq!(table.pages_of(process_no(2)).count(), 1);
@@ -272,8 +275,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// The plain version: a step is tried on a copy, which is kept only if all went well.
 #[derive(Clone)]
 struct Model {
-    /// State, and the frame it had last.
-    pages: Vec<(State, PhysAddr)>,
+    /// PageState, and the frame it had last.
+    pages: Vec<(PageState, PhysAddr)>,
 }
 
 impl Model {
@@ -281,16 +284,16 @@ impl Model {
     fn one(
         &mut self,
         page: u32,
-        rule: &dyn Fn(State) -> Option<State>,
+        rule: &dyn Fn(PageState) -> Option<PageState>,
     ) -> Option<Option<PhysAddr>> {
         let (state, frame) = self.pages.get_mut(page as usize)?;
         let before = *state;
         *state = rule(before)?;
-        let had = !matches!(before, State::Free | State::Reserved);
-        Some((*state == State::Reserved && had).then_some(*frame))
+        let had = !matches!(before, PageState::Free | PageState::Reserved);
+        Some((*state == PageState::Reserved && had).then_some(*frame))
     }
 
-    fn all(&mut self, span: Span, rule: &dyn Fn(State) -> Option<State>) -> bool {
+    fn all(&mut self, span: Span, rule: &dyn Fn(PageState) -> Option<PageState>) -> bool {
         let mut copy = self.clone();
         let pages = span.first()..span.first() + span.count();
         let done = span.count() > 0 && { pages }.all(|page| copy.one(page, rule).is_some());
@@ -302,14 +305,14 @@ impl Model {
 
     fn begin(&mut self, slot: ProcessSlot, span: Span, shared_too: bool) -> bool {
         self.all(span, &|state| match (state, span.transfer()?) {
-            (State::Owned { owner }, mode) if owner == slot => Some(match mode {
-                Transfer::HandOver => State::InTransit { giver: Some(slot) },
-                Transfer::LendRead => State::Lent { owner, access: Access::Read },
-                Transfer::LendWrite => State::Lent { owner, access: Access::Write },
-                Transfer::Share => State::Shared { sharers: 2 },
+            (PageState::Owned { owner }, mode) if owner == slot => Some(match mode {
+                Transfer::HandOver => PageState::InTransit { giver: Some(slot) },
+                Transfer::LendRead => PageState::Lent { owner, access: Access::Read },
+                Transfer::LendWrite => PageState::Lent { owner, access: Access::Write },
+                Transfer::Share => PageState::Shared { sharers: 2 },
             }),
-            (State::Shared { sharers }, Transfer::Share) if shared_too => {
-                Some(State::Shared { sharers: sharers + 1 })
+            (PageState::Shared { sharers }, Transfer::Share) if shared_too => {
+                Some(PageState::Shared { sharers: sharers + 1 })
             }
             _ => None,
         })
@@ -317,16 +320,16 @@ impl Model {
 
     fn back(&mut self, slot: ProcessSlot, span: Span, handed_over_too: bool) -> bool {
         self.all(span, &|state| match (state, span.transfer()?) {
-            (State::Lent { owner, access: Access::Read }, Transfer::LendRead)
-            | (State::Lent { owner, access: Access::Write }, Transfer::LendWrite)
+            (PageState::Lent { owner, access: Access::Read }, Transfer::LendRead)
+            | (PageState::Lent { owner, access: Access::Write }, Transfer::LendWrite)
                 if owner == slot =>
             {
-                Some(State::Owned { owner })
+                Some(PageState::Owned { owner })
             }
-            (State::InTransit { giver: Some(owner) }, Transfer::HandOver)
+            (PageState::InTransit { giver: Some(owner) }, Transfer::HandOver)
                 if handed_over_too && owner == slot =>
             {
-                Some(State::Owned { owner })
+                Some(PageState::Owned { owner })
             }
             _ => None,
         })
@@ -334,9 +337,9 @@ impl Model {
 
     fn release(&mut self, page: u32, slot: ProcessSlot) -> Option<Option<PhysAddr>> {
         self.one(page, &|state| match state {
-            State::Owned { owner } if owner == slot => Some(State::Reserved),
-            State::Shared { sharers: 1 } => Some(State::Reserved),
-            State::Shared { sharers } => Some(State::Shared { sharers: sharers - 1 }),
+            PageState::Owned { owner } if owner == slot => Some(PageState::Reserved),
+            PageState::Shared { sharers: 1 } => Some(PageState::Reserved),
+            PageState::Shared { sharers } => Some(PageState::Shared { sharers: sharers - 1 }),
             _ => None,
         })
     }
@@ -361,19 +364,20 @@ fn step_both(
     let (was, expected) = match *step {
         Step::Alloc(count) => {
             let first = table.alloc(count);
-            let free = |page: usize| model.pages[page].0 == State::Free;
+            let free = |page: usize| model.pages[page].0 == PageState::Free;
             let fits = |first: usize| (first..first + count as usize).all(free);
             let possible = count > 0 && (0..=PAGES - count as usize).any(fits);
             if let Some(first) = first {
                 prop_assert!(count > 0 && fits(first as usize));
-                model.all(span(first, count, Transfer::HandOver), &|_| Some(State::Reserved));
+                model.all(span(first, count, Transfer::HandOver), &|_| Some(PageState::Reserved));
             }
             (first.is_some(), possible)
         }
         Step::SetFrame(page, owner) => {
             let Some(&frame) = frames.0.first() else { return Ok(false) };
-            let expected = model
-                .one(page, &|state| (state == State::Reserved).then_some(State::Owned { owner }));
+            let expected = model.one(page, &|state| {
+                (state == PageState::Reserved).then_some(PageState::Owned { owner })
+            });
             if expected.is_some() {
                 model.pages[page as usize].1 = frame;
                 frames.0.remove(&frame);
@@ -381,7 +385,7 @@ fn step_both(
             (table.set_frame(page, frame, owner).is_ok(), expected.is_some())
         }
         Step::Forget(page) => {
-            let rule = |state| (state == State::Reserved).then_some(State::Free);
+            let rule = |state| (state == PageState::Reserved).then_some(PageState::Free);
             (table.forget(page).is_ok(), model.one(page, &rule).is_some())
         }
         Step::BeginTransfer(slot, span) => {
@@ -395,8 +399,8 @@ fn step_both(
         Step::Complete(span, to) => {
             let expected = model.all(span, &|state| {
                 let handed_over = span.transfer() == Some(Transfer::HandOver);
-                let in_transit = matches!(state, State::InTransit { .. });
-                (handed_over && in_transit).then_some(State::Owned { owner: to })
+                let in_transit = matches!(state, PageState::InTransit { .. });
+                (handed_over && in_transit).then_some(PageState::Owned { owner: to })
             });
             (table.complete_hand_over(span, to).is_ok(), expected)
         }
@@ -415,14 +419,14 @@ fn step_both(
             return Ok(returned.is_ok());
         }
         Step::Orphan(page, giver) => {
-            let own = State::InTransit { giver: Some(giver) };
-            let rule = |state| (state == own).then_some(State::InTransit { giver: None });
+            let own = PageState::InTransit { giver: Some(giver) };
+            let rule = |state| (state == own).then_some(PageState::InTransit { giver: None });
             (table.orphan(page, giver).is_ok(), model.one(page, &rule).is_some())
         }
         Step::Discard(page) => {
             let returned = table.discard(page);
             let rule = |state| match state {
-                State::InTransit { .. } => Some(State::Reserved),
+                PageState::InTransit { .. } => Some(PageState::Reserved),
                 _ => None,
             };
             prop_assert_eq!(returned.ok(), model.one(page, &rule).flatten());
@@ -448,7 +452,7 @@ proptest! {
     #[test]
     fn behaves_like_a_plain_table(steps in prop::collection::vec(step(), 0..300)) {
         let table = Table::new();
-        let mut model = Model { pages: vec![(State::Free, nth(0)); PAGES] };
+        let mut model = Model { pages: vec![(PageState::Free, nth(0)); PAGES] };
         let mut frames = Frames((1..=8).map(nth).collect());
         for step in steps {
             let text = format!("{step:?}");
@@ -456,7 +460,7 @@ proptest! {
             for page in 0..PAGES as u32 {
                 let (state, frame) = model.pages[page as usize];
                 prop_assert_eq!(table.state(page), Some(state), "page {} after {}", page, text);
-                let none = matches!(state, State::Free | State::Reserved);
+                let none = matches!(state, PageState::Free | PageState::Reserved);
                 prop_assert_eq!(table.frame(page), (!none).then_some(frame));
             }
             check_frames(&table, &frames, 8);

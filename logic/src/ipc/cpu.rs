@@ -7,7 +7,7 @@
 use ant_abi::ipc::{NOTIFY_RETIRE, Span};
 use ant_abi::{CpuIndex, EndpointId, Generation, MAX_THREADS, Priority, ThreadSlot};
 
-use super::message::{Message, Packet, Request, Token};
+use super::message::{CallRequest, Message, Packet, Token};
 use super::priorities::Priorities;
 use super::queue::{Item, Queue, Sent};
 
@@ -149,8 +149,8 @@ struct Caller {
 impl Caller {
     /// That of a request from CPU `cpu`.
     #[inline]
-    fn new(cpu: CpuIndex, sequence: u32, request: &Request) -> Self {
-        let Request { server, badge, priority, .. } = *request;
+    fn new(cpu: CpuIndex, sequence: u32, request: &CallRequest) -> Self {
+        let CallRequest { server, badge, priority, .. } = *request;
         Self { cpu, sequence, server, badge, priority, queued: true }
     }
 }
@@ -261,7 +261,9 @@ impl IpcCpu {
             Packet::Boost { client, sequence, priority } => {
                 self.boost(client, from, sequence, priority, host);
             }
-            Packet::Send(Request { endpoint, generation, badge, priority, message, .. }) => {
+            Packet::Send(CallRequest {
+                endpoint, generation, badge, priority, message, ..
+            }) => {
                 let sent = Sent { endpoint, generation, badge, message };
                 self.resend(priority, sent, host);
             }

@@ -56,7 +56,7 @@ impl Token {
 
 /// A message on its way to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Request {
+pub struct CallRequest {
     /// ThreadSlot of the server.
     pub server: ThreadSlot,
     /// Endpoint that it was found through.
@@ -81,7 +81,7 @@ pub enum Packet {
         /// Number of the call on the sending CPU.
         sequence: u32,
         /// The request.
-        request: Request,
+        request: CallRequest,
     },
     /// The reply to a call.
     Reply {
@@ -130,7 +130,7 @@ pub enum Packet {
         priority: Priority,
     },
     /// A message whose sender does not wait.
-    Send(Request),
+    Send(CallRequest),
     /// Notification bits wait at an endpoint of the receiving CPU's.
     Wakeup {
         /// The endpoint.
@@ -165,7 +165,7 @@ pub struct Parts {
     /// Number of the call.
     pub sequence: u32,
     /// The request, or reply.
-    pub request: Request,
+    pub request: CallRequest,
 }
 
 impl Parts {
@@ -180,7 +180,7 @@ impl Parts {
     pub fn of(words: &[u64; 8]) -> Self {
         let [first, second, a, b, c, d, span, last] = *words;
         let handle = last & ((1 << HANDLE_BITS) - 1);
-        let request = Request {
+        let request = CallRequest {
             server: ThreadSlot::from_bits(first >> 16 & 0xff),
             endpoint: EndpointId::from_bits(first >> 24 & 0xff),
             generation: Generation::new(second as u32),
@@ -198,8 +198,8 @@ impl Parts {
 }
 
 #[inline(always)]
-fn words(kind: u64, client: ThreadSlot, sequence: u32, request: &Request) -> [u64; 8] {
-    let Request { server, endpoint, generation, badge, priority, message } = *request;
+fn words(kind: u64, client: ThreadSlot, sequence: u32, request: &CallRequest) -> [u64; 8] {
+    let CallRequest { server, endpoint, generation, badge, priority, message } = *request;
     let first = kind
         | client.bits() << 8
         | server.bits() << 16
@@ -216,23 +216,23 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub fn encode(&self) -> [u64; 8] {
-        let empty = Request::default();
+        let empty = CallRequest::default();
         let about = |kind, client, sequence| words(kind, client, sequence, &empty);
         match *self {
             Packet::Call { client, sequence, request } => words(CALL, client, sequence, &request),
             Packet::Reply { client, sequence, message } => {
-                words(REPLY, client, sequence, &Request { message, ..empty })
+                words(REPLY, client, sequence, &CallRequest { message, ..empty })
             }
             Packet::Failed { client, sequence } => about(FAILED, client, sequence),
             Packet::Bounced { client, sequence } => about(BOUNCED, client, sequence),
             Packet::Cancel { client, sequence } => about(CANCEL, client, sequence),
             Packet::Cancelled { client, sequence } => about(CANCELLED, client, sequence),
             Packet::Boost { client, sequence, priority } => {
-                words(BOOST, client, sequence, &Request { priority, ..empty })
+                words(BOOST, client, sequence, &CallRequest { priority, ..empty })
             }
             Packet::Send(request) => words(SEND, ThreadSlot::default(), 0, &request),
             Packet::Wakeup { endpoint } => {
-                words(WAKEUP, ThreadSlot::default(), 0, &Request { endpoint, ..empty })
+                words(WAKEUP, ThreadSlot::default(), 0, &CallRequest { endpoint, ..empty })
             }
         }
     }

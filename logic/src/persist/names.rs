@@ -56,7 +56,7 @@ pub trait NameHost: PersistentWords {
 
 /// A name and what it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry<H> {
+struct NameEntry<H> {
     name: Name,
     /// Badge of its owner, the process that has registered it.
     owner: u64,
@@ -66,7 +66,7 @@ struct Entry<H> {
 /// All names.
 pub struct Names<O: NameHost> {
     host: O,
-    entries: [Option<Entry<O::Handle>>; NAMES],
+    entries: [Option<NameEntry<O::Handle>>; NAMES],
 }
 
 impl<O: NameHost> Names<O> {
@@ -80,7 +80,9 @@ impl<O: NameHost> Names<O> {
         let mut names = Self { host, entries: [None; NAMES] };
         for (slot, handle) in kept {
             match names.stored(slot).filter(|(name, _)| is_name(*name)) {
-                Some((name, owner)) => names.entries[slot] = Some(Entry { name, owner, handle }),
+                Some((name, owner)) => {
+                    names.entries[slot] = Some(NameEntry { name, owner, handle })
+                }
                 None => {
                     names.host.forget(slot);
                     names.host.close(handle);
@@ -101,7 +103,7 @@ impl<O: NameHost> Names<O> {
         let slot = self.slot_for(name, owner);
         let kept = slot.and_then(|slot| self.host.keep(slot, handle).map(|()| slot));
         let slot = kept.inspect_err(|_| self.host.close(handle))?;
-        match self.entries[slot].replace(Entry { name, owner, handle }) {
+        match self.entries[slot].replace(NameEntry { name, owner, handle }) {
             // The state pages have the name already, and its owner.
             Some(old) => self.host.close(old.handle),
             None => self.store_name(slot, name, owner),
@@ -117,7 +119,7 @@ impl<O: NameHost> Names<O> {
 
     /// Name number `index` of those whose handles are alive.
     pub fn name(&self, index: usize) -> Option<Name> {
-        let living = |entry: &&Entry<O::Handle>| !self.host.is_dead(entry.handle);
+        let living = |entry: &&NameEntry<O::Handle>| !self.host.is_dead(entry.handle);
         self.entries.iter().flatten().filter(living).nth(index).map(|entry| entry.name)
     }
 

@@ -10,7 +10,7 @@
 //!
 //! Deliberately absent: doorbells and waiting.
 
-use core::fmt;
+use super::Full;
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -22,18 +22,6 @@ pub const CAPACITY: usize = ant_abi::store::STORE_ENTRIES;
 pub const CAPACITY: usize = 4;
 
 const _: () = assert!(CAPACITY.is_power_of_two());
-
-/// The store is full: the entry was not put in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the address store is full")
-    }
-}
-
-impl core::error::Error for Full {}
 
 /// An address store in shared memory.
 ///

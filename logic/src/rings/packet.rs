@@ -8,7 +8,7 @@
 //!
 //! Deliberately absent: doorbells ([`crate::doorbell`]) and what a packet means.
 
-use core::fmt;
+use super::Full;
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 pub const PACKET_WORDS: usize = 8;
 
 /// What one CPU tells another.
-pub type Packet = [u64; PACKET_WORDS];
+pub type PacketWords = [u64; PACKET_WORDS];
 
 /// Packets that a [`PacketRing`] holds.
 #[cfg(not(loom))]
@@ -26,18 +26,6 @@ pub const CAPACITY: usize = 256;
 pub const CAPACITY: usize = 4;
 
 const _: () = assert!(CAPACITY.is_power_of_two());
-
-/// There is no room: the packet was not put in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the ring to the other CPU has no room")
-    }
-}
-
-impl core::error::Error for Full {}
 
 /// A ring of packets from one CPU to another.
 ///
@@ -49,7 +37,7 @@ pub struct PacketRing {
     consumed: Consumed,
     /// Packet `n` is at `n % CAPACITY`. Written by the producer, read by the consumer; ordered by
     /// the counters.
-    places: [Place; CAPACITY],
+    places: [Cell; CAPACITY],
 }
 
 /// The producer's line of the cache.
@@ -75,12 +63,12 @@ struct Consumed {
 /// One packet: a line of the cache.
 #[derive(Debug)]
 #[repr(C, align(64))]
-struct Place([AtomicU64; PACKET_WORDS]);
+struct Cell([AtomicU64; PACKET_WORDS]);
 
 #[cfg(not(loom))]
 const _: () = {
     use core::mem::offset_of;
-    assert!(size_of::<Place>() == 64);
+    assert!(size_of::<Cell>() == 64);
     assert!(offset_of!(PacketRing, consumed) == 64);
     assert!(offset_of!(PacketRing, places) == 128);
     assert!(size_of::<PacketRing>() == 128 + 64 * CAPACITY);
@@ -94,7 +82,7 @@ impl PacketRing {
         Self {
             produced: Produced { tail: AtomicU32::new(0), head_seen: AtomicU32::new(0) },
             consumed: Consumed { head: AtomicU32::new(0) },
-            places: [const { Place([const { AtomicU64::new(0) }; PACKET_WORDS]) }; CAPACITY],
+            places: [const { Cell([const { AtomicU64::new(0) }; PACKET_WORDS]) }; CAPACITY],
         }
     }
 
@@ -106,7 +94,7 @@ impl PacketRing {
         Self {
             produced: Produced { tail: AtomicU32::new(0), head_seen: AtomicU32::new(0) },
             consumed: Consumed { head: AtomicU32::new(0) },
-            places: array::from_fn(|_| Place(array::from_fn(|_| AtomicU64::new(0)))),
+            places: array::from_fn(|_| Cell(array::from_fn(|_| AtomicU64::new(0)))),
         }
     }
 
@@ -116,7 +104,7 @@ impl PacketRing {
     ///
     /// [`Full`] if `CAPACITY` packets wait.
     #[inline]
-    pub fn push(&self, packet: &Packet) -> Result<(), Full> {
+    pub fn push(&self, packet: &PacketWords) -> Result<(), Full> {
         self.push_if_below(packet, CAPACITY)
     }
 
@@ -127,7 +115,7 @@ impl PacketRing {
     ///
     /// [`Full`] if that many wait.
     #[inline]
-    pub fn push_if_below(&self, packet: &Packet, limit: usize) -> Result<(), Full> {
+    pub fn push_if_below(&self, packet: &PacketWords, limit: usize) -> Result<(), Full> {
         // Relaxed: only the producer writes them.
         let tail = self.produced.tail.load(Ordering::Relaxed);
         if !self.has_room(limit.min(CAPACITY)) {
@@ -154,7 +142,7 @@ impl PacketRing {
 
     /// Takes the oldest packet out. Only the consumer calls this.
     #[inline]
-    pub fn pop(&self) -> Option<Packet> {
+    pub fn pop(&self) -> Option<PacketWords> {
         // Relaxed: only the consumer writes it.
         let head = self.consumed.head.load(Ordering::Relaxed);
         // Acquire: pairs with the Release in `push_if_below`, so the packet is there.

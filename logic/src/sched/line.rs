@@ -41,12 +41,12 @@ pub(super) struct ReadyLists {
     /// Last of each list.
     last: [Link; Priority::COUNT],
     /// Where each slot is.
-    places: [Place; MAX_THREADS],
+    places: [Links; MAX_THREADS],
 }
 
 /// Where a slot is: its neighbours, and in which list.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Links {
     before: Link,
     behind: Link,
     priority: Priority,
@@ -55,7 +55,7 @@ struct Place {
 impl ReadyLists {
     /// All lists are empty.
     pub(super) const fn new() -> Self {
-        let place = Place { before: Link::END, behind: Link::END, priority: Priority::LOWEST };
+        let place = Links { before: Link::END, behind: Link::END, priority: Priority::LOWEST };
         Self {
             filled: 0,
             present: 0,
@@ -87,13 +87,13 @@ impl ReadyLists {
     /// Puts `id`, which is in no list, behind all others of `priority`.
     pub(super) fn push_back(&mut self, id: ThreadSlot, priority: Priority) {
         let before = self.last[priority.index()];
-        self.link(id, Place { before, behind: Link::END, priority });
+        self.link(id, Links { before, behind: Link::END, priority });
     }
 
     /// Puts `id`, which is in no list, before all others of `priority`.
     pub(super) fn push_front(&mut self, id: ThreadSlot, priority: Priority) {
         let behind = self.first[priority.index()];
-        self.link(id, Place { before: Link::END, behind, priority });
+        self.link(id, Links { before: Link::END, behind, priority });
     }
 
     /// Takes the first of the highest list out: the slot, and its priority.
@@ -109,7 +109,7 @@ impl ReadyLists {
         if !self.contains(id) {
             return false;
         }
-        let Place { before, behind, priority } = self.places[id.index()];
+        let Links { before, behind, priority } = self.places[id.index()];
         self.set_behind(before, priority, behind);
         self.set_before(behind, priority, before);
         self.present &= !(1 << id.index());
@@ -119,7 +119,7 @@ impl ReadyLists {
         true
     }
 
-    fn link(&mut self, id: ThreadSlot, place: Place) {
+    fn link(&mut self, id: ThreadSlot, place: Links) {
         self.places[id.index()] = place;
         self.set_behind(place.before, place.priority, id.into());
         self.set_before(place.behind, place.priority, id.into());

@@ -9,7 +9,7 @@
 
 use ant_abi::Error;
 
-use super::server::{Next, Replacement, State, Supervised};
+use super::server::{Next, Replacement, ServerState, Supervised};
 use super::{Cause, START_US, ServerHost};
 
 /// How long the old process has to finish its current request.
@@ -37,12 +37,14 @@ impl<P, T> Supervised<P, T> {
         ticket: u32,
         now: u64,
     ) -> Result<(), Error> {
-        let settled =
-            matches!(self.state, State::Serving { .. } | State::Waiting { .. } | State::GivenUp);
+        let settled = matches!(
+            self.state,
+            ServerState::Serving { .. } | ServerState::Waiting { .. } | ServerState::GivenUp
+        );
         if self.command.is_some() || !settled {
             return Err(Error::Busy);
         }
-        let was_closed = matches!(self.state, State::GivenUp);
+        let was_closed = matches!(self.state, ServerState::GivenUp);
         if was_closed {
             host.open()?;
         }
@@ -63,7 +65,7 @@ impl<P, T> Supervised<P, T> {
     pub fn is_being_replaced(&self) -> bool {
         let comes = matches!(
             self.state,
-            State::TakingOver { .. } | State::Starting { replacement: Some(_), .. }
+            ServerState::TakingOver { .. } | ServerState::Starting { replacement: Some(_), .. }
         );
         self.candidate.is_some() || comes
     }
@@ -87,7 +89,7 @@ impl<P, T> Supervised<P, T> {
         now: u64,
     ) {
         let old = self.pid();
-        let was_given_up = matches!(self.state, State::GivenUp);
+        let was_given_up = matches!(self.state, ServerState::GivenUp);
         // Without an old process, the devices are free.
         let bound = host.reserve_state_copy().and_then(|()| self.bind(host, pid));
         let bound = bound.and_then(|()| if old.is_none() { host.grant(pid) } else { Ok(()) });
@@ -99,8 +101,13 @@ impl<P, T> Supervised<P, T> {
         match old {
             Some(old) => {
                 self.watchdog.stop();
-                self.state =
-                    State::TakingOver { pid, ready_call, program, old, until: now + FINISH_US };
+                self.state = ServerState::TakingOver {
+                    pid,
+                    ready_call,
+                    program,
+                    old,
+                    until: now + FINISH_US,
+                };
             }
             None => self.start_probation(
                 host,
@@ -114,8 +121,8 @@ impl<P, T> Supervised<P, T> {
 
     /// The old process has ended: the candidate takes over.
     pub(super) fn complete_takeover(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
-        let before = core::mem::replace(&mut self.state, State::Waiting { at: now });
-        let State::TakingOver { pid, ready_call, program, .. } = before else { return };
+        let before = core::mem::replace(&mut self.state, ServerState::Waiting { at: now });
+        let ServerState::TakingOver { pid, ready_call, program, .. } = before else { return };
         match host.grant(pid) {
             Ok(()) => {
                 let replacement = Replacement { program, was_given_up: false };
@@ -125,7 +132,7 @@ impl<P, T> Supervised<P, T> {
                 host.drop_state_copy();
                 self.complete(Err(error));
                 self.state =
-                    State::Ending { pid, cause: Cause::Successor, next: Next::ApplyPolicy };
+                    ServerState::Ending { pid, cause: Cause::Successor, next: Next::ApplyPolicy };
                 host.kill(pid);
             }
         }
@@ -135,7 +142,7 @@ impl<P, T> Supervised<P, T> {
     pub(super) fn fail_candidate(&mut self, host: &mut impl ServerHost<P, T>, error: Error) {
         let Some(candidate) = self.candidate.take() else { return };
         host.kill(candidate.pid);
-        if matches!(self.state, State::GivenUp) {
+        if matches!(self.state, ServerState::GivenUp) {
             host.close();
         }
         self.complete(Err(error));
@@ -144,10 +151,11 @@ impl<P, T> Supervised<P, T> {
     /// The candidate that was to take over will not. The server is restarted when the old process, which
     /// has the devices, has ended, too.
     pub(super) fn abandon_takeover(&mut self, host: &mut impl ServerHost<P, T>, error: Error) {
-        let State::TakingOver { pid, old, .. } = self.state else { return };
+        let ServerState::TakingOver { pid, old, .. } = self.state else { return };
         host.drop_state_copy();
         self.complete(Err(error));
-        self.state = State::Ending { pid: old, cause: Cause::Successor, next: Next::ApplyPolicy };
+        self.state =
+            ServerState::Ending { pid: old, cause: Cause::Successor, next: Next::ApplyPolicy };
         host.kill(pid);
         host.kill(old);
     }
@@ -164,8 +172,12 @@ impl<P, T> Supervised<P, T> {
         host.grant_probation(ready_call, self.generation);
         // The command is answered by then; after that the candidate must not serve.
         let until = self.command_deadline().min(now + START_US);
-        self.state =
-            State::Starting { pid, until, start_granted: true, replacement: Some(replacement) };
+        self.state = ServerState::Starting {
+            pid,
+            until,
+            start_granted: true,
+            replacement: Some(replacement),
+        };
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Replacement<P> {
     pub was_given_up: bool,
 }
 
-pub(super) enum State<P, T> {
+pub(super) enum ServerState<P, T> {
     /// Its process runs and does not serve yet; with a replacement, it is on probation. A heartbeat
     /// before `start_granted` is its predecessor's.
     Starting { pid: u32, until: u64, start_granted: bool, replacement: Option<Replacement<P>> },
@@ -56,7 +56,7 @@ pub struct Supervised<P, T> {
     policy: Policy,
     program: P,
     pub(super) generation: u32,
-    pub(super) state: State<P, T>,
+    pub(super) state: ServerState<P, T>,
     /// The process that is to take its place, until it is ready.
     pub(super) candidate: Option<Candidate<P>>,
     pub(super) command: Option<Command>,
@@ -74,7 +74,7 @@ impl<P, T> Supervised<P, T> {
             policy,
             program,
             generation: 0,
-            state: State::Waiting { at: 0 },
+            state: ServerState::Waiting { at: 0 },
             candidate: None,
             command: None,
             watchdog: Watchdog::new(heartbeat),
@@ -87,8 +87,8 @@ impl<P, T> Supervised<P, T> {
     /// When something is due; `u64::MAX` for never.
     pub fn deadline(&self) -> u64 {
         let own = match self.state {
-            State::Starting { until, .. } | State::TakingOver { until, .. } => until,
-            State::Waiting { at } if self.candidate.is_none() => at,
+            ServerState::Starting { until, .. } | ServerState::TakingOver { until, .. } => until,
+            ServerState::Waiting { at } if self.candidate.is_none() => at,
             _ => u64::MAX,
         };
         own.min(self.candidate_deadline())
@@ -99,15 +99,15 @@ impl<P, T> Supervised<P, T> {
     /// Does what is due.
     pub fn advance(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
         match &mut self.state {
-            State::Starting { until, .. } if *until <= now => {
+            ServerState::Starting { until, .. } if *until <= now => {
                 self.end(host, Cause::NotReady, now);
             }
-            State::TakingOver { old, until, .. } if *until <= now => {
+            ServerState::TakingOver { old, until, .. } if *until <= now => {
                 *until = u64::MAX;
                 host.kill(*old);
             }
             // No candidate is about to serve.
-            State::Waiting { at } if *at <= now && self.candidate.is_none() => {
+            ServerState::Waiting { at } if *at <= now && self.candidate.is_none() => {
                 self.start(host, now)
             }
             _ => {}
@@ -127,8 +127,8 @@ impl<P, T> Supervised<P, T> {
     /// Its heartbeat has come; the first one says that it serves.
     pub fn heartbeat(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
         match &self.state {
-            State::Serving { .. } => self.watchdog.heartbeat(now),
-            State::Starting { start_granted: true, .. } => self.serve(host, now),
+            ServerState::Serving { .. } => self.watchdog.heartbeat(now),
+            ServerState::Starting { start_granted: true, .. } => self.serve(host, now),
             _ => {}
         }
     }
@@ -139,7 +139,7 @@ impl<P, T> Supervised<P, T> {
             return self.candidate_ready(host, pid, ready_call, now);
         }
         match &mut self.state {
-            State::Starting { pid: starting, start_granted, .. } if *starting == pid => {
+            ServerState::Starting { pid: starting, start_granted, .. } if *starting == pid => {
                 *start_granted = true;
                 host.grant_start(ready_call, self.generation);
             }
@@ -150,15 +150,15 @@ impl<P, T> Supervised<P, T> {
     /// One of its processes has ended.
     pub fn ended(&mut self, host: &mut impl ServerHost<P, T>, pid: u32, now: u64) {
         let (cause, next) = match &self.state {
-            &State::TakingOver { old, .. } if old == pid => {
+            &ServerState::TakingOver { old, .. } if old == pid => {
                 return self.complete_takeover(host, now);
             }
-            &State::TakingOver { pid: new, .. } if new == pid => {
+            &ServerState::TakingOver { pid: new, .. } if new == pid => {
                 host.report(Event::Ended(Cause::Successor));
                 return self.abandon_takeover(host, Error::PeerGone);
             }
             _ if self.is_candidate(pid) => return self.fail_candidate(host, Error::PeerGone),
-            &State::Ending { cause, next, .. } => (cause, next),
+            &ServerState::Ending { cause, next, .. } => (cause, next),
             state => (Cause::Exited, state.next_after(Cause::Exited)),
         };
         self.fail_candidate(host, Error::PeerRestarted);
@@ -192,7 +192,7 @@ impl<P, T> Supervised<P, T> {
         if self.command.is_some() {
             return Err(Error::Busy);
         }
-        if matches!(self.state, State::GivenUp) {
+        if matches!(self.state, ServerState::GivenUp) {
             host.open()?;
             host.clear_state().inspect_err(|_| host.close())?;
             self.history = History::new();
@@ -219,7 +219,7 @@ impl<P, T> Supervised<P, T> {
 
     /// Whether this is one of its processes.
     pub fn owns(&self, pid: u32) -> bool {
-        let old = matches!(self.state, State::TakingOver { old, .. } if old == pid);
+        let old = matches!(self.state, ServerState::TakingOver { old, .. } if old == pid);
         old || self.is_candidate(pid) || self.pid() == Some(pid)
     }
 
@@ -232,21 +232,21 @@ impl<P, T> Supervised<P, T> {
     /// The process that is bound to the endpoint, or was killed.
     pub fn pid(&self) -> Option<u32> {
         match self.state {
-            State::Starting { pid, .. }
-            | State::Serving { pid }
-            | State::TakingOver { pid, .. }
-            | State::Ending { pid, .. } => Some(pid),
-            State::Waiting { .. } | State::GivenUp => None,
+            ServerState::Starting { pid, .. }
+            | ServerState::Serving { pid }
+            | ServerState::TakingOver { pid, .. }
+            | ServerState::Ending { pid, .. } => Some(pid),
+            ServerState::Waiting { .. } | ServerState::GivenUp => None,
         }
     }
 
     /// One of `SERVER_*`, for `server list`.
     pub fn reported_state(&self) -> u32 {
         match self.state {
-            State::Starting { .. } => SERVER_STARTING,
-            State::Serving { .. } | State::TakingOver { .. } => SERVER_SERVES,
-            State::Ending { .. } | State::Waiting { .. } => SERVER_WAITS,
-            State::GivenUp => SERVER_GIVEN_UP,
+            ServerState::Starting { .. } => SERVER_STARTING,
+            ServerState::Serving { .. } | ServerState::TakingOver { .. } => SERVER_SERVES,
+            ServerState::Ending { .. } | ServerState::Waiting { .. } => SERVER_WAITS,
+            ServerState::GivenUp => SERVER_GIVEN_UP,
         }
     }
 
@@ -275,7 +275,7 @@ impl<P, T> Supervised<P, T> {
             Ok(pid) => {
                 let until = now + START_US;
                 self.state =
-                    State::Starting { pid, until, start_granted: false, replacement: None };
+                    ServerState::Starting { pid, until, start_granted: false, replacement: None };
             }
             Err(error) => {
                 host.report(Event::NotStarted(error));
@@ -305,9 +305,10 @@ impl<P, T> Supervised<P, T> {
     /// Its process serves; one on probation is the server from now on.
     fn serve(&mut self, host: &mut impl ServerHost<P, T>, now: u64) {
         let Some(pid) = self.pid() else { return };
-        let before = core::mem::replace(&mut self.state, State::Serving { pid });
-        if let State::Starting {
-            replacement: Some(Replacement { program, was_given_up }), ..
+        let before = core::mem::replace(&mut self.state, ServerState::Serving { pid });
+        if let ServerState::Starting {
+            replacement: Some(Replacement { program, was_given_up }),
+            ..
         } = before
         {
             self.program = program;
@@ -328,7 +329,7 @@ impl<P, T> Supervised<P, T> {
         let Some(pid) = self.pid() else { return };
         self.watchdog.stop();
         self.down_since.get_or_insert(now);
-        self.state = State::Ending { pid, cause, next: self.state.next_after(cause) };
+        self.state = ServerState::Ending { pid, cause, next: self.state.next_after(cause) };
         host.kill(pid);
     }
 
@@ -342,13 +343,13 @@ impl<P, T> Supervised<P, T> {
 
     fn wait_until(&mut self, at: u64) {
         self.watchdog.stop();
-        self.state = State::Waiting { at };
+        self.state = ServerState::Waiting { at };
     }
 
     fn give_up(&mut self, host: &mut impl ServerHost<P, T>) {
         self.watchdog.stop();
         self.down_since = None;
-        self.state = State::GivenUp;
+        self.state = ServerState::GivenUp;
         host.report(Event::GivenUp);
         host.close();
     }
@@ -370,15 +371,16 @@ impl<P, T> Supervised<P, T> {
     }
 }
 
-impl<P, T> State<P, T> {
+impl<P, T> ServerState<P, T> {
     /// What follows when its process ends for this cause.
     fn next_after(&self, cause: Cause) -> Next {
         match self {
-            State::Starting {
-                replacement: Some(Replacement { was_given_up: true, .. }), ..
+            ServerState::Starting {
+                replacement: Some(Replacement { was_given_up: true, .. }),
+                ..
             } => Next::GivenUp,
             // The server has its program still.
-            State::Starting { replacement: Some(_), .. } => Next::Restart,
+            ServerState::Starting { replacement: Some(_), .. } => Next::Restart,
             _ if cause == Cause::Commanded => Next::Restart,
             _ => Next::ApplyPolicy,
         }

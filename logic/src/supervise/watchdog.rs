@@ -15,10 +15,10 @@ pub struct Heartbeat {
 /// The watchdog; without a [`Heartbeat`], it never fires.
 pub(super) struct Watchdog {
     heartbeat: Option<Heartbeat>,
-    state: State,
+    state: WatchState,
 }
 
-enum State {
+enum WatchState {
     /// The server does not serve.
     Off,
     /// A heartbeat has come; the next one is asked for at `ask_at`.
@@ -31,27 +31,27 @@ enum State {
 impl Watchdog {
     /// Of a server that does not serve yet.
     pub fn new(heartbeat: Option<Heartbeat>) -> Self {
-        Self { heartbeat, state: State::Off }
+        Self { heartbeat, state: WatchState::Off }
     }
 
     /// A heartbeat has come.
     pub fn heartbeat(&mut self, now: u64) {
         if let Some(heartbeat) = self.heartbeat {
-            self.state = State::Idle { ask_at: now + heartbeat.every_us };
+            self.state = WatchState::Idle { ask_at: now + heartbeat.every_us };
         }
     }
 
     /// The server does not serve.
     pub fn stop(&mut self) {
-        self.state = State::Off;
+        self.state = WatchState::Off;
     }
 
     /// When something is due; `u64::MAX` for never.
     pub fn deadline(&self) -> u64 {
         match self.state {
-            State::Off => u64::MAX,
-            State::Idle { ask_at } => ask_at,
-            State::Asked { until, .. } => until,
+            WatchState::Off => u64::MAX,
+            WatchState::Idle { ask_at } => ask_at,
+            WatchState::Asked { until, .. } => until,
         }
     }
 
@@ -60,17 +60,17 @@ impl Watchdog {
     pub fn advance(&mut self, now: u64, mut ask: impl FnMut() -> bool) -> bool {
         let Some(heartbeat) = self.heartbeat else { return true };
         match self.state {
-            State::Idle { ask_at } if ask_at <= now => {
+            WatchState::Idle { ask_at } if ask_at <= now => {
                 let until = now + heartbeat.answer_us;
-                self.state = State::Asked { until, sent: ask(), extended: false };
+                self.state = WatchState::Asked { until, sent: ask(), extended: false };
             }
             // The pause may have kept the server from answering. Once only: a clock that goes wrong
             // must not keep a hung server.
-            State::Asked { until, sent, extended: false } if until + PAUSED_US <= now => {
+            WatchState::Asked { until, sent, extended: false } if until + PAUSED_US <= now => {
                 let until = now + heartbeat.answer_us;
-                self.state = State::Asked { until, sent, extended: true };
+                self.state = WatchState::Asked { until, sent, extended: true };
             }
-            State::Asked { until, sent, .. } if until <= now => {
+            WatchState::Asked { until, sent, .. } if until <= now => {
                 // A full queue that has room by now was read from.
                 if sent || !ask() {
                     self.stop();

@@ -265,25 +265,25 @@ impl World {
             let state = self.table.state(page).unwrap();
             let seen = std::format!("page {page} is {state:?}, mapped in {having:?}");
             match state {
-                State::Free | State::Reserved | State::InTransit { .. } => {
+                PageState::Free | PageState::Reserved | PageState::InTransit { .. } => {
                     assert!(having.is_empty(), "{seen}");
                 }
                 // On its way back, it is mapped nowhere.
-                State::Owned { owner } => {
+                PageState::Owned { owner } => {
                     assert!(having.is_empty() || having == [(owner, Access::Write)], "{seen}");
                 }
-                State::Lent { access: Access::Write, owner } => {
+                PageState::Lent { access: Access::Write, owner } => {
                     assert!(
                         having.len() <= 1 && having.iter().all(|&(slot, _)| slot != owner),
                         "{seen}"
                     );
                 }
-                State::Lent { access: Access::Read, owner } => {
+                PageState::Lent { access: Access::Read, owner } => {
                     let reads = |&(_, access): &(ProcessSlot, Access)| access == Access::Read;
                     assert!(having.iter().all(reads) && having.len() <= 2, "{seen}");
                     assert!(having.iter().any(|&(slot, _)| slot == owner), "{seen}");
                 }
-                State::Shared { sharers } => {
+                PageState::Shared { sharers } => {
                     assert!(having.len() <= usize::from(sharers), "{seen}")
                 }
             }
@@ -348,7 +348,7 @@ proptest! {
             world.check();
         }
         prop_assert_eq!(world.frames.0.len(), FRAMES as usize);
-        prop_assert!((0..PAGES as u32).all(|page| world.table.state(page) == Some(State::Free)));
+        prop_assert!((0..PAGES as u32).all(|page| world.table.state(page) == Some(PageState::Free)));
     }
 }
 
@@ -369,7 +369,7 @@ fn who_lets_go_of_a_shared_page_and_ends_leaves_nothing() {
         world.manage(1);
         world.manage(0);
         world.check();
-        let left = if last { State::Free } else { State::Shared { sharers: 1 } };
+        let left = if last { PageState::Free } else { PageState::Shared { sharers: 1 } };
         assert_eq!(world.table.state(0), Some(left));
     }
 }

@@ -48,7 +48,7 @@ impl IpcCpu {
         let CallOptions { endpoint, generation, badge, .. } = options;
         let (sequence, priority) = self.mark_sent(client, options, cpu);
         self.messages[client.index()] = message;
-        let request = Request { server, endpoint, generation, badge, priority, message };
+        let request = CallRequest { server, endpoint, generation, badge, priority, message };
         Packet::Call { client, sequence, request }
     }
 
@@ -61,7 +61,7 @@ impl IpcCpu {
         from: CpuIndex,
         client: ThreadSlot,
         sequence: u32,
-        request: &Request,
+        request: &CallRequest,
     ) -> Option<Token> {
         self.would_receive(request.server, request.priority)?;
         let caller = Caller::new(from, sequence, request);

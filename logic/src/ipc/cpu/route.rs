@@ -135,7 +135,7 @@ impl IpcCpu {
         let CallOptions { endpoint, generation, badge, .. } = options;
         let (sequence, priority) = self.mark_sent(client, options, cpu);
         let message = *message;
-        let request = Request { server, endpoint, generation, badge, priority, message };
+        let request = CallRequest { server, endpoint, generation, badge, priority, message };
         if cpu == self.cpu {
             self.arrive(cpu, client, sequence, &request, host);
         } else {
@@ -226,7 +226,7 @@ impl IpcCpu {
     ) {
         let Sent { endpoint, generation, badge, message } = sent;
         if cpu != self.cpu {
-            let request = Request { server, endpoint, generation, badge, priority, message };
+            let request = CallRequest { server, endpoint, generation, badge, priority, message };
             host.post(cpu, Packet::Send(request));
             return;
         }

@@ -96,10 +96,10 @@ impl IpcCpu {
         from: CpuIndex,
         client: ThreadSlot,
         sequence: u32,
-        request: &Request,
+        request: &CallRequest,
         host: &mut impl IpcHost,
     ) {
-        let Request { server, endpoint, badge, priority, message, .. } = *request;
+        let CallRequest { server, endpoint, badge, priority, message, .. } = *request;
         let queued = self.add_caller(client, endpoint, Caller::new(from, sequence, request));
         if queued {
             self.messages[client.index()] = message;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::ipc::message::KINDS;
-use crate::ipc::{Message, Packet, Request, Token};
+use crate::ipc::{CallRequest, Message, Packet, Token};
 use crate::test_ids::{cpu_no, endpoint_no, generation_no, priorities, slots};
 use ant_abi::ipc::Span;
 use ant_abi::{CpuIndex, EndpointId, Priority, ThreadSlot};
@@ -28,7 +28,7 @@ fn packet() -> impl Strategy<Value = Packet> {
             let (client, server, endpoint, priority) = ids;
             let (sequence, generation, badge) = numbers;
             let generation = generation_no(generation);
-            let request = Request { server, endpoint, generation, badge, priority, message };
+            let request = CallRequest { server, endpoint, generation, badge, priority, message };
             match kind {
                 0 => Packet::Call { client, sequence, request },
                 1 => Packet::Reply { client, sequence, message },

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn packet(n: u64) -> Packet {
+fn packet(n: u64) -> PacketWords {
     core::array::from_fn(|word| n << 8 | word as u64)
 }
 

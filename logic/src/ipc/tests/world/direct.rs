@@ -1,7 +1,7 @@
 //! Calls and replies that go directly, and what the machine does then.
 
 use super::*;
-use crate::ipc::{IpcHost, Parts, Request};
+use crate::ipc::{CallRequest, IpcHost, Parts};
 
 impl World {
     /// Calls directly, if the world is one that does and the station can.
@@ -70,7 +70,7 @@ impl World {
         words: &[u64; 8],
     ) -> bool {
         let Parts { kind, client, sequence, request } = Parts::of(words);
-        let Request { server, endpoint, generation, badge, message, .. } = request;
+        let CallRequest { server, endpoint, generation, badge, message, .. } = request;
         if !self.goes_directly {
             return false;
         }
