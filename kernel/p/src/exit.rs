@@ -27,7 +27,7 @@ pub fn kill(cpu: &mut Cpu, slot: ThreadSlot, signal: u8) {
 pub fn exit(cpu: &mut Cpu, slot: ThreadSlot, reason: ExitReason) {
     let Ok(caller) = cpu.local.caller(slot) else { return };
     let process = caller.process;
-    assert!(!process.is_init, "init ended: {reason:?}");
+    assert!(!process.is_init, "init ended: {reason}");
     if process.exit.is_some() {
         return;
     }

@@ -311,12 +311,11 @@ pub(crate) fn post(from: CpuIndex, to: CpuIndex, packet: &Packet) {
 /// By its words: that the packet itself is needed here would cost each one that is not lost.
 #[cold]
 fn lost(cpu: CpuIndex, words: &[u64; PACKET_WORDS]) {
-    let Some(packet) = Packet::decode(words) else { return };
-    if let Packet::Wakeup { endpoint } = packet {
+    if let Some(Packet::Wakeup { endpoint }) = Packet::decode(words) {
         endpoints::bits(endpoint).end_wakeup();
     }
     let linux_cpu = shared::linux_cpu(cpu);
-    log::error!("CPU {linux_cpu} takes no messages: {packet:?} is lost");
+    log::error!("CPU {linux_cpu} takes no messages: the packet {words:x?} is lost");
 }
 
 impl IpcHost for Locals {

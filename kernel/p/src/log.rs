@@ -48,7 +48,7 @@ struct Cut<const N: usize>(ArrayString<N>);
 impl<const N: usize> Write for Cut<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = text.floor_char_boundary(self.0.remaining_capacity());
-        self.0.push_str(&text[..room]);
+        self.0.push_str(text.get(..room).unwrap_or_default());
         Ok(())
     }
 }

@@ -25,7 +25,7 @@ pub const EXIT_TEXT_MAX: usize = 160;
 pub const THREADS_PER_PROCESS: usize = 16;
 
 /// Why a process ends.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ExitReason {
     /// In which way.
     pub kind: ExitKind,
@@ -39,6 +39,12 @@ impl ExitReason {
     /// An end with the text that `args` make, cut to what fits.
     pub fn new(kind: ExitKind, number: u64, args: fmt::Arguments<'_>) -> Self {
         Self { kind, number, text: crate::log::cut(args) }
+    }
+}
+
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:#x} {}", self.kind, self.number, self.text.as_str())
     }
 }
 

@@ -272,10 +272,10 @@ fn linux_goes_on_with_its_cpus(guest: &TestGuest) -> Result<()> {
          done",
     )?;
     ant::works_on(guest, &[2, 3])?;
-    let caller = ant::start(guest, "--cpu 3 -- getpid 500");
+    let caller = ant::start(guest, "--cpu 3 -- getpid 20000");
     ant::await_process(guest, "getpid", "in call")?;
     guest.succeed("echo 0 > /sys/devices/system/cpu/cpu1/online")?;
-    expect(&caller.wait(LIMIT)?, 0, "500 calls")?;
+    expect(&caller.wait(LIMIT)?, 0, "20000 calls")?;
     ant::works_on(guest, &[2, 3])?;
     guest.succeed("echo 1 > /sys/devices/system/cpu/cpu1/online")?;
     ant::works_on(guest, &[2, 3])?;
