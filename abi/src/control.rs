@@ -39,15 +39,15 @@ pub const REQUEST_LIST: u32 = 3;
 pub const REQUEST_INJECT: u32 = 4;
 /// List the servers. The reply goes on with at most `SERVERS_MAX` `ServerInfo`s.
 pub const REQUEST_SERVERS: u32 = 5;
-/// End the server whose name follows (without NUL) and start it again. The reply comes when it serves
+/// End a server and start it again; its name follows (without NUL). The reply comes when it serves
 /// again, or when it is known that the process that was started does not.
 pub const REQUEST_RESTART: u32 = 6;
 /// Bytes of a program for `REQUEST_REPLACE`: what follows is its bytes from `a` on, of `b` in all;
 /// `a` = 0 begins a new program. At most `PROGRAM_MAX` bytes in all.
 pub const REQUEST_PROGRAM: u32 = 7;
-/// Put the program that was sent in the place of the server whose name follows (without NUL). The
-/// reply comes when the new one serves, or when the old one goes on because the new one failed to
-/// start.
+/// Put the program that was sent in the place of a server; the server's name follows (without NUL).
+/// The reply comes when the new one serves, or when the old one goes on because the new one failed
+/// to start.
 pub const REQUEST_REPLACE: u32 = 8;
 /// Give process `a` priority `b`.
 pub const REQUEST_PRIORITY: u32 = 9;

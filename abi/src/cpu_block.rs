@@ -78,8 +78,7 @@ abi_struct! {
         /// `n` is interrupt `n`. Set by the module, one bit at a time, and taken by this CPU.
         pub interrupts: u64,
         /// Odd while the kernel runs on this CPU, even while a process runs or the CPU sleeps;
-        /// raised at each change. A CPU whose number is odd and stays the same hangs. Written by
-        /// AnT.
+        /// raised at each change. If it is odd and stays the same, the CPU hangs. Written by AnT.
         pub kernel_entries: u64,
         /// Interrupts of devices that this CPU has taken. Written by AnT.
         pub device_interrupts: u64,

@@ -225,7 +225,7 @@ impl Pid {
 pub struct Generation(u32);
 
 impl Generation {
-    /// Of a handle whose process has not heard of a generation yet; no endpoint's.
+    /// Of a handle until its process has heard of a generation; no endpoint's.
     pub const UNKNOWN: Self = Self(0);
 
     /// The generation with this number.
@@ -266,7 +266,7 @@ impl Generation {
         self.0 as u16
     }
 
-    /// The latest up to this one whose low half is `low`.
+    /// The latest generation, up to this one, that has `low` as its low half.
     #[inline]
     #[must_use]
     pub const fn latest_with_low(self, low: u16) -> Self {

@@ -2,8 +2,8 @@
 //!
 //! A message is four words in registers, a span of ICA pages and a handle; both may be absent. It
 //! goes through a *handle* to an *endpoint*, which is where one process receives. An endpoint
-//! outlives its process: a server that is restarted or replaced gets the same endpoint, whose
-//! *generation* then is the next.
+//! outlives its process: a server that is restarted or replaced gets the same endpoint, in the next
+//! *generation*.
 //!
 //! # Endpoints
 //!
@@ -11,7 +11,7 @@
 //! from `ENDPOINT_OPEN`, or with a message. A receiver gets notification bits and requests in
 //! turns, so that neither keeps the other from it.
 //!
-//! The generation of an endpoint is raised when its receiver goes. A caller whose handle knows an
+//! The generation of an endpoint is raised when its receiver goes. A caller with a handle of an
 //! older one gets `PeerRestarted` once, unless its request makes sense across restarts. The number
 //! of a closed endpoint is used again, and begins with the next generation: what is under way to
 //! the old one finds it closed.
@@ -83,7 +83,7 @@ pub enum ReceivedKind {
     Notification = 0,
     /// A request; its sender waits for the reply.
     Call = 1,
-    /// A message whose sender does not wait.
+    /// A message without a reply.
     Send = 2,
 }
 

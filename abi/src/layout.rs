@@ -38,7 +38,7 @@ pub const IMAGE_VIRT: u64 = 0xffff_ffff_8000_0000;
 /// Large page that maps the image: 2 MiB.
 pub const LARGE_PAGE: u64 = 2 << 20;
 /// Physical memory that the image takes, contiguous: one large page of text and read-only data,
-/// one of data, at whose end the shared area lies.
+/// one of data, which ends with the shared area.
 pub const IMAGE_SPAN: u64 = 2 * LARGE_PAGE;
 /// Where data begins, from the start of the image.
 pub const IMAGE_DATA: u64 = LARGE_PAGE;

@@ -14,8 +14,7 @@
 //! module takes the LCA away from every file and mapping that may still have it, refuses (`-EBUSY`,
 //! try again) while Linux has any reference to the page, and puts an entry of the release's kind
 //! into the m-kernel's return store; the m-kernel hands it on to the CPU that has the process. Only
-//! then does AnT reuse the page, or send the next call of a process whose last call was not
-//! continued.
+//! then does AnT reuse the page, or send the process's next call if the last one was not continued.
 //!
 //! - `KIND_RELEASED` follows a call without `CFLAG_CONTINUE`, and `SYSCALL_EXIT`.
 //! - `KIND_DIED` says that the proxy died: the process ends, whatever it is doing, for its
@@ -62,9 +61,9 @@ abi_struct! {
     }
 }
 
-/// What a store carries: the real address of an LCA, the generation of its tenant, and a kind.
+/// What a store carries: the real address of an LCA, the generation of its owner, and a kind.
 ///
-/// The generation changes each time the page gets a new tenant, so a late entry for a process that
+/// The generation changes each time the page gets a new owner, so a late entry for a process that
 /// has ended is never taken for its successor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StoreEntry(pub u64);
@@ -88,7 +87,7 @@ impl StoreEntry {
         PhysAddr::new(self.0 & ENTRY_ADDRESS_MASK)
     }
 
-    /// Generation of the tenant, 12 bits.
+    /// Generation of the owner, 12 bits.
     #[must_use]
     pub const fn generation(self) -> u16 {
         (self.0 >> ENTRY_GENERATION_SHIFT) as u16

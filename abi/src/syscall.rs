@@ -50,7 +50,7 @@ pub enum Sysnum {
     /// the new one); the request was not served, or was being served when the server ended; the handle
     /// works again. `PeerGone`: the endpoint is closed. `TimedOut`: it was taken back. `Again`:
     /// the CPU there takes no messages at the moment. To take a request back, the CPU of the server has
-    /// to answer: the caller of a server whose CPU hangs waits until that CPU is back.
+    /// to answer: if that CPU hangs, the caller waits until it is back.
     IpcCall = 0x1020,
     /// Waits for a message at the caller's endpoint, at most `rsi` microseconds: notification bits and the
     /// most important of the others in turns, if there are both. `rdi` = a

@@ -1,9 +1,9 @@
 //! `ant-bench`: what calls, messages and processes of AnT cost, beside what Linux's own ways cost in
 //! the same run. `antctl bench` runs it.
 //!
-//! The unit is the time-stamp counter's cycle; in a guest whose clock counts instructions, it is the
-//! instruction, of all CPUs together. Figures of one run may be compared with each other; figures
-//! of a guest under emulation say nothing about hardware.
+//! The unit is the time-stamp counter's cycle; in a guest with a clock that counts instructions, it
+//! is the instruction, of all CPUs together. Figures of one run may be compared with each other;
+//! figures of a guest under emulation say nothing about hardware.
 //!
 //! * `null`, `ipc`, `process`: the benchmarks. `futex`, `pipe`, `native`: Linux's side of them.
 //! * `samples`: order statistics. `report`: printing. `run`: programs started by `antctl run`.

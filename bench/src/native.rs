@@ -78,7 +78,7 @@ fn command(program: &OwnedFd) -> Command {
     Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
 }
 
-/// An ELF file whose one segment is all of it, headers and code.
+/// An ELF file with one segment, which is the whole file: headers and code.
 fn elf(code: &[u8]) -> Vec<u8> {
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let len = HEADERS + code.len() as u64;

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Result;
 
-/// On the command line of a guest whose clock counts instructions, with how far the time-stamp
-/// counter goes for each.
+/// On the command line of a guest with a clock that counts instructions, followed by how far the
+/// time-stamp counter goes for each.
 const COUNTS_INSTRUCTIONS: &str = "ant.icount=";
 
 /// Headings of the figures.

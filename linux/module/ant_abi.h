@@ -258,8 +258,7 @@ struct ant_cpu_control {
 	__u64 interrupts;
 	/*
 	 * Odd while the kernel runs on this CPU, even while a process runs or the CPU sleeps;
-	 * raised at each change. A CPU whose number is odd and stays the same hangs. Written by
-	 * AnT.
+	 * raised at each change. If it is odd and stays the same, the CPU hangs. Written by AnT.
 	 */
 	__u64 kernel_entries;
 	/* Interrupts of devices that this CPU has taken. Written by AnT. */

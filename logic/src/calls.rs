@@ -33,7 +33,7 @@ pub enum ArgKind {
     Text,
     /// To data.
     Data(Data),
-    /// To segments (`struct iovec`), whose number is in another argument. A short count is legal.
+    /// To segments (`struct iovec`); another argument has their number. A short count is legal.
     Vector {
         /// Whether the call reads or writes what the segments point to.
         direction: Direction,

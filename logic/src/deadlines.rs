@@ -74,7 +74,7 @@ impl Deadlines {
         (self.len > 0).then(|| self.key(0).0)
     }
 
-    /// Takes out a slot whose deadline is not after `now`: the earliest, and of several at the same
+    /// Takes out a slot with a deadline not after `now`: the earliest, and of several at the same
     /// time the lowest slot. To be called until there is none.
     pub fn take_due(&mut self, now: u64) -> Option<ThreadSlot> {
         if self.next()? > now {

@@ -1,8 +1,8 @@
 //! Owners of the pages of the ICA (paper 2.1.2).
 //!
 //! Every page of the ICA is at the same address in every process, and this table says to which
-//! process it belongs. All CPUs share it without a lock: an entry is changed only by the CPU whose turn
-//! it is, and that follows from the entry's state:
+//! process it belongs. All CPUs share it without a lock: a CPU changes an entry only in its turn,
+//! and the entry's state says which CPU's turn it is:
 //!
 //! - *free*: no process has the number. The m-kernel's turn: `alloc`.
 //! - *reserved*: the number is taken, there is no frame (yet, or any more). The m-kernel's:
@@ -57,7 +57,7 @@ const _: () = assert!(
 
 /// The pages of one ICA, by number.
 ///
-/// Memory that is all zeros is a table whose pages are all free.
+/// Memory that is all zeros is a table of free pages.
 #[derive(Debug)]
 #[repr(C)]
 pub struct IcaTable<const PAGES: usize = { ICA_PAGES as usize }> {
@@ -286,7 +286,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         self.change_one(page, from(given, PageState::InTransit { giver: None })).map(drop)
     }
 
-    /// Lets go of a page in transit whose message is not received and which does not come back (its
+    /// Lets go of a page in transit if its message is not received and it does not come back (its
     /// giver has ended). Only the CPU with the message calls this.
     ///
     /// Returns the physical address of the frame; the page is reserved then, as after
@@ -372,7 +372,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// # Panics
     ///
-    /// If another CPU changes a page meanwhile whose turn it is not.
+    /// If another CPU changes a page meanwhile, out of turn.
     #[inline]
     fn change(
         &self,
@@ -422,8 +422,8 @@ impl<const PAGES: usize> Default for IcaTable<PAGES> {
 
 /// Changes one entry; what it was, and is. `None`: the change does not fit it.
 ///
-/// It tries again when another CPU was faster: one that lets go of the same shared page, or whose
-/// giver ends.
+/// It tries again when another CPU was faster: one that lets go of the same shared page, or one on
+/// which the giver ends.
 #[inline]
 fn update(
     entry: &AtomicU64,

@@ -1,6 +1,6 @@
 //! From an id that is never used twice to the slot that its object is in, without a search.
 //!
-//! An id's bucket is its low bits. The allocator passes over ids whose bucket is taken, so a bucket
+//! An id's bucket is its low bits. If that is taken, the allocator passes over the id, so a bucket
 //! holds one living id and a look-up is one load. There are more buckets than slots, so there is
 //! always a free one.
 //!
@@ -46,7 +46,7 @@ impl<const BUCKETS: usize> IdIndex<BUCKETS> {
         &self.buckets[id as usize & (BUCKETS - 1)]
     }
 
-    /// The next id after `last` whose bucket is free, for the object in `slot`. 0 is no id.
+    /// The next id after `last` with a free bucket, for the object in `slot`. 0 is no id.
     ///
     /// # Panics
     ///
@@ -60,7 +60,7 @@ impl<const BUCKETS: usize> IdIndex<BUCKETS> {
         id
     }
 
-    /// Frees the bucket of an id whose object is gone.
+    /// Frees the bucket of an id after its object is gone.
     pub fn free(&self, id: u32) {
         self.bucket(id).store(0, Ordering::Relaxed);
     }

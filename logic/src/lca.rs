@@ -2,8 +2,9 @@
 //!
 //! The process's side: [`encode`] puts a call into an LCA, by the table in [`crate::calls`], and
 //! [`Plan::finish`] takes out of it what the call has written. [`Builder`] is the layer below, for
-//! calls whose data is not in a process's memory. Linux's side: [`decode`] checks the head of an
-//! LCA and says what to execute; it knows no system call. What it says to have returned is [`result`].
+//! calls with data that is not in a process's memory. Linux's side: [`decode`] checks the head of
+//! an LCA and says what to execute; it knows no system call. What it says to have returned is
+//! [`result`].
 //!
 //! Deliberately absent: mapping, waiting, executing.
 

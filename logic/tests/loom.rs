@@ -62,8 +62,8 @@ fn one_producer() {
     });
 }
 
-/// Whoever finds room knows that the consumer is done with what was there: all it did before it took
-/// the entry out is seen.
+/// A producer that finds room knows that the consumer is done with what was there: all the consumer
+/// did before it took the entry out is seen.
 #[test]
 fn room_means_that_the_consumer_is_done() {
     check(3, || {
@@ -253,7 +253,7 @@ fn packets_arrive_whole_and_in_order() {
     });
 }
 
-/// Whoever finds room for a packet knows that the consumer is done with what was there.
+/// A sender that finds room for a packet knows that the consumer is done with what was there.
 #[test]
 fn room_for_a_packet_means_that_the_consumer_is_done() {
     check(3, || {
@@ -485,7 +485,8 @@ fn no_bit_is_forgotten() {
     });
 }
 
-/// A bit is raised while somebody else becomes the receiver: it is told, or looks and sees the bit.
+/// A bit is raised while another process becomes the receiver: it is told, or looks and sees the
+/// bit.
 #[test]
 fn a_new_receiver_hears_of_what_was_raised() {
     check(3, || {

@@ -11,8 +11,6 @@ mod sources;
 mod template;
 mod words;
 
-pub use words::update as update_words;
-
 use crate::module::{self, Warnings};
 use crate::tally::Tally;
 use crate::toolchain::{self, host_cargo};

@@ -48,11 +48,7 @@ enum Command {
     /// Measure one delegated call in a guest
     Bench(bench::BenchArgs),
     /// Check all that needs no run: formatting, lints, lines, names, words, directions, licences
-    Check {
-        /// Only write xtask/src/check/words.txt anew, the words that are still left; they get fewer
-        #[arg(long)]
-        update_words: bool,
-    },
+    Check,
     /// Write the generated files anew
     Gen,
     /// Checks and all tests: what CI runs
@@ -67,8 +63,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args).map(Tally::close),
         Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args),
-        Command::Check { update_words: true } => check::update_words().map(|()| ExitCode::SUCCESS),
-        Command::Check { update_words: false } => check::run().map(Tally::close),
+        Command::Check => check::run().map(Tally::close),
         Command::Gen => r#gen::run().map(|()| ExitCode::SUCCESS),
         Command::Ci => ci::run().map(Tally::close),
     };

@@ -1,7 +1,7 @@
-//! Endpoints: where processes receive. Anyone reads them; the m-kernel makes, binds and closes
+//! Endpoints: where processes receive. Every CPU reads them; the m-kernel makes, binds and closes
 //! them, and the CPU of a receiver takes it away when it ends or moves.
 //!
-//! One word holds the state, so that whoever reads it sees one moment.
+//! One word holds the state, so that a CPU that reads it sees one moment.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -29,7 +29,7 @@ impl State {
         Self(target | u64::from(generation.get()))
     }
 
-    /// Who receives.
+    /// The receiver.
     #[inline]
     pub fn target(self) -> Target {
         match self.0 >> 62 {
@@ -48,7 +48,7 @@ impl State {
         Generation::new(self.0 as u32)
     }
 
-    /// Whether somebody receives, or will.
+    /// Whether it has a receiver, or will have one.
     #[inline]
     pub fn is_open(self) -> bool {
         matches!(self.0 >> 62, UNBOUND | BOUND)
@@ -59,9 +59,9 @@ struct Endpoint {
     state: AtomicU64,
     /// Its first generation, by which it is told from others of its number.
     first_generation: AtomicU32,
-    /// Notification bits that nobody has received.
+    /// Notification bits that wait to be received.
     bits: Notification,
-    /// Messages sent that nobody has received.
+    /// Messages sent that wait to be received.
     sends: AtomicU32,
 }
 
@@ -85,21 +85,21 @@ pub fn state(endpoint: EndpointId) -> State {
     State(entry(endpoint).state.load(Ordering::Acquire))
 }
 
-/// Who receives at an endpoint now, in which generation.
+/// The receiver of an endpoint now, and its generation.
 #[inline]
 pub fn target(endpoint: EndpointId) -> (Target, Generation) {
     let state = state(endpoint);
     (state.target(), state.generation())
 }
 
-/// The first generation of the endpoint that has this number. Who wants [`state`], too, asks for that
-/// first.
+/// The first generation of the endpoint that has this number. A caller that wants [`state`], too,
+/// asks for that first.
 #[inline]
 pub fn first_generation(endpoint: EndpointId) -> Generation {
     Generation::new(entry(endpoint).first_generation.load(Ordering::Acquire))
 }
 
-/// CPU and slot of who receives at an endpoint now, if that is in this generation still.
+/// CPU and slot of the receiver of an endpoint, if the endpoint is in this generation still.
 #[inline]
 pub fn receiver(endpoint: EndpointId, generation: Generation) -> Option<(CpuIndex, ThreadSlot)> {
     let state = state(endpoint);
@@ -148,8 +148,8 @@ pub fn create(target: Target, purpose: Purpose) -> Option<EndpointId> {
     Some(endpoint)
 }
 
-/// Changes who receives; a receiver that goes makes it another generation. The m-kernel, or the
-/// CPU of the receiver. Gives the generation, or `None` for an endpoint that is closed.
+/// Changes the receiver; if one goes, the endpoint gets the next generation. Called by the m-kernel
+/// or the receiver's CPU. Gives the generation, or `None` for an endpoint that is closed.
 pub fn bind(endpoint: EndpointId, target: Target) -> Option<Generation> {
     change(endpoint, |old| {
         let generation = match old.target() {
@@ -175,7 +175,7 @@ pub fn bound_to(cpu: CpuIndex, server: ThreadSlot) -> impl Iterator<Item = Endpo
     EndpointId::all().filter(move |&endpoint| state(endpoint).target() == here)
 }
 
-/// The receiver ends: nobody receives, if it still did.
+/// The receiver ends: the endpoint has none any more, if it was still this one.
 pub fn leave(endpoint: EndpointId, cpu: CpuIndex, server: ThreadSlot, target: Target) {
     change(endpoint, |old| {
         if old.target() != (Target::Bound { cpu, server }) {
@@ -208,7 +208,7 @@ pub fn bits(endpoint: EndpointId) -> &'static Notification {
     &entry(endpoint).bits
 }
 
-/// Messages sent that nobody has received, in all of the partition: no CPU has room for more. Those
+/// Messages sent that wait to be received, in all of the partition: no CPU has room for more. Those
 /// at programs' endpoints leave room for those at servers'.
 struct Pool {
     waiting: AtomicU32,

@@ -1,8 +1,8 @@
-//! The ICA pages of processes: who has them (`ant_logic::ica`) and where they are mapped.
+//! The ICA pages of processes: their owners (`ant_logic::ica`) and where they are mapped.
 //!
-//! A page is only ever mapped and unmapped by the CPU whose process it is, so no CPU has to flush
-//! another's TLB: what leaves a process leaves it on its own CPU, and where a page was lent to
-//! another CPU, that CPU takes it out before its message says so.
+//! Only a process's own CPU maps and unmaps its pages, so no CPU has to flush another's TLB: what
+//! leaves a process leaves it on its own CPU, and where a page was lent to another CPU, that CPU
+//! takes it out before its message says so.
 
 use ant_abi::ipc::{Span, Transfer};
 use ant_abi::layout::ICA_PAGES;
@@ -16,7 +16,7 @@ use crate::process::Process;
 use ant_arch::paging;
 use ant_logic::ipc::LoanEnd;
 
-/// Whose pages they are.
+/// The owner of each page.
 pub static TABLE: IcaTable = IcaTable::new();
 
 /// A process of this CPU, and whether its page tables are loaded.
@@ -98,7 +98,7 @@ pub fn return_loan(local: &mut Locals, slot: ThreadSlot, span: Span, how: LoanEn
     }
 }
 
-/// Nobody receives a message: its pages go to the memory manager, unless they were lent.
+/// A message is not received: its pages go to the memory manager, unless they were lent.
 pub fn drop_span(local: &Locals, span: Span) {
     if matches!(span.transfer(), Some(Transfer::HandOver | Transfer::Share)) {
         let _ = mailbox::send(local.index(), CpuIndex::M_KERNEL, Message::Dropped(span));

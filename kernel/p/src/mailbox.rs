@@ -97,10 +97,9 @@ pub enum Message {
         /// The pages.
         span: Span,
     },
-    /// ICA pages of an IPC message that nobody receives. To the m-kernel.
+    /// ICA pages of an IPC message that is not received. To the m-kernel.
     Dropped(Span),
-    /// This process is over, and nobody outside AnT's memory manager knows it any more. To the
-    /// m-kernel.
+    /// This process is over, and only the memory manager still knows it. To the m-kernel.
     Reap(WithThread),
 }
 
@@ -171,7 +170,7 @@ impl Message {
         let pid = |word| Pid::try_from(word).ok();
         let tid = |word| Tid::try_from(word).ok();
         Some(match kind {
-            // SAFETY: who sent it gave the owner up.
+            // SAFETY: the sender gave the owner up.
             ADOPT => Message::Adopt(unsafe { owned(a, b) }),
             KILL => Message::Kill { pid: pid(a)?, signal: b as u8 },
             RELEASED => Message::Released { tid: tid(a)? },
@@ -238,7 +237,7 @@ pub fn bytes() -> usize {
 /// Gives the rings to a CPU their memory.
 ///
 /// # Safety
-/// [`bytes`] zeroed bytes, aligned to a page, mapped on every CPU and nobody else's for ever.
+/// [`bytes`] zeroed bytes, aligned to a page, mapped on every CPU, never used for anything else.
 pub unsafe fn place(to: CpuIndex, memory: *mut u8) {
     RINGS[to.index()].store(memory as u64, Ordering::Release);
 }

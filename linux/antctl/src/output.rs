@@ -96,7 +96,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these headings. Columns whose heading begins with `>` are aligned to the right.
+    /// A table with these headings. A `>` before a heading aligns its column to the right.
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
         let right = headings.iter().map(|heading| heading.starts_with('>')).collect();

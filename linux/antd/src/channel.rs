@@ -29,7 +29,7 @@ const FAILED: u8 = b'f';
 pub struct Assignment {
     /// The LCA with its generation.
     pub lca: u64,
-    /// With whose rights it acts.
+    /// User and rights of the proxy.
     pub identity: Identity,
 }
 

@@ -73,7 +73,7 @@ impl Daemon {
         })
     }
 
-    /// The same, on a machine whose `/sys` and `/proc` are in `root`.
+    /// The same, on a machine that has its `/sys` and `/proc` in `root`.
     #[must_use]
     pub fn on_machine(self, root: PathBuf) -> Self {
         Self { root, ..self }

@@ -1,4 +1,4 @@
-//! With whose rights a proxy acts: the user that runs the program.
+//! The rights with which a proxy acts: those of the user who runs the program.
 
 use std::fs;
 

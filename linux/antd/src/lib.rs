@@ -13,7 +13,7 @@
 //! * `init`: the control channel. `pending`: its requests; `commands` and `list_query`: what they
 //!   are for.
 //! * `proxy`: what runs in a proxy process. `channel`: messages between parent and proxy.
-//!   `identity`: with whose rights a proxy acts.
+//!   `identity`: the rights with which a proxy acts.
 //! * `log_book`: AnT's kernel log. `explain`: sentences about errors. `text`: text that is not
 //!   trusted. `ids`, `timeouts`.
 //!

@@ -62,7 +62,7 @@ pub enum BootError {
     NoInit,
 }
 
-/// A partition whose CPUs run.
+/// A partition with running CPUs.
 pub struct Partition {
     // Before the file: the mapping must be gone when the partition ends.
     shared: SharedArea,
@@ -179,7 +179,7 @@ impl Partition {
         }
     }
 
-    /// Linux's number of a CPU whose kernel panicked.
+    /// Linux's number of a CPU on which AnT's kernel panicked.
     #[must_use]
     pub fn panicked(&self) -> Option<u32> {
         let cpus = 0..self.cpus.len();

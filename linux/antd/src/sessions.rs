@@ -64,7 +64,7 @@ pub struct DoorbellDeadline {
 pub struct Session {
     /// The client that waits for it; `None` if it has closed its connection.
     pub client: Option<ClientId>,
-    /// With whose rights its proxies act.
+    /// User and rights of its proxies.
     pub identity: Identity,
     /// The proxies' descriptors 0, 1, 2, and their directory.
     pub descriptors: [OwnedFd; 4],
@@ -198,7 +198,7 @@ impl Sessions {
         self.iter().find(|(_, session)| session.client == Some(client)).map(|(id, _)| id)
     }
 
-    /// The session whose process is `pid`.
+    /// The session of the process with this pid.
     #[must_use]
     pub fn of_pid(&self, wanted: u32) -> Option<SessionId> {
         let is =

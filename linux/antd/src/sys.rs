@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-/// Exit status of a child whose code panicked.
+/// Exit status of a child after a panic of its code.
 pub const CHILD_PANICKED: i32 = 101;
 
 /// Signals have the numbers from 1 to this.
@@ -79,11 +79,11 @@ pub unsafe fn system_call(number: u64, args: [u64; 6]) -> i64 {
 #[must_use]
 pub fn execute(number: u64, args: [u64; 6]) -> i64 {
     // SAFETY: this process is a proxy: it has the user's rights and nothing else, and only the
-    // program whose call this is depends on its memory.
+    // program that makes this call depends on its memory.
     unsafe { system_call(number, args) }
 }
 
-/// Issues a system call whose error number is checked.
+/// Issues a system call and checks its error number.
 ///
 /// # Safety
 ///

@@ -51,7 +51,7 @@ impl Connection {
         })
     }
 
-    /// Connects to the daemon whose socket is at `path`.
+    /// Connects to the daemon that has its socket at `path`.
     ///
     /// # Errors
     ///

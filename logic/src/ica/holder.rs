@@ -33,7 +33,7 @@ pub enum Sender {
 pub enum With {
     /// A call: its sender ends the message's own part in shared pages when the call is over.
     Call,
-    /// One whose sender does not wait: the message's part goes over to the receiver.
+    /// Another message: its sender does not wait, and the message's part goes over to the receiver.
     Other,
 }
 

@@ -28,7 +28,7 @@ fn span(first: u32, count: u32, transfer: Transfer) -> Span {
     Span::new(first, count, transfer)
 }
 
-/// A table whose first `count` pages are owned by process 1.
+/// A table with the first `count` pages owned by process 1.
 fn owned(count: u32) -> Table {
     let table = Table::new();
     assert_eq!(table.alloc(count), Some(0));
@@ -345,7 +345,7 @@ impl Model {
     }
 }
 
-/// Frames that nobody has.
+/// Frames that have no owner.
 struct Frames(BTreeSet<PhysAddr>);
 
 impl Frames {
@@ -440,7 +440,7 @@ fn step_both(
     Ok(was)
 }
 
-/// Every frame is with nobody or with exactly one page, and no page has lost its own.
+/// Every frame is free or with exactly one page, and no page has lost its own.
 fn check_frames(table: &Table, frames: &Frames, total: usize) {
     let held: Vec<_> = (0..PAGES as u32).filter_map(|page| table.frame(page)).collect();
     let all: BTreeSet<_> = held.iter().chain(&frames.0).collect();

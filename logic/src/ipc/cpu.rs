@@ -25,7 +25,7 @@ pub use host::{CallOutcome, IpcHost, LoanEnd, Received, Target};
 pub(super) use inspect::Held;
 use route::target;
 
-/// What becomes of a request whose endpoint gets another generation before it was received.
+/// What becomes of a request if its endpoint gets another generation before it was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRestart {
     /// It fails: it makes sense to that generation only.

@@ -74,7 +74,7 @@ pub struct CallRequest {
 /// What CPUs tell each other. As it goes through a ring, it is [`Parts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet {
-    /// A request for a process of the receiving CPU, whose sender waits for the reply.
+    /// A request for a process of the receiving CPU; its sender waits for the reply.
     Call {
         /// ThreadSlot of the client; the sending CPU is its.
         client: ThreadSlot,
@@ -129,7 +129,7 @@ pub enum Packet {
         /// The priority.
         priority: Priority,
     },
-    /// A message whose sender does not wait.
+    /// A message without a reply.
     Send(CallRequest),
     /// Notification bits wait at an endpoint of the receiving CPU's.
     Wakeup {

@@ -8,7 +8,7 @@ use super::message::Message;
 pub(super) const SENDS: usize = 256 - MAX_THREADS;
 const NODES: usize = MAX_THREADS + SENDS;
 
-/// A message whose sender does not wait.
+/// A message without a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
     pub(super) endpoint: EndpointId,

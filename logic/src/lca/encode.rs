@@ -49,7 +49,7 @@ enum Extent {
     IndirectLen { at: usize },
 }
 
-/// Puts call `nr` with `args`, whose pointers point into `memory`, into `lca`.
+/// Puts call `nr` with `args` into `lca`; pointers among `args` point into `memory`.
 ///
 /// Fills number, arguments, relocations and buffer; `cid`, `cflag` and the stamps are others' to
 /// fill. Pointers that are NULL stay 0. A transfer that is too long is shortened where a short

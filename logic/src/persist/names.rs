@@ -117,7 +117,7 @@ impl<O: NameHost> Names<O> {
         (!self.host.is_dead(entry.handle)).then_some(entry.handle)
     }
 
-    /// Name number `index` of those whose handles are alive.
+    /// Name number `index` of those with living handles.
     pub fn name(&self, index: usize) -> Option<Name> {
         let living = |entry: &&NameEntry<O::Handle>| !self.host.is_dead(entry.handle);
         self.entries.iter().flatten().filter(living).nth(index).map(|entry| entry.name)
@@ -164,7 +164,7 @@ impl<O: NameHost> Names<O> {
         })
     }
 
-    /// Removes names whose handles are dead: programs' names, and all of this owner's.
+    /// Removes names with dead handles: programs' names, and all of this owner's.
     fn remove_dead(&mut self, owner: u64) {
         for slot in 0..NAMES {
             let Some(entry) = self.entries[slot] else { continue };

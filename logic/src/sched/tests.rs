@@ -250,7 +250,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The plain version: everybody in one list, searched from end to end.
+/// The plain version: all threads in one list, searched from end to end.
 #[derive(Default)]
 struct Model {
     /// ThreadSlot, priority, and when its slice ends if it began at a given time.
@@ -400,7 +400,7 @@ proptest! {
         }
     }
 
-    /// Whoever is runnable gets the CPU before the others of its priority have had it twice.
+    /// A runnable thread gets the CPU before the others of its priority have had it twice.
     #[test]
     fn nobody_starves(ids in prop::collection::btree_set(slots(0..127), 1..20), yields in any::<u64>()) {
         let mut queue = RunQueue::new(SLICE);
@@ -423,7 +423,7 @@ proptest! {
         }
     }
 
-    /// Two who pass the CPU to each other, whether they wait for each other or not, and are
+    /// Two threads that pass the CPU to each other, waiting for each other or not, and are
     /// interrupted by a higher one, do not keep a third from it for longer than their slices.
     #[test]
     fn switching_starves_nobody(

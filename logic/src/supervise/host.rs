@@ -64,6 +64,6 @@ pub enum Cause {
     NoHeartbeat,
     /// A command restarts the server.
     Commanded,
-    /// It was to take over and ended before; or it is the old one, whose successor did.
+    /// It was to take over and ended before; or it is the old one, and its successor ended.
     Successor,
 }

@@ -230,7 +230,7 @@ fn cpus_in_another_order(guest: &TestGuest) -> Result<()> {
 }
 
 /// Linux's driver has COM2, and the port works there. The terminal's device is the driver's or, since 6.5,
-/// below it: a port of the serial core's at a controller.
+/// below it: a port of `serial_core` at a controller.
 const COM2_IS_LINUXS: &str = "device=$(readlink -f /sys/class/tty/ttyS1/device) \
      && for up in . .. ../..; do readlink $device/$up/driver; done | grep -qx '.*/serial' \
      && grep -q '02f8-02ff : serial' /proc/ioports && echo back > /dev/ttyS1";

@@ -16,13 +16,13 @@ use crate::raw::syscall;
 /// The signal that a process cannot outlive.
 pub const SIGKILL: u32 = linux_raw_sys::general::SIGKILL;
 
-/// A call whose arguments are no addresses.
+/// A call without addresses among its arguments.
 fn call(number: Sysnum, args: [u64; 3]) -> Result<u64, Error> {
     // SAFETY: passes no address.
     check(unsafe { syscall(number, args) })
 }
 
-/// Makes a process; `strings` are its path, whose length with NUL is in `request`, and its
+/// Makes a process; `strings` are its path, of the length with NUL that `request` has, and its
 /// arguments, each ended by NUL.
 pub fn process_create(request: &mut ProcessCreate, strings: &[u8]) -> Result<(), Error> {
     let args = [&raw mut *request as u64, strings.as_ptr() as u64, strings.len() as u64];
@@ -113,7 +113,7 @@ pub fn endpoint_close(endpoint: Handle) -> Result<(), Error> {
     call(Sysnum::EndpointClose, [endpoint.number(), 0, 0]).map(drop)
 }
 
-/// Gives process `pid` a handle, whose messages then come with `badge`; its number there.
+/// Gives process `pid` a handle; messages through it come with `badge`. Returns its number there.
 pub fn handle_grant(pid: u32, handle: Handle, badge: u64) -> Result<u64, Error> {
     call(Sysnum::HandleGrant, [u64::from(pid), handle.number(), badge])
 }

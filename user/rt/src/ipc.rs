@@ -71,7 +71,7 @@ impl Timeout {
 /// How often [`call_idempotent`] calls: a request that ends every server that gets it must come to an end.
 const ASKS: u32 = 3;
 
-/// What becomes of a call whose server ends before it has received it.
+/// What becomes of a call if the server ends before it has received it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRestart {
     /// It fails: the request makes sense to that one server only.
@@ -156,8 +156,8 @@ pub fn call(
     }
 }
 
-/// As [`call`], of a server whose every generation understands the request, and which may get it
-/// twice: the caller need not notice a restart.
+/// As [`call`], if every generation of the server understands the request and may get it twice: the
+/// caller need not notice a restart.
 ///
 /// Twice it comes only if a server ends that has received it and not replied; a replacement is no such
 /// end. `PeerRestarted` then means that three servers in a row have ended so, or that pages to hand over

@@ -1,18 +1,13 @@
 //! One concept, one word: comments and documents use those of docs/glossary.md.
 //!
 //! No pronoun of persons stands for code, and no metaphor or private word for what the field has a term
-//! for. Words that are left are counted in `words.txt`, file by file. The counts only fall: a file with
-//! more fails, and so does one with fewer, until `./ant check --update-words` has written the new count.
+//! for.
 //!
 //! Comments and Markdown are read; code, strings, text between backticks and quoted output (blocks of
 //! three backticks) are not. "The user who …" is said of a person, and right.
 
 use super::sources::{self, Source};
-use ant_vm::paths;
-use anyhow::{Context, Result, ensure};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::PathBuf;
+use anyhow::{Result, ensure};
 
 /// How the names of the files end that are read.
 const ENDINGS: &[&str] = &[".rs", ".c", ".h", ".md"];
@@ -45,72 +40,28 @@ const INSTEAD: &[(&str, &str)] = &[
 const OF_PERSONS: &[&str] = &["who", "whom", "whose"];
 const PERSONS: &[&str] = &["user", "users", "person", "people"];
 
-const UPDATE: &str = "./ant check --update-words";
-
-/// Fails where a file has more of the words than are counted, or fewer.
+/// Fails with every such word.
 pub fn check() -> Result<()> {
-    let counted = counted()?;
-    let found = found(&sources::all(ENDINGS)?);
-    let wrong = violations(&found, &counted);
+    let wrong: Vec<String> = sources::all(ENDINGS)?.iter().flat_map(violations).collect();
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
-/// Writes the counts anew. Files may have come, gone and moved; the sum must not have grown.
-pub fn update() -> Result<()> {
-    let found = found(&sources::all(ENDINGS)?);
-    let counts: BTreeMap<String, usize> =
-        found.into_iter().map(|(path, words)| (path, words.len())).collect();
-    let (before, now) = (counted()?.values().sum::<usize>(), counts.values().sum::<usize>());
-    ensure!(now <= before, "{now} words, and there were {before}: they get fewer, never more");
-    let lines: String = counts.iter().map(|(path, count)| format!("{count} {path}\n")).collect();
-    fs::write(list(), lines)?;
-    println!("{now} words are left, {} fewer", before - now);
-    Ok(())
-}
-
-fn list() -> PathBuf {
-    paths::root().join("xtask/src/check/words.txt")
-}
-
-/// How many words each file has still, as the list says.
-fn counted() -> Result<BTreeMap<String, usize>> {
-    let text = fs::read_to_string(list()).context("xtask/src/check/words.txt")?;
-    text.lines()
-        .map(|line| {
-            let (count, path) = line.split_once(' ').context("words.txt: COUNT PATH")?;
-            Ok((path.to_owned(), count.parse()?))
+/// What is wrong in a file: each such word, where it is, and what is said instead.
+fn violations(source: &Source) -> Vec<String> {
+    let path = &source.path;
+    let found = found(source).into_iter();
+    found
+        .map(|(line, word)| {
+            format!("{path}:{line}: {word}: say {}", instead(&word).unwrap_or("otherwise"))
         })
         .collect()
 }
 
-/// The words of each file that has any: line, word.
-type Found = BTreeMap<String, Vec<(usize, String)>>;
-
-fn found(sources: &[Source]) -> Found {
-    let words = sources.iter().map(|Source { path, text }| {
-        let prose = if path.ends_with(".md") { text.clone() } else { comments(text) };
-        (path.clone(), unwanted(&without_quotes(&prose)))
-    });
-    words.filter(|(_, words)| !words.is_empty()).collect()
-}
-
-/// What is wrong: each word of files with too many, and each file with fewer than are counted.
-fn violations(found: &Found, counted: &BTreeMap<String, usize>) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for path in found.keys().chain(counted.keys()).collect::<BTreeSet<_>>() {
-        let words = found.get(path).map_or(&[][..], Vec::as_slice);
-        let allowed = counted.get(path).copied().unwrap_or_default();
-        if words.len() > allowed {
-            wrong.extend(words.iter().map(|(line, word)| {
-                format!("{path}:{line}: {word}: say {}", instead(word).unwrap_or("otherwise"))
-            }));
-            wrong.push(format!("{path}: {} such words, {allowed} are allowed", words.len()));
-        } else if words.len() < allowed {
-            wrong.push(format!("{path}: {} words are left of {allowed}: {UPDATE}", words.len()));
-        }
-    }
-    wrong
+/// Lines and words of a file that are not said.
+fn found(Source { path, text }: &Source) -> Vec<(usize, String)> {
+    let prose = if path.ends_with(".md") { text.clone() } else { comments(text) };
+    unwanted(&without_quotes(&prose))
 }
 
 /// What is said instead of a word; `None` for a word that is right.
@@ -223,8 +174,7 @@ mod tests {
     use super::*;
 
     fn lines_of(path: &str, text: &str) -> Vec<(usize, String)> {
-        let source = Source { path: path.into(), text: text.into() };
-        found(&[source]).remove(path).unwrap_or_default()
+        found(&Source { path: path.into(), text: text.into() })
     }
 
     fn in_markdown(text: &str) -> Vec<String> {
@@ -263,15 +213,9 @@ mod tests {
     }
 
     #[test]
-    fn counts_only_fall() {
-        let found: Found = [("a".into(), vec![(1, "who".into()), (2, "core".into())])].into();
-        let counted = |counts: &[(&str, usize)]| {
-            violations(&found, &counts.iter().map(|&(path, n)| (path.into(), n)).collect()).len()
-        };
-        assert_eq!(counted(&[("a", 2)]), 0);
-        assert_eq!(counted(&[("a", 1)]), 3);
-        assert_eq!(counted(&[]), 3);
-        assert_eq!(counted(&[("a", 3)]), 1);
-        assert_eq!(counted(&[("a", 2), ("b", 1)]), 1);
+    fn every_word_is_wrong_and_what_to_say_is_said() {
+        let text = "A CPU.\nA core, a tenant.\n";
+        let wrong = violations(&Source { path: "x.md".into(), text: text.into() });
+        assert_eq!(wrong, ["x.md:2: core: say CPU", "x.md:2: tenant: say owner"]);
     }
 }

@@ -28,7 +28,7 @@ pub fn assume(identity: &Identity, descriptors: Vec<OwnedFd>) -> Result<(), Stri
     if let Some(limits) = &identity.limits {
         limits.apply().map_err(failed("setting limits"))?;
     }
-    // Its memory is a copy of the daemon's: no core file, no debugger.
+    // Its memory is a copy of the daemon's: no memory dump, no debugger.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(failed("forbidding core files"))?;
     let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();

@@ -7,8 +7,8 @@
 //!
 //! A program controls its proxy: it can make it execute nearly any call, with pointers to anywhere
 //! in the proxy. So a proxy has the user's rights and nothing else; what it holds beyond them are
-//! two descriptors, its device file (which knows one LCA) and its channel (whose messages the parent
-//! does not trust). Calls that name them are refused (`reserved`): that protects from accidents, not
+//! two descriptors, its device file (which knows one LCA) and its channel (the parent trusts no
+//! message on it). Calls that name them are refused (`reserved`): that protects from accidents, not
 //! from intent. What memory of the daemon the copy still has (command lines, AnT's log) is nothing
 //! that other users may not see.
 //!

@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 
 use ant_logic::calls::{closes, nr};
 
-/// Calls whose first argument is a descriptor that they copy, or use with side effects.
+/// Calls with a descriptor as first argument that they copy, or use with side effects.
 const NAMED_FIRST: &[u64] = &[
     nr::DUP,
     nr::DUP2,

@@ -16,7 +16,7 @@ use crate::ids::SessionId;
 use crate::sessions::{Session, Stage};
 
 impl RunningPartition {
-    /// Detects CPUs that hang, and ends the sessions whose programs are there.
+    /// Detects CPUs that hang, and ends the sessions of the programs there.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl RunningPartition {
         Ok(())
     }
 
-    /// The sessions whose process is on a CPU that hangs, and how that was detected.
+    /// The sessions with a process on a CPU that hangs, and how that was detected.
     fn sessions_on_hung_cpus(&mut self, now: Instant) -> Vec<(SessionId, String)> {
         let mut failed = Vec::new();
         for (id, session) in self.sessions.iter_mut() {

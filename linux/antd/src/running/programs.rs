@@ -142,8 +142,8 @@ impl RunningPartition {
         })
     }
 
-    /// Ends a session's process: by killing its proxy, if it has one, whose release ends it; else
-    /// through `init`. `waiter` is told when it has ended.
+    /// Ends a session's process: if it has a proxy, by killing that, because the proxy's release
+    /// ends the process; else through `init`. `waiter` is told when it has ended.
     ///
     /// # Errors
     ///

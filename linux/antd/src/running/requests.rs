@@ -22,8 +22,8 @@ const UNRELEASED_MAX: usize = 2 * REQUESTS_MAX;
 /// Time before the release of an LCA is tried again.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// An LCA that Linux had a reference to (I/O of its last proxy that is not over), or whose release
-/// found CPU 0's return store full.
+/// An LCA that was not released: Linux had a reference to it (I/O of its last proxy that is not
+/// over), or CPU 0's return store was full.
 #[derive(Debug)]
 pub(super) struct Unreleased {
     lca: StoreEntry,

@@ -182,7 +182,7 @@ fn a_server_that_fails_to_start_is_not_put_in_place() {
     let text = client.refusal();
     assert!(text.contains("serial was not replaced, it keeps its program: "), "{text}");
     assert!(text.contains("ended before it served"), "{text}");
-    // Nor one that AnT has no room for, nor one whose client has closed its connection.
+    // Nor one that AnT has no room for, nor one of a client that has closed its connection.
     let (client, _) = replace(&world, 10_000);
     world.init_names_servers(&[server("serial", 40)]);
     let _ = world.init_obeys(REQUEST_PROGRAM, Error::NoMemory.to_return() as i32);

@@ -1,4 +1,4 @@
-//! Quotas against a plain list of who has taken what.
+//! Quotas against a plain list of what each process has taken.
 
 use std::vec;
 use std::vec::Vec;
@@ -24,7 +24,7 @@ fn nobody_takes_more_than_its_limit() {
     assert_eq!(quotas.check(process_no(3), 4), Ok(()));
     quotas.take(process_no(3), 0, 4);
     assert_eq!(quotas.check(process_no(3), 1), Err(Error::OverQuota));
-    // Whoever had it.
+    // Whichever process had it.
     quotas.free(2);
     assert_eq!(quotas.check(process_no(3), 2), Err(Error::OverQuota));
     assert_eq!(quotas.check(process_no(3), 1), Ok(()));
@@ -54,7 +54,7 @@ fn others_do_not_get_what_was_promised() {
     quotas.take(process_no(1), 2, 7);
     assert_eq!(quotas.check(process_no(0), 4), Err(Error::NoMemory), "only three were promised");
     assert_eq!(quotas.check(process_no(0), 3), Ok(()));
-    // They are kept for who is promised as many again.
+    // They are kept for the process that is promised as many again.
     quotas.close(process_no(0));
     assert_eq!(quotas.check(process_no(1), 1), Err(Error::NoMemory));
     quotas.open(process_no(2), limit(4, 3));
@@ -71,7 +71,7 @@ fn what_was_promised_has_a_place_of_its_own() {
     quotas.open(process_no(2), limit(3, 3));
     assert_eq!(quotas.places(process_no(0), 1), [0..7, 0..0]);
     assert_eq!(quotas.places(process_no(1), 2), [7..12, 0..12]);
-    // It stays, for whoever is restarted.
+    // It stays, for a process that is restarted.
     quotas.close(process_no(1));
     assert_eq!(quotas.places(process_no(0), 1), [0..7, 0..0]);
     assert_eq!(quotas.places(process_no(2), 3), [7..12, 0..12]);
@@ -112,7 +112,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// The plain version.
 struct Model {
-    /// Who has taken each page: `None` for a free one, `Some(None)` for one of the dead.
+    /// The process that has taken each page: `None` for a free page, `Some(None)` for one of a
+    /// process that is over.
     pages: Vec<Option<Option<ProcessSlot>>>,
     limits: [Option<Limit>; 3],
     /// The most that was promised at a time.

@@ -35,11 +35,11 @@ impl Space for &mut Tables {
 enum Message {
     /// A call; its sender waits.
     Call { from: ProcessSlot, to: ProcessSlot, span: Span },
-    /// A message that nobody waits for, or a reply to another CPU.
+    /// A message without a reply, or a reply to another CPU.
     Sent { to: ProcessSlot, span: Span },
     /// Pages that the process with this slot and number has let go of.
     Freed { slot: ProcessSlot, pid: u32, span: Span },
-    /// Pages that nobody receives.
+    /// Pages that no process receives.
     Dropped { span: Span },
     /// A process that is over.
     Over { slot: ProcessSlot },
@@ -246,7 +246,7 @@ impl World {
         }
     }
 
-    /// Who has a page mapped, and how.
+    /// The processes that have a page mapped, and how.
     fn having(&self, page: u32, frame: PhysAddr) -> Vec<(ProcessSlot, Access)> {
         let has = |slot: ProcessSlot| {
             let mapped = self.processes[slot.index()].tables.0.get(&page)?;
@@ -256,7 +256,7 @@ impl World {
     }
 
     /// A page is writable in one place only, unless it is shared, and no frame is mapped that is
-    /// somebody else's page or nobody's.
+    /// another process's page or no process's.
     fn check(&self) {
         check_frames(&self.table, &self.frames, FRAMES as usize);
         for page in 0..PAGES as u32 {
@@ -324,8 +324,9 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 100_000, ..ProptestConfig::default() })]
-    /// Whatever processes hand to each other and whoever ends: a page that nobody shares is in one
-    /// place, nothing is mapped that is not its process's, and in the end all frames are back.
+    /// Whatever processes hand to each other and whichever of them end: a page that is not shared
+    /// is in one place, nothing is mapped that is not its process's, and in the end all frames are
+    /// back.
     #[test]
     fn nothing_is_lost_between_processes(
         steps in prop::collection::vec(

@@ -77,8 +77,9 @@ impl IpcCpu {
     }
 
     /// A server replies to a client of this CPU, and waits for the next message. `has_bits`:
-    /// whether notification bits wait at an endpoint. The client, whose call is over; `None`: no client
-    /// waits for that reply, something is there to receive, or the server's priority falls.
+    /// whether notification bits wait at an endpoint. Returns the client, because its call is over;
+    /// `None`: no client waits for that reply, something is there to receive, or the server's
+    /// priority falls.
     #[inline(always)]
     pub fn reply_directly(
         &mut self,

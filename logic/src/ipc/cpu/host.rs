@@ -89,7 +89,7 @@ pub enum Received {
         /// What it sent.
         message: Message,
     },
-    /// A message whose sender does not wait.
+    /// A message without a reply.
     Send {
         /// Badge of the sender's handle.
         badge: u32,

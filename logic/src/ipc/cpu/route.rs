@@ -1,5 +1,5 @@
-//! Where messages go: to the CPU whose process receives at an endpoint now, and again when another
-//! process receives there before they were received.
+//! Where messages go: to the CPU of the process that receives at an endpoint now, and again when
+//! another process receives there before they were received.
 
 use super::*;
 

@@ -173,7 +173,7 @@ impl IpcCpu {
         }
     }
 
-    /// How a call ends whose server has ended.
+    /// How a call ends after its server has ended.
     pub(super) fn restarted(&mut self, client: ThreadSlot, host: &impl IpcHost) -> CallOutcome {
         let options = match self.thread(client).client {
             Client::Sent { options, .. } | Client::Cancelling { options, .. } => options,

@@ -211,7 +211,7 @@ impl World {
         }
     }
 
-    /// Somebody who has received a call replies to it.
+    /// A server that has received a call replies to it.
     fn reply_some(&mut self, who: u8, which: u8, and_receive: bool) -> Option<()> {
         let has_some = |slot| !self.machine.processes[&slot].tokens.is_empty();
         let server = self.choose(who, |slot, doing| doing == Doing::Runs && has_some(slot))?;
@@ -223,12 +223,12 @@ impl World {
             // What became of it, the world knows.
             let _ = self.reply(server, id);
         }
-        // It has had its reply, or nobody waits for one.
+        // It has had its reply, or no client waits for one.
         self.machine.processes.get_mut(&server)?.tokens.retain(|&(_, its)| its != id);
         Some(())
     }
 
-    /// Somebody replies to what another has received, or with a token that is not quite one.
+    /// A process replies to what another has received, or with a token that is not quite one.
     fn forge(&mut self, who: u8, whose: u8, flip: u8) -> Option<()> {
         let server = self.running(who)?;
         let other = self.choose(whose, |_, _| true)?;

@@ -1,4 +1,4 @@
-//! Who is served first, and with which priority servers run.
+//! Which message is served first, and with which priority servers run.
 
 use std::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! Messages that nobody waits for, and notifications.
+//! Messages without a reply, and notifications.
 
 use std::vec::Vec;
 

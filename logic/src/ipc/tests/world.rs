@@ -1,4 +1,5 @@
-//! Stations, and what is between them: steps that processes take, and packets on their way.
+//! The IPC state of CPUs, and what is between them: steps that processes take, and packets on their
+//! way.
 
 mod check;
 mod direct;
@@ -104,7 +105,7 @@ impl World {
         self.on(cpu, |ipc, _| ipc.enter(slot, priority, None));
     }
 
-    /// Makes a process that receives at an endpoint where nobody does.
+    /// Makes a process that receives at an endpoint without a receiver.
     pub(super) fn serve(
         &mut self,
         slot: ThreadSlot,
@@ -176,7 +177,7 @@ impl World {
         }
     }
 
-    /// A process ends: nobody is bound to its endpoint any more, then it leaves.
+    /// A process ends: its endpoint is not bound any more, then it leaves.
     pub(super) fn end(&mut self, slot: ThreadSlot) {
         if let Some(endpoint) = self.bound(slot) {
             self.machine.endpoints[endpoint.index()].turn(Target::Unbound);
@@ -344,7 +345,7 @@ impl World {
         let waiting = &mut self.machine.endpoints[endpoint.index()].bits;
         let is_first = *waiting == 0;
         *waiting |= bits;
-        // Else who has raised the first one tells.
+        // Else the process that has raised the first one tells.
         if is_first {
             self.on(cpu, |ipc, side| ipc.notify(endpoint, side));
         }

@@ -25,7 +25,7 @@ fn place(call: &Call, args: &[u64; ARGS], index: usize) -> ArgKind {
     }
 }
 
-/// A caller of `call` whose arguments are all good: pointers into spans of their own, or NULL.
+/// A caller of `call` with good arguments only: pointers into spans of their own, or NULL.
 fn caller(call: &'static Call, numbers: [u16; ARGS], nulls: u8) -> Caller {
     let mut memory = Model::new(ARGS * SPAN);
     let mut args = numbers.map(|number| u64::from(number) % 5000);

@@ -8,9 +8,9 @@
 //! gets both even if it is another one, so it checks what it finds. If the server was given up and is
 //! restarted by hand, they are new and none. `init` itself does not end.
 //!
-//! **What a server may see twice**: nothing; a request whose reply it has not seen, because it was
-//! killed, was served or was not. While it is being replaced, `Keep` and `Forget` are refused with
-//! `Again`, because the next one has what was kept already.
+//! **What a server may see twice**: nothing; a request that it sent before it was killed, without
+//! seeing the reply, was served or was not. While it is being replaced, `Keep` and `Forget` are
+//! refused with `Again`, because the next one has what was kept already.
 #![no_std]
 #![forbid(unsafe_code)]
 

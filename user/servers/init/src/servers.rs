@@ -75,7 +75,7 @@ impl Servers {
         }
     }
 
-    /// Heartbeats of the servers whose notification bits these are.
+    /// Heartbeats of the servers that have these notification bits.
     pub fn heartbeat(&mut self, bits: u64, now: u64) {
         let (list, mut ctx) = self.parts(now);
         list.iter_mut().for_each(|server| server.heartbeat(&mut ctx, bits));

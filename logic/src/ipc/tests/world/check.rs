@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// Closes all, ends all servers' work, and sees that nobody waits.
+    /// Closes all, ends all servers' work, and sees that no client waits.
     pub(in super::super) fn finish(&mut self) {
         self.drain();
         for endpoint in endpoints() {

@@ -4,7 +4,7 @@ use super::*;
 use crate::ipc::{CallRequest, IpcHost, Parts};
 
 impl World {
-    /// Calls directly, if the world is one that does and the station can.
+    /// Calls directly, if the world is one that does and the CPU's IPC state allows it.
     pub(super) fn call_directly(
         &mut self,
         client: ThreadSlot,
@@ -31,7 +31,8 @@ impl World {
         true
     }
 
-    /// Replies directly and receives, if the world is one that does and the station can.
+    /// Replies directly and receives, if the world is one that does and the CPU's IPC state allows
+    /// it.
     pub(super) fn reply_directly(&mut self, server: ThreadSlot, id: u64) -> bool {
         if !self.goes_directly {
             return false;
@@ -62,7 +63,7 @@ impl World {
         true
     }
 
-    /// Takes a packet directly, if the world is one that does and the station can.
+    /// Takes a packet directly, if the world is one that does and the CPU's IPC state allows it.
     pub(super) fn take_directly(
         &mut self,
         from: CpuIndex,
@@ -99,7 +100,7 @@ impl World {
         self.check(cpu);
     }
 
-    /// Whether the stations of another world are in the same state.
+    /// Whether the CPUs of another world have the same IPC state.
     pub(in super::super) fn is_like(&self, other: &World) -> bool {
         self.stations == other.stations
     }

@@ -95,7 +95,7 @@ pub(in super::super) struct CallRecord {
     pub(super) client: ThreadSlot,
     pub(super) options: CallOptions,
     pub(super) transfer: Option<Transfer>,
-    /// Who has received it.
+    /// The server that has received it.
     pub(super) server: Option<ThreadSlot>,
     /// The server has ended.
     pub(super) server_over: bool,

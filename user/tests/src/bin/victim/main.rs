@@ -23,7 +23,7 @@ ant_rt::program!(main);
 const NAME: &str = "victim";
 /// What a program serves as that the server calls itself.
 const HELPER: &str = "helper";
-/// A server whose name is known, and which is not there when the server calls it.
+/// A server that has a known name and is not there when the server calls it.
 const ABSENT: &str = "absent";
 
 const USAGE: &str = "usage: victim serve NAME
