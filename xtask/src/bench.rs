@@ -12,7 +12,7 @@ const COMMAND: &str = "antctl boot --cpus 1-2 --memory 64M && antctl bench null 
     antctl bench ipc --client 2 --server 2 && echo &&
     antctl bench ipc --client 2 --server 1 && echo &&
     antctl bench process --cpu 2 --server name && antctl stop &&
-    echo && echo 'The same between two cores that poll when they have nothing to do (antctl boot --poll):' &&
+    echo && echo 'The same between two CPUs that poll when they have nothing to do (antctl boot --poll):' &&
     antctl boot --cpus 1-2 --memory 64M --poll && antctl bench ipc --client 2 --server 1 &&
     antctl stop";
 

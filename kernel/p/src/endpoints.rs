@@ -34,12 +34,18 @@ impl State {
     pub fn target(self) -> Target {
         match self.0 >> 62 {
             UNBOUND => Target::Unbound,
-            BOUND => Target::Bound {
-                cpu: CpuIndex::from_bits(self.0 >> 56 & 63),
-                server: ThreadSlot::from_bits(self.0 >> 48 & 0xff),
-            },
+            BOUND => {
+                let (cpu, server) = self.receiver();
+                Target::Bound { cpu, server }
+            }
             _ => Target::Closed,
         }
+    }
+
+    /// CPU and thread of the receiver; of no meaning if there is none.
+    #[inline]
+    fn receiver(self) -> (CpuIndex, ThreadSlot) {
+        (CpuIndex::from_bits(self.0 >> 56 & 63), ThreadSlot::from_bits(self.0 >> 48 & 0xff))
     }
 
     /// Raised whenever a receiver goes, and when the number is used for another endpoint.
@@ -103,10 +109,9 @@ pub fn first_generation(endpoint: EndpointId) -> Generation {
 #[inline]
 pub fn receiver(endpoint: EndpointId, generation: Generation) -> Option<(CpuIndex, ThreadSlot)> {
     let state = state(endpoint);
-    match state.target() {
-        Target::Bound { cpu, server } if state.generation() == generation => Some((cpu, server)),
-        _ => None,
-    }
+    let (cpu, server) = state.receiver();
+    // One comparison, where looking at the parts would be several: what is bound has both.
+    (state == State::new(Target::Bound { cpu, server }, generation)).then_some((cpu, server))
 }
 
 /// Whether process `server` of CPU `cpu` receives at an endpoint now, in this generation.

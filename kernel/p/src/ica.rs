@@ -30,17 +30,16 @@ pub type LocalHolder<'a> = Holder<'static, Local<'a>, { ICA_PAGES as usize }>;
 
 /// The process of thread `slot`, with its pages.
 pub fn holder(local: &mut Locals, slot: ThreadSlot) -> Result<LocalHolder<'_>, Error> {
-    let slot = local.caller(slot)?.process.slot();
-    let is_loaded = local.is_loaded(slot);
-    let process = local.process(slot).ok_or(Error::NoProcess)?;
+    let (process, is_loaded) = local.process_and_loaded(slot).ok_or(Error::NoProcess)?;
+    let slot = process.slot();
     Ok(Holder { table: &TABLE, slot, space: Local { process, is_loaded } })
 }
 
 /// Pages that went with a message of the process of thread `slot` are the receiver's: the sender takes
 /// none back.
 pub fn detach(local: &mut Locals, slot: ThreadSlot, span: Span) {
-    if let Ok(caller) = local.caller(slot) {
-        TABLE.detach(caller.process.slot(), span);
+    if let Some(thread) = local.thread(slot) {
+        TABLE.detach(thread.process, span);
     }
 }
 

@@ -16,8 +16,9 @@ use crate::process::{Process, WithThread};
 use crate::shared::{self, Control};
 use crate::thread::{self, BlockReason, Thread};
 use ant_arch::apic::Timer;
+use ant_arch::clock;
+use ant_arch::paging::SpaceRoot;
 use ant_arch::percpu::OwnArea;
-use ant_arch::{clock, paging};
 
 /// Time slice when more than one process of a priority wants the CPU, in microseconds.
 const SLICE_US: u64 = 10_000;
@@ -50,8 +51,8 @@ pub struct Locals {
     deadline: Option<u64>,
     /// Until then the CPU takes no messages, and is not rung for them.
     messages_deferred_until: Option<u64>,
-    /// The process that has its page tables loaded; `None`: the kernel's are.
-    loaded: Option<ProcessSlot>,
+    /// The page tables that are loaded: a process's or the kernel's.
+    loaded: SpaceRoot,
     /// Threads that have ended and can be reaped.
     pub(crate) zombies: ArrayVec<ThreadSlot, MAX_THREADS>,
     /// Threads that are to migrate as soon as they can.
@@ -75,7 +76,7 @@ impl Locals {
             timer,
             deadline: None,
             messages_deferred_until: None,
-            loaded: None,
+            loaded: SpaceRoot::kernel(),
             zombies: ArrayVec::new(),
             migrating: ArrayVec::new(),
         }
@@ -178,9 +179,9 @@ impl Locals {
         self.migrating.retain(|migrating| *migrating != slot);
         let thread = self.threads[slot.index()].take();
         let thread = thread.expect("only a thread of this CPU is given up");
-        if self.loaded == Some(thread.process) {
-            paging::load_kernel();
-            self.loaded = None;
+        if self.loaded == thread.space {
+            self.loaded = SpaceRoot::kernel();
+            self.loaded.load();
         }
         let process = self.processes[thread.process.index()].take();
         self.count_processes(-1);
@@ -249,18 +250,23 @@ impl Locals {
         }
     }
 
-    /// Whether the page tables of a process are loaded on this CPU.
-    pub fn is_loaded(&self, slot: ProcessSlot) -> bool {
-        self.loaded == Some(slot)
+    /// The process of a thread of this CPU, and whether its page tables are loaded here.
+    #[inline]
+    pub(crate) fn process_and_loaded(
+        &mut self,
+        slot: ThreadSlot,
+    ) -> Option<(&mut Owned<Process>, bool)> {
+        let is_loaded = self.loaded == self.threads[slot.index()].as_ref()?.space;
+        Some((self.with_process(slot)?.process, is_loaded))
     }
 
     /// Lets a thread run until its next trap, and says which.
     #[inline]
     pub(crate) fn run(&mut self, slot: ThreadSlot) -> u64 {
         let thread = self.threads[slot.index()].as_mut().expect("the queue holds own threads");
-        if self.loaded != Some(thread.process) {
+        if self.loaded != thread.space {
             thread.space.load();
-            self.loaded = Some(thread.process);
+            self.loaded = thread.space;
             shared::count(self.control.switches());
         }
         thread.set_state(ProcessState::Running);

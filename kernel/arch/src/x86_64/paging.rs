@@ -153,7 +153,7 @@ pub fn kernel_half_exists() -> bool {
 }
 
 /// Loads the kernel's own tables: no process is mapped.
-pub fn load_kernel() {
+fn load_kernel() {
     load(kernel_root());
 }
 
@@ -246,10 +246,16 @@ const ENTRIES: u32 = 512;
 const FLUSH_ONE_BY_ONE: u32 = 32;
 
 /// The top page table of an address space that exists: what a thread needs to run in it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpaceRoot(PhysAddr);
 
 impl SpaceRoot {
+    /// The kernel's own, which no process has.
+    #[inline]
+    pub fn kernel() -> Self {
+        Self(kernel_root())
+    }
+
     /// Loads the tables on this CPU.
     #[inline]
     pub fn load(self) {
