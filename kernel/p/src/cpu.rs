@@ -23,7 +23,7 @@ pub struct Cpu {
     pub ipc: &'static mut IpcCpu,
     /// Its threads and processes.
     pub local: Locals,
-    /// Messages about processes that are about to come, and the CPUs that sent them.
+    /// Messages about threads that are about to come, and the CPUs that sent them.
     pub(crate) parked: ArrayVec<(CpuIndex, Message), PARKED_MAX>,
     /// Rings to this CPU.
     pub(crate) incoming: Incoming,

@@ -60,16 +60,8 @@ fn end_thread(cpu: &mut Cpu, slot: ThreadSlot) {
         endpoints::leave(endpoint, index, slot, after);
     }
     if cpu.ipc.leave(slot, &mut cpu.local) == Gone::Now {
-        complete(cpu, slot, Release::Ipc);
+        cpu.local.complete(slot, Release::Ipc);
     }
     linux::call::end(cpu, slot);
     cpu.local.note_if_reapable(slot);
-}
-
-/// A release of a thread of this CPU has come.
-pub fn complete(cpu: &mut Cpu, slot: ThreadSlot, release: Release) {
-    if let Some(thread) = cpu.local.thread(slot) {
-        thread.complete(release);
-        cpu.local.note_if_reapable(slot);
-    }
 }

@@ -97,7 +97,7 @@ fn resolve_fast(
     number: u64,
     flags: u64,
 ) -> Option<(CallOptions, CpuIndex, ThreadSlot)> {
-    let process = cpu.local.with_process(slot)?.process;
+    let process = cpu.local.caller(slot).ok()?.process;
     let Handle { endpoint, generation, badge, .. } = process.handles.get(number).ok()?;
     let (there, server) = endpoints::receiver(endpoint, generation)?;
     if !mailbox::has_room(cpu.index(), there) {

@@ -30,7 +30,7 @@ pub type LocalHolder<'a> = Holder<'static, Local<'a>, { ICA_PAGES as usize }>;
 
 /// The process of thread `slot`, with its pages.
 pub fn holder(local: &mut Locals, slot: ThreadSlot) -> Result<LocalHolder<'_>, Error> {
-    let (process, is_loaded) = local.process_and_loaded(slot).ok_or(Error::NoProcess)?;
+    let (process, is_loaded) = local.process_and_loaded(slot)?;
     let slot = process.slot();
     Ok(Holder { table: &TABLE, slot, space: Local { process, is_loaded } })
 }

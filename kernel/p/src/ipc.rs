@@ -393,10 +393,7 @@ impl IpcHost for Locals {
     }
 
     fn gone(&mut self, slot: ThreadSlot) {
-        if let Some(thread) = self.thread(slot) {
-            thread.complete(Release::Ipc);
-            self.note_if_reapable(slot);
-        }
+        self.complete(slot, Release::Ipc);
     }
 }
 

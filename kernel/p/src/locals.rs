@@ -7,6 +7,7 @@ use ant_abi::store::{KIND_CALL, StoreEntry};
 use ant_abi::syscall::ProcessState;
 use ant_abi::{CpuIndex, Error, MAX_PROCESSES, MAX_THREADS, Pid, ProcessSlot, ThreadSlot, Tid};
 use ant_logic::deadlines::Deadlines;
+use ant_logic::releases::Release;
 use ant_logic::sched::RunQueue;
 use arrayvec::ArrayVec;
 
@@ -100,16 +101,10 @@ impl Locals {
     }
 
     /// A thread of this CPU and its process.
-    #[inline]
-    pub fn with_process(&mut self, slot: ThreadSlot) -> Option<Caller<'_>> {
-        let thread = self.threads[slot.index()].as_mut()?;
-        let process = self.processes[thread.process.index()].as_mut()?;
-        Some(Caller { thread, process })
-    }
-
-    /// A thread of this CPU that makes a system call, and its process.
     pub fn caller(&mut self, slot: ThreadSlot) -> Result<Caller<'_>, Error> {
-        self.with_process(slot).ok_or(Error::NoProcess)
+        let thread = self.threads[slot.index()].as_mut().ok_or(Error::NoProcess)?;
+        let process = self.processes[thread.process.index()].as_mut().ok_or(Error::NoProcess)?;
+        Ok(Caller { thread, process })
     }
 
     /// A thread of this CPU that has no deadline, and the run queue.
@@ -145,7 +140,7 @@ impl Locals {
     /// The thread of this CPU with this id.
     pub fn find_tid(&mut self, tid: Tid) -> Option<ThreadSlot> {
         let (slot, _) = thread::find(tid)?;
-        self.thread(slot).is_some_and(|thread| thread.tid == tid).then_some(slot)
+        self.thread(slot).is_some().then_some(slot)
     }
 
     /// The first thread, which is this CPU's, of the process with this id.
@@ -242,6 +237,14 @@ impl Locals {
         self.wake(slot);
     }
 
+    /// A release of a thread of this CPU has come.
+    pub(crate) fn complete(&mut self, slot: ThreadSlot, release: Release) {
+        if let Some(thread) = self.thread(slot) {
+            thread.complete(release);
+            self.note_if_reapable(slot);
+        }
+    }
+
     /// Has a thread reaped if its last release has come.
     pub(crate) fn note_if_reapable(&mut self, slot: ThreadSlot) {
         let is_reapable = self.thread(slot).is_some_and(|thread| thread.is_reapable());
@@ -255,9 +258,10 @@ impl Locals {
     pub(crate) fn process_and_loaded(
         &mut self,
         slot: ThreadSlot,
-    ) -> Option<(&mut Owned<Process>, bool)> {
-        let is_loaded = self.loaded == self.threads[slot.index()].as_ref()?.space;
-        Some((self.with_process(slot)?.process, is_loaded))
+    ) -> Result<(&mut Owned<Process>, bool), Error> {
+        let loaded = self.loaded;
+        let Caller { thread, process } = self.caller(slot)?;
+        Ok((process, thread.space == loaded))
     }
 
     /// Lets a thread run until its next trap, and says which.

@@ -105,7 +105,7 @@ impl Cpu {
             Some(cpu) => mailbox::send(self.index(), cpu, message).is_ok(),
         };
         if !sent {
-            log::error!("a message about process {tid} is lost");
+            log::error!("a message about thread {tid} is lost");
         }
     }
 }

@@ -164,7 +164,7 @@ pub fn m_call_returned(cpu: &mut Cpu, slot: ThreadSlot, result: i64) {
     let has_ended = thread.has_ended();
     let result = take_m_reply(cpu, slot, m_call, result);
     if has_ended {
-        exit::complete(cpu, slot, Release::MCall);
+        cpu.local.complete(slot, Release::MCall);
     } else {
         cpu.local.wake_with(slot, result);
     }

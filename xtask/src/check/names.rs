@@ -8,12 +8,8 @@
 use super::sources::{self, Source};
 use ant_vm::paths;
 use anyhow::{Result, ensure};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Crate and name of what is still defined more than once. It gets shorter: an entry goes when its name
-/// is defined once, and none is added.
-const STILL_TWICE: &[(&str, &str)] = &[];
 
 /// What begins the definition of a type.
 const KINDS: &[&str] = &["struct", "enum", "trait", "union", "type"];
@@ -21,12 +17,12 @@ const KINDS: &[&str] = &["struct", "enum", "trait", "union", "type"];
 /// Where each name of each crate is defined.
 type Defined<'a> = BTreeMap<(String, &'a str), Vec<String>>;
 
-/// Fails with every name that is defined twice, and with every exception that is none any more.
+/// Fails with every name that is defined twice.
 pub fn check() -> Result<()> {
     let root = paths::root();
     let sources = sources::all(&[".rs"])?;
     let crates = sources.iter().map(|source| crate_of(&source.path, |dir| is_package(&root, dir)));
-    let wrong = violations(&defined(crates.zip(&sources)), STILL_TWICE);
+    let wrong = violations(&defined(crates.zip(&sources)));
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
@@ -35,21 +31,12 @@ fn is_package(root: &Path, dir: &str) -> bool {
     root.join(dir).join("Cargo.toml").is_file()
 }
 
-/// What is wrong with the names, given what may be defined twice.
-fn violations(defined: &Defined, excepted: &[(&str, &str)]) -> Vec<String> {
-    let twice: BTreeMap<(&str, &str), String> = defined
-        .iter()
-        .filter(|(_, places)| places.len() > 1)
-        .map(|((of, name), places)| ((of.as_str(), *name), places.join(", ")))
-        .collect();
-    let excepted: BTreeSet<(&str, &str)> = excepted.iter().copied().collect();
-    let new = twice.iter().filter(|(key, _)| !excepted.contains(*key));
-    let new = new.map(|((of, name), places)| format!("{of} defines {name} in {places}"));
-    let old = excepted.iter().filter(|key| !twice.contains_key(*key));
-    let old = old.map(|(of, name)| {
-        format!("{of} defines {name} once at most: take it out of STILL_TWICE ({})", file!())
-    });
-    new.chain(old).collect()
+/// What is wrong with the names.
+fn violations(defined: &Defined) -> Vec<String> {
+    let twice = defined.iter().filter(|(_, places)| places.len() > 1);
+    twice
+        .map(|((of, name), places)| format!("{of} defines {name} in {}", places.join(", ")))
+        .collect()
 }
 
 /// Where the names are defined, of sources with their crates; a source without one is a test.
@@ -160,7 +147,7 @@ type Result<T> = core::result::Result<T, State>;
     }
 
     #[test]
-    fn a_second_definition_and_a_needless_exception_are_wrong() {
+    fn a_second_definition_in_a_crate_is_wrong() {
         let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
         let sources = [
             source("x.rs", TEXT),
@@ -169,16 +156,8 @@ type Result<T> = core::result::Result<T, State>;
         ];
         let in_one_crate = defined(sources.iter().map(|source| (Some("a".into()), source)));
         let apart = defined(sources.iter().map(|source| (Some(source.path.clone()), source)));
-        let none: &[(&str, &str)] = &[];
         let (slot, word) = ("a defines Slot in x.rs:1, y.rs:1", "a defines Word in x.rs:7, z.rs:1");
-        assert_eq!(violations(&in_one_crate, none), [slot, word]);
-        assert_eq!(violations(&in_one_crate, &[("a", "Slot")]), [word]);
-        assert_eq!(violations(&in_one_crate, &[("a", "Slot"), ("a", "Word")]), none_wrong());
-        assert_eq!(violations(&apart, none), none_wrong());
-        assert_eq!(violations(&apart, &[("a", "Slot")]).len(), 1);
-    }
-
-    fn none_wrong() -> Vec<String> {
-        Vec::new()
+        assert_eq!(violations(&in_one_crate), [slot, word]);
+        assert!(violations(&apart).is_empty());
     }
 }

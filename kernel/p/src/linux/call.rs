@@ -175,7 +175,7 @@ fn without_linux(cpu: &mut Cpu, slot: ThreadSlot) {
 fn release(cpu: &mut Cpu, slot: ThreadSlot) {
     if let Some(thread) = cpu.local.thread(slot) {
         thread.linux.state = LcaState::Released;
-        exit::complete(cpu, slot, Release::Linux);
+        cpu.local.complete(slot, Release::Linux);
     }
 }
 

@@ -15,25 +15,25 @@ use crate::test_ids::{cpu_no, endpoint_no, priorities, priority_no, slot_no};
 const SLOTS: [ThreadSlot; 7] =
     [slot_no(0), slot_no(1), slot_no(2), slot_no(3), slot_no(4), slot_no(126), slot_no(127)];
 
-/// Numbers of processes, CPUs and endpoints are taken modulo how many there are to choose from.
+/// Numbers of threads, CPUs and endpoints are taken modulo how many there are to choose from.
 #[derive(Clone, Debug)]
 enum Step {
     Spawn { cpu: usize, priority: Priority },
-    Assign { by: usize, endpoint: EndpointId, who: u8 },
+    Assign { by: usize, endpoint: EndpointId, thread: u8 },
     Unbind { by: usize, endpoint: EndpointId },
     Close { by: usize, endpoint: EndpointId },
-    Renew { by: usize, endpoint: EndpointId, who: u8 },
-    Call { who: u8, ask: Ask },
-    Receive { who: u8 },
-    StopReceiving { who: u8 },
-    Reply { who: u8, which: u8, and_receive: bool },
-    Forge { who: u8, whose: u8, flip: u8 },
-    Send { who: u8, ask: Ask },
+    Renew { by: usize, endpoint: EndpointId, thread: u8 },
+    Call { thread: u8, ask: Ask },
+    Receive { thread: u8 },
+    StopReceiving { thread: u8 },
+    Reply { thread: u8, which: u8, and_receive: bool },
+    Forge { thread: u8, client: u8, flip: u8 },
+    Send { thread: u8, ask: Ask },
     Notify { cpu: usize, endpoint: EndpointId, bit: u8 },
-    TimeOut { who: u8 },
-    End { who: u8 },
-    SetBase { who: u8, priority: Priority },
-    Move { who: u8, to: usize },
+    TimeOut { thread: u8 },
+    End { thread: u8 },
+    SetBase { thread: u8, priority: Priority },
+    Move { thread: u8, to: usize },
     Deliver { from: usize, to: usize },
     Drain,
 }
@@ -58,13 +58,13 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 fn usual_step() -> impl Strategy<Value = Step> {
-    let who = any::<u8>;
+    let thread = any::<u8>;
     prop_oneof![
-        10 => (who(), ask()).prop_map(|(who, ask)| Step::Call { who, ask }),
-        10 => who().prop_map(|who| Step::Receive { who }),
-        7 => (who(), any::<u8>(), any::<bool>())
-            .prop_map(|(who, which, and_receive)| Step::Reply { who, which, and_receive }),
-        3 => (who(), ask()).prop_map(|(who, ask)| Step::Send { who, ask }),
+        10 => (thread(), ask()).prop_map(|(thread, ask)| Step::Call { thread, ask }),
+        10 => thread().prop_map(|thread| Step::Receive { thread }),
+        7 => (thread(), any::<u8>(), any::<bool>())
+            .prop_map(|(thread, which, and_receive)| Step::Reply { thread, which, and_receive }),
+        3 => (thread(), ask()).prop_map(|(thread, ask)| Step::Send { thread, ask }),
         3 => (0..3_usize, endpoint(), 0..20_u8)
             .prop_map(|(cpu, endpoint, bit)| Step::Notify { cpu, endpoint, bit }),
         25 => (0..3_usize, 0..3_usize).prop_map(|(from, to)| Step::Deliver { from, to }),
@@ -73,24 +73,24 @@ fn usual_step() -> impl Strategy<Value = Step> {
 }
 
 fn rare_step() -> impl Strategy<Value = Step> {
-    let who = any::<u8>;
+    let thread = any::<u8>;
     let by = || (0..3_usize, endpoint());
     prop_oneof![
         8 => (0..3_usize, priorities()).prop_map(|(cpu, priority)| Step::Spawn { cpu, priority }),
-        8 => (by(), who()).prop_map(|((by, endpoint), who)| Step::Assign { by, endpoint, who }),
+        8 => (by(), thread()).prop_map(|((by, endpoint), thread)| Step::Assign { by, endpoint, thread }),
         1 => by().prop_map(|(by, endpoint)| Step::Unbind { by, endpoint }),
         1 => (by(), 0..5_u8).prop_map(|((by, endpoint), chance)| match chance {
             0 => Step::Close { by, endpoint },
             _ => Step::Drain,
         }),
-        2 => (by(), who()).prop_map(|((by, endpoint), who)| Step::Renew { by, endpoint, who }),
-        6 => who().prop_map(|who| Step::TimeOut { who }),
-        3 => who().prop_map(|who| Step::StopReceiving { who }),
-        3 => (who(), who(), 0..80_u8)
-            .prop_map(|(who, whose, flip)| Step::Forge { who, whose, flip }),
-        4 => who().prop_map(|who| Step::End { who }),
-        3 => (who(), priorities()).prop_map(|(who, priority)| Step::SetBase { who, priority }),
-        3 => (who(), 0..3_usize).prop_map(|(who, to)| Step::Move { who, to }),
+        2 => (by(), thread()).prop_map(|((by, endpoint), thread)| Step::Renew { by, endpoint, thread }),
+        6 => thread().prop_map(|thread| Step::TimeOut { thread }),
+        3 => thread().prop_map(|thread| Step::StopReceiving { thread }),
+        3 => (thread(), thread(), 0..80_u8)
+            .prop_map(|(thread, client, flip)| Step::Forge { thread, client, flip }),
+        4 => thread().prop_map(|thread| Step::End { thread }),
+        3 => (thread(), priorities()).prop_map(|(thread, priority)| Step::SetBase { thread, priority }),
+        3 => (thread(), 0..3_usize).prop_map(|(thread, to)| Step::Move { thread, to }),
     ]
 }
 
@@ -125,8 +125,8 @@ impl World {
             Step::Notify { cpu, endpoint, bit } => {
                 self.notify(cpu_no(cpu % cpus), endpoint, 1 << bit)
             }
-            Step::Assign { by, endpoint, who } => {
-                self.assign_some(cpu_no(by % cpus), endpoint, who)
+            Step::Assign { by, endpoint, thread } => {
+                self.assign_some(cpu_no(by % cpus), endpoint, thread)
             }
             Step::Unbind { by, endpoint } => {
                 if self.is_open(endpoint) {
@@ -134,14 +134,14 @@ impl World {
                 }
             }
             Step::Close { by, endpoint } => self.close(cpu_no(by % cpus), endpoint),
-            Step::Renew { by, endpoint, who } => {
+            Step::Renew { by, endpoint, thread } => {
                 // At once, with the old one's messages on their way.
                 self.close(cpu_no(by % cpus), endpoint);
                 self.open_again(endpoint);
-                self.assign_some(cpu_no(by % cpus), endpoint, who);
+                self.assign_some(cpu_no(by % cpus), endpoint, thread);
             }
-            Step::Move { who, to } => {
-                let Some(slot) = self.lives(who) else { return };
+            Step::Move { thread, to } => {
+                let Some(slot) = self.lives(thread) else { return };
                 if self.is_quiet(slot) && self.machine.processes[&slot].cpu != cpu_no(to % cpus) {
                     self.depart(slot, cpu_no(to % cpus));
                 }
@@ -154,38 +154,38 @@ impl World {
 
     fn step_of_process(&mut self, step: &Step) -> Option<()> {
         match *step {
-            Step::Call { who, ask } => {
-                let client = self.running(who)?;
+            Step::Call { thread, ask } => {
+                let client = self.running(thread)?;
                 self.call(client, ask);
             }
-            Step::Send { who, ask } => {
-                let sender = self.running(who)?;
+            Step::Send { thread, ask } => {
+                let sender = self.running(thread)?;
                 // What became of it, the world knows.
                 let _ = self.send(sender, ask);
             }
-            Step::Receive { who } => {
-                let server = self.running(who)?;
+            Step::Receive { thread } => {
+                let server = self.running(thread)?;
                 self.receive(server);
             }
-            Step::StopReceiving { who } => {
-                let server = self.choose(who, |_, doing| doing == Doing::Receives)?;
+            Step::StopReceiving { thread } => {
+                let server = self.choose(thread, |_, doing| doing == Doing::Receives)?;
                 self.stop_receiving(server);
             }
-            Step::Reply { who, which, and_receive } => {
-                self.reply_some(who, which, and_receive)?;
+            Step::Reply { thread, which, and_receive } => {
+                self.reply_some(thread, which, and_receive)?;
             }
-            Step::Forge { who, whose, flip } => self.forge(who, whose, flip)?,
-            Step::TimeOut { who } => {
+            Step::Forge { thread, client, flip } => self.forge(thread, client, flip)?,
+            Step::TimeOut { thread } => {
                 let waits = |_, doing| matches!(doing, Doing::Calls(_) | Doing::Leaves);
-                let client = self.choose(who, waits)?;
+                let client = self.choose(thread, waits)?;
                 self.time_out(client);
             }
-            Step::End { who } => {
-                let slot = self.lives(who)?;
+            Step::End { thread } => {
+                let slot = self.lives(thread)?;
                 self.end(slot);
             }
-            Step::SetBase { who, priority } => {
-                let slot = self.lives(who)?;
+            Step::SetBase { thread, priority } => {
+                let slot = self.lives(thread)?;
                 self.set_base(slot, priority);
             }
             _ => unreachable!(),
@@ -204,17 +204,17 @@ impl World {
         }
     }
 
-    fn assign_some(&mut self, by: CpuIndex, endpoint: EndpointId, who: u8) {
-        let slot = self.choose(who, |slot, _| self.is_free(slot));
+    fn assign_some(&mut self, by: CpuIndex, endpoint: EndpointId, thread: u8) {
+        let slot = self.choose(thread, |slot, _| self.is_free(slot));
         if let Some(slot) = slot.filter(|_| self.is_open(endpoint)) {
             self.assign(by, endpoint, Some(slot));
         }
     }
 
     /// A server that has received a call replies to it.
-    fn reply_some(&mut self, who: u8, which: u8, and_receive: bool) -> Option<()> {
+    fn reply_some(&mut self, thread: u8, which: u8, and_receive: bool) -> Option<()> {
         let has_some = |slot| !self.machine.processes[&slot].tokens.is_empty();
-        let server = self.choose(who, |slot, doing| doing == Doing::Runs && has_some(slot))?;
+        let server = self.choose(thread, |slot, doing| doing == Doing::Runs && has_some(slot))?;
         let tokens = &mut self.machine.processes.get_mut(&server)?.tokens;
         let (_, id) = tokens[usize::from(which) % tokens.len()];
         if and_receive {
@@ -229,9 +229,9 @@ impl World {
     }
 
     /// A process replies to what another has received, or with a token that is not quite one.
-    fn forge(&mut self, who: u8, whose: u8, flip: u8) -> Option<()> {
-        let server = self.running(who)?;
-        let other = self.choose(whose, |_, _| true)?;
+    fn forge(&mut self, thread: u8, client: u8, flip: u8) -> Option<()> {
+        let server = self.running(thread)?;
+        let other = self.choose(client, |_, _| true)?;
         let &(token, id) = self.machine.processes[&other].tokens.last()?;
         let token = Token(token.0 ^ 1_u64.checked_shl(flip.into()).unwrap_or(0));
         let its = &self.machine.processes[&server].tokens;
