@@ -1,31 +1,27 @@
-//! Page tables: the kernel's half, and the address spaces of processes.
+//! Page tables: the kernel's half here, the address spaces of processes in [`space`].
 //!
 //! The kernel's half is the same in every address space and never changes after boot: the image
 //! (text read-only in one large page, data in another) and the *direct map*, where all memory of
 //! the partition is, physical = virtual + constant (paper 2.1.2).
 
+mod space;
+
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::boot::Extent;
-use ant_abi::ipc::Span;
-use ant_abi::layout::{
-    ICA_PAGES, ICA_START, IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE, PROCESS_END, SHARED_OFFSET,
-};
-use ant_abi::{KernelVirt, PAGE_SIZE, PhysAddr, UserVirt};
-use ant_logic::ica;
+use ant_abi::layout::{IMAGE_DATA, IMAGE_VIRT, LARGE_PAGE, SHARED_OFFSET};
+use ant_abi::{KernelVirt, PAGE_SIZE, PhysAddr};
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
-use x86_64::structures::paging::mapper::{
-    MapToError, MappedPageTable, Mapper, OffsetPageTable, PageTableFrameMapping, Translate,
-    TranslateResult,
-};
-use x86_64::structures::paging::page_table::PageTableEntry;
+use x86_64::structures::paging::mapper::{MappedPageTable, Mapper, PageTableFrameMapping};
 use x86_64::structures::paging::{
     FrameAllocator, Page, PageSize, PageTable, PageTableFlags as Flags, PhysFrame, Size2MiB,
     Size4KiB,
 };
 
 use super::cpu::UNCACHED;
+
+pub use space::{Access, AddressSpace, MapError, Pages, SpaceRoot, flush_ica};
 
 /// Start of the direct map.
 const DIRECT_VIRT: KernelVirt = KernelVirt::new(0xffff_8000_0000_0000);
@@ -183,327 +179,13 @@ fn start_of(frame: PhysFrame) -> PhysAddr {
     PhysAddr::new(frame.start_address().as_u64())
 }
 
-/// What an entry of a table leads to.
 #[inline]
-fn target_of(entry: &PageTableEntry) -> PhysAddr {
-    PhysAddr::new(entry.addr().as_u64())
-}
-
-/// Where an address space gets its pages from and gives them back to: the memory manager.
-pub trait Pages {
-    /// A zeroed page.
-    fn alloc(&mut self) -> Option<PhysAddr>;
-    /// Takes a page back.
-    fn free(&mut self, page: PhysAddr);
-}
-
-struct TableSource<'a, P: Pages>(&'a mut P);
-
-// SAFETY: `Pages` hands out unused, zeroed pages.
-unsafe impl<P: Pages> FrameAllocator<Size4KiB> for TableSource<'_, P> {
-    fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        self.0.alloc().map(frame)
-    }
-}
-
-/// What a process may do with a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Read.
-    Read,
-    /// Read and write.
-    ReadWrite,
-    /// Read and execute.
-    ReadExecute,
-}
-
-impl Access {
-    fn flags(self) -> Flags {
-        let flags = Flags::PRESENT | Flags::USER_ACCESSIBLE;
-        match self {
-            Access::Read => flags | Flags::NO_EXECUTE,
-            Access::ReadWrite => flags | Flags::NO_EXECUTE | Flags::WRITABLE,
-            Access::ReadExecute => flags,
-        }
-    }
-}
-
-/// No page left for a page table, or the address is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapError {
-    /// No memory.
-    NoMemory,
-    /// Something is mapped there already.
-    Taken,
-}
-
-/// First entry of the top table that leads to pages which are not the address space's own: from the ICA
-/// on.
-const FOREIGN_PAGES: usize = (ICA_START >> 39) as usize;
-/// Entries of a page table.
-const ENTRIES: u32 = 512;
-/// Pages that are flushed one by one; for more, the whole TLB is.
-const FLUSH_ONE_BY_ONE: u32 = 32;
-
-/// The top page table of an address space that exists: what a thread needs to run in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpaceRoot(PhysAddr);
-
-impl SpaceRoot {
-    /// The kernel's own, which no process has.
-    #[inline]
-    pub fn kernel() -> Self {
-        Self(kernel_root())
-    }
-
-    /// Loads the tables on this CPU.
-    #[inline]
-    pub fn load(self) {
-        load(self.0);
-    }
-}
-
-/// The page tables of a process.
-///
-/// Those for the ICA exist from the beginning, so that a page changes hands by writing an entry.
-#[derive(Debug)]
-pub struct AddressSpace {
-    root: PhysAddr,
-    /// The table that leads to the ICA's lowest tables.
-    ica: PhysAddr,
-}
-
-impl AddressSpace {
-    /// An address space with the kernel's half and nothing else.
-    pub fn new(pages: &mut impl Pages) -> Option<Self> {
-        let root = pages.alloc()?;
-        let kernel = table(kernel_root());
-        // SAFETY: both are top tables; nothing else refers to the new one, the kernel's no longer
-        // changes.
-        unsafe {
-            for entry in KERNEL_HALF..512 {
-                (&mut *table(root))[entry] = (&*kernel)[entry].clone();
-            }
-        }
-        let Some(ica) = build_ica(root, pages) else {
-            free_table(root, 4, KERNEL_HALF, true, pages);
-            return None;
-        };
-        Some(Self { root, ica })
-    }
-
-    fn mapper(&self) -> OffsetPageTable<'_> {
-        // SAFETY: the tables belong to this address space, and all its pages are in the direct
-        // map.
-        unsafe { OffsetPageTable::new(&mut *table(self.root), VirtAddr::new(DIRECT_VIRT.get())) }
-    }
-
-    /// Maps one page of the process region. The page then belongs to the address space.
-    pub fn map(
-        &mut self,
-        virt: UserVirt,
-        phys: PhysAddr,
-        access: Access,
-        pages: &mut impl Pages,
-    ) -> Result<(), MapError> {
-        assert!(virt.get() < PROCESS_END);
-        self.map_flags(virt, phys, access.flags(), pages)
-    }
-
-    /// Maps the page of the bundle at `offset`, to read. It does not belong to the address space.
-    pub fn map_bundle(
-        &mut self,
-        offset: u64,
-        phys: PhysAddr,
-        pages: &mut impl Pages,
-    ) -> Result<(), MapError> {
-        let virt = UserVirt::of_bundle(offset).expect("a bundle has its bounds");
-        self.map_flags(virt, phys, Access::Read.flags(), pages)
-    }
-
-    /// Maps one page of device memory at its place.
-    pub fn map_device(&mut self, phys: PhysAddr, pages: &mut impl Pages) -> Result<(), MapError> {
-        let virt = UserVirt::of_device(phys).expect("a grant has a place in its process");
-        self.map_flags(virt, phys, Access::ReadWrite.flags() | UNCACHED, pages)
-    }
-
-    fn map_flags(
-        &mut self,
-        virt: UserVirt,
-        phys: PhysAddr,
-        flags: Flags,
-        pages: &mut impl Pages,
-    ) -> Result<(), MapError> {
-        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(virt.get()));
-        let parents = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
-        let mut source = TableSource(pages);
-        // SAFETY: a page of the lower half, which is the process's; the frame is its own, a device's that
-        // it was granted, or the bundle's, which is only read.
-        let mapped = unsafe {
-            let mut mapper = self.mapper();
-            mapper
-                .map_to_with_table_flags(page, frame(phys), flags, parents, &mut source)
-                .map(|flush| flush.ignore())
-        };
-        mapped.map_err(|error| match error {
-            MapToError::FrameAllocationFailed => MapError::NoMemory,
-            MapToError::ParentEntryHugePage | MapToError::PageAlreadyMapped(_) => MapError::Taken,
-        })
-    }
-
-    /// Where the byte at `virt` is, if the process itself may access it so.
-    pub fn translate(&self, virt: UserVirt, access: Access) -> Option<PhysAddr> {
-        let virt = VirtAddr::new_truncate(virt.get());
-        let TranslateResult::Mapped { frame, offset, flags } = self.mapper().translate(virt) else {
-            return None;
-        };
-        let needed = access.flags() & (Flags::USER_ACCESSIBLE | Flags::WRITABLE);
-        flags.contains(needed).then(|| PhysAddr::new(frame.start_address().as_u64() + offset))
-    }
-
-    /// Maps each page of a span of the ICA to the frame that `frame_of` says, or to none, in place of
-    /// what was there. The caller flushes pages that lost an access by it. How many more are mapped
-    /// than before.
-    pub fn set_ica(
-        &mut self,
-        span: Span,
-        access: ica::Access,
-        frame_of: impl Fn(u32) -> Option<PhysAddr>,
-    ) -> i64 {
-        let flags = match access {
-            ica::Access::Read => Access::Read.flags(),
-            ica::Access::Write => Access::ReadWrite.flags(),
-        };
-        let mut more = 0;
-        for (page, entries) in self.ica_entries(span) {
-            // SAFETY: entries of this address space's own tables, which are borrowed alone.
-            let entries = unsafe { &mut *entries };
-            for (page, entry) in (page..).zip(entries) {
-                more -= i64::from(!entry.is_unused());
-                match frame_of(page) {
-                    Some(phys) => {
-                        entry.set_addr(x86_64::PhysAddr::new_truncate(phys.get()), flags);
-                        more += 1;
-                    }
-                    None => entry.set_unused(),
-                }
-            }
-        }
-        more
-    }
-
-    /// Whether the process has all pages of a span of the ICA, and `fits` holds of each and its
-    /// frame.
-    pub fn has_ica(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
-        self.ica_entries(span).all(|(page, entries)| {
-            // SAFETY: entries of this address space's own tables, which are borrowed meanwhile.
-            let entries = unsafe { &*entries };
-            let has = |(page, entry): (u32, &PageTableEntry)| {
-                !entry.is_unused() && fits(page, target_of(entry))
-            };
-            (page..).zip(entries).all(has)
-        })
-    }
-
-    /// The entries of a span of the ICA, table by table, each part with the number of its first page.
-    #[inline]
-    fn ica_entries(&self, span: Span) -> impl Iterator<Item = (u32, *mut [PageTableEntry])> {
-        let (mut page, end) = (span.first(), span.first() + span.count());
-        assert!(u64::from(end) <= ICA_PAGES);
-        core::iter::from_fn(move || {
-            if page == end {
-                return None;
-            }
-            let (from, index) = (page, page % ENTRIES);
-            page = end.min(from - index + ENTRIES);
-            // SAFETY: `build_ica` has made the tables for all pages of the ICA.
-            let entries = unsafe {
-                let lowest = target_of(&(&*table(self.ica))[(from / ENTRIES) as usize]);
-                table(lowest).cast::<PageTableEntry>().add(index as usize)
-            };
-            Some((from, core::ptr::slice_from_raw_parts_mut(entries, (page - from) as usize)))
-        })
-    }
-
-    /// Its top table, for a thread that runs in it.
-    pub fn root(&self) -> SpaceRoot {
-        SpaceRoot(self.root)
-    }
-
-    /// Gives back every table, and every page of the process region. No CPU has the tables
-    /// loaded.
-    pub fn free(self, pages: &mut impl Pages) {
-        free_table(self.root, 4, KERNEL_HALF, true, pages);
-    }
-}
-
-impl ica::Space for AddressSpace {
-    fn has(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
-        self.has_ica(span, fits)
-    }
-
-    fn set(&mut self, span: Span, access: ica::Access, frame_of: impl Fn(u32) -> Option<PhysAddr>) {
-        self.set_ica(span, access, frame_of);
-    }
+fn table(phys: PhysAddr) -> *mut PageTable {
+    phys_to_virt(phys).cast()
 }
 
 /// Clears a page that no process has mapped.
 pub fn clear(phys: PhysAddr) {
     // SAFETY: a page of the partition, in the direct map, that is the caller's alone.
     unsafe { phys_to_virt(phys).write_bytes(0, PAGE_SIZE) }
-}
-
-/// Flushes `count` ICA pages from `first` on from this CPU's TLB.
-#[inline]
-pub fn flush_ica(first: u32, count: u32) {
-    if count > FLUSH_ONE_BY_ONE {
-        x86_64::instructions::tlb::flush_all();
-        return;
-    }
-    for page in first..first + count {
-        let virt = UserVirt::of_ica_page(page).get();
-        x86_64::instructions::tlb::flush(VirtAddr::new(virt));
-    }
-}
-
-/// Makes the tables of the ICA under the top table `root`; gives the one that leads to the lowest.
-fn build_ica(root: PhysAddr, pages: &mut impl Pages) -> Option<PhysAddr> {
-    let third = add_table(root, FOREIGN_PAGES, pages)?;
-    let second = add_table(third, 0, pages)?;
-    for index in 0..ICA_PAGES as usize / ENTRIES as usize {
-        add_table(second, index, pages)?;
-    }
-    Some(second)
-}
-
-fn add_table(parent: PhysAddr, index: usize, pages: &mut impl Pages) -> Option<PhysAddr> {
-    let phys = pages.alloc()?;
-    let flags = Flags::PRESENT | Flags::WRITABLE | Flags::USER_ACCESSIBLE;
-    // SAFETY: the parent is a table of an address space that is being made.
-    unsafe { (&mut *table(parent))[index].set_frame(frame(phys), flags) };
-    Some(phys)
-}
-
-#[inline]
-fn table(phys: PhysAddr) -> *mut PageTable {
-    phys_to_virt(phys).cast()
-}
-
-/// Frees what the first `entries` entries of a table lead to, then the table. `level` 1 is the
-/// lowest; the pages it leads to are freed if they are the address space's own.
-fn free_table(phys: PhysAddr, level: u8, entries: usize, own_pages: bool, pages: &mut impl Pages) {
-    for index in 0..entries {
-        // SAFETY: a table of an address space that no CPU has loaded any more.
-        let entry = unsafe { (&*table(phys))[index].clone() };
-        if entry.is_unused() {
-            continue;
-        }
-        let own_pages = own_pages && !(level == 4 && index >= FOREIGN_PAGES);
-        match level {
-            1 if own_pages => pages.free(target_of(&entry)),
-            1 => {}
-            _ => free_table(target_of(&entry), level - 1, 512, own_pages, pages),
-        }
-    }
-    pages.free(phys);
 }
