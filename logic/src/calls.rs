@@ -13,6 +13,10 @@ mod table;
 pub use local::{NOT_DELEGATED, closes, must_not_delegate};
 pub use table::{CALLS, nr};
 
+/// Where Linux's table of calls ends: every call's number is below. Linux gives some of those beyond
+/// another meaning (the x32 interface; it looks at the lower half of the register only).
+const END: usize = 512;
+
 /// A Linux system call that can be carried.
 #[derive(Debug)]
 pub struct Call {

@@ -1,6 +1,6 @@
-//! What times out when: at most one deadline for each process of a CPU.
+//! What times out when: at most one deadline for each thread of a CPU.
 //!
-//! A heap that knows where each process is, so that a wait that ends before its time (nearly all
+//! A heap that knows where each thread is, so that a wait that ends before its time (nearly all
 //! do) takes its deadline along without a search.
 //!
 //! Deliberately absent: clocks, timers, what to do about it. Time is a number in whatever unit the
@@ -13,7 +13,7 @@ const NOWHERE: u8 = u8::MAX;
 
 const _: () = assert!(MAX_THREADS <= NOWHERE as usize);
 
-/// Deadlines of processes, by slot.
+/// Deadlines of threads, by slot.
 #[derive(Debug)]
 pub struct Deadlines {
     len: usize,

@@ -112,24 +112,27 @@ fn bit(number: u64) -> Result<u8, Error> {
 fn right(resource: &Resource, bit: u8) -> Option<Right> {
     let &Resource { kind, start, len, .. } = resource;
     match kind {
-        RESOURCE_PORTS => {
-            Some(Right::Ports { first: start as u16, last: (start + len - 1) as u16 })
-        }
+        RESOURCE_PORTS => Some(port_range(start, start + len)),
         RESOURCE_INTERRUPT => Some(Right::Interrupt { index: start as u8, bit }),
         _ => None,
     }
 }
 
 fn ports(start: u64, len: u64, devices: &[BootDevice]) -> Result<Right, Error> {
-    let end = start.checked_add(len).filter(|&end| len > 0 && end <= PORTS_END);
-    let end = end.ok_or(Error::Invalid)?;
+    if !is_resource(&Resource { kind: RESOURCE_PORTS, line: 0, start, len }) {
+        return Err(Error::Invalid);
+    }
+    let end = start + len;
     let has_them = |resource: &Resource| {
         let all = resource.start..resource.start + resource.len;
         resource.kind == RESOURCE_PORTS && all.start <= start && end <= all.end
     };
     let listed = devices.iter().flat_map(resources).any(has_them);
-    let ports = Right::Ports { first: start as u16, last: (end - 1) as u16 };
-    listed.then_some(ports).ok_or(Error::NoDevice)
+    listed.then_some(port_range(start, end)).ok_or(Error::NoDevice)
+}
+
+fn port_range(start: u64, end: u64) -> Right {
+    Right::Ports { first: start as u16, last: (end - 1) as u16 }
 }
 
 fn memory(start: u64, len: u64) -> Result<Right, Error> {

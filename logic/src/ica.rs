@@ -14,9 +14,6 @@
 //! - *shared*: so many have it, and none more than the others. Each of their CPUs':
 //!   `begin_share`, `release`, `release_share`.
 //!
-//! A page in transit is changed by the CPU with the message (`complete_hand_over`, `undo_transfer`,
-//! `discard`), and by the giver's CPU (`orphan`).
-//!
 //! A message that shares pages counts as one that has them, until its receiver takes its place. The
 //! borrower of pages is not written down: the message knows. Neither are sharers: [`Holder`] looks
 //! into the page tables of the one that asks.

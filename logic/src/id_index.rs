@@ -9,9 +9,6 @@
 
 use crate::atomic::{AtomicU32, Ordering};
 
-/// Buckets for each slot of the table.
-const BUCKETS_PER_SLOT: usize = 2;
-
 /// Index of a table with at most `BUCKETS / 2` slots. `BUCKETS` is a power of two.
 #[derive(Debug)]
 pub struct IdIndex<const BUCKETS: usize> {
@@ -21,9 +18,6 @@ pub struct IdIndex<const BUCKETS: usize> {
 }
 
 impl<const BUCKETS: usize> IdIndex<BUCKETS> {
-    /// Slots that it has buckets for.
-    pub const SLOTS: usize = BUCKETS / BUCKETS_PER_SLOT;
-
     const POWER_OF_TWO: () = assert!(BUCKETS.is_power_of_two());
 
     /// No ids.
@@ -50,7 +44,7 @@ impl<const BUCKETS: usize> IdIndex<BUCKETS> {
     ///
     /// # Panics
     ///
-    /// All buckets are taken: the table has more slots than [`IdIndex::SLOTS`].
+    /// All buckets are taken: the table has more than `BUCKETS / 2` slots.
     #[must_use]
     pub fn allocate(&self, last: u32, slot: usize) -> u32 {
         let ids = (1..=BUCKETS as u32 + 1).map(|step| last.wrapping_add(step));

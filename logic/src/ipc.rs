@@ -1,6 +1,6 @@
 //! IPC as one CPU sees it: callers, receivers, and what waits between them.
 //!
-//! An [`IpcCpu`] is the state of one CPU. It knows the processes of its CPU by slot. A call to a
+//! An [`IpcCpu`] is the state of one CPU. It knows the threads of its CPU by slot. A call to a
 //! process of another CPU goes there as a [`Packet`], and so does its reply; between two CPUs
 //! packets keep their order. CPUs share nothing else, so there is no lock.
 //!

@@ -5,7 +5,7 @@
 //! * [`notification`]: notification bits, raised by any CPU and taken by the receiver's.
 //! * [`bundle`]: `init`'s program, and what the manifest says of each server, as Linux has loaded them.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
-//! * [`deadlines`]: which process of a CPU times out when.
+//! * [`deadlines`]: which thread of a CPU times out when.
 //! * [`devices`]: what a grant gives a process of the partition's devices.
 //! * [`ica`]: owners of the pages that processes hand to each other.
 //! * [`id_index`]: from an id to the slot of its object, without a search.

@@ -1,12 +1,12 @@
 //! The run queue of one CPU: fixed priorities, round robin within one priority, tickless.
 //!
-//! It knows processes by their slots, and time by the number it is given, in whatever unit the slice
-//! is in. It holds the runnable processes only; blocked ones, and their priorities, are not tracked.
+//! It knows threads by their slots, and time by the number it is given, in whatever unit the slice
+//! is in. It holds the runnable threads only; blocked ones, and their priorities, are not tracked.
 //!
 //! Every operation takes the same short time, however many are runnable: IPC goes through here on
-//! its way from one process to the other.
+//! its way from one thread to the other.
 //!
-//! Deliberately absent: clocks, timers, what a process is, priorities that change by themselves
+//! Deliberately absent: clocks, timers, what a thread is, priorities that change by themselves
 //! (a low one can wait for ever: the policy that gives priorities sees to that).
 
 mod line;
@@ -15,7 +15,7 @@ use ant_abi::{MAX_THREADS, Priority, ThreadSlot};
 
 use line::ReadyLists;
 
-/// Which process runs next.
+/// Which thread runs next.
 #[derive(Debug)]
 pub struct RunQueue {
     slice: u64,
@@ -28,7 +28,7 @@ pub struct RunQueue {
     turns: [Quantum; MAX_THREADS],
 }
 
-/// The process that has the CPU.
+/// The thread that has the CPU.
 #[derive(Clone, Copy, Debug)]
 struct Running {
     id: ThreadSlot,
@@ -90,7 +90,7 @@ impl RunQueue {
         }
     }
 
-    /// The process that has the CPU.
+    /// The thread that has the CPU.
     #[must_use]
     pub fn current(&self) -> Option<ThreadSlot> {
         self.current.map(|current| current.id)
@@ -102,7 +102,7 @@ impl RunQueue {
         self.current.map(|current| current.priority)
     }
 
-    /// Decides which process has the CPU from `now` on.
+    /// Decides which thread has the CPU from `now` on.
     ///
     /// The one that has it keeps it, unless one of a higher priority is runnable, or its slice is
     /// over and one of its own priority waits. If one of a higher priority takes the CPU from it,

@@ -37,15 +37,11 @@ pub fn serve(
             let strings = UserRange::new(args[1], args[2]);
             create(m, cpu, slot, UserPtr::new(args[0]), strings).map(|()| 0)
         }
-        Sysnum::ProcessStart => pid(args[0]).and_then(|pid| start(m, cpu, pid)).map(|()| 0),
-        Sysnum::ProcessKill => pid(args[0]).and_then(|pid| kill(m, cpu, pid, args[1])).map(|()| 0),
+        Sysnum::ProcessStart => start(m, cpu, pid(args[0])?).map(|()| 0),
+        Sysnum::ProcessKill => kill(m, cpu, pid(args[0])?, args[1]).map(|()| 0),
         Sysnum::ProcessList => list(cpu, slot, UserRange::new(args[0], args[1]), args[2]),
-        Sysnum::ProcessPriority => {
-            pid(args[0]).and_then(|pid| priority(m, cpu, pid, args[1])).map(|()| 0)
-        }
-        Sysnum::ProcessMove => {
-            pid(args[0]).and_then(|pid| move_process(m, cpu, pid, args[1])).map(|()| 0)
-        }
+        Sysnum::ProcessPriority => priority(m, cpu, pid(args[0])?, args[1]).map(|()| 0),
+        Sysnum::ProcessMove => move_process(m, cpu, pid(args[0])?, args[1]).map(|()| 0),
         Sysnum::ExitNoticeTake => take_exit_notice(m, cpu, slot, UserPtr::new(args[0])).map(|()| 0),
         Sysnum::ServerCreate => {
             let program = UserRange::new(args[1], args[2]);
@@ -57,7 +53,7 @@ pub fn serve(
         Sysnum::HandleGrant => grant_handle(cpu, slot, args),
         Sysnum::DeviceGrant => {
             let grant = UserPtr::new(args[1]);
-            pid(args[0]).and_then(|pid| grant_device(m, cpu, slot, pid, grant)).map(|()| 0)
+            grant_device(m, cpu, slot, pid(args[0])?, grant).map(|()| 0)
         }
         Sysnum::DeviceGet => get_device(cpu, slot, args[0], UserPtr::new(args[1])).map(|()| 0),
         #[cfg(feature = "fault-injection")]
@@ -171,7 +167,6 @@ fn priority(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, priority: u64) -> Result<(
 
 fn move_process(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, to: u64) -> Result<(), Error> {
     let to = shared::cpu_with_index(to).ok_or(Error::NoDevice)?;
-    find(pid)?;
     if let Some(slot) = cpu.local.find_pid(pid) {
         let Caller { thread, process } = cpu.local.caller(slot)?;
         if process.is_init {
@@ -223,13 +218,11 @@ fn bind(
     let handle = cpu.local.caller(slot)?.process.handles.get(number)?;
     handle.state()?;
     let generation = match server {
-        0 => endpoints::bind(handle.endpoint, Target::Unbound).ok_or(Error::PeerGone),
-        server => pid(server).and_then(|pid| bind_process(cpu, handle.endpoint, pid)),
+        0 => endpoints::bind(handle.endpoint, Target::Unbound).ok_or(Error::PeerGone)?,
+        server => bind_process(cpu, handle.endpoint, pid(server)?)?,
     };
-    if generation.is_ok() {
-        m.announce_receiver(cpu, handle.endpoint);
-    }
-    generation.map(|generation| i64::from(generation.get()))
+    m.announce_receiver(cpu, handle.endpoint);
+    Ok(i64::from(generation.get()))
 }
 
 fn bind_process(cpu: &mut Cpu, endpoint: EndpointId, pid: Pid) -> Result<Generation, Error> {
@@ -330,7 +323,6 @@ fn kill(m: &mut MKernel, cpu: &mut Cpu, pid: Pid, signal: u64) -> Result<(), Err
     if !(1..=u64::from(_NSIG)).contains(&signal) {
         return Err(Error::Invalid);
     }
-    find(pid)?;
     if let Some(slot) = cpu.local.find_pid(pid)
         && cpu.local.caller(slot)?.process.is_init
     {

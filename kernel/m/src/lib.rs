@@ -52,7 +52,7 @@ pub fn start() -> ! {
         panic!("{what}");
     }
     let boot = shared::boot();
-    let extents = &boot.extents[..boot.extent_count as usize];
+    let extents = shared::extents();
     clock::init(boot.tsc_khz);
     paging::build_kernel_half(boot.image_phys, extents);
     let timer = ant_p::init_apic();

@@ -7,7 +7,7 @@ use ant_abi::layout::IMAGE_SPAN;
 use ant_abi::{CpuIndex, PAGE_SIZE, PhysAddr};
 use ant_logic::pages::PageAllocator;
 
-use ant_arch::paging::{Pages, phys_to_virt};
+use ant_arch::paging::{self, Pages, phys_to_virt};
 use ant_p::shared;
 
 /// All pages of the partition but the image's and the bundle's.
@@ -39,7 +39,7 @@ impl MemoryManager {
     pub fn alloc_static(&mut self, bytes: usize) -> *mut u8 {
         let count = bytes.div_ceil(PAGE_SIZE);
         let first = self.pages.alloc_contiguous(count).expect("a fresh partition has memory");
-        zero(first, count);
+        first.pages((count * PAGE_SIZE) as u64).for_each(paging::clear);
         phys_to_virt(first)
     }
 
@@ -69,7 +69,7 @@ impl MemoryManager {
 impl Pages for MemoryManager {
     fn alloc(&mut self) -> Option<PhysAddr> {
         let page = self.alloc_uncleared()?;
-        zero(page, 1);
+        paging::clear(page);
         Some(page)
     }
 
@@ -93,11 +93,6 @@ impl Pages for ForPrograms<'_> {
     fn free(&mut self, page: PhysAddr) {
         self.0.free(page);
     }
-}
-
-fn zero(first: PhysAddr, count: usize) {
-    // SAFETY: free pages of the partition, in the direct map.
-    unsafe { phys_to_virt(first).write_bytes(0, count * PAGE_SIZE) }
 }
 
 /// Room for the allocator's own book-keeping: the first that has nothing of `taken` in it.

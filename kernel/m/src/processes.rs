@@ -11,7 +11,7 @@ use ant_logic::ica::{Access, Limit};
 use ant_p::linux::lca::LcaPage;
 use ant_p::locals::Caller;
 use ant_p::owned::Owned;
-use ant_p::process::{self, Process, WithThread};
+use ant_p::process::{self, Process, PublicProcess, WithThread};
 use ant_p::thread::{self, Thread};
 use ant_p::{endpoints, shared};
 
@@ -185,9 +185,9 @@ impl Processes {
     pub fn load_on(&mut self, mut new: Caller<'_>, memory: &mut MemoryManager) -> Progress {
         let place = new.process.slot().index();
         let Some(mut loader) = self.loaders[place].take() else { return Progress::Call };
-        let free_before = memory.free_pages();
-        let progress = loader.advance(&mut new, &mut ForPrograms(memory));
-        new.process.public().add_pages((free_before - memory.free_pages()) as i64);
+        let progress = counted(new.process.public(), memory, |memory| {
+            loader.advance(&mut new, &mut ForPrograms(memory))
+        });
         if matches!(progress, Progress::Call) {
             self.loaders[place] = Some(loader);
         } else {
@@ -226,10 +226,21 @@ fn load(
     startup: Startup<'_>,
     memory: &mut MemoryManager,
 ) -> Result<(), Failure> {
+    counted(new.process.public(), memory, |memory| {
+        loader::load_from(&mut new.both(), source, startup, memory)
+    })
+}
+
+/// Does what takes pages for a process, and counts them as the process's.
+fn counted<R>(
+    process: &PublicProcess,
+    memory: &mut MemoryManager,
+    work: impl FnOnce(&mut MemoryManager) -> R,
+) -> R {
     let free_before = memory.free_pages();
-    let loaded = loader::load_from(&mut new.both(), source, startup, memory);
-    new.process.public().add_pages((free_before - memory.free_pages()) as i64);
-    loaded
+    let result = work(memory);
+    process.add_pages((free_before - memory.free_pages()) as i64);
+    result
 }
 
 /// Maps the bundle into `init`, and counts the tables that lead there.
@@ -238,11 +249,11 @@ fn map_bundle(
     bundle: Extent,
     memory: &mut MemoryManager,
 ) -> Result<(), Failure> {
-    let free_before = memory.free_pages();
-    let mapped = (0..bundle.len)
-        .step_by(PAGE_SIZE)
-        .try_for_each(|offset| process.space.map_bundle(offset, bundle.start + offset, memory));
-    process.public().add_pages((free_before - memory.free_pages()) as i64);
+    let mapped = counted(process.public(), memory, |memory| {
+        (0..bundle.len)
+            .step_by(PAGE_SIZE)
+            .try_for_each(|offset| process.space.map_bundle(offset, bundle.start + offset, memory))
+    });
     mapped.map_err(Failure::from)
 }
 
@@ -256,16 +267,14 @@ pub fn map_device(
     let last = PhysAddr::new(start + (len - 1));
     let start = PhysAddr::new(start);
     UserVirt::of_device(last).ok_or(Error::Invalid)?;
-    let is_memory =
-        |extent: &ant_abi::boot::Extent| start < extent.start + extent.len && extent.start <= last;
-    let boot = shared::boot();
-    if boot.extents[..boot.extent_count as usize].iter().any(is_memory) {
+    let is_memory = |extent: &Extent| start < extent.start + extent.len && extent.start <= last;
+    if shared::extents().iter().any(is_memory) {
         return Err(Error::NotPermitted);
     }
     // The tables that lead there are the process's, too.
-    let free_before = memory.free_pages();
-    let mapped = start.pages(len).try_for_each(|page| process.space.map_device(page, memory));
-    process.public().add_pages((free_before - memory.free_pages()) as i64);
+    let mapped = counted(process.public(), memory, |memory| {
+        start.pages(len).try_for_each(|page| process.space.map_device(page, memory))
+    });
     memory.publish();
     mapped.map_err(|_| Error::NoMemory)
 }

@@ -74,7 +74,7 @@ pub enum Message {
     },
     /// The m-kernel's answer to `MCall`.
     MReply {
-        /// ThreadSlot of the process that asked.
+        /// Slot of the thread that asked.
         slot: ThreadSlot,
         /// As the system call returns it.
         result: i64,
@@ -90,7 +90,7 @@ pub enum Message {
     },
     /// ICA pages that a process gives back; it has them unmapped. To the m-kernel.
     Freed {
-        /// ThreadSlot of the process.
+        /// Slot of the process.
         slot: ProcessSlot,
         /// Its id.
         pid: Pid,

@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootDevice, MAX_INTERRUPTS};
+use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootDevice, Extent, MAX_INTERRUPTS};
 use ant_abi::cpu_block::{CpuBlock, CpuControl};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
 use ant_abi::{CpuIndex, KernelVirt, MAX_CPUS};
@@ -70,6 +70,12 @@ pub fn cpu_with_index(index: u64) -> Option<CpuIndex> {
 /// The CPU that runs this.
 pub fn this_cpu() -> CpuIndex {
     CpuIndex::from_bits(percpu::index() as u64)
+}
+
+/// The memory of this partition, once [`take_boot`] has found it right.
+pub fn extents() -> &'static [Extent] {
+    let boot = boot();
+    &boot.extents[..boot.extent_count as usize]
 }
 
 /// The devices of this partition, once [`take_boot`] has found them right.

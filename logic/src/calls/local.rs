@@ -11,11 +11,7 @@
 
 use linux_raw_sys::general;
 
-use super::name_of;
-
-/// Numbers from here on are refused: the table of Linux ends below, and it gives some of those
-/// beyond another meaning (the x32 interface; it looks at the lower half of the register only).
-const END: usize = 512;
+use super::{END, name_of};
 
 macro_rules! not_delegated {
     ($( $nr:ident, )*) => {

@@ -3,12 +3,10 @@
 
 use linux_raw_sys::{general, ioctl, system};
 
-use super::{ArgKind, Call, Data, Direction, OutExtent, Overflow, Size, name_of};
+use super::{ArgKind, Call, Data, Direction, END, OutExtent, Overflow, Size, name_of};
 
 use ArgKind::{Text, Value};
 
-/// Numbers that the index covers; every call's is below.
-const NUMBERS: usize = 512;
 /// In the index: there is no such call.
 const NONE: u8 = u8::MAX;
 
@@ -41,9 +39,9 @@ macro_rules! calls {
 }
 
 /// Position in [`CALLS`] of each number. A number that is there twice does not compile.
-pub(super) static INDEX: [u8; NUMBERS] = {
+pub(super) static INDEX: [u8; END] = {
     assert!(CALLS.len() < NONE as usize);
-    let mut index = [NONE; NUMBERS];
+    let mut index = [NONE; END];
     let mut n = 0;
     while n < CALLS.len() {
         let nr = CALLS[n].nr as usize;

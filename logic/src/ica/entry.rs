@@ -37,19 +37,19 @@ pub enum PageState {
     Reserved,
     /// The process with this slot.
     Owned {
-        /// ProcessSlot.
+        /// Its slot.
         owner: ProcessSlot,
     },
     /// The process with this slot, which has lent it with a message.
     Lent {
-        /// ProcessSlot.
+        /// Its slot.
         owner: ProcessSlot,
         /// What the borrower may do.
         access: Access,
     },
     /// A message that was not received yet.
     InTransit {
-        /// ProcessSlot of the process that handed it over; `None` if that has ended.
+        /// Slot of the process that handed it over; `None` if that has ended.
         giver: Option<ProcessSlot>,
     },
     /// So many processes and messages.

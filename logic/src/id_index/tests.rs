@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const SLOTS: usize = 8;
-type Index = IdIndex<{ SLOTS * BUCKETS_PER_SLOT }>;
+type Index = IdIndex<{ 2 * SLOTS }>;
 
 #[test]
 fn zero_is_no_id() {

@@ -55,13 +55,13 @@ pub enum SendError {
         /// Generation of the endpoint.
         generation: Generation,
     },
-    /// No process receives there at the moment.
+    /// No thread receives there at the moment.
     Unbound,
     /// The endpoint is closed.
     Closed,
 }
 
-/// Whether a process is gone from a [`IpcCpu`].
+/// Whether a thread is gone from a [`IpcCpu`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Gone {
@@ -81,11 +81,11 @@ enum CancelReason {
     Leaving,
 }
 
-/// A process of this CPU as a client. What it sends is in `IpcCpu::messages`.
+/// A thread of this CPU as a client. What it sends is in `IpcCpu::messages`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
     Idle,
-    /// No process receives at the endpoint.
+    /// No thread receives at the endpoint.
     Waiting(CallOptions),
     /// With CPU `cpu`.
     Sent {
@@ -101,7 +101,7 @@ enum Client {
     },
 }
 
-/// A process of this CPU.
+/// A thread of this CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ThreadIpc {
     client: Client,
@@ -131,6 +131,12 @@ impl ThreadIpc {
         effective: Priority::LOWEST,
         callers: Priorities::NONE,
     };
+
+    /// Whether the priority that it runs with may be due to a caller of this one.
+    #[inline(always)]
+    fn may_fall_without(&self, priority: Priority) -> bool {
+        self.effective > self.base && priority == self.effective
+    }
 }
 
 /// A call to a server of this CPU, by the slot of its client, which may be another CPU's. Its
@@ -168,7 +174,7 @@ pub struct IpcCpu {
     queue: Queue,
 }
 impl IpcCpu {
-    /// A CPU without processes.
+    /// A CPU without threads.
     #[must_use]
     pub const fn new(cpu: CpuIndex) -> Self {
         Self {
@@ -181,12 +187,12 @@ impl IpcCpu {
         }
     }
 
-    /// Says which CPU this is; no process has entered yet.
+    /// Says which CPU this is; no thread has entered yet.
     pub fn begin_on(&mut self, cpu: CpuIndex) {
         self.cpu = cpu;
     }
 
-    /// A process comes to this CPU. Callers may have come before it, which found it through an
+    /// A thread comes to this CPU. Callers may have come before it, which found it through an
     /// endpoint: it runs with [`IpcCpu::priority`].
     pub fn enter(&mut self, slot: ThreadSlot, priority: Priority, endpoint: Option<EndpointId>) {
         let thread = self.thread(slot);
@@ -195,26 +201,26 @@ impl IpcCpu {
         *thread = ThreadIpc { endpoint, base: priority, effective, callers, ..ThreadIpc::EMPTY };
     }
 
-    /// A process of this CPU receives at `endpoint` from now on.
+    /// A thread of this CPU receives at `endpoint` from now on.
     pub fn bind(&mut self, slot: ThreadSlot, endpoint: EndpointId) {
         let thread = self.thread(slot);
         thread.endpoint = Some(endpoint);
         thread.retired = false;
     }
 
-    /// The priority that a process runs with.
+    /// The priority that a thread runs with.
     #[must_use]
     pub fn priority(&self, slot: ThreadSlot) -> Priority {
         self.threads[slot.index()].effective
     }
 
-    /// Where a process receives.
+    /// Where a thread receives.
     #[must_use]
     pub fn endpoint(&self, slot: ThreadSlot) -> Option<EndpointId> {
         self.threads[slot.index()].endpoint
     }
 
-    /// Whether a process has no call under way, has no received request to reply to, and knows whether
+    /// Whether a thread has no call under way, has no received request to reply to, and knows whether
     /// it serves: it can go to another CPU.
     #[must_use]
     pub fn is_quiet(&self, slot: ThreadSlot) -> bool {
@@ -225,7 +231,7 @@ impl IpcCpu {
             && !callers.any(|caller| caller.server == slot && !caller.queued)
     }
 
-    /// Moves a process away: see [`IpcCpu::is_quiet`]. Callers that wait for it find it where the
+    /// Moves a thread away: see [`IpcCpu::is_quiet`]. Callers that wait for it find it where the
     /// endpoint says it is, which is not here any more.
     pub fn move_away(&mut self, slot: ThreadSlot, host: &mut impl IpcHost) {
         self.bounce_queue(slot, host);

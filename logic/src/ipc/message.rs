@@ -34,7 +34,7 @@ impl Token {
         Self((sequence as u64) << 16 | cpu.bits() << 8 | client.bits())
     }
 
-    /// ThreadSlot of the client.
+    /// Slot of the client.
     #[inline]
     #[must_use]
     pub const fn client(self) -> ThreadSlot {
@@ -57,7 +57,7 @@ impl Token {
 /// A message on its way to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CallRequest {
-    /// ThreadSlot of the server.
+    /// Slot of the server.
     pub server: ThreadSlot,
     /// Endpoint that it was found through.
     pub endpoint: EndpointId,
@@ -76,7 +76,7 @@ pub struct CallRequest {
 pub enum Packet {
     /// A request for a process of the receiving CPU; its sender waits for the reply.
     Call {
-        /// ThreadSlot of the client; the sending CPU is its.
+        /// Slot of the client; the sending CPU is its.
         client: ThreadSlot,
         /// Number of the call on the sending CPU.
         sequence: u32,
@@ -85,7 +85,7 @@ pub enum Packet {
     },
     /// The reply to a call.
     Reply {
-        /// ThreadSlot of the client, which is the receiving CPU's.
+        /// Slot of the client, which is the receiving CPU's.
         client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
@@ -94,35 +94,35 @@ pub enum Packet {
     },
     /// The server ended while it had the request.
     Failed {
-        /// ThreadSlot of the client.
+        /// Slot of the client.
         client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
     },
     /// The server did not receive the request: it ended, or no longer serves the endpoint.
     Bounced {
-        /// ThreadSlot of the client.
+        /// Slot of the client.
         client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
     },
     /// The client takes its call back.
     Cancel {
-        /// ThreadSlot of the client.
+        /// Slot of the client.
         client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
     },
     /// Nothing is left of the call that was taken back.
     Cancelled {
-        /// ThreadSlot of the client.
+        /// Slot of the client.
         client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
     },
     /// The client's priority has risen.
     Boost {
-        /// ThreadSlot of the client.
+        /// Slot of the client.
         client: ThreadSlot,
         /// Number of the call.
         sequence: u32,
@@ -160,7 +160,7 @@ const HANDLE_BITS: u32 = 56;
 pub struct Parts {
     /// [`Parts::CALL`], [`Parts::REPLY`], or another.
     pub kind: u64,
-    /// ThreadSlot of the client.
+    /// Slot of the client.
     pub client: ThreadSlot,
     /// Number of the call.
     pub sequence: u32,

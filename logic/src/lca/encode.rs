@@ -14,7 +14,7 @@ const SEGMENTS_MAX: u64 = 1024;
 /// A return value above its negative, and below 0, is an error.
 const ERRNO_END: i64 = 4096;
 /// `ERANGE`: the room was too small.
-const ERANGE: i64 = 34;
+const ERANGE: i64 = linux_raw_sys::errno::ERANGE as i64;
 /// Outputs of one call: every segment, or every argument.
 const OUTPUTS: usize = RELOCATIONS;
 

@@ -1,7 +1,7 @@
 //! What Linux says that a call has returned.
 
 /// Linux's number for a peer that does not keep to the protocol.
-const EPROTO: i32 = 71;
+const EPROTO: i32 = linux_raw_sys::errno::EPROTO as i32;
 /// Highest number of an error (Linux, `include/linux/err.h`).
 const MAX_ERRNO: u64 = 4095;
 

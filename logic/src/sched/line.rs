@@ -1,4 +1,4 @@
-//! Ready lists: the runnable processes of each priority, in order.
+//! Ready lists: the runnable threads of each priority, in order.
 //!
 //! The lists are linked through an array that has a place for every slot, so that one can leave from
 //! the middle without a search.

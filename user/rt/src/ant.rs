@@ -12,6 +12,13 @@ pub(crate) fn check(result: i64) -> Result<u64, Error> {
     u64::try_from(result).map_err(|_| error(result))
 }
 
+/// A call without addresses among its arguments.
+#[inline]
+pub(crate) fn call(number: Sysnum, args: [u64; 3]) -> Result<u64, Error> {
+    // SAFETY: passes no address.
+    check(unsafe { syscall(number, args) })
+}
+
 #[cold]
 fn error(result: i64) -> Error {
     // The kernel has only the errors of the list; anything else would be a newer kernel's.
@@ -59,13 +66,13 @@ pub fn system_info() -> Result<SystemInfo, Error> {
 /// Most programs want [`crate::linux`], which fills the LCA.
 pub fn linux_call(raddr: u64) -> Result<(), Error> {
     // SAFETY: the kernel checks `raddr`; Linux writes nothing but the LCA.
-    check(unsafe { syscall(Sysnum::LinuxCall, [raddr, 0, 0]) }).map(|_| ())
+    check(unsafe { syscall(Sysnum::LinuxCall, [raddr, 0, 0]) }).map(drop)
 }
 
 /// As [`linux_call`], without waiting; most programs want [`crate::linux::asynchronous`].
 pub fn linux_call_async(raddr: u64) -> Result<(), Error> {
     // SAFETY: as in `linux_call`; the caller keeps off its LCA until it is back.
-    check(unsafe { syscall(Sysnum::LinuxCallAsync, [raddr, 0, 0]) }).map(|_| ())
+    check(unsafe { syscall(Sysnum::LinuxCallAsync, [raddr, 0, 0]) }).map(drop)
 }
 
 /// Lets `us` microseconds pass.

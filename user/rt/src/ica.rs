@@ -14,7 +14,7 @@ use ant_abi::ipc::{Span, Transfer};
 use ant_abi::syscall::Sysnum;
 use ant_logic::persist::PersistentWords;
 
-use crate::ant::check;
+use crate::ant::{call, check};
 use crate::raw;
 
 /// Pages next to each other that only this process has; they are freed when dropped.
@@ -24,8 +24,7 @@ pub struct Pages(Owned);
 impl Pages {
     /// Takes `count` pages, zeroed.
     pub fn alloc(count: u32) -> Result<Self, Error> {
-        // SAFETY: passes no address.
-        let first = check(unsafe { raw::syscall(Sysnum::IcaAlloc, [u64::from(count), 0, 0]) })?;
+        let first = call(Sysnum::IcaAlloc, [u64::from(count), 0, 0])?;
         Ok(Self(Owned(number(Span::new(first as u32, count, Transfer::HandOver)))))
     }
 

@@ -9,18 +9,12 @@ use ant_abi::syscall::{Injection, ProcessCreate, ProcessInfo, Sysnum};
 use arrayvec::ArrayVec;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::ant::check;
+use crate::ant::{call, check};
 use crate::ipc::Handle;
 use crate::raw::syscall;
 
 /// The signal that a process cannot outlive.
 pub const SIGKILL: u32 = linux_raw_sys::general::SIGKILL;
-
-/// A call without addresses among its arguments.
-fn call(number: Sysnum, args: [u64; 3]) -> Result<u64, Error> {
-    // SAFETY: passes no address.
-    check(unsafe { syscall(number, args) })
-}
 
 /// Makes a process; `strings` are its path, of the length with NUL that `request` has, and its
 /// arguments, each ended by NUL.

@@ -230,15 +230,13 @@ pub fn reply_receive(
 
 /// Makes this process's endpoint; a handle to it, to give to others.
 pub fn open_endpoint() -> Result<Handle, Error> {
-    // SAFETY: passes no address.
-    let number = check(unsafe { raw::syscall(Sysnum::EndpointOpen, [0; 3]) })?;
+    let number = crate::ant::call(Sysnum::EndpointOpen, [0; 3])?;
     Handle::new(number).ok_or(Error::BadHandle)
 }
 
 /// Closes a handle.
 pub fn close(handle: Handle) -> Result<(), Error> {
-    // SAFETY: passes no address.
-    check(unsafe { raw::syscall(Sysnum::HandleClose, [handle.number(), 0, 0]) }).map(drop)
+    crate::ant::call(Sysnum::HandleClose, [handle.number(), 0, 0]).map(drop)
 }
 
 /// Makes the call with the message. Its pages are gone after it, except those that the kernel leaves in

@@ -5,10 +5,9 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ant_abi::ipc::{IPC_WORDS, Span};
-use ant_abi::layout::ICA_START;
 use ant_abi::lca::Lca;
 use ant_abi::syscall::Sysnum;
-use ant_abi::{Error, PAGE_SIZE};
+use ant_abi::{Error, PAGE_SIZE, UserVirt};
 use ant_logic::lca::Memory;
 
 /// Issues an AnT system call.
@@ -93,7 +92,7 @@ pub fn token_number(token: &crate::ipc::Token) -> u64 {
 
 /// Where the pages of a span begin, and how many bytes they are.
 fn ica_range(span: Span) -> (u64, usize) {
-    (ICA_START + u64::from(span.first()) * PAGE_SIZE as u64, span.count() as usize * PAGE_SIZE)
+    (UserVirt::of_ica_page(span.first()).get(), span.count() as usize * PAGE_SIZE)
 }
 
 /// The pages of a span, which no other process can write.

@@ -8,7 +8,7 @@ impl IpcCpu {
         let _ = self.cancel(client, CancelReason::TimedOut, host);
     }
 
-    /// A process of this CPU has ended. It is bound to no endpoint any more.
+    /// A thread of this CPU has ended. It is bound to no endpoint any more.
     pub fn leave(&mut self, slot: ThreadSlot, host: &mut impl IpcHost) -> Gone {
         self.thread(slot).receiving = false;
         // First of all, as it may be its own server.
@@ -16,9 +16,7 @@ impl IpcCpu {
         self.bounce_queue(slot, host);
         for client in ThreadSlot::all() {
             let place = &mut self.callers[client.index()];
-            if place.as_ref().is_some_and(|caller| caller.server == slot)
-                && let Some(caller) = place.take()
-            {
+            if let Some(caller) = place.take_if(|caller| caller.server == slot) {
                 self.fail(client, caller, host);
             }
         }
@@ -65,11 +63,8 @@ impl IpcCpu {
         host: &mut impl IpcHost,
     ) {
         let place = &mut self.callers[client.index()];
-        let is_it = |caller: &Caller| (caller.cpu, caller.sequence) == (cpu, sequence);
-        if !place.as_ref().is_some_and(is_it) {
-            return;
-        }
-        let Some(caller) = place.take() else { return };
+        let is_it = |caller: &mut Caller| (caller.cpu, caller.sequence) == (cpu, sequence);
+        let Some(caller) = place.take_if(is_it) else { return };
         if caller.queued {
             self.queue.remove_call(caller.server, client);
             self.drop_caller(caller.server, caller.priority, host);

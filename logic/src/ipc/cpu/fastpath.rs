@@ -1,14 +1,14 @@
 //! A call and its reply in the usual case, in a few steps. They leave what [`IpcCpu::call`],
 //! [`IpcCpu::reply`], [`IpcCpu::receive`] and [`IpcCpu::take`] leave, or nothing has happened.
 //!
-//! The messages have no handle. To a process of this CPU they do not come through here: the caller of these
+//! The messages have no handle. To a thread of this CPU they do not come through here: the caller of these
 //! functions gives them to it, as [`IpcHost::received`] and [`IpcHost::ended`] would. It ends loans, too, as
 //! [`IpcHost::loan_ends`] would, before the client has the reply: [`IpcCpu::pages_of`] says which.
 
 use super::*;
 
 impl IpcCpu {
-    /// A client calls `server`, a process of this CPU that receives at the endpoint, in the
+    /// A client calls `server`, a thread of this CPU that receives at the endpoint, in the
     /// generation that `options` names, with the pages of `span`. The token with which the server has
     /// received the request; `None`: it does not wait for one, or has to be raised.
     #[inline(always)]
@@ -28,14 +28,14 @@ impl IpcCpu {
         Some(self.receive_directly(client, endpoint, caller, span))
     }
 
-    /// Whether a process of this CPU waits for a message.
+    /// Whether a thread of this CPU waits for a message.
     #[inline(always)]
     #[must_use]
     pub fn is_receiving(&self, server: ThreadSlot) -> bool {
         self.threads[server.index()].receiving
     }
 
-    /// A client calls a process of another CPU that receives at the endpoint, in the generation
+    /// A client calls a thread of another CPU that receives at the endpoint, in the generation
     /// that `options` names. What goes to that CPU.
     #[inline(always)]
     pub fn call_across(
@@ -52,7 +52,7 @@ impl IpcCpu {
         Packet::Call { client, sequence, request }
     }
 
-    /// A request comes from CPU `from` for a process of this CPU, which receives at the endpoint,
+    /// A request comes from CPU `from` for a thread of this CPU, which receives at the endpoint,
     /// in the generation that the request names. The token with which the server has received it;
     /// `None`: it does not wait for one, or has to be raised.
     #[inline(always)]
@@ -158,7 +158,7 @@ impl IpcCpu {
         has_bits: impl FnOnce(EndpointId) -> bool,
     ) -> Option<()> {
         let thread = &mut self.threads[caller.server.index()];
-        let falls = thread.effective > thread.base && caller.priority == thread.effective;
+        let falls = thread.may_fall_without(caller.priority);
         let gets_more = thread.retired
             || self.queue.first(caller.server).is_some()
             || thread.endpoint.is_some_and(has_bits);

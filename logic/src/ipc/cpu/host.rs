@@ -8,11 +8,11 @@ use crate::ipc::message::{Message, Packet, Token};
 /// The receiver at an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The process in slot `server`, which is CPU `cpu`'s.
+    /// The thread in slot `server`, which is CPU `cpu`'s.
     Bound {
         /// Index of the CPU.
         cpu: CpuIndex,
-        /// ThreadSlot of the process.
+        /// Slot of the thread.
         server: ThreadSlot,
     },
     /// None now; there will be one.
@@ -21,7 +21,7 @@ pub enum Target {
     Closed,
 }
 
-/// The machine around a [`IpcCpu`]: processes, endpoints, other CPUs.
+/// The machine around a [`IpcCpu`]: threads, endpoints, other CPUs.
 pub trait IpcHost {
     /// The receiver at an endpoint, and the endpoint's generation: raised whenever a receiver goes.
     fn target(&self, endpoint: EndpointId) -> (Target, Generation);
@@ -33,7 +33,7 @@ pub trait IpcHost {
     fn ended(&mut self, client: ThreadSlot, outcome: CallOutcome);
     /// A server of this CPU, which waited in [`IpcCpu::receive`](super::IpcCpu::receive), gets this.
     fn received(&mut self, server: ThreadSlot, received: Received);
-    /// A process of this CPU runs with this priority from now on. It may be between two CPUs: see
+    /// A thread of this CPU runs with this priority from now on. It may be between two CPUs: see
     /// [`IpcCpu::enter`](super::IpcCpu::enter).
     fn set_priority(&mut self, slot: ThreadSlot, priority: Priority);
     /// Takes the notification bits that wait at an endpoint.
@@ -44,7 +44,7 @@ pub trait IpcHost {
     fn dropped(&mut self, message: &Message);
     /// A server of this CPU must not reach these pages any more, which it had been lent.
     fn loan_ends(&mut self, server: ThreadSlot, span: Span, how: LoanEnd);
-    /// Nothing is left of a process for which [`IpcCpu::leave`](super::IpcCpu::leave) said
+    /// Nothing is left of a thread for which [`IpcCpu::leave`](super::IpcCpu::leave) said
     /// [`Gone::Later`](super::Gone::Later).
     fn gone(&mut self, slot: ThreadSlot);
 }

@@ -4,7 +4,7 @@
 use super::*;
 
 impl IpcCpu {
-    /// Gives a process of this CPU another priority of its own.
+    /// Gives a thread of this CPU another priority of its own.
     pub fn set_base(&mut self, slot: ThreadSlot, priority: Priority, host: &mut impl IpcHost) {
         self.thread(slot).base = priority;
         self.recompute(slot, host);
@@ -80,12 +80,12 @@ impl IpcCpu {
     ) {
         let thread = self.thread(server);
         thread.callers.remove(priority);
-        if thread.effective > thread.base && priority == thread.effective {
+        if thread.may_fall_without(priority) {
             self.recompute(server, host);
         }
     }
 
-    /// Finds the priority of a process anew.
+    /// Finds the priority of a thread anew.
     #[inline(never)]
     fn recompute(&mut self, slot: ThreadSlot, host: &mut impl IpcHost) {
         let thread = self.thread(slot);

@@ -27,7 +27,7 @@ impl IpcCpu {
             .collect()
     }
 
-    /// CPU and number of a process's call, if it is at a CPU.
+    /// CPU and number of a thread's call, if it is at a CPU.
     pub(in crate::ipc) fn sent(&self, client: ThreadSlot) -> Option<(CpuIndex, u32)> {
         match self.threads[client.index()].client {
             Client::Sent { sequence, cpu, .. } => Some((cpu, sequence)),
@@ -35,17 +35,12 @@ impl IpcCpu {
         }
     }
 
-    /// Whether a process is idle as a client.
+    /// Whether a thread is idle as a client.
     pub(in crate::ipc) fn is_idle(&self, client: ThreadSlot) -> bool {
         matches!(self.threads[client.index()].client, Client::Idle)
     }
 
-    /// Whether a process waits for a message.
-    pub(in crate::ipc) fn receives(&self, server: ThreadSlot) -> bool {
-        self.threads[server.index()].receiving
-    }
-
-    /// Whether anything is left of a process.
+    /// Whether anything is left of a thread.
     pub(in crate::ipc) fn mentions(&self, slot: ThreadSlot) -> bool {
         let thread = &self.threads[slot.index()];
         let is_nobody = matches!(thread.client, Client::Idle)
@@ -103,7 +98,7 @@ impl IpcCpu {
             }
             next = self.queue.after(item);
         }
-        assert!(!self.receives(server) || last.is_none(), "{server} waits beside its queue");
+        assert!(!self.is_receiving(server) || last.is_none(), "{server} waits beside its queue");
         waiting.sort_unstable();
         let queued = held.iter().filter(|held| held.queued && held.server == server);
         let queued: Vec<_> = queued.map(|held| (held.client, held.priority)).collect();

@@ -15,7 +15,7 @@ impl World {
                 assert_eq!(process.effective, ipc.priority(slot), "priority of {slot}");
                 let calls = matches!(process.doing, Doing::Calls(_));
                 assert_eq!(ipc.is_idle(slot), !calls);
-                assert_eq!(ipc.receives(slot), process.doing == Doing::Receives);
+                assert_eq!(ipc.is_receiving(slot), process.doing == Doing::Receives);
             }
         }
         for slot in std::mem::take(&mut self.machine.went) {
