@@ -4,12 +4,12 @@
 use std::io::Read;
 use std::process::{Child, Stdio};
 
-use ant_protocol::cpu_list::parse_cpu;
+use ant_protocol::cpu_list::{counted, parse_cpu};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use crate::report::{counted, print};
+use crate::report::print;
 use crate::run::{antctl, why};
 use crate::samples::Samples;
 use crate::{futex, pipe};

@@ -1,12 +1,12 @@
 //! `ant-bench null`: the smallest system call, `getpid`.
 
-use ant_protocol::cpu_list::parse_cpu;
+use ant_protocol::cpu_list::{counted, parse_cpu};
 use ant_protocol::time_stamp;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::futex;
-use crate::report::{counted, print, write};
+use crate::report::{print, write};
 use crate::run::{antctl, why};
 use crate::samples::Samples;
 

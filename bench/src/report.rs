@@ -79,11 +79,6 @@ pub fn write(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// "1 call", "2 calls".
-pub fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,10 +103,5 @@ a futex round trip    1      10    11
         assert_eq!(table(&rows, 8, PLAIN), expected);
         let heading = table(&rows, 8, BOLD).lines().next().unwrap().to_owned();
         assert!(heading.contains("\x1b[1mmedian\x1b[0m"), "{heading:?}");
-    }
-
-    #[test]
-    fn one_is_singular() {
-        assert_eq!([0, 1, 2].map(|n| counted(n, "call")), ["0 calls", "1 call", "2 calls"]);
     }
 }

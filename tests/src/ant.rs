@@ -232,7 +232,42 @@ pub fn await_server(
 
 /// Waits until a server serves, in whatever generation.
 pub fn await_serving(guest: &TestGuest, name: &str, limit: Duration) -> Result<()> {
-    guest.wait_until(&format!("antctl server list | grep -q '^{name}  *serves'"), limit)
+    await_server_state(guest, name, "serves", limit)
+}
+
+/// Waits until `antctl server list` has a server in this state.
+pub fn await_server_state(
+    guest: &TestGuest,
+    name: &str,
+    state: &str,
+    limit: Duration,
+) -> Result<()> {
+    guest.wait_until(&format!("antctl server list | grep -q '^{name}  *{state}'"), limit)
+}
+
+/// Kills the process that serves as `name`.
+pub fn kill_server(guest: &TestGuest, name: &str) -> Result<()> {
+    let pid = server(guest, name)?.pid.context("it does not run")?;
+    answers(guest, &format!("antctl kill {pid}"), 0, "ended")
+}
+
+/// Moves the process that serves as `name` to a CPU, Linux's number.
+pub fn move_server(guest: &TestGuest, name: &str, cpu: u32, limit: Duration) -> Result<()> {
+    let pid = server(guest, name)?.pid.context("it does not run")?;
+    answers(guest, &format!("antctl move {pid} {cpu}"), 0, &format!("goes to CPU {cpu}"))?;
+    guest.wait_until(&format!("antctl ps | grep -Eq '^ *{pid}  *{cpu} '"), limit)
+}
+
+/// A client of the victim.
+pub fn client<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Background<'a> {
+    start(guest, &format!("--cpu {cpu} -- victim {words}"))
+}
+
+/// A client that knows the victim of now, and calls it when it is given input.
+pub fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background<'a>> {
+    let client = client(guest, cpu, &format!("met {words}"));
+    await_process(guest, &format!("met {words}"), "in call")?;
+    Ok(client)
 }
 
 /// Which process was the last to fail because of `antctl inject`, and at which system call.

@@ -22,7 +22,7 @@ const APPS: &str = "ant-apps";
 /// Package with the programs that only tests run.
 const TESTS: &str = "ant-user-tests";
 /// Feature of the kernels that tests boot to make them fail.
-const FAULT_INJECTION: &str = "fault-injection";
+pub const FAULT_INJECTION: &str = "fault-injection";
 /// Where the OS servers are: in directory `NAME` the package `ant-NAME`.
 const SERVERS: &str = "user/servers";
 /// The server to copy from, which is none yet.

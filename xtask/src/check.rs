@@ -36,9 +36,6 @@ const BARE_PACKAGES: &[&str] = &[
     "ant-user-tests",
 ];
 
-/// What the kernels of tests have.
-const FEATURES_OF_TESTS: &str = "ant-kernel/fault-injection";
-
 /// Runs all checks; one that fails hides none of the others.
 pub fn run() -> Result<Tally> {
     setup::ensure(None)?;
@@ -97,7 +94,8 @@ fn clippy_host() -> Result<()> {
 
 fn clippy_bare() -> Result<()> {
     clippy_of(BARE_PACKAGES, &[])?;
-    clippy_of(&["ant-kernel", "ant-m-kernel", "ant-p-kernel"], &["--features", FEATURES_OF_TESTS])
+    let feature = format!("ant-kernel/{}", bare::FAULT_INJECTION);
+    clippy_of(&["ant-kernel", "ant-m-kernel", "ant-p-kernel"], &["--features", &feature])
 }
 
 fn clippy_of(packages: &[&str], features: &[&str]) -> Result<()> {

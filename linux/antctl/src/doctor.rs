@@ -10,13 +10,13 @@ use std::process::ExitCode;
 
 use ant_abi::REVISION;
 use ant_abi::device::MIN_MEMORY;
-use ant_protocol::cpu_list::describe_cpus;
+use ant_protocol::cpu_list::{counted, describe_cpus};
 use ant_protocol::{ConnectError, Connection, IMAGE, INIT, MANIFEST, Reply, Request};
 use rustix::process::geteuid;
 use rustix::system::uname;
 
 use crate::Failure;
-use crate::output::{self, Look, counted, paint};
+use crate::output::{self, Look, paint};
 
 /// Memory that a first trial takes.
 const TRIAL_MEMORY: u64 = 256 << 20;

@@ -82,12 +82,6 @@ pub fn complain(text: &str) {
     let _ = io::stderr().write_all(format!("antctl: {text}\n").as_bytes());
 }
 
-/// "1 call", "2 calls".
-#[must_use]
-pub fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// A table with aligned columns; the last is not padded.
 #[derive(Debug)]
 pub struct Table {
@@ -145,11 +139,6 @@ pub fn cell(value: impl ToString) -> (String, Look) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_is_singular() {
-        assert_eq!([0, 1, 2].map(|n| counted(n, "call")), ["0 calls", "1 call", "2 calls"]);
-    }
 
     #[test]
     fn columns_are_aligned() {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
 
-use ant_protocol::cpu_list::describe_memory;
+use ant_protocol::cpu_list::{counted, describe_memory};
 use ant_protocol::{
     CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Resource, Server, Status,
 };
 
-use crate::output::{Look, Table, cell, counted, paint};
+use crate::output::{Look, Table, cell, paint};
 
 /// Headings of the table of processes; `antctl ps --help` explains them.
 pub const PROCESS_HEADINGS: [&str; 11] = [

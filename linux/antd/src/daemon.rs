@@ -194,9 +194,7 @@ impl Daemon {
     /// Stops a partition that has failed: Linux gets everything back.
     fn partition_failed(&mut self, PartitionFailed(mut reason): PartitionFailed) {
         let log_start = self.log_book.end();
-        if let Some(running) = &self.running {
-            self.log_book.drain(running.partition.shared());
-        }
+        self.drain_log();
         if let Some(line) = self.log_book.last_error(log_start.saturating_sub(PANIC_LINES)) {
             reason = format!("{reason} (\"{}\")", line.text);
         }

@@ -260,6 +260,11 @@ impl RunningPartition {
         }
     }
 
+    /// Fails if `init` has ended; a sentence.
+    fn needs_init(&self) -> Result<(), String> {
+        if self.init_gone.is_some() { Err(self.no_answer()) } else { Ok(()) }
+    }
+
     /// A request to `init` was not sent: why, and what to do.
     fn not_sent(&self, errno: Errno) -> String {
         if errno == Errno::AGAIN && self.init_gone.is_none() {

@@ -90,6 +90,12 @@ pub fn describe_cpus(cpus: &[u32]) -> String {
     if cpus.len() == 1 { format!("CPU {list}") } else { format!("CPUs {list}") }
 }
 
+/// How many there are: "1 call", "2 calls".
+#[must_use]
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// An amount of memory, in KiB or MiB.
 #[must_use]
 pub fn describe_memory(bytes: u64) -> String {
@@ -102,6 +108,11 @@ pub fn describe_memory(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "call")), ["0 calls", "1 call", "2 calls"]);
+    }
     use proptest::prelude::*;
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! * `request`, `reply`, `status`: the messages. `wire`: messages as bytes.
 //! * [`packet`]: packets with descriptors over Unix sockets. `connection`: the client's end.
-//! * [`cpu_list`]: CPUs and memory as people write them. [`signals`]: names of signals.
+//! * [`cpu_list`]: CPUs, memory and counts as people write them. [`signals`]: names of signals.
 //! * [`program`]: the file that replaces a server's program, on its way to the daemon.
 //! * `clock`: the time-stamp counter, in which both sides measure.
 //!

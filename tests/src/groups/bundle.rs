@@ -134,7 +134,7 @@ fn servers_reach_what_they_use(guest: &TestGuest) -> Result<()> {
     // Another has not.
     call("at absent call use", "use: Some(NotPermitted)\n")?;
     // And one that uses none cannot even register.
-    guest.wait_until("antctl server list | grep -q '^alone  *given up'", SOON)?;
+    ant::await_server_state(guest, "alone", "given up", SOON)?;
     let alone = ant::server(guest, "alone")?;
     ensure!(alone.last_end == "exited with status 1", "{alone:?}");
     answers(guest, "antctl log", 0, "ends: NotPermitted")?;

@@ -52,7 +52,7 @@ pub fn up_with_probe(guest: &TestGuest) -> Result<()> {
 
 /// Waits until the last of these servers has ended for good: nothing else happens.
 pub fn await_rest(guest: &TestGuest) -> Result<()> {
-    guest.wait_until("antctl server list | grep -q '^greedy  *given up'", SOON)
+    ant::await_server_state(guest, "greedy", "given up", SOON)
 }
 
 fn input_reaches_a_client(guest: &TestGuest) -> Result<()> {
@@ -155,21 +155,13 @@ fn interrupts_reach_the_server_with_the_grant(guest: &TestGuest) -> Result<()> {
     line.write_all(b"back")?;
     await_heard(guest, "xback")?;
     // While no server runs, the device keeps what comes.
-    let pid = ant::server(guest, "serial")?.pid.context("it does not run")?;
-    guest.run(&format!("antctl kill {pid}"))?;
+    ant::kill_server(guest, "serial")?;
     line.write_all(b"not lost")?;
     ant::await_serving(guest, "serial", SOON)?;
     await_heard(guest, "not lost")?;
     line.write_all(b"again")?;
     await_heard(guest, "again")?;
     ant::works_on(guest, &[1, 2, 3])
-}
-
-/// Moves `serial` to a CPU, Linux's number.
-fn move_serial(guest: &TestGuest, cpu: u32) -> Result<()> {
-    let pid = ant::server(guest, "serial")?.pid.context("it does not run")?;
-    answers(guest, &format!("antctl move {pid} {cpu}"), 0, &format!("goes to CPU {cpu}"))?;
-    guest.wait_until(&format!("antctl ps | grep -Eq '^ *{pid}  *{cpu} '"), SOON)
 }
 
 /// Interrupts of devices that each CPU of the partition has taken.
@@ -187,7 +179,7 @@ fn an_interrupt_reaches_its_cpu_directly(guest: &TestGuest) -> Result<()> {
     let mut line = LINE.open()?;
     for (cpu_index, cpu) in [(1, 2), (2, 3), (0, 1)] {
         if ant::process_of(guest, "serial")?.cpu != cpu {
-            move_serial(guest, cpu)?;
+            ant::move_server(guest, "serial", cpu, SOON)?;
         }
         let before = device_interrupts(guest)?;
         line.write_all(b"here")?;
@@ -225,7 +217,7 @@ fn no_interrupt_is_lost_on_the_way(guest: &TestGuest) -> Result<()> {
     });
     while !typist.is_finished() {
         for cpu in [2, 3, 1] {
-            move_serial(guest, cpu)?;
+            ant::move_server(guest, "serial", cpu, SOON)?;
         }
     }
     typist.join().expect("the typist does not panic")?;
@@ -296,9 +288,7 @@ fn device_memory_goes_to_the_next(guest: &TestGuest) -> Result<()> {
     }
     // And where it goes.
     for cpu in [1, 3, 2] {
-        let pid = ant::server(guest, "probe")?.pid.context("it does not run")?;
-        answers(guest, &format!("antctl move {pid} {cpu}"), 0, &format!("goes to CPU {cpu}"))?;
-        guest.wait_until(&format!("antctl ps | grep -Eq '^ *{pid}  *{cpu} '"), SOON)?;
+        ant::move_server(guest, "probe", cpu, SOON)?;
         sees_the_hpet(guest)?;
     }
     Ok(())

@@ -65,8 +65,7 @@ fn unread_input_is_kept(guest: &TestGuest) -> Result<()> {
             "replace" => replace(guest, "serial", SERIAL)?,
             "restart" => answers(guest, "antctl server restart serial", 0, "serial was")?,
             _ => {
-                let pid = server.pid.context("it does not run")?;
-                answers(guest, &format!("antctl kill {pid}"), 0, "ended")?;
+                ant::kill_server(guest, "serial")?;
             }
         }
         // Maybe before the next one has started: the device keeps it.

@@ -38,7 +38,7 @@ use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::TestGuest;
 use anyhow::{Context, Result, ensure};
-use cell::{Cell, End, Helper, Row, SOON, kill};
+use cell::{Cell, End, Helper, Row, SOON};
 
 use End::{Exit, Fault, Kill, Restart};
 
@@ -159,8 +159,8 @@ fn calls_one_that_is_not_there(guest: &TestGuest, extent: Extent) -> Result<()> 
     cell::up(guest)?;
     // The second time it stays away for an hour.
     for state in ["serves", "waits"] {
-        kill(guest, "absent")?;
-        guest.wait_until(&format!("antctl server list | grep -q '^absent  *{state}'"), SOON)?;
+        ant::kill_server(guest, "absent")?;
+        ant::await_server_state(guest, "absent", state, SOON)?;
     }
     answers(guest, "antctl run -- victim at absent try count", 0, "count: TimedOut\n")?;
     CALLS_AN_ABSENT_ONE.run_cells(guest, extent, |_| Ok(()), |_| Ok(()))?;

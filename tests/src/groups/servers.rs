@@ -4,7 +4,7 @@
 
 mod restarts;
 
-use crate::ant::{self, Server, answers, expect};
+use crate::ant::{self, Server, answers, client, expect, met};
 use crate::com2::LINE;
 use crate::extent::Extent;
 use crate::group::Group;
@@ -85,23 +85,6 @@ fn victim(guest: &TestGuest) -> Result<u32> {
         )?;
     }
     Ok(serial(guest)?.generation)
-}
-
-fn client<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Background<'a> {
-    ant::start(guest, &format!("--cpu {cpu} -- victim {words}"))
-}
-
-/// A client that knows the victim of now, and calls it when it is given input.
-fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background<'a>> {
-    let client = client(guest, cpu, &format!("met {words}"));
-    ant::await_process(guest, &format!("met {words}"), "in call")?;
-    Ok(client)
-}
-
-/// Kills the process that serves as `name`.
-fn kill(guest: &TestGuest, name: &str) -> Result<()> {
-    let pid = ant::server(guest, name)?.pid.context("it does not run")?;
-    answers(guest, &format!("antctl kill {pid}"), 0, "ended")
 }
 
 /// Ends the victim without a mark in its record.
@@ -190,7 +173,7 @@ fn killed_ones_come_back(guest: &TestGuest) -> Result<()> {
     for name in ["name", "serial"] {
         let before = ant::server(guest, name)?;
         let memory = ant::process_of(guest, name)?.memory;
-        kill(guest, name)?;
+        ant::kill_server(guest, name)?;
         let after = ant::await_server(guest, name, before.generation + 1, AT_ONCE)?;
         ensure!(after.restarts == before.restarts + 1 && after.pid != before.pid, "{after:?}");
         ensure!(after.last_end == "killed by signal 15", "{after:?}");
@@ -251,7 +234,7 @@ fn kill_thrice(guest: &TestGuest, name: &str, client: &str) -> Result<()> {
     let generation = ant::server(guest, name)?.generation;
     for kill_number in 1..=3 {
         ant::await_started(guest, 1, client)?;
-        kill(guest, name)?;
+        ant::kill_server(guest, name)?;
         ant::await_server(guest, name, generation + kill_number, AT_ONCE)?;
     }
     Ok(())
@@ -470,7 +453,7 @@ fn programs_leave_memory_for_servers(guest: &TestGuest) -> Result<()> {
     }
     for name in ["name", "serial"] {
         let generation = ant::server(guest, name)?.generation;
-        kill(guest, name)?;
+        ant::kill_server(guest, name)?;
         ant::await_server(guest, name, generation + 1, AT_ONCE)?;
     }
     // That takes room for two.
@@ -651,7 +634,7 @@ fn replacements_that_fail(guest: &TestGuest) -> Result<()> {
     let replace = guest.spawn("antctl server replace serial /usr/lib/ant/apps/spin");
     guest.wait_until("test $(antctl ps | grep -c ' serial$') = 2", AT_ONCE)?;
     answers(guest, &format!("antctl priority {old} 4"), 1, "is being replaced: try again")?;
-    kill(guest, "serial")?;
+    ant::kill_server(guest, "serial")?;
     expect(&replace.wait(SOON)?, 1, "the old one has ended meanwhile")?;
     ant::await_server(guest, "serial", generation + 1, AT_ONCE)?;
     ant::await_free_memory(guest, free)
@@ -668,7 +651,7 @@ fn the_name_service_is_given_up(guest: &TestGuest) -> Result<()> {
             guest.run(&format!("antctl kill {pid}"))?;
         }
     }
-    guest.wait_until("antctl server list | grep -q '^name  *given up'", SOON)?;
+    ant::await_server_state(guest, "name", "given up", SOON)?;
     // A program that needs it is told so; one that does not goes on.
     answers(guest, "antctl run -- names", 1, "PeerGone")?;
     answers(guest, "antctl run -- victim call count", 1, "PeerGone")?;
@@ -683,7 +666,7 @@ fn the_name_service_is_given_up(guest: &TestGuest) -> Result<()> {
 
 fn linux_keeps_the_device(guest: &TestGuest) -> Result<()> {
     ant::up(guest, "--cpus 1-3 --memory 64M --device none")?;
-    guest.wait_until("antctl server list | grep -q '^serial  *given up'", AT_ONCE)?;
+    ant::await_server_state(guest, "serial", "given up", AT_ONCE)?;
     let found = serial(guest)?;
     ensure!(found.last_end == "Linux keeps its device" && found.restarts == 0, "{found:?}");
     answers(guest, "antctl run -- names", 0, "")?;

@@ -13,9 +13,6 @@ use crate::ids::ClientId;
 use crate::list_query::{Purpose, Upload};
 use crate::running::PartitionFailed;
 
-/// The priority of programs.
-const USUAL: Priority = Priority::USUAL;
-
 impl Daemon {
     /// Ends a process: that of a session by its proxy, AnT's own by `init`.
     pub(crate) fn kill(
@@ -49,10 +46,13 @@ impl Daemon {
         };
         let Some((running, _)) = self.running_or_fail(client) else { return };
         // Above the priority of other users' programs, or even of servers: root only.
-        let allowed = running.allowed(peer, pid).and_then(|_| match wanted <= USUAL {
-            true => Ok(()),
-            false if peer.is_root() => Ok(()),
-            false => Err(format!("only root can give a priority above {USUAL}: use sudo")),
+        let usual = Priority::USUAL;
+        let allowed = running.allowed(peer, pid).and_then(|_| {
+            if wanted <= usual || peer.is_root() {
+                Ok(())
+            } else {
+                Err(format!("only root can give a priority above {usual}: use sudo"))
+            }
         });
         let asked = allowed
             .and_then(|()| running.command(client, ControlCommand::Priority { pid, priority }));

@@ -184,7 +184,7 @@ impl Daemon {
         }
     }
 
-    fn drain_log(&mut self) {
+    pub(super) fn drain_log(&mut self) {
         if let Some(running) = &self.running {
             self.log_book.drain(running.partition.shared());
         }

@@ -36,9 +36,7 @@ impl RunningPartition {
     ///
     /// `init` does not take requests; a sentence.
     pub fn command(&mut self, client: ClientId, command: ControlCommand) -> Result<(), String> {
-        if self.init_gone.is_some() {
-            return Err(self.no_answer());
-        }
+        self.needs_init()?;
         self.init.command(client, command).map_err(|errno| self.not_sent(errno))
     }
 

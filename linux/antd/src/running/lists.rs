@@ -18,9 +18,7 @@ impl RunningPartition {
     ///
     /// `init` does not take requests, or a server is being replaced already; a sentence.
     pub fn query(&mut self, client: ClientId, purpose: Purpose) -> Result<(), String> {
-        if self.init_gone.is_some() {
-            return Err(self.no_answer());
-        }
+        self.needs_init()?;
         if matches!(purpose, Purpose::Replace(_)) && self.init.replaces() {
             return Err("another server is being replaced: try again when that is done".into());
         }

@@ -102,9 +102,7 @@ impl RunningPartition {
         let program = run.program.as_bytes();
         let args: Vec<&[u8]> = run.args.iter().map(|arg| arg.as_bytes()).collect();
         let (path_len, words) = spawn_words(program, &args)?;
-        if self.init_gone.is_some() {
-            return Err(self.no_answer());
-        }
+        self.needs_init()?;
         let command = words[..words.len() - 1].split(|&byte| byte == 0);
         let command: Vec<_> = command.map(String::from_utf8_lossy).collect();
         let identity = Identity {

@@ -1,6 +1,6 @@
 //! One cell of the matrix: a server, a client, others that wait, and what each has when it is over.
 
-use crate::ant::{self, Process, Server, answers};
+use crate::ant::{self, Process, Server, answers, client, met};
 use crate::extent::Extent;
 pub use crate::groups::devices::up_with_probe as up;
 use crate::guest::{Background, TestGuest};
@@ -87,24 +87,6 @@ pub struct Cell<'a> {
     pub server: Server,
     process: Process,
     free: u64,
-}
-
-/// Kills the process that serves as `name`.
-pub fn kill(guest: &TestGuest, name: &str) -> Result<()> {
-    let pid = ant::server(guest, name)?.pid.context("it does not run")?;
-    answers(guest, &format!("antctl kill {pid}"), 0, "ended")
-}
-
-/// A client of the server.
-pub fn client<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Background<'a> {
-    ant::start(guest, &format!("--cpu {cpu} -- victim {words}"))
-}
-
-/// A client that knows the server of now, and calls it when it is given input.
-pub fn met<'a>(guest: &'a TestGuest, cpu: u32, words: &str) -> Result<Background<'a>> {
-    let client = client(guest, cpu, &format!("met {words}"));
-    ant::await_process(guest, &format!("met {words}"), "in call")?;
-    Ok(client)
 }
 
 /// Waits until process `pid` is in this state. One that runs on the m-kernel's CPU is seen as ready: while
@@ -195,7 +177,7 @@ impl Row {
         }
         before(cell)?;
         match end {
-            End::Kill => kill(guest, "probe")?,
+            End::Kill => ant::kill_server(guest, "probe")?,
             End::Restart => {
                 answers(guest, "antctl server restart probe", 0, "probe was restarted")?;
             }

@@ -1,7 +1,7 @@
 //! Below the table: a server that is starting, and one that is being replaced.
 
-use super::cell::{Cell, Helper, Helpers, SOON, await_state, client, kill, met, says, up};
-use crate::ant::{self, answers, expect};
+use super::cell::{Cell, Helper, Helpers, SOON, await_state, says, up};
+use crate::ant::{self, answers, client, expect, met};
 use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{Background, TestGuest};
@@ -47,7 +47,7 @@ fn end_and_go_wrong<'a>(cell: &Cell<'a>, how: &str) -> Result<[Background<'a>; 2
     let guest = cell.guest;
     let [late, patient] = two_that_know(cell)?;
     answers(guest, &format!("antctl run -- victim call {how}"), 0, ", generation ")?;
-    kill(guest, "probe")?;
+    ant::kill_server(guest, "probe")?;
     patient.input("\n");
     Ok([late, patient])
 }
@@ -207,18 +207,23 @@ fn takes_over_and_is_killed(guest: &TestGuest, extent: Extent) -> Result<()> {
     Ok(())
 }
 
+/// Kills the process that is to replace process `old` as server `name`, if it comes: it has another number.
+fn kill_successor(guest: &TestGuest, name: &str, old: u32) -> Result<()> {
+    guest.run(&format!(
+        "for try in $(seq 50); do
+             new=$(antctl ps | awk '$NF == \"{name}\" && $1 != {old} {{ print $1 }}')
+             test -z \"$new\" || {{ antctl kill $new; break; }}
+         done"
+    ))?;
+    Ok(())
+}
+
 /// Whether it was killed in time.
 fn kill_the_new_one(cell: Cell) -> Result<bool> {
     let (guest, old) = (cell.guest, cell.pid());
     let replaced = Replaced::begin(cell, "")?;
     let order = guest.spawn(REPLACE);
-    // The new one has another number.
-    guest.run(&format!(
-        "for try in $(seq 50); do
-             new=$(antctl ps | awk '$NF == \"probe\" && $1 != {old} {{ print $1 }}')
-             test -z \"$new\" || {{ antctl kill $new; break; }}
-         done"
-    ))?;
+    kill_successor(guest, "probe", old)?;
     let output = order.wait(SOON)?;
     if output.status == 0 || ant::server(guest, "probe")?.pid == Some(old) {
         return Ok(false);
@@ -238,12 +243,7 @@ fn is_to_replace_and_is_killed(guest: &TestGuest) -> Result<()> {
         let before = ant::server(guest, name)?;
         let old = before.pid.context("it does not run")?;
         let order = guest.spawn(&format!("antctl server replace {name} /usr/lib/ant/apps/spin"));
-        guest.run(&format!(
-            "for try in $(seq 50); do
-                 new=$(antctl ps | awk '$NF == \"{name}\" && $1 != {old} {{ print $1 }}')
-                 test -z \"$new\" || {{ antctl kill $new; break; }}
-             done"
-        ))?;
+        kill_successor(guest, name, old)?;
         // If it was too late, it is said of it that it did not begin to serve in time.
         expect(&order.wait(SOON)?, 1, "the new one ")?;
         let after = ant::server(guest, name)?;

@@ -1,7 +1,7 @@
 //! How a restart goes: when its order is answered, and how long it takes. What becomes of a server if its
 //! replacement fails, in whatever state it is, `ant-logic` tests (`supervise/tests/lives.rs`).
 
-use super::{AT_ONCE, SOON, VICTIM, kill, serial, victim};
+use super::{AT_ONCE, SOON, VICTIM, serial, victim};
 use crate::ant::{self, Server, answers, expect};
 use crate::extent::Extent;
 use crate::group::Group;
@@ -62,7 +62,7 @@ fn the_last_restart_has_a_time(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)?;
     let fresh = ant::await_server(guest, "serial", 1, AT_ONCE)?;
     ensure!(fresh.down_ms.is_none(), "{fresh:?}");
-    kill(guest, "serial")?;
+    ant::kill_server(guest, "serial")?;
     let killed = ant::await_server(guest, "serial", 2, AT_ONCE)?;
     let took = killed.down_ms.context("it has no time")?;
     ensure!(took > 0.0 && took < READY.as_millis() as f64, "{killed:?}");
