@@ -8,6 +8,7 @@ use ant_abi::{Constant, Struct, boot, cpu_block, device, layout, lca, store};
 const STRUCTS: &[&Struct] = &[
     &boot::Extent::DESCRIPTION,
     &boot::BootCpu::DESCRIPTION,
+    &boot::TableSizes::DESCRIPTION,
     &boot::Resource::DESCRIPTION,
     &boot::BootDevice::DESCRIPTION,
     &boot::BootBlock::DESCRIPTION,

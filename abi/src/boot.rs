@@ -76,6 +76,23 @@ abi_struct! {
         pub linux_cpu: u32,
     }
 
+    /// How many objects of each kind the partition has room for. The tables are made of its memory at
+    /// boot; `ant_logic::tables` says what can be.
+    pub struct TableSizes {
+        /// Processes, servers included, at one time.
+        pub processes: u32,
+        /// Threads at one time.
+        pub threads: u32,
+        /// Endpoints; the first `SERVER_ENDPOINTS` are `init`'s and the servers'.
+        pub endpoints: u32,
+        /// LCAs; they are the first pages of the ICA.
+        pub lcas: u32,
+        /// Pages of the ICA.
+        pub ica_pages: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
+
     /// What a device has.
     pub struct Resource {
         /// One of `RESOURCE_*`.
@@ -131,6 +148,8 @@ abi_struct! {
         pub extent_count: u32,
         /// Devices in `devices`. Raised by `DEVICE_TAKE`, before the first CPU starts.
         pub device_count: u32,
+        /// Sizes of AnT's tables.
+        pub tables: TableSizes,
         /// The CPUs of the partition, the m-kernel's first.
         pub cpus: [BootCpu; MAX_CPUS],
         /// The memory of the partition. The first extent begins with the image.
@@ -138,6 +157,28 @@ abi_struct! {
         /// The devices of the partition. Filled by `DEVICE_TAKE`, before the first CPU starts.
         pub devices: [BootDevice; MAX_DEVICES],
     }
+}
+
+impl TableSizes {
+    /// What a partition has that was asked for no other sizes.
+    pub const USUAL: Self = Self {
+        processes: 128,
+        threads: 128,
+        endpoints: 64,
+        lcas: 128,
+        ica_pages: 4096,
+        reserved: 0,
+    };
+
+    /// The most that there can be of each: what ids, packets and entries of tables have bits for.
+    pub const MOST: Self = Self {
+        processes: 2048,
+        threads: 2048,
+        endpoints: 1024,
+        lcas: 2048,
+        ica_pages: 1 << 17,
+        reserved: 0,
+    };
 }
 
 const _: () = assert!(size_of::<BootBlock>() as u64 <= BOOT_BLOCK_SPAN);

@@ -25,7 +25,7 @@
 //!    shared area are taken away (an access afterwards is SIGBUS).
 
 use crate::MAX_CPUS;
-use crate::boot::{BootDevice, DEVICE_NAME};
+use crate::boot::{BootDevice, DEVICE_NAME, TableSizes};
 
 /// `_IOC` type of all requests.
 pub const IOCTL_TYPE: u8 = b'A';
@@ -94,6 +94,8 @@ abi_struct! {
         pub failure: u32,
         /// Out: what the failure is about.
         pub failed_value: u32,
+        /// In: what the boot block says of AnT's tables; the module passes it on, unread.
+        pub tables: TableSizes,
         /// In: Linux's numbers of the CPUs; the first becomes the m-kernel's.
         pub cpus: [u32; MAX_CPUS],
     }

@@ -108,6 +108,7 @@ struct ant_bus {
 struct ant_partition {
 	u32 id;
 	u32 flags;
+	struct ant_table_sizes table_sizes;	/* for AnT, unread */
 	struct kref ref;		/* one for each file */
 	struct list_head node;
 	struct mutex lock;		/* see above */

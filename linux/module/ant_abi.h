@@ -7,7 +7,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define ANT_REVISION 5
+#define ANT_REVISION 6
 #define ANT_MAX_CPUS 32
 #define ANT_REQUEST_STORE_OFFSET 4096
 #define ANT_RETURN_STORE_OFFSET 8192
@@ -102,6 +102,27 @@ struct ant_boot_cpu {
 static_assert(sizeof(struct ant_boot_cpu) == 8);
 
 /*
+ * How many objects of each kind the partition has room for. The tables are made of its memory at
+ * boot; `ant_logic::tables` says what can be.
+ */
+struct ant_table_sizes {
+	/* Processes, servers included, at one time. */
+	__u32 processes;
+	/* Threads at one time. */
+	__u32 threads;
+	/* Endpoints; the first `SERVER_ENDPOINTS` are `init`'s and the servers'. */
+	__u32 endpoints;
+	/* LCAs; they are the first pages of the ICA. */
+	__u32 lcas;
+	/* Pages of the ICA. */
+	__u32 ica_pages;
+	/* Zero. */
+	__u32 reserved;
+};
+
+static_assert(sizeof(struct ant_table_sizes) == 24);
+
+/*
  * What a device has.
  */
 struct ant_resource {
@@ -166,6 +187,8 @@ struct ant_boot_block {
 	__u32 extent_count;
 	/* Devices in `devices`. Raised by `DEVICE_TAKE`, before the first CPU starts. */
 	__u32 device_count;
+	/* Sizes of AnT's tables. */
+	struct ant_table_sizes tables;
 	/* The CPUs of the partition, the m-kernel's first. */
 	struct ant_boot_cpu cpus[32];
 	/* The memory of the partition. The first extent begins with the image. */
@@ -174,7 +197,7 @@ struct ant_boot_block {
 	struct ant_boot_device devices[16];
 };
 
-static_assert(sizeof(struct ant_boot_block) == 21056);
+static_assert(sizeof(struct ant_boot_block) == 21080);
 
 /*
  * Memory of one address store.
@@ -387,11 +410,13 @@ struct ant_partition_create {
 	__u32 failure;
 	/* Out: what the failure is about. */
 	__u32 failed_value;
+	/* In: what the boot block says of AnT's tables; the module passes it on, unread. */
+	struct ant_table_sizes tables;
 	/* In: Linux's numbers of the CPUs; the first becomes the m-kernel's. */
 	__u32 cpus[32];
 };
 
-static_assert(sizeof(struct ant_partition_create) == 160);
+static_assert(sizeof(struct ant_partition_create) == 184);
 
 /*
  * `LOAD`: copy bytes into the partition's memory, before the first `START`.

@@ -116,6 +116,7 @@ static void fill_boot_block(const struct ant_partition *part)
 	block->size = sizeof(*block);
 	block->partition = part->id;
 	block->flags = part->flags;
+	block->tables = part->table_sizes;
 	block->image_phys = part->image;
 	block->bundle_phys = part->bundle;
 	block->tsc_khz = tsc_khz;

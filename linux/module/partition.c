@@ -85,6 +85,7 @@ static struct ant_partition *alloc_partition(const struct ant_partition_create *
 	}
 	part->id = id;
 	part->flags = req->flags;
+	part->table_sizes = req->tables;
 	part->mapping = mapping;
 	kref_init(&part->ref);
 	mutex_init(&part->lock);

@@ -12,10 +12,12 @@
 //! * [`ipc`]: calls, replies and messages between processes, as one CPU sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
 //! * [`pages`]: which pages of a partition are free.
+//! * [`places`]: memory of the tables that one CPU has to itself.
 //! * [`releases`]: what is outstanding before what has ended can be reaped.
 //! * [`persist`]: state of a server that outlives its process.
 //! * [`sched`]: the run queue of one CPU: fixed priorities, round robin.
 //! * [`supervise`]: OS servers: started, restarted, replaced, given up.
+//! * [`tables`]: which sizes the kernel's tables can have.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
 //!
@@ -40,9 +42,11 @@ pub mod lca;
 pub mod notification;
 pub mod pages;
 pub mod persist;
+pub mod places;
 pub mod releases;
 pub mod rings;
 pub mod sched;
 pub mod supervise;
+pub mod tables;
 #[cfg(test)]
 mod test_ids;

@@ -12,6 +12,7 @@
 //!   `fastpath`: the fast path of most of them.
 //! - `mailbox`, `doorbell`, `interrupts`: between CPUs, and between the kernels.
 //! - `linux`: the Linux side of a process; `devices`: those that it was granted.
+//! - `table`: tables that every CPU reads.
 //! - `fault_injection`: processes and CPUs that fail on purpose, in kernels built for tests.
 #![no_std]
 
@@ -43,6 +44,7 @@ mod role;
 mod run;
 pub mod shared;
 pub mod syscalls;
+pub mod table;
 pub mod thread;
 pub mod user_memory;
 

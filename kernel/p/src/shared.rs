@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootDevice, Extent, MAX_INTERRUPTS};
+use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootDevice, Extent, MAX_INTERRUPTS, TableSizes};
 use ant_abi::cpu_block::{CpuBlock, CpuControl};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
 use ant_abi::{CpuIndex, KernelVirt, MAX_CPUS};
@@ -47,6 +47,9 @@ pub fn take_boot() -> Result<(), &'static str> {
     if !devices.is_some_and(|devices| devices.iter().all(ant_logic::devices::is_valid)) {
         return Err("boot block: bad devices");
     }
+    if ant_logic::tables::check(&boot.tables).is_err() {
+        return Err("boot block: bad sizes of tables");
+    }
     CPUS.store(boot.cpu_count as usize, Ordering::Relaxed);
     Ok(())
 }
@@ -65,6 +68,12 @@ pub fn cpus() -> impl Iterator<Item = CpuIndex> {
 /// The CPU of this partition with an index that a process has passed.
 pub fn cpu_with_index(index: u64) -> Option<CpuIndex> {
     CpuIndex::try_from(index).ok().filter(|cpu| cpu.index() < cpu_count())
+}
+
+/// How large the partition's tables are, once [`take_boot`] has found it right.
+#[inline]
+pub fn tables() -> &'static TableSizes {
+    &boot().tables
 }
 
 /// The CPU that runs this.

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use ant_abi::boot::BootDevice;
+use ant_abi::boot::{BootDevice, TableSizes};
 use ant_abi::device::{LOAD_BUNDLE, LOAD_IMAGE, ModuleInfo};
 use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
 use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
@@ -18,6 +18,8 @@ pub struct PartitionRequest {
     pub memory: u64,
     /// `BOOT_*` of `ant_abi::boot`.
     pub flags: u32,
+    /// Sizes of AnT's tables.
+    pub tables: TableSizes,
 }
 
 /// A device of Linux's that AnT shall have.

@@ -48,6 +48,7 @@ impl Device for AntDevice {
         let mut create = abi::PartitionCreate::new_zeroed();
         create.revision = REVISION;
         create.flags = request.flags;
+        create.tables = request.tables;
         create.memory = request.memory;
         create.cpu_count = request.cpus.len() as u32;
         create.cpus[..request.cpus.len()].copy_from_slice(&request.cpus);

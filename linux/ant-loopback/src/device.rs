@@ -48,6 +48,7 @@ impl Device for Loopback {
         boot.revision = REVISION;
         boot.size = size_of::<BootBlock>() as u32;
         boot.flags = request.flags;
+        boot.tables = request.tables;
         boot.image_phys = PHYSICAL_START;
         boot.bundle_phys = PHYSICAL_START + IMAGE_SPAN;
         boot.tsc_khz = TSC_KHZ;

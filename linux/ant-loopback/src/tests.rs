@@ -1,5 +1,5 @@
 use ant_abi::PhysAddr;
-use ant_abi::boot::BUS_PNP;
+use ant_abi::boot::{BUS_PNP, TableSizes};
 use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL};
 use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
@@ -17,7 +17,12 @@ const MEMORY: u64 = 16 << 20;
 
 fn partition(cpus: &[u32]) -> (Box<dyn ControlFile>, Ant) {
     let (device, ant) = Loopback::new(MEMORY).unwrap();
-    let request = PartitionRequest { cpus: cpus.to_vec(), memory: MEMORY, flags: 0 };
+    let request = PartitionRequest {
+        cpus: cpus.to_vec(),
+        memory: MEMORY,
+        flags: 0,
+        tables: TableSizes::USUAL,
+    };
     (device.create(&request).unwrap(), ant)
 }
 
@@ -25,7 +30,8 @@ fn partition(cpus: &[u32]) -> (Box<dyn ControlFile>, Ant) {
 fn a_partition_that_cannot_be_is_refused_with_its_reason() {
     let (device, _ant) = Loopback::new(MEMORY).unwrap();
     let refusal = |cpus: &[u32], memory| {
-        let request = PartitionRequest { cpus: cpus.to_vec(), memory, flags: 0 };
+        let request =
+            PartitionRequest { cpus: cpus.to_vec(), memory, flags: 0, tables: TableSizes::USUAL };
         match device.create(&request) {
             Err(CreateError::Refused(failure)) => failure,
             other => panic!("{:?}", other.map(|_| ())),

@@ -148,6 +148,7 @@ impl LogBook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ant_abi::boot::TableSizes;
     use ant_abi::log::{LEVEL_INFO, LOG_TEXT};
     use ant_dev::{Device, PartitionRequest};
     use ant_logic::rings::log::LogWriter;
@@ -157,7 +158,12 @@ mod tests {
 
     fn book() -> (LogBook, SharedArea, Ant) {
         let (device, ant) = Loopback::new(MEMORY).unwrap();
-        let request = PartitionRequest { cpus: vec![4, 5], memory: MEMORY, flags: 0 };
+        let request = PartitionRequest {
+            cpus: vec![4, 5],
+            memory: MEMORY,
+            flags: 0,
+            tables: TableSizes::USUAL,
+        };
         let shared = device.create(&request).unwrap().shared().unwrap();
         let mut book = LogBook::default();
         book.begin(&[4, 5], 0, TSC_KHZ);

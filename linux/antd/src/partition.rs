@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ant_abi::boot::{BOOT_ALLOW_INJECT, BOOT_IDLE_POLL};
+use ant_abi::boot::{BOOT_ALLOW_INJECT, BOOT_IDLE_POLL, TableSizes};
 use ant_abi::store::StoreEntry;
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_dev::{
@@ -105,7 +105,12 @@ impl Partition {
         let flags = [(request.allow_inject, BOOT_ALLOW_INJECT), (request.poll, BOOT_IDLE_POLL)];
         let flags = flags.iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag).sum();
         let (cpus, memory) = (request.cpus.clone(), request.memory);
-        let control = device.create(&PartitionRequest { cpus: cpus.clone(), memory, flags })?;
+        let control = device.create(&PartitionRequest {
+            cpus: cpus.clone(),
+            memory,
+            flags,
+            tables: TableSizes::USUAL,
+        })?;
         for segment in &image.segments {
             control.load(LoadTarget::Image, &segment.bytes, segment.offset)?;
         }
