@@ -1,8 +1,9 @@
 //! The ids of a partition's objects, each a type of its own.
 //!
-//! Ids that are places in a table ([`CpuIndex`], [`ProcessSlot`], [`ThreadSlot`], [`EndpointId`],
-//! [`Priority`]) are always below the size of that table, so that indexing with them cannot fail.
-//! They are as small as the table allows; a larger table is one number and one type here.
+//! A [`CpuIndex`] and a [`Priority`] are always below the size of their table, so that indexing with
+//! them cannot fail. The tables of the others are as large as the boot block says
+//! ([`TableSizes`](crate::boot::TableSizes)): one that a process has passed is looked up, not indexed
+//! with.
 //!
 //! In structures that cross a boundary, ids are fixed-size integers: the party that takes them
 //! from the other side checks them by making one of these types.
@@ -10,12 +11,55 @@
 use core::fmt;
 use core::num::NonZero;
 
-use crate::ipc::{ENDPOINTS, PRIORITIES};
-use crate::{MAX_CPUS, MAX_PROCESSES, MAX_THREADS};
+use crate::MAX_CPUS;
+use crate::ipc::PRIORITIES;
 
 /// A number that is no place of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfRange;
+
+/// What every small id has: from numbers that may be none, and to them.
+macro_rules! id_conversions {
+    ($name:ident) => {
+        impl TryFrom<u64> for $name {
+            type Error = OutOfRange;
+
+            #[inline]
+            fn try_from(number: u64) -> Result<Self, OutOfRange> {
+                usize::try_from(number).ok().and_then(Self::new).ok_or(OutOfRange)
+            }
+        }
+
+        impl TryFrom<u32> for $name {
+            type Error = OutOfRange;
+
+            #[inline]
+            fn try_from(number: u32) -> Result<Self, OutOfRange> {
+                u64::from(number).try_into()
+            }
+        }
+
+        impl From<$name> for u32 {
+            #[inline]
+            fn from(id: $name) -> u32 {
+                id.0.into()
+            }
+        }
+
+        impl From<$name> for u64 {
+            #[inline]
+            fn from(id: $name) -> u64 {
+                id.bits()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
 
 /// Defines ids that are places in a table of `$count`.
 macro_rules! table_id {
@@ -68,57 +112,72 @@ macro_rules! table_id {
             }
         }
 
-        impl TryFrom<u64> for $name {
-            type Error = OutOfRange;
-
-            #[inline]
-            fn try_from(number: u64) -> Result<Self, OutOfRange> {
-                usize::try_from(number).ok().and_then(Self::new).ok_or(OutOfRange)
-            }
-        }
-
-        impl TryFrom<u32> for $name {
-            type Error = OutOfRange;
-
-            #[inline]
-            fn try_from(number: u32) -> Result<Self, OutOfRange> {
-                u64::from(number).try_into()
-            }
-        }
-
-        impl From<$name> for u32 {
-            #[inline]
-            fn from(id: $name) -> u32 {
-                id.0.into()
-            }
-        }
-
-        impl From<$name> for u64 {
-            #[inline]
-            fn from(id: $name) -> u64 {
-                id.bits()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
+        id_conversions!($name);
     )*};
 }
 
 table_id! {
     /// A CPU of the partition: its CPU index. People see Linux's CPU number instead.
     CpuIndex(u8) < MAX_CPUS;
-    /// A place in the process table. It may be reused, unlike a [`Pid`].
-    ProcessSlot(u8) < MAX_PROCESSES;
-    /// A place in the thread table. It may be reused, unlike a [`Tid`].
-    ThreadSlot(u8) < MAX_THREADS;
-    /// An endpoint. It may be reused: with its first [`Generation`] it identifies the endpoint.
-    EndpointId(u8) < ENDPOINTS;
     /// A priority; the higher goes first.
     Priority(u8) < PRIORITIES;
+}
+
+/// Defines ids that are places in a table whose size the boot block says.
+macro_rules! slot_id {
+    ($( $(#[doc = $doc:literal])* $name:ident; )*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(transparent)]
+        pub struct $name(u16);
+
+        impl $name {
+            /// The one at this place; `None` if no table has such a place.
+            #[inline]
+            #[must_use]
+            pub const fn new(index: usize) -> Option<Self> {
+                if index <= u16::MAX as usize { Some(Self(index as u16)) } else { None }
+            }
+
+            /// Its place in the table.
+            #[inline]
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self.0 as usize
+            }
+
+            /// As a field of a packed word.
+            #[inline]
+            #[must_use]
+            pub const fn bits(self) -> u64 {
+                self.0 as u64
+            }
+
+            /// From a field of a packed word, which begins at bit 0 and is at most 16 bits wide; what
+            /// lies above them has no meaning.
+            #[inline]
+            #[must_use]
+            pub const fn from_bits(bits: u64) -> Self {
+                Self(bits as u16)
+            }
+
+            /// Those of a table of `count`, in its order.
+            pub fn first(count: usize) -> impl DoubleEndedIterator<Item = Self> + Clone {
+                (0..count).map(|index| Self(index as u16))
+            }
+        }
+
+        id_conversions!($name);
+    )*};
+}
+
+slot_id! {
+    /// A place in the process table. It may be reused, unlike a [`Pid`].
+    ProcessSlot;
+    /// A place in the thread table. It may be reused, unlike a [`Tid`].
+    ThreadSlot;
+    /// An endpoint. It may be reused: with its first [`Generation`] it identifies the endpoint.
+    EndpointId;
 }
 
 impl CpuIndex {
@@ -287,11 +346,18 @@ mod tests {
     #[test]
     fn ids_are_below_the_size_of_their_table() {
         assert_eq!(CpuIndex::new(MAX_CPUS), None);
-        assert_eq!(ThreadSlot::try_from(MAX_THREADS as u64), Err(OutOfRange));
         assert_eq!(Priority::try_from(u32::MAX), Err(OutOfRange));
-        let last = EndpointId::new(ENDPOINTS - 1).expect("the last one");
-        assert_eq!((last.index(), EndpointId::all().next_back()), (ENDPOINTS - 1, Some(last)));
-        assert_eq!(EndpointId::from_bits(last.bits() | 1 << 40), last);
+        let last = Priority::new(PRIORITIES - 1).expect("the last one");
+        assert_eq!((last.index(), Priority::all().next_back()), (PRIORITIES - 1, Some(last)));
+        assert_eq!(Priority::from_bits(last.bits() | 1 << 40), last);
+    }
+
+    #[test]
+    fn slots_have_16_bits() {
+        assert_eq!(ThreadSlot::try_from(1_u64 << 16), Err(OutOfRange));
+        assert_eq!(ThreadSlot::from_bits(1 << 16 | 5), ThreadSlot::new(5).unwrap());
+        let last = EndpointId::new(63).expect("the last one");
+        assert_eq!(EndpointId::first(64).next_back(), Some(last));
     }
 
     #[test]

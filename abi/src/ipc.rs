@@ -58,9 +58,7 @@ pub const BATCH_MAX: usize = 16;
 pub const SENDS_MAX: usize = 16;
 /// Handles that one process can have.
 pub const HANDLES: usize = 32;
-/// Endpoints of one partition.
-pub const ENDPOINTS: usize = 64;
-/// How many of them are `init`'s and the servers'; the others are programs'.
+/// How many endpoints are `init`'s and the servers': the first ones; the others are programs'.
 pub const SERVER_ENDPOINTS: usize = 16;
 /// Priorities; 0 is the lowest.
 pub const PRIORITIES: usize = 8;

@@ -49,8 +49,5 @@ pub const MAX_CPUS: usize = 32;
 /// Processes, servers included, that one partition can have at one time.
 pub const MAX_PROCESSES: usize = 128;
 
-/// Threads that one partition can have at one time. Every process has one so far.
-pub const MAX_THREADS: usize = MAX_PROCESSES;
-
 /// Bytes in a page, on both sides.
 pub const PAGE_SIZE: usize = 4096;

@@ -6,44 +6,53 @@
 //! Deliberately absent: clocks, timers, what to do about it. Time is a number in whatever unit the
 //! caller has.
 
-use ant_abi::{MAX_THREADS, ThreadSlot};
+use ant_abi::ThreadSlot;
+use ant_abi::boot::TableSizes;
+
+use crate::places::Places;
 
 /// Stands for: is not in the heap.
-const NOWHERE: u8 = u8::MAX;
+const NOWHERE: u16 = u16::MAX;
 
-const _: () = assert!(MAX_THREADS <= NOWHERE as usize);
+const _: () = assert!(TableSizes::MOST.threads <= NOWHERE as u32);
 
 /// Deadlines of threads, by slot.
 #[derive(Debug)]
 pub struct Deadlines {
     len: usize,
-    /// The first `len` are the slots that have a deadline, and the first of them is the earliest: the
-    /// one at place `n` is before those at `2 * n + 1` and `2 * n + 2`.
-    heap: [ThreadSlot; MAX_THREADS],
-    /// Where each slot is in the heap; `NOWHERE` if it has no deadline.
-    places: [u8; MAX_THREADS],
-    /// Means something for those in the heap.
-    whens: [u64; MAX_THREADS],
+    places: Places<DeadlinePlace>,
+}
+
+/// A place of the heap, and what is known of the thread in one slot.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadlinePlace {
+    /// The first `len` places hold the slots that have a deadline, and the first of them is the
+    /// earliest: the one at place `n` is before those at `2 * n + 1` and `2 * n + 2`.
+    heap: ThreadSlot,
+    /// Where the thread with this slot is in the heap; `NOWHERE` if it has no deadline.
+    at: u16,
+    /// Its deadline, if it is in the heap.
+    when: u64,
+}
+
+impl DeadlinePlace {
+    /// No deadline.
+    pub const EMPTY: Self = Self { heap: ThreadSlot::from_bits(0), at: NOWHERE, when: 0 };
 }
 
 impl Deadlines {
-    /// None.
+    /// None. `places`: [`DeadlinePlace::EMPTY`], as many as the partition has threads.
     #[must_use]
-    pub const fn new() -> Self {
-        const FIRST: ThreadSlot = ThreadSlot::from_bits(0);
-        Self {
-            len: 0,
-            heap: [FIRST; MAX_THREADS],
-            places: [NOWHERE; MAX_THREADS],
-            whens: [0; MAX_THREADS],
-        }
+    pub fn new(places: Places<DeadlinePlace>) -> Self {
+        Self { len: 0, places }
     }
 
     /// From now on the deadline of `slot` is `when`, whatever it was.
     pub fn set(&mut self, slot: ThreadSlot, when: u64) {
-        self.whens[slot.index()] = when;
-        let mut place = usize::from(self.places[slot.index()]);
-        if place == usize::from(NOWHERE) {
+        let its = &mut self.places[slot.index()];
+        its.when = when;
+        let mut place = usize::from(its.at);
+        if its.at == NOWHERE {
             place = self.len;
             self.len += 1;
             self.put(place, slot);
@@ -55,17 +64,17 @@ impl Deadlines {
     #[inline]
     #[must_use]
     pub fn has(&self, slot: ThreadSlot) -> bool {
-        self.places[slot.index()] != NOWHERE
+        self.places[slot.index()].at != NOWHERE
     }
 
     /// `slot` has no deadline any more. The one that it had.
     pub fn clear(&mut self, slot: ThreadSlot) -> Option<u64> {
-        let place = self.places[slot.index()];
-        if place == NOWHERE {
+        let DeadlinePlace { at, when, .. } = self.places[slot.index()];
+        if at == NOWHERE {
             return None;
         }
-        self.remove(usize::from(place));
-        Some(self.whens[slot.index()])
+        self.remove(usize::from(at));
+        Some(when)
     }
 
     /// The earliest deadline.
@@ -80,17 +89,17 @@ impl Deadlines {
         if self.next()? > now {
             return None;
         }
-        let slot = self.heap[0];
+        let slot = self.places[0].heap;
         self.remove(0);
         Some(slot)
     }
 
     /// Takes out what is at `place`; the last one fills the gap.
     fn remove(&mut self, place: usize) {
-        self.places[self.heap[place].index()] = NOWHERE;
+        self.places[self.places[place].heap.index()].at = NOWHERE;
         self.len -= 1;
         if place < self.len {
-            self.put(place, self.heap[self.len]);
+            self.put(place, self.places[self.len].heap);
             self.restore(place);
         }
     }
@@ -116,25 +125,19 @@ impl Deadlines {
 
     /// What the heap is ordered by: no two are alike.
     fn key(&self, place: usize) -> (u64, ThreadSlot) {
-        let slot = self.heap[place];
-        (self.whens[slot.index()], slot)
+        let slot = self.places[place].heap;
+        (self.places[slot.index()].when, slot)
     }
 
     fn swap(&mut self, a: usize, b: usize) {
-        let (at_a, at_b) = (self.heap[a], self.heap[b]);
+        let (at_a, at_b) = (self.places[a].heap, self.places[b].heap);
         self.put(a, at_b);
         self.put(b, at_a);
     }
 
     fn put(&mut self, place: usize, slot: ThreadSlot) {
-        self.heap[place] = slot;
-        self.places[slot.index()] = place as u8;
-    }
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self::new()
+        self.places[place].heap = slot;
+        self.places[slot.index()].at = place as u16;
     }
 }
 

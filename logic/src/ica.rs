@@ -48,9 +48,7 @@ pub const SHARERS_MAX: u16 = 4000;
 
 const _: () = assert!(SHARERS_MAX as usize + MAX_CPUS <= entry::SHARERS_FIELD_MAX as usize);
 // A page is shared by processes and by messages that wait.
-const _: () = assert!(
-    MAX_PROCESSES * 2 + ant_abi::ipc::ENDPOINTS * ant_abi::ipc::SENDS_MAX < SHARERS_MAX as usize
-);
+const _: () = assert!(MAX_PROCESSES * 2 + 64 * ant_abi::ipc::SENDS_MAX < SHARERS_MAX as usize);
 
 /// The pages of one ICA, by number.
 ///

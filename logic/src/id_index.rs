@@ -9,45 +9,45 @@
 
 use crate::atomic::{AtomicU32, Ordering};
 
-/// Index of a table with at most `BUCKETS / 2` slots. `BUCKETS` is a power of two.
-#[derive(Debug)]
-pub struct IdIndex<const BUCKETS: usize> {
+/// Index of a table with at most half as many slots as there are buckets.
+#[derive(Clone, Copy, Debug)]
+pub struct IdIndex<'a> {
     /// By bucket: slot + 1, 0 for none. Written by the allocating CPU, read by all; the reader
     /// checks what it finds in the slot, which is published apart, so no order is needed here.
-    buckets: [AtomicU32; BUCKETS],
+    buckets: &'a [AtomicU32],
 }
 
-impl<const BUCKETS: usize> IdIndex<BUCKETS> {
-    const POWER_OF_TWO: () = assert!(BUCKETS.is_power_of_two());
+/// Buckets of the index of a table with `slots`.
+#[must_use]
+pub const fn buckets(slots: usize) -> usize {
+    (2 * slots).next_power_of_two()
+}
 
-    /// No ids.
-    #[cfg(not(loom))]
+impl<'a> IdIndex<'a> {
+    /// The index in this memory, zeros at first: as many as [`buckets`] says.
+    ///
+    /// # Panics
+    ///
+    /// They are not a power of two.
+    #[inline]
     #[must_use]
-    pub const fn new() -> Self {
-        let () = Self::POWER_OF_TWO;
-        Self { buckets: [const { AtomicU32::new(0) }; BUCKETS] }
+    pub fn new(buckets: &'a [AtomicU32]) -> Self {
+        assert!(buckets.len().is_power_of_two());
+        Self { buckets }
     }
 
-    /// No ids.
-    #[cfg(loom)]
-    #[must_use]
-    pub fn new() -> Self {
-        let () = Self::POWER_OF_TWO;
-        Self { buckets: core::array::from_fn(|_| AtomicU32::new(0)) }
-    }
-
-    fn bucket(&self, id: u32) -> &AtomicU32 {
-        &self.buckets[id as usize & (BUCKETS - 1)]
+    fn bucket(&self, id: u32) -> &'a AtomicU32 {
+        &self.buckets[id as usize & (self.buckets.len() - 1)]
     }
 
     /// The next id after `last` with a free bucket, for the object in `slot`. 0 is no id.
     ///
     /// # Panics
     ///
-    /// All buckets are taken: the table has more than `BUCKETS / 2` slots.
+    /// All buckets are taken: the table has more slots than half of them.
     #[must_use]
     pub fn allocate(&self, last: u32, slot: usize) -> u32 {
-        let ids = (1..=BUCKETS as u32 + 1).map(|step| last.wrapping_add(step));
+        let ids = (1..=self.buckets.len() as u32 + 1).map(|step| last.wrapping_add(step));
         let is_free = |id: &u32| *id != 0 && self.bucket(*id).load(Ordering::Relaxed) == 0;
         let id = { ids }.find(is_free).expect("there are more buckets than slots");
         self.bucket(id).store(slot as u32 + 1, Ordering::Relaxed);
@@ -68,13 +68,6 @@ impl<const BUCKETS: usize> IdIndex<BUCKETS> {
             0 => None,
             slot => Some(slot as usize - 1),
         }
-    }
-}
-
-#[cfg(not(loom))]
-impl<const BUCKETS: usize> Default for IdIndex<BUCKETS> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

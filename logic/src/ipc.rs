@@ -20,13 +20,11 @@ mod priorities;
 mod queue;
 
 pub use cpu::{
-    CallOptions, CallOutcome, Gone, IpcCpu, IpcHost, LoanEnd, NotWaiting, OnRestart, Received,
-    SendError, Target,
+    CallOptions, CallOutcome, Gone, IpcCpu, IpcHost, IpcMemory, IpcPlace, LoanEnd, NotWaiting,
+    OnRestart, Received, SendError, Target,
 };
 pub use message::{CallRequest, Message, Packet, Parts, Token};
-
-/// Messages of [`IpcCpu::send`] that can wait on one CPU.
-pub const SENDS_PER_CPU: usize = queue::SENDS - 1;
+pub use queue::{SENDS_PER_CPU, SendPlace, ThreadQueue};
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@
 //! * [`releases`]: what is outstanding before what has ended can be reaped.
 //! * [`persist`]: state of a server that outlives its process.
 //! * [`sched`]: the run queue of one CPU: fixed priorities, round robin.
+//! * [`slot_list`]: some threads of one CPU.
 //! * [`supervise`]: OS servers: started, restarted, replaced, given up.
 //! * [`tables`]: which sizes the kernel's tables can have.
 //!
@@ -46,6 +47,7 @@ pub mod places;
 pub mod releases;
 pub mod rings;
 pub mod sched;
+pub mod slot_list;
 pub mod supervise;
 pub mod tables;
 #[cfg(test)]

@@ -11,9 +11,11 @@
 
 mod line;
 
-use ant_abi::{MAX_THREADS, Priority, ThreadSlot};
+use ant_abi::{Priority, ThreadSlot};
 
-use line::ReadyLists;
+use crate::places::Places;
+pub use line::RunPlace;
+use line::{Quantum, ReadyLists};
 
 /// Which thread runs next.
 #[derive(Debug)]
@@ -24,8 +26,6 @@ pub struct RunQueue {
     slice_end: u64,
     /// Runnable, in the order in which they get the CPU. Never holds `current`, none twice.
     waiting: ReadyLists,
-    /// How long each in `waiting` may run when it gets the CPU.
-    turns: [Quantum; MAX_THREADS],
 }
 
 /// The thread that has the CPU.
@@ -35,28 +35,12 @@ struct Running {
     priority: Priority,
 }
 
-/// How long one that waits may run when it gets the CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quantum {
-    /// A slice.
-    Whole,
-    /// What was left when the CPU was taken from it.
-    Rest(u64),
-    /// Until then: it has let another run in its slice.
-    Until(u64),
-}
-
 impl RunQueue {
-    /// An empty queue, where each may run for `slice` when others of its priority wait.
+    /// An empty queue, where each may run for `slice` when others of its priority wait. `places`:
+    /// [`RunPlace::EMPTY`], as many as the partition has threads.
     #[must_use]
-    pub const fn new(slice: u64) -> Self {
-        Self {
-            slice,
-            current: None,
-            slice_end: 0,
-            waiting: ReadyLists::new(),
-            turns: [Quantum::Whole; MAX_THREADS],
-        }
+    pub fn new(slice: u64, places: Places<RunPlace>) -> Self {
+        Self { slice, current: None, slice_end: 0, waiting: ReadyLists::new(places) }
     }
 
     /// Makes `id` runnable, behind all others of `priority`. Nothing happens if it is already.
@@ -114,9 +98,10 @@ impl RunQueue {
             }
             self.put_back(current, now);
         }
-        self.current = self.waiting.pop().map(|(id, priority)| Running { id, priority });
-        let id = self.current()?;
-        self.slice_end = match self.turns[id.index()] {
+        let next = self.waiting.pop();
+        self.current = next.map(|(id, priority, _)| Running { id, priority });
+        let (id, _, turn) = next?;
+        self.slice_end = match turn {
             Quantum::Whole => now.saturating_add(self.slice),
             Quantum::Rest(rest) => now.saturating_add(rest),
             Quantum::Until(end) => end,
@@ -233,13 +218,11 @@ impl RunQueue {
     }
 
     fn push_back(&mut self, id: ThreadSlot, priority: Priority) {
-        self.turns[id.index()] = Quantum::Whole;
         self.waiting.push_back(id, priority);
     }
 
     fn push_front(&mut self, id: ThreadSlot, priority: Priority, turn: Quantum) {
-        self.turns[id.index()] = turn;
-        self.waiting.push_front(id, priority);
+        self.waiting.push_front(id, priority, turn);
     }
 }
 

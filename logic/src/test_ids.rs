@@ -43,3 +43,11 @@ pub(crate) fn processes(
 pub(crate) fn priorities() -> impl Strategy<Value = Priority> + Clone {
     (0..Priority::COUNT).prop_map(priority_no)
 }
+
+/// Threads that a partition of the tests has room for.
+pub(crate) const THREADS: usize = 128;
+
+/// Memory of a table.
+pub(crate) fn places<T: Clone>(empty: T, count: usize) -> crate::places::Places<T> {
+    std::vec![empty; count].into_boxed_slice()
+}

@@ -24,7 +24,7 @@ mod program;
 use core::sync::atomic::Ordering;
 
 use ant_abi::boot::Extent;
-use ant_abi::ipc::{ENDPOINTS, NOTIFY_EXITED, Span};
+use ant_abi::ipc::{NOTIFY_EXITED, SERVER_ENDPOINTS, Span};
 use ant_abi::lca::ExitKind;
 use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
 use ant_abi::syscall::{ProcessKind, Service, Sysnum};
@@ -36,7 +36,7 @@ use ant_p::mailbox::{self, Message};
 use ant_p::process::{self, ExitReason, WithThread};
 use ant_p::syscalls::{Outcome, Served};
 use ant_p::thread::{self, BlockReason, MCall, PublicThread};
-use ant_p::{Cpu, Role, exit, ipc, ipc_cpu, log, migrate, shared, syscalls};
+use ant_p::{Cpu, Role, cpu_tables, endpoints, exit, ipc, log, migrate, shared, syscalls};
 use arrayvec::ArrayVec;
 use exit_queue::ExitQueue;
 use loader::Progress;
@@ -58,6 +58,7 @@ pub fn start() -> ! {
     let timer = ant_p::init_apic();
     let (place, bundle) = bundle::take().unwrap_or_else(|error| panic!("{error}"));
     let mut memory = MemoryManager::new(extents, place);
+    make_tables(&mut memory);
     place_cpus(&mut memory);
     ica::reserve_lcas();
     let processes = Processes::new(&mut memory);
@@ -65,7 +66,7 @@ pub fn start() -> ! {
     let closed = ArrayVec::new();
     let init = ThreadSlot::default();
     let mut m_kernel = MKernel { memory, processes, exit_queue, init, closed };
-    let mut cpu = Cpu::new(CpuIndex::M_KERNEL, timer, ipc_cpu::of(CpuIndex::M_KERNEL));
+    let mut cpu = Cpu::new(CpuIndex::M_KERNEL, timer);
     m_kernel.start_init(&mut cpu, bundle.init(), place);
     log::info!(
         "AnT {} runs: {} CPUs, {} MiB; the m-kernel is on CPU {}",
@@ -77,15 +78,25 @@ pub fn start() -> ! {
     ant_p::work(cpu, m_kernel)
 }
 
+/// Makes the tables that every CPU reads.
+fn make_tables(memory: &mut MemoryManager) {
+    let mut alloc = |bytes| memory.alloc_static(bytes);
+    process::make_table(&mut alloc);
+    thread::make_table(&mut alloc);
+    endpoints::make_table(&mut alloc);
+    #[cfg(feature = "fault-injection")]
+    ant_p::fault_injection::make_table(&mut alloc);
+}
+
 /// Gives every CPU what it needs before it starts.
 fn place_cpus(memory: &mut MemoryManager) {
     for cpu in shared::cpus() {
         let rings = memory.alloc_static(mailbox::bytes());
         // SAFETY: here and below: fresh, zeroed pages in the direct map, given away for ever.
         unsafe { mailbox::place(cpu, rings) };
-        let place = memory.alloc_static(ipc_cpu::SIZE);
+        let tables = memory.alloc_static(cpu_tables::bytes(shared::tables()));
         // SAFETY: as above.
-        unsafe { ipc_cpu::place(cpu, place) };
+        unsafe { cpu_tables::place(cpu, tables) };
         if cpu != CpuIndex::M_KERNEL {
             let area = memory.alloc_static(percpu::AREA_SIZE);
             // SAFETY: as above.
@@ -103,7 +114,7 @@ struct MKernel {
     /// `init`'s thread.
     init: ThreadSlot,
     /// Endpoints that `init` has closed; their numbers are not free yet.
-    closed: ArrayVec<EndpointId, ENDPOINTS>,
+    closed: ArrayVec<EndpointId, SERVER_ENDPOINTS>,
 }
 
 impl MKernel {

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use ant_abi::boot::Extent;
 use ant_abi::ipc::{ServerCreate, Span, Transfer};
 use ant_abi::syscall::{ANY_CPU, ProcessKind};
-use ant_abi::{CpuIndex, Error, MAX_PROCESSES, PAGE_SIZE, PhysAddr, Pid, Priority, Tid, UserVirt};
+use ant_abi::{CpuIndex, Error, PAGE_SIZE, PhysAddr, Pid, Priority, Tid, UserVirt};
 use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Access, Limit};
 use ant_p::linux::lca::LcaPage;
@@ -23,7 +23,7 @@ use crate::memory::{ForPrograms, MemoryManager};
 pub struct Processes {
     last_tid: Option<Tid>,
     /// By slot. Too large for a kernel stack.
-    loaders: &'static mut [Option<Loader>; MAX_PROCESSES],
+    loaders: &'static mut [Option<Loader>],
 }
 
 /// Processes that there is always room for, so that servers can be started and replaced.
@@ -41,14 +41,16 @@ struct Plan {
 impl Processes {
     /// No process yet.
     pub fn new(memory: &mut MemoryManager) -> Self {
-        let place = memory.alloc_static(size_of::<[Option<Loader>; MAX_PROCESSES]>());
-        let loaders = place.cast::<[Option<Loader>; MAX_PROCESSES]>();
-        for slot in 0..MAX_PROCESSES {
+        let count = shared::tables().processes as usize;
+        let first = memory.alloc_static(count * size_of::<Option<Loader>>());
+        let first = first.cast::<Option<Loader>>();
+        for slot in 0..count {
             // SAFETY: fresh pages, large enough, given away for ever.
-            unsafe { (&raw mut (*loaders)[slot]).write(None) };
+            unsafe { first.add(slot).write(None) };
         }
         // SAFETY: as above; every element has just been written.
-        Self { last_tid: None, loaders: unsafe { &mut *loaders } }
+        let loaders = unsafe { core::slice::from_raw_parts_mut(first, count) };
+        Self { last_tid: None, loaders }
     }
 
     /// A program that will run on CPU `cpu` (or any), and the first call of its loader is in its

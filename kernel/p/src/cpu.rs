@@ -9,6 +9,7 @@ use ant_logic::ipc::{IpcCpu, Target};
 use ant_logic::rings::address::AddressRing;
 use arrayvec::ArrayVec;
 
+use crate::cpu_tables::CpuTables;
 use crate::locals::{Caller, Locals};
 use crate::mailbox::{self, Incoming, Message};
 use crate::process::WithThread;
@@ -20,7 +21,7 @@ const PARKED_MAX: usize = 16;
 /// The state of one CPU. Only that CPU has it.
 pub struct Cpu {
     /// IPC.
-    pub ipc: &'static mut IpcCpu,
+    pub ipc: IpcCpu,
     /// Its threads and processes.
     pub local: Locals,
     /// Messages about threads that are about to come, and the CPUs that sent them.
@@ -37,11 +38,12 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A CPU without threads. `ipc` is its own, and empty.
-    pub fn new(index: CpuIndex, timer: Timer, ipc: &'static mut IpcCpu) -> Self {
+    /// The CPU that runs this, without threads. It is asked for once.
+    pub fn new(index: CpuIndex, timer: Timer) -> Self {
+        let CpuTables { ipc, local } = CpuTables::take(index);
         Self {
-            ipc,
-            local: Locals::new(index, timer),
+            ipc: IpcCpu::new(index, ipc),
+            local: Locals::new(index, timer, local),
             parked: ArrayVec::new(),
             incoming: mailbox::incoming(index),
             returns: shared::returns(index),

@@ -31,7 +31,7 @@ pub struct Grants {
     interrupts: ArrayVec<(u8, u8), GRANTS>,
 }
 
-/// The endpoint that each interrupt notifies: `1 << 63 | bit << 8 | endpoint`, 0 for none. Written by
+/// The endpoint that each interrupt notifies: `1 << 63 | bit << 16 | endpoint`, 0 for none. Written by
 /// the CPU of the process that has the interrupt; read by the CPU that takes the interrupt, which sees
 /// what was written before the module was told of its CPU.
 static NOTIFIED: [AtomicU64; MAX_INTERRUPTS] = [const { AtomicU64::new(0) }; MAX_INTERRUPTS];
@@ -73,7 +73,7 @@ impl Grants {
     pub fn notify_at(&self, endpoint: EndpointId, cpu: CpuIndex) {
         for &(index, bit) in &self.interrupts {
             let index = usize::from(index);
-            let word = GRANTED | u64::from(bit) << 8 | endpoint.bits();
+            let word = GRANTED | u64::from(bit) << 16 | endpoint.bits();
             NOTIFIED[index].store(word, Ordering::Release);
             // The module reads it at each interrupt: those from here on come to this CPU.
             shared::interrupt_target(index).store(cpu.into(), Ordering::Release);
@@ -133,8 +133,8 @@ pub(crate) fn take_interrupts(control: Control, mut notify: impl FnMut(EndpointI
         let index = bits.trailing_zeros() as usize;
         bits &= bits - 1;
         let word = NOTIFIED[index].load(Ordering::Acquire);
-        let endpoint = EndpointId::from_bits(word & 0xff);
-        if word & GRANTED != 0 && endpoints::bits(endpoint).raise(1 << (word >> 8 & 63)) {
+        let endpoint = EndpointId::from_bits(word);
+        if word & GRANTED != 0 && endpoints::bits(endpoint).raise(1 << (word >> 16 & 63)) {
             notify(endpoint);
         }
     }

@@ -5,26 +5,39 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ant_abi::ipc::{ENDPOINTS, SENDS_MAX, SERVER_ENDPOINTS};
-use ant_abi::{CpuIndex, EndpointId, Generation, ThreadSlot};
+use ant_abi::ipc::{SENDS_MAX, SERVER_ENDPOINTS};
+use ant_abi::{CpuIndex, EndpointId, Generation, MAX_CPUS, ThreadSlot};
 use ant_logic::ipc::{SENDS_PER_CPU, Target};
 use ant_logic::notification::Notification;
 
+use crate::shared;
+use crate::table::Table;
+
+/// Where the kind begins in a state; of a kind that is bound, only the highest bit is set.
+const KIND_SHIFT: u32 = 61;
 const FREE: u64 = 0;
 const UNBOUND: u64 = 1;
-const BOUND: u64 = 2;
-const CLOSED: u64 = 3;
+const CLOSED: u64 = 2;
+const BOUND: u64 = 4;
+/// Where the receiver's CPU begins.
+const CPU_SHIFT: u32 = 56;
+/// Where the receiver's slot begins.
+const SERVER_SHIFT: u32 = 40;
 
-/// State of an endpoint at one moment: `kind << 62 | CPU << 56 | server << 48 | generation`.
+const _: () = assert!(MAX_CPUS <= 1 << (KIND_SHIFT - CPU_SHIFT));
+
+/// State of an endpoint at one moment: `kind << 61 | CPU << 56 | server << 40 | generation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(u64);
 
 impl State {
     fn new(target: Target, generation: Generation) -> Self {
         let target = match target {
-            Target::Unbound => UNBOUND << 62,
-            Target::Closed => CLOSED << 62,
-            Target::Bound { cpu, server } => BOUND << 62 | cpu.bits() << 56 | server.bits() << 48,
+            Target::Unbound => UNBOUND << KIND_SHIFT,
+            Target::Closed => CLOSED << KIND_SHIFT,
+            Target::Bound { cpu, server } => {
+                BOUND << KIND_SHIFT | cpu.bits() << CPU_SHIFT | server.bits() << SERVER_SHIFT
+            }
         };
         Self(target | u64::from(generation.get()))
     }
@@ -32,20 +45,25 @@ impl State {
     /// The receiver.
     #[inline]
     pub fn target(self) -> Target {
-        match self.0 >> 62 {
-            UNBOUND => Target::Unbound,
-            BOUND => {
-                let (cpu, server) = self.receiver();
-                Target::Bound { cpu, server }
-            }
-            _ => Target::Closed,
+        match (self.receiver(), self.kind()) {
+            (Some((cpu, server)), _) => Target::Bound { cpu, server },
+            (None, UNBOUND) => Target::Unbound,
+            (None, _) => Target::Closed,
         }
     }
 
-    /// CPU and thread of the receiver; of no meaning if there is none.
+    fn kind(self) -> u64 {
+        self.0 >> KIND_SHIFT
+    }
+
+    /// CPU and thread of the receiver, if there is one.
     #[inline]
-    fn receiver(self) -> (CpuIndex, ThreadSlot) {
-        (CpuIndex::from_bits(self.0 >> 56 & 63), ThreadSlot::from_bits(self.0 >> 48 & 0xff))
+    pub fn receiver(self) -> Option<(CpuIndex, ThreadSlot)> {
+        let receiver = (
+            CpuIndex::from_bits(self.0 >> CPU_SHIFT),
+            ThreadSlot::from_bits(self.0 >> SERVER_SHIFT),
+        );
+        (self.0 >> 63 != 0).then_some(receiver)
     }
 
     /// Raised whenever a receiver goes, and when the number is used for another endpoint.
@@ -57,7 +75,7 @@ impl State {
     /// Whether it has a receiver, or will have one.
     #[inline]
     pub fn is_open(self) -> bool {
-        matches!(self.0 >> 62, UNBOUND | BOUND)
+        matches!(self.kind(), UNBOUND | BOUND)
     }
 }
 
@@ -71,18 +89,30 @@ struct Endpoint {
     sends: AtomicU32,
 }
 
-static TABLE: [Endpoint; ENDPOINTS] = [const {
-    Endpoint {
+static TABLE: Table<Endpoint> = Table::empty();
+
+/// Makes the table, in memory of the m-kernel's.
+pub fn make_table(alloc: &mut impl FnMut(usize) -> *mut u8) {
+    let count = shared::tables().endpoints as usize;
+    let memory = alloc(Table::<Endpoint>::bytes(count));
+    let endpoint = |_| Endpoint {
         state: AtomicU64::new(0),
         first_generation: AtomicU32::new(0),
         bits: Notification::new(),
         sends: AtomicU32::new(0),
-    }
-}; ENDPOINTS];
+    };
+    // SAFETY: fresh memory of the m-kernel's, given away for ever.
+    unsafe { TABLE.place(memory, count, endpoint) };
+}
 
 #[inline]
 fn entry(endpoint: EndpointId) -> &'static Endpoint {
-    &TABLE[endpoint.index()]
+    &TABLE.all()[endpoint.index()]
+}
+
+/// All endpoints.
+fn all() -> impl Iterator<Item = EndpointId> {
+    EndpointId::first(TABLE.all().len())
 }
 
 /// How an endpoint is now.
@@ -109,20 +139,7 @@ pub fn first_generation(endpoint: EndpointId) -> Generation {
 #[inline]
 pub fn receiver(endpoint: EndpointId, generation: Generation) -> Option<(CpuIndex, ThreadSlot)> {
     let state = state(endpoint);
-    let (cpu, server) = state.receiver();
-    // One comparison, where looking at the parts would be several: what is bound has both.
-    (state == State::new(Target::Bound { cpu, server }, generation)).then_some((cpu, server))
-}
-
-/// Whether process `server` of CPU `cpu` receives at an endpoint now, in this generation.
-#[inline]
-pub fn is_bound(
-    endpoint: EndpointId,
-    cpu: CpuIndex,
-    server: ThreadSlot,
-    generation: Generation,
-) -> bool {
-    state(endpoint) == State::new(Target::Bound { cpu, server }, generation)
+    state.receiver().filter(|_| state.generation() == generation)
 }
 
 /// What an endpoint is for: programs cannot take all.
@@ -142,9 +159,9 @@ impl Purpose {
 
 /// Makes an endpoint. The m-kernel only.
 pub fn create(target: Target, purpose: Purpose) -> Option<EndpointId> {
-    let is_free = |endpoint| state(endpoint).0 >> 62 == FREE;
+    let is_free = |endpoint| state(endpoint).kind() == FREE;
     let fits = |&endpoint: &EndpointId| Purpose::of(endpoint) == purpose && is_free(endpoint);
-    let endpoint = EndpointId::all().find(fits)?;
+    let endpoint = all().find(fits)?;
     let generation = state(endpoint).generation().next();
     let entry = entry(endpoint);
     entry.bits.clear();
@@ -177,7 +194,7 @@ pub fn moved(endpoint: EndpointId, from: CpuIndex, to: CpuIndex, server: ThreadS
 /// The endpoints at which a process receives: one, but for a moment after it was bound to another.
 pub fn bound_to(cpu: CpuIndex, server: ThreadSlot) -> impl Iterator<Item = EndpointId> {
     let here = Target::Bound { cpu, server };
-    EndpointId::all().filter(move |&endpoint| state(endpoint).target() == here)
+    all().filter(move |&endpoint| state(endpoint).target() == here)
 }
 
 /// The receiver ends: the endpoint has none any more, if it was still this one.
@@ -203,7 +220,7 @@ fn change(endpoint: EndpointId, mut change: impl FnMut(State) -> State) -> Optio
 /// Lets the number be used again, by an endpoint that begins with the next generation. The m-kernel
 /// only, when it is closed.
 pub fn free(endpoint: EndpointId) {
-    let word = FREE << 62 | u64::from(state(endpoint).generation().get());
+    let word = FREE << KIND_SHIFT | u64::from(state(endpoint).generation().get());
     entry(endpoint).state.store(word, Ordering::Release);
 }
 

@@ -85,7 +85,7 @@ fn call(cpu: &mut Cpu, slot: ThreadSlot, number: u64, flags: u64) -> Option<Next
     if there == cpu.index() {
         call_here(cpu, slot, server, options, calling)
     } else {
-        call_there(cpu, slot, (there, server), options, calling)
+        call_there(cpu, slot, there, options, calling)
     }
 }
 
@@ -129,14 +129,14 @@ fn call_here(
 fn call_there(
     cpu: &mut Cpu,
     slot: ThreadSlot,
-    (there, server): (CpuIndex, ThreadSlot),
+    there: CpuIndex,
     options: CallOptions,
     calling: Calling,
 ) -> Option<Next> {
     let client = cpu.local.thread(slot)?;
     let message = Message { span: calling.span, ..Message::of(client.context.words()) };
     client.block_for_reply(calling);
-    let packet = cpu.ipc.call_across(slot, options, (there, server), message);
+    let packet = cpu.ipc.call_across(slot, options, there, message);
     Some(leave_cpu(cpu, there, &packet))
 }
 
@@ -196,20 +196,20 @@ pub fn take(cpu: &mut Cpu, from: CpuIndex, words: &[u64; PACKET_WORDS]) -> Optio
 #[inline]
 fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<ThreadSlot> {
     let Parts { client, sequence, request, .. } = parts;
-    let CallRequest { server: slot, endpoint, generation, badge, message, .. } = request;
+    let CallRequest { endpoint, generation, badge, message, .. } = request;
+    let (there, slot) = endpoints::receiver(*endpoint, *generation)?;
     let here = cpu.index();
-    let (server, queue) = cpu.local.one_without_deadline(*slot)?;
-    if !queue.can_pass(server.priority) || !endpoints::is_bound(*endpoint, here, *slot, *generation)
-    {
+    let (server, queue) = cpu.local.one_without_deadline(slot)?;
+    if there != here || !queue.can_pass(server.priority) {
         return None;
     }
-    let token = cpu.ipc.take_call_directly(from, *client, *sequence, request)?;
+    let token = cpu.ipc.take_call_directly(slot, from, *client, *sequence, request)?;
     server.context.set_received(ReceivedKind::Call.into(), token.0, u64::from(*badge));
-    pass_cpu(queue, *slot, server, message.words);
+    pass_cpu(queue, slot, server, message.words);
     if !message.span.is_none() {
-        pages::arrive(cpu, *slot, message.span, With::Call);
+        pages::arrive(cpu, slot, message.span, With::Call);
     }
-    Some(*slot)
+    Some(slot)
 }
 
 #[inline]

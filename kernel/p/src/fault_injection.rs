@@ -6,18 +6,27 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::syscall::Injection;
-use ant_abi::{CpuIndex, Error, MAX_THREADS, ThreadSlot, Tid, store};
+use ant_abi::{CpuIndex, Error, ThreadSlot, Tid, store};
 use linux_raw_sys::general::SIGKILL;
 
 use crate::cpu::Cpu;
 use crate::owned::Owned;
 use crate::role::Role;
+use crate::table::Table;
 use crate::thread::Thread;
 use crate::{doorbell, exit, log, shared, syscalls};
 
 /// Where each process is to fail, by its slot; 0: nowhere. Written by the m-kernel, which arms it, and
 /// by the CPU that has the process, which counts down; a single word, so it pairs with nothing.
-static ARMED: [AtomicU64; MAX_THREADS] = [const { AtomicU64::new(0) }; MAX_THREADS];
+static ARMED: Table<AtomicU64> = Table::empty();
+
+/// Makes the table, in memory of the m-kernel's.
+pub fn make_table(alloc: &mut impl FnMut(usize) -> *mut u8) {
+    let count = shared::tables().threads as usize;
+    let memory = alloc(Table::<AtomicU64>::bytes(count));
+    // SAFETY: fresh memory of the m-kernel's, given away for ever.
+    unsafe { ARMED.place(memory, count, |_| AtomicU64::new(0)) };
+}
 
 /// The same for the server that is made next. The m-kernel's alone.
 static NEXT_SERVER: AtomicU64 = AtomicU64::new(0);
@@ -47,7 +56,7 @@ impl FaultPoint {
 
     /// Has the thread `tid` in `slot` fail so. The m-kernel only.
     pub fn arm(self, slot: ThreadSlot, tid: Tid) {
-        ARMED[slot.index()].store(self.encode(Some(tid)), Ordering::Relaxed);
+        ARMED.all()[slot.index()].store(self.encode(Some(tid)), Ordering::Relaxed);
     }
 
     /// Has the server fail so that is made next. The m-kernel only.
@@ -58,7 +67,7 @@ impl FaultPoint {
     /// The one that is armed for a process.
     #[inline]
     fn of(thread: &Owned<Thread>) -> Option<Self> {
-        let word = ARMED[thread.slot().index()].load(Ordering::Relaxed);
+        let word = ARMED.all()[thread.slot().index()].load(Ordering::Relaxed);
         // A slot may have had another process.
         if (word >> 32) as u32 != thread.tid.get() {
             return None;
@@ -78,7 +87,7 @@ pub fn server_made(server: &Owned<Thread>) {
     let half = NEXT_SERVER.swap(0, Ordering::Relaxed);
     if half != 0 {
         let word = u64::from(server.tid.get()) << 32 | half;
-        ARMED[server.slot().index()].store(word, Ordering::Relaxed);
+        ARMED.all()[server.slot().index()].store(word, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +123,7 @@ fn count_down(cpu: &mut Cpu, slot: ThreadSlot) -> Option<Injection> {
     }
     // If the m-kernel has armed another one meanwhile, that one stays.
     let (old, new) = (armed.encode(Some(tid)), left.encode(Some(tid)));
-    let word = &ARMED[slot.index()];
+    let word = &ARMED.all()[slot.index()];
     let _ = word.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
     (left.calls == 0).then_some(how)
 }

@@ -1,14 +1,19 @@
 //! The handles of a process: what it was given, and all that it can reach.
 
-use ant_abi::ipc::{ENDPOINTS, HANDLES};
+use ant_abi::boot::TableSizes;
+use ant_abi::ipc::HANDLES;
 use ant_abi::{EndpointId, Error, Generation};
 
 use crate::endpoints::{self, State};
 
 /// A bit above the numbers of endpoints.
-const IS_HANDLE: u64 = 1 << 7;
+const IS_HANDLE: u64 = 1 << 10;
+/// Where the low half of a generation begins in a handle that goes with a message.
+const GENERATION_SHIFT: u32 = 11;
+/// Where the badge begins there.
+const BADGE_SHIFT: u32 = GENERATION_SHIFT + u16::BITS;
 
-const _: () = assert!(ENDPOINTS <= IS_HANDLE as usize);
+const _: () = assert!(TableSizes::MOST.endpoints as u64 <= IS_HANDLE);
 
 /// A handle to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +29,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// As it goes with a message: 56 bits, not 0.
+    /// As it goes with a message: 59 bits, not 0.
     pub fn encode(self) -> u64 {
         let Self { endpoint, first_generation, badge, .. } = self;
-        u64::from(badge) << 24
-            | u64::from(first_generation.low()) << 8
+        u64::from(badge) << BADGE_SHIFT
+            | u64::from(first_generation.low()) << GENERATION_SHIFT
             | endpoint.bits()
             | IS_HANDLE
     }
@@ -39,12 +44,12 @@ impl Handle {
         // The last that ended so: the number has not had 65,536 generations while the word was under
         // way.
         let now = endpoints::first_generation(endpoint);
-        let first_generation = now.latest_with_low((word >> 8) as u16);
+        let first_generation = now.latest_with_low((word >> GENERATION_SHIFT) as u16);
         (word != 0).then_some(Self {
             endpoint,
             first_generation,
             generation: Generation::UNKNOWN,
-            badge: (word >> 24) as u32,
+            badge: (word >> BADGE_SHIFT) as u32,
         })
     }
 

@@ -12,11 +12,12 @@
 //!   `fastpath`: the fast path of most of them.
 //! - `mailbox`, `doorbell`, `interrupts`: between CPUs, and between the kernels.
 //! - `linux`: the Linux side of a process; `devices`: those that it was granted.
-//! - `table`: tables that every CPU reads.
+//! - `table`: tables that every CPU reads; `cpu_tables`: those of one CPU.
 //! - `fault_injection`: processes and CPUs that fail on purpose, in kernels built for tests.
 #![no_std]
 
 mod cpu;
+pub mod cpu_tables;
 pub mod devices;
 mod doorbell;
 pub mod endpoints;
@@ -30,7 +31,6 @@ pub mod ica;
 mod idle;
 mod interrupts;
 pub mod ipc;
-pub mod ipc_cpu;
 pub mod linux;
 pub mod locals;
 pub mod log;
@@ -108,7 +108,7 @@ pub fn start(number: usize) -> ! {
     init_traps();
     announce(index);
     let timer = init_apic();
-    work(Cpu::new(index, timer, ipc_cpu::of(index)), PKernel { index })
+    work(Cpu::new(index, timer), PKernel { index })
 }
 
 /// The role of every CPU but the first: it hands on what it has no means for.

@@ -5,12 +5,13 @@ use core::sync::atomic::Ordering;
 
 use ant_abi::store::{KIND_CALL, StoreEntry};
 use ant_abi::syscall::ProcessState;
-use ant_abi::{CpuIndex, Error, MAX_PROCESSES, MAX_THREADS, Pid, ProcessSlot, ThreadSlot, Tid};
+use ant_abi::{CpuIndex, Error, Pid, ProcessSlot, ThreadSlot, Tid};
 use ant_logic::deadlines::Deadlines;
 use ant_logic::releases::Release;
 use ant_logic::sched::RunQueue;
-use arrayvec::ArrayVec;
+use ant_logic::slot_list::SlotList;
 
+use crate::cpu_tables::LocalTables;
 use crate::mailbox;
 use crate::owned::Owned;
 use crate::process::{Process, WithThread};
@@ -40,9 +41,9 @@ pub struct Locals {
     pub(crate) control: Control,
     area: OwnArea,
     /// The threads that are this CPU's.
-    threads: [Option<Owned<Thread>>; MAX_THREADS],
+    threads: &'static mut [Option<Owned<Thread>>],
     /// The processes this CPU owns.
-    processes: [Option<Owned<Process>>; MAX_PROCESSES],
+    processes: &'static mut [Option<Owned<Process>>],
     /// How many processes there are.
     process_count: u32,
     pub(crate) queue: RunQueue,
@@ -55,31 +56,31 @@ pub struct Locals {
     /// The page tables that are loaded: a process's or the kernel's.
     loaded: SpaceRoot,
     /// Threads that have ended and can be reaped.
-    pub(crate) zombies: ArrayVec<ThreadSlot, MAX_THREADS>,
+    pub(crate) zombies: SlotList,
     /// Threads that are to migrate as soon as they can.
-    pub(crate) migrating: ArrayVec<ThreadSlot, MAX_THREADS>,
+    pub(crate) migrating: SlotList,
 }
 
 impl Locals {
-    /// A CPU without threads; its kernel runs.
-    pub fn new(index: CpuIndex, timer: Timer) -> Self {
+    /// A CPU without threads; its kernel runs. The tables are the CPU's but for those of IPC.
+    pub fn new(index: CpuIndex, timer: Timer, tables: LocalTables) -> Self {
         let control = shared::control(index);
         control.kernel_entries().store(1, Ordering::Relaxed);
         Self {
             index,
             control,
             area: OwnArea::of_this_cpu(),
-            threads: [const { None }; MAX_THREADS],
-            processes: [const { None }; MAX_PROCESSES],
+            threads: tables.threads,
+            processes: tables.processes,
             process_count: 0,
-            queue: RunQueue::new(clock::cycles(SLICE_US)),
-            deadlines: Deadlines::new(),
+            queue: RunQueue::new(clock::cycles(SLICE_US), tables.run),
+            deadlines: Deadlines::new(tables.deadlines),
             timer,
             deadline: None,
             messages_deferred_until: None,
             loaded: SpaceRoot::kernel(),
-            zombies: ArrayVec::new(),
-            migrating: ArrayVec::new(),
+            zombies: SlotList::new(tables.zombies),
+            migrating: SlotList::new(tables.migrating),
         }
     }
 
@@ -91,20 +92,22 @@ impl Locals {
     /// A thread of this CPU.
     #[inline]
     pub fn thread(&mut self, slot: ThreadSlot) -> Option<&mut Owned<Thread>> {
-        self.threads[slot.index()].as_mut()
+        self.threads.get_mut(slot.index())?.as_mut()
     }
 
     /// A process this CPU owns.
     #[inline]
     pub fn process(&mut self, slot: ProcessSlot) -> Option<&mut Owned<Process>> {
-        self.processes[slot.index()].as_mut()
+        self.processes.get_mut(slot.index())?.as_mut()
     }
 
     /// A thread of this CPU and its process.
     pub fn caller(&mut self, slot: ThreadSlot) -> Result<Caller<'_>, Error> {
-        let thread = self.threads[slot.index()].as_mut().ok_or(Error::NoProcess)?;
-        let process = self.processes[thread.process.index()].as_mut().ok_or(Error::NoProcess)?;
-        Ok(Caller { thread, process })
+        let Self { threads, processes, .. } = self;
+        let thread = threads.get_mut(slot.index()).and_then(Option::as_mut);
+        let thread = thread.ok_or(Error::NoProcess)?;
+        let process = processes.get_mut(thread.process.index()).and_then(Option::as_mut);
+        Ok(Caller { thread, process: process.ok_or(Error::NoProcess)? })
     }
 
     /// A thread of this CPU that has no deadline, and the run queue.
@@ -113,7 +116,7 @@ impl Locals {
         &mut self,
         slot: ThreadSlot,
     ) -> Option<(&mut Owned<Thread>, &mut RunQueue)> {
-        let thread = self.threads[slot.index()].as_mut()?;
+        let thread = self.threads.get_mut(slot.index())?.as_mut()?;
         (!self.deadlines.has(slot)).then_some((thread, &mut self.queue))
     }
 
@@ -171,7 +174,7 @@ impl Locals {
     pub(crate) fn remove(&mut self, slot: ThreadSlot) -> WithThread {
         self.queue.remove(slot);
         self.deadlines.clear(slot);
-        self.migrating.retain(|migrating| *migrating != slot);
+        self.migrating.remove(slot);
         let thread = self.threads[slot.index()].take();
         let thread = thread.expect("only a thread of this CPU is given up");
         if self.loaded == thread.space {
@@ -182,13 +185,6 @@ impl Locals {
         self.count_processes(-1);
         let process = process.expect("a thread's process has its home here");
         WithThread { process, thread }
-    }
-
-    /// A thread is to migrate.
-    pub(crate) fn note_migrating(&mut self, slot: ThreadSlot) {
-        if !self.migrating.contains(&slot) {
-            self.migrating.push(slot);
-        }
     }
 
     fn count_processes(&mut self, more: i32) {
@@ -248,8 +244,8 @@ impl Locals {
     /// Has a thread reaped if its last release has come.
     pub(crate) fn note_if_reapable(&mut self, slot: ThreadSlot) {
         let is_reapable = self.thread(slot).is_some_and(|thread| thread.is_reapable());
-        if is_reapable && !self.zombies.contains(&slot) {
-            self.zombies.push(slot);
+        if is_reapable {
+            self.zombies.insert(slot);
         }
     }
 
@@ -267,7 +263,8 @@ impl Locals {
     /// Lets a thread run until its next trap, and says which.
     #[inline]
     pub(crate) fn run(&mut self, slot: ThreadSlot) -> u64 {
-        let thread = self.threads[slot.index()].as_mut().expect("the queue holds own threads");
+        let thread = self.threads.get_mut(slot.index()).and_then(Option::as_mut);
+        let thread = thread.expect("the queue holds own threads");
         if self.loaded != thread.space {
             thread.space.load();
             self.loaded = thread.space;

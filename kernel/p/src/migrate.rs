@@ -21,19 +21,21 @@ pub fn request(cpu: &mut Cpu, pid: Pid, to: CpuIndex) {
     let Some(thread) = cpu.local.thread(slot) else { return };
     thread.migrate_to = Some(to).filter(|&to| to != here);
     if thread.migrate_to.is_some() {
-        cpu.local.note_migrating(slot);
+        cpu.local.migrating.insert(slot);
         migrate_pending(cpu);
     }
 }
 
 /// Migrates the threads that are to, and can.
 pub fn migrate_pending(cpu: &mut Cpu) {
-    for slot in cpu.local.migrating.clone() {
+    // From the end: what is taken out is replaced by what was looked at before.
+    for at in (0..cpu.local.migrating.all().len()).rev() {
+        let slot = cpu.local.migrating.all()[at];
         let to = cpu.local.thread(slot).and_then(|thread| thread.migrate_to);
         if to.is_some() && !can_migrate(cpu, slot) {
             continue;
         }
-        cpu.local.migrating.retain(|mover| *mover != slot);
+        cpu.local.migrating.remove(slot);
         let Some(to) = to else { continue };
         let Some(thread) = cpu.local.thread(slot) else { continue };
         thread.migrate_to = None;

@@ -13,12 +13,13 @@ pub trait Object: Sized + 'static {
     /// What every CPU may read about it.
     type Public: 'static;
 
-    /// The place in the table.
+    /// The place in the table, which has it.
     fn entry(slot: Self::Slot) -> &'static Entry<Self>;
 }
 
 /// A place in a table.
 pub struct Entry<T: Object> {
+    slot: T::Slot,
     /// What every CPU may read.
     pub public: T::Public,
     object: UnsafeCell<Option<T>>,
@@ -29,16 +30,20 @@ unsafe impl<T: Object> Sync for Entry<T> {}
 
 impl<T: Object> Entry<T> {
     /// A free place.
-    pub const fn new(public: T::Public) -> Self {
-        Self { public, object: UnsafeCell::new(None) }
+    pub const fn new(slot: T::Slot, public: T::Public) -> Self {
+        Self { slot, public, object: UnsafeCell::new(None) }
+    }
+}
+
+impl<T: Object> Entry<T> {
+    /// Its slot.
+    pub fn slot(&self) -> T::Slot {
+        self.slot
     }
 }
 
 /// The one right to touch an object.
-pub struct Owned<T: Object> {
-    slot: T::Slot,
-    entry: &'static Entry<T>,
-}
+pub struct Owned<T: Object>(&'static Entry<T>);
 
 impl<T: Object> Owned<T> {
     /// Puts an object into a free slot. The m-kernel only: it alone fills and frees slots, and says in
@@ -48,13 +53,13 @@ impl<T: Object> Owned<T> {
         // SAFETY: a free slot has no `Owned`, and this makes the slot taken.
         let before = unsafe { (*entry.object.get()).replace(object) };
         assert!(before.is_none(), "the slot is taken");
-        Self { slot, entry }
+        Self(entry)
     }
 
     /// Takes the object out of its slot. The m-kernel only, which then says that it is free.
     pub(crate) fn take(self) -> T {
         // SAFETY: `self` is the one owner.
-        let object = unsafe { (*self.entry.object.get()).take() };
+        let object = unsafe { (*self.0.object.get()).take() };
         object.expect("an owned slot holds an object")
     }
 
@@ -63,19 +68,19 @@ impl<T: Object> Owned<T> {
     /// # Safety
     /// The `Owned` of this slot was given up to the message.
     pub unsafe fn from_slot(slot: T::Slot) -> Self {
-        Self { slot, entry: T::entry(slot) }
+        Self(T::entry(slot))
     }
 
     /// Its slot.
     #[inline]
     pub fn slot(&self) -> T::Slot {
-        self.slot
+        self.0.slot
     }
 
     /// What every CPU may read about it.
     #[inline]
     pub fn public(&self) -> &'static T::Public {
-        &self.entry.public
+        &self.0.public
     }
 }
 
@@ -85,7 +90,7 @@ impl<T: Object> Deref for Owned<T> {
     #[inline]
     fn deref(&self) -> &T {
         // SAFETY: the one owner; the slot is filled as long as an owner exists.
-        unsafe { (*self.entry.object.get()).as_ref().unwrap_unchecked() }
+        unsafe { (*self.0.object.get()).as_ref().unwrap_unchecked() }
     }
 }
 
@@ -93,6 +98,6 @@ impl<T: Object> DerefMut for Owned<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as in `deref`.
-        unsafe { (*self.entry.object.get()).as_mut().unwrap_unchecked() }
+        unsafe { (*self.0.object.get()).as_mut().unwrap_unchecked() }
     }
 }

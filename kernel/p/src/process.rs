@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use ant_abi::lca::ExitKind;
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, ProcessKind};
-use ant_abi::{CpuIndex, MAX_PROCESSES, PhysAddr, Pid, ProcessSlot, ThreadSlot, Tid};
+use ant_abi::{CpuIndex, PhysAddr, Pid, ProcessSlot, ThreadSlot, Tid};
 use ant_arch::paging::AddressSpace;
 use arrayvec::{ArrayString, ArrayVec};
 use core::sync::atomic::AtomicU64;
@@ -17,6 +17,8 @@ use crate::devices::Grants;
 use crate::handles::Handles;
 use crate::locals::Caller;
 use crate::owned::{Entry, Object, Owned};
+use crate::shared;
+use crate::table::Table;
 use crate::thread::{self, Thread};
 
 /// Longest text about the end of a process.
@@ -185,8 +187,17 @@ impl PublicProcess {
     }
 }
 
-static TABLE: [Entry<Process>; MAX_PROCESSES] =
-    [const { Entry::new(PublicProcess::new()) }; MAX_PROCESSES];
+static TABLE: Table<Entry<Process>> = Table::empty();
+
+/// Makes the table of processes, in memory of the m-kernel's.
+pub fn make_table(alloc: &mut impl FnMut(usize) -> *mut u8) {
+    let count = shared::tables().processes as usize;
+    let memory = alloc(Table::<Entry<Process>>::bytes(count));
+    let entry =
+        |index: usize| Entry::new(ProcessSlot::from_bits(index as u64), PublicProcess::new());
+    // SAFETY: fresh memory of the m-kernel's, given away for ever.
+    unsafe { TABLE.place(memory, count, entry) };
+}
 
 impl Object for Process {
     type Slot = ProcessSlot;
@@ -194,7 +205,7 @@ impl Object for Process {
 
     #[inline]
     fn entry(slot: ProcessSlot) -> &'static Entry<Self> {
-        &TABLE[slot.index()]
+        TABLE.get(slot.index()).expect("a slot of the table")
     }
 }
 
@@ -227,28 +238,33 @@ impl Owned<Process> {
 /// How many processes have a CPU as their home, or will.
 pub fn count_on(cpu: CpuIndex) -> usize {
     let lives_there = |public: &&PublicProcess| public.pid().is_some() && public.home() == cpu;
-    TABLE.iter().map(|entry| &entry.public).filter(lives_there).count()
+    TABLE.all().iter().map(|entry| &entry.public).filter(lives_there).count()
 }
 
 /// The process with the lowest id from `pid` on.
 pub fn next_from(pid: u32) -> Option<ProcessInfo> {
-    let infos = TABLE.iter().filter_map(|entry| entry.public.info());
+    let infos = TABLE.all().iter().filter_map(|entry| entry.public.info());
     infos.filter(|info| info.pid >= pid).min_by_key(|info| info.pid)
 }
 
 /// Id of the process in a slot.
 pub fn pid_in(slot: ProcessSlot) -> Option<Pid> {
-    TABLE[slot.index()].public.pid()
+    TABLE.get(slot.index())?.public.pid()
 }
 
 /// A slot without a process.
 pub fn free_slot() -> Option<ProcessSlot> {
-    ProcessSlot::all().find(|slot| pid_in(*slot).is_none())
+    free().next()
 }
 
 /// How many processes there is room for.
 pub fn free_slots() -> usize {
-    ProcessSlot::all().filter(|slot| pid_in(*slot).is_none()).count()
+    free().count()
+}
+
+fn free() -> impl Iterator<Item = ProcessSlot> {
+    let is_free = |entry: &&Entry<Process>| entry.public.pid().is_none();
+    TABLE.all().iter().filter(is_free).map(Entry::slot)
 }
 
 /// Slot of the process with an id, and what every CPU may read about it.
@@ -256,6 +272,6 @@ pub fn find(pid: Pid) -> Option<(ProcessSlot, &'static PublicProcess)> {
     // Its first thread, which is reaped with it, has the same number.
     let (_, thread) = thread::find(Tid::first_of(pid))?;
     let slot = thread.process();
-    let public = &TABLE[slot.index()].public;
+    let public = &TABLE.get(slot.index())?.public;
     (public.pid() == Some(pid)).then_some((slot, public))
 }

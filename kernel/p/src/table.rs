@@ -26,11 +26,11 @@ impl<T: Sync> Table<T> {
     /// # Safety
     /// `memory` is aligned to a page, [`Table::bytes`] long, mapped on every CPU and never used for
     /// anything else.
-    pub unsafe fn place(&self, memory: *mut u8, len: usize, element: impl Fn() -> T) {
+    pub unsafe fn place(&self, memory: *mut u8, len: usize, element: impl Fn(usize) -> T) {
         let first = memory.cast::<T>();
         for index in 0..len {
             // SAFETY: the caller's promise.
-            unsafe { first.add(index).write(element()) };
+            unsafe { first.add(index).write(element(index)) };
         }
         self.first.store(first, Ordering::Release);
         self.len.store(len, Ordering::Release);

@@ -9,15 +9,17 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::{ProcessState, Sysnum};
-use ant_abi::{CpuIndex, EndpointId, MAX_THREADS, Pid, Priority, ProcessSlot, ThreadSlot, Tid};
+use ant_abi::{CpuIndex, EndpointId, Pid, Priority, ProcessSlot, ThreadSlot, Tid};
 use ant_arch::context::Context;
 use ant_arch::paging::SpaceRoot;
-use ant_logic::id_index::IdIndex;
+use ant_logic::id_index::{self, IdIndex};
 use ant_logic::releases::{Release, Releases};
 
 use crate::linux::delegation::Delegation;
 use crate::linux::lca::LcaPage;
 use crate::owned::{Entry, Object, Owned};
+use crate::shared;
+use crate::table::Table;
 
 /// What a thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,11 +210,27 @@ impl PublicThread {
     }
 }
 
-static TABLE: [Entry<Thread>; MAX_THREADS] =
-    [const { Entry::new(PublicThread::new()) }; MAX_THREADS];
+static TABLE: Table<Entry<Thread>> = Table::empty();
+/// Memory of [`ids`].
+static ID_BUCKETS: Table<AtomicU32> = Table::empty();
+
+/// Makes the table of threads, and the index of their ids, in memory of the m-kernel's.
+pub fn make_table(alloc: &mut impl FnMut(usize) -> *mut u8) {
+    let count = shared::tables().threads as usize;
+    let buckets = id_index::buckets(count);
+    let entry = |index: usize| Entry::new(ThreadSlot::from_bits(index as u64), PublicThread::new());
+    let memory = alloc(Table::<Entry<Thread>>::bytes(count));
+    // SAFETY: here and below: fresh memory of the m-kernel's, given away for ever.
+    unsafe { TABLE.place(memory, count, entry) };
+    let memory = alloc(Table::<AtomicU32>::bytes(buckets));
+    // SAFETY: as above.
+    unsafe { ID_BUCKETS.place(memory, buckets, |_| AtomicU32::new(0)) };
+}
 
 /// Where the thread with an id is. Written by the m-kernel.
-static IDS: IdIndex<{ (2 * MAX_THREADS).next_power_of_two() }> = IdIndex::new();
+fn ids() -> IdIndex<'static> {
+    IdIndex::new(ID_BUCKETS.all())
+}
 
 impl Object for Thread {
     type Slot = ThreadSlot;
@@ -220,7 +238,7 @@ impl Object for Thread {
 
     #[inline]
     fn entry(slot: ThreadSlot) -> &'static Entry<Self> {
-        &TABLE[slot.index()]
+        TABLE.get(slot.index()).expect("a slot of the table")
     }
 }
 
@@ -246,7 +264,7 @@ impl Owned<Thread> {
     pub fn remove(self) -> Thread {
         let public = self.public();
         let thread = self.take();
-        IDS.free(thread.tid.get());
+        ids().free(thread.tid.get());
         public.tid.store(0, Ordering::Release);
         thread
     }
@@ -271,23 +289,23 @@ impl Owned<Thread> {
 
 /// A slot without a thread.
 pub fn free_slot() -> Option<ThreadSlot> {
-    ThreadSlot::all().find(|slot| TABLE[slot.index()].public.tid().is_none())
+    TABLE.all().iter().find(|entry| entry.public.tid().is_none()).map(Entry::slot)
 }
 
 /// The next id after `last`, for a thread in `slot`. The m-kernel only.
 pub fn allocate_id(last: Option<Tid>, slot: ThreadSlot) -> Tid {
-    let id = IDS.allocate(last.map_or(0, Tid::get), slot.index());
+    let id = ids().allocate(last.map_or(0, Tid::get), slot.index());
     Tid::new(id).expect("0 is no id")
 }
 
 /// What every CPU may read about the thread in a slot.
 pub fn public(slot: ThreadSlot) -> &'static PublicThread {
-    &TABLE[slot.index()].public
+    &Thread::entry(slot).public
 }
 
 /// Slot of the thread with an id, and what every CPU may read about it.
 pub fn find(tid: Tid) -> Option<(ThreadSlot, &'static PublicThread)> {
-    let slot = ThreadSlot::new(IDS.slot(tid.get())?)?;
+    let slot = ThreadSlot::new(ids().slot(tid.get())?)?;
     let public = public(slot);
     (public.tid() == Some(tid)).then_some((slot, public))
 }
@@ -295,5 +313,5 @@ pub fn find(tid: Tid) -> Option<(ThreadSlot, &'static PublicThread)> {
 /// Slot of the thread with an LCA, as far as the LCA's generation says: the low bits of its thread's id.
 #[inline]
 pub fn with_lca(entry: StoreEntry) -> Option<ThreadSlot> {
-    ThreadSlot::new(IDS.slot(entry.generation().into())?)
+    ThreadSlot::new(ids().slot(entry.generation().into())?)
 }

@@ -6,11 +6,11 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::test_ids::{slot_no, slots};
+use crate::test_ids::{THREADS, places, slot_no, slots};
 
 #[test]
 fn the_earliest_comes_first() {
-    let mut deadlines = Deadlines::new();
+    let mut deadlines = Deadlines::new(places(DeadlinePlace::EMPTY, THREADS));
     assert_eq!(deadlines.next(), None);
     assert_eq!(deadlines.take_due(u64::MAX), None);
     for (slot, when) in [(3, 30), (1, 10), (2, 20), (0, 20)] {
@@ -27,7 +27,7 @@ fn the_earliest_comes_first() {
 
 #[test]
 fn a_deadline_can_be_changed_and_taken_back() {
-    let mut deadlines = Deadlines::new();
+    let mut deadlines = Deadlines::new(places(DeadlinePlace::EMPTY, THREADS));
     deadlines.set(slot_no(5), 100);
     deadlines.set(slot_no(5), 300);
     deadlines.set(slot_no(6), 200);
@@ -43,11 +43,11 @@ fn a_deadline_can_be_changed_and_taken_back() {
 
 #[test]
 fn has_room_for_every_slot() {
-    let mut deadlines = Deadlines::new();
-    ThreadSlot::all().for_each(|slot| deadlines.set(slot, slot.bits() ^ 0x55));
+    let mut deadlines = Deadlines::new(places(DeadlinePlace::EMPTY, THREADS));
+    ThreadSlot::first(THREADS).for_each(|slot| deadlines.set(slot, slot.bits() ^ 0x55));
     let due: Vec<_> = core::iter::from_fn(|| deadlines.take_due(u64::MAX)).collect();
     assert!(due.iter().enumerate().all(|(n, &slot)| slot.index() ^ 0x55 == n));
-    assert_eq!(due.len(), MAX_THREADS);
+    assert_eq!(due.len(), THREADS);
 }
 
 #[derive(Clone, Debug)]
@@ -61,8 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
     // Times that are often alike.
     let when = || prop_oneof![8 => 0..100_u64, 1 => any::<u64>()];
     prop_oneof![
-        4 => (slots(0..ThreadSlot::COUNT), when()).prop_map(|(slot, when)| Step::Set(slot, when)),
-        2 => slots(0..ThreadSlot::COUNT).prop_map(Step::Clear),
+        4 => (slots(0..THREADS), when()).prop_map(|(slot, when)| Step::Set(slot, when)),
+        2 => slots(0..THREADS).prop_map(Step::Clear),
         1 => when().prop_map(Step::TakeDue),
     ]
 }
@@ -70,7 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn behaves_like_a_sorted_map(steps in prop::collection::vec(step(), 0..600)) {
-        let mut deadlines = Deadlines::new();
+        let mut deadlines = Deadlines::new(places(DeadlinePlace::EMPTY, THREADS));
         let mut model = BTreeMap::new();
         for step in steps {
             let earliest = model.iter().map(|(&slot, &when)| (when, slot)).min();

@@ -5,11 +5,15 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const SLOTS: usize = 8;
-type Index = IdIndex<{ 2 * SLOTS }>;
+
+fn memory() -> [AtomicU32; buckets(SLOTS)] {
+    [const { AtomicU32::new(0) }; buckets(SLOTS)]
+}
 
 #[test]
 fn zero_is_no_id() {
-    let index = Index::new();
+    let memory = memory();
+    let index = IdIndex::new(&memory);
     assert_eq!(index.allocate(u32::MAX, 3), 1);
     assert_eq!(index.slot(1), Some(3));
     assert_eq!(index.slot(0), None);
@@ -20,7 +24,8 @@ proptest! {
     /// only rise.
     #[test]
     fn each_living_id_leads_to_its_slot(steps in prop::collection::vec(0..SLOTS, 1..200)) {
-        let index = Index::new();
+        let memory = memory();
+        let index = IdIndex::new(&memory);
         let mut slots = [None; SLOTS];
         let mut last = 0;
         for slot in steps {

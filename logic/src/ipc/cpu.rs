@@ -5,11 +5,12 @@
 //! around it.
 
 use ant_abi::ipc::{NOTIFY_RETIRE, Span};
-use ant_abi::{CpuIndex, EndpointId, Generation, MAX_THREADS, Priority, ThreadSlot};
+use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 use super::message::{CallRequest, Message, Packet, Token};
 use super::priorities::Priorities;
-use super::queue::{Item, Queue, Sent};
+use super::queue::{Item, Queue, SendPlace, Sent, ThreadQueue};
+use crate::places::Places;
 
 mod cancel;
 mod fastpath;
@@ -81,7 +82,7 @@ enum CancelReason {
     Leaving,
 }
 
-/// A thread of this CPU as a client. What it sends is in `IpcCpu::messages`.
+/// A thread of this CPU as a client. What it sends is in `IpcPlace::message`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
     Idle,
@@ -140,7 +141,7 @@ impl ThreadIpc {
 }
 
 /// A call to a server of this CPU, by the slot of its client, which may be another CPU's. Its
-/// message is in `IpcCpu::messages`.
+/// message is in `IpcPlace::message`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Caller {
     cpu: CpuIndex,
@@ -155,10 +156,28 @@ struct Caller {
 impl Caller {
     /// That of a request from CPU `cpu`.
     #[inline]
-    fn new(cpu: CpuIndex, sequence: u32, request: &CallRequest) -> Self {
-        let CallRequest { server, badge, priority, .. } = *request;
+    fn new(server: ThreadSlot, cpu: CpuIndex, sequence: u32, request: &CallRequest) -> Self {
+        let CallRequest { badge, priority, .. } = *request;
         Self { cpu, sequence, server, badge, priority, queued: true }
     }
+}
+
+/// What one CPU knows of the thread in one slot, its own or another CPU's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpcPlace {
+    /// If it is this CPU's.
+    thread: ThreadIpc,
+    /// Its call to a server of this CPU.
+    caller: Option<Caller>,
+    /// What it sends and was not received yet; of what a server of this CPU has received, only the
+    /// span.
+    message: Message,
+}
+
+impl IpcPlace {
+    /// Nothing.
+    pub const EMPTY: Self =
+        Self { thread: ThreadIpc::EMPTY, caller: None, message: Message::of([0; 4]) };
 }
 
 /// IPC of one CPU.
@@ -166,30 +185,28 @@ impl Caller {
 pub struct IpcCpu {
     cpu: CpuIndex,
     sequence: u32,
-    threads: [ThreadIpc; MAX_THREADS],
-    callers: [Option<Caller>; MAX_THREADS],
-    /// By the slot of the client: what was not received yet; of what a server of this CPU has
-    /// received, only the span.
-    messages: [Message; MAX_THREADS],
+    /// By the slot of the thread.
+    places: Places<IpcPlace>,
     queue: Queue,
 }
+
+/// The memory of an [`IpcCpu`].
+#[derive(Debug)]
+pub struct IpcMemory {
+    /// [`IpcPlace::EMPTY`], as many as the partition has threads.
+    pub places: Places<IpcPlace>,
+    /// [`ThreadQueue::EMPTY`], as many.
+    pub queues: Places<ThreadQueue>,
+    /// [`SendPlace::FREE`], [`SENDS_PER_CPU`](super::SENDS_PER_CPU).
+    pub sends: Places<SendPlace>,
+}
+
 impl IpcCpu {
     /// A CPU without threads.
     #[must_use]
-    pub const fn new(cpu: CpuIndex) -> Self {
-        Self {
-            cpu,
-            sequence: 0,
-            threads: [ThreadIpc::EMPTY; MAX_THREADS],
-            callers: [None; MAX_THREADS],
-            messages: [Message::of([0; 4]); MAX_THREADS],
-            queue: Queue::new(),
-        }
-    }
-
-    /// Says which CPU this is; no thread has entered yet.
-    pub fn begin_on(&mut self, cpu: CpuIndex) {
-        self.cpu = cpu;
+    pub fn new(cpu: CpuIndex, memory: IpcMemory) -> Self {
+        let IpcMemory { places, queues, sends } = memory;
+        Self { cpu, sequence: 0, places, queue: Queue::new(queues, sends) }
     }
 
     /// A thread comes to this CPU. Callers may have come before it, which found it through an
@@ -211,21 +228,21 @@ impl IpcCpu {
     /// The priority that a thread runs with.
     #[must_use]
     pub fn priority(&self, slot: ThreadSlot) -> Priority {
-        self.threads[slot.index()].effective
+        self.place(slot).thread.effective
     }
 
     /// Where a thread receives.
     #[must_use]
     pub fn endpoint(&self, slot: ThreadSlot) -> Option<EndpointId> {
-        self.threads[slot.index()].endpoint
+        self.place(slot).thread.endpoint
     }
 
     /// Whether a thread has no call under way, has no received request to reply to, and knows whether
     /// it serves: it can go to another CPU.
     #[must_use]
     pub fn is_quiet(&self, slot: ThreadSlot) -> bool {
-        let thread = &self.threads[slot.index()];
-        let mut callers = self.callers.iter().flatten();
+        let thread = &self.place(slot).thread;
+        let mut callers = self.places.iter().filter_map(|place| place.caller.as_ref());
         matches!(thread.client, Client::Idle)
             && !thread.retired
             && !callers.any(|caller| caller.server == slot && !caller.queued)
@@ -241,14 +258,14 @@ impl IpcCpu {
     /// Another CPU has sent this.
     pub fn take(&mut self, from: CpuIndex, packet: Packet, host: &mut impl IpcHost) {
         match packet {
-            Packet::Call { client, sequence, request } => {
-                let here = Target::Bound { cpu: self.cpu, server: request.server };
-                if host.target(request.endpoint) == (here, request.generation) {
-                    self.arrive(from, client, sequence, &request, host);
-                } else {
-                    host.post(from, Packet::Bounced { client, sequence });
+            Packet::Call { client, sequence, request } => match host.target(request.endpoint) {
+                (Target::Bound { cpu, server }, generation)
+                    if (cpu, generation) == (self.cpu, request.generation) =>
+                {
+                    self.arrive(server, from, client, sequence, &request, host);
                 }
-            }
+                _ => host.post(from, Packet::Bounced { client, sequence }),
+            },
             Packet::Reply { client, sequence, message } => {
                 self.finish(client, sequence, CallOutcome::Reply(message), host);
             }
@@ -277,8 +294,25 @@ impl IpcCpu {
         }
     }
 
+    #[inline(always)]
     fn thread(&mut self, slot: ThreadSlot) -> &mut ThreadIpc {
-        &mut self.threads[slot.index()]
+        &mut self.place_mut(slot).thread
+    }
+
+    /// What is known of a thread of the partition.
+    #[inline(always)]
+    fn place(&self, slot: ThreadSlot) -> &IpcPlace {
+        &self.places[slot.index()]
+    }
+
+    #[inline(always)]
+    fn place_mut(&mut self, slot: ThreadSlot) -> &mut IpcPlace {
+        &mut self.places[slot.index()]
+    }
+
+    /// The threads of the partition.
+    fn slots(&self) -> impl Iterator<Item = ThreadSlot> + use<> {
+        ThreadSlot::first(self.places.len())
     }
 
     fn next_sequence(&mut self) -> u32 {

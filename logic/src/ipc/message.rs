@@ -1,5 +1,6 @@
 //! What goes from process to process and from CPU to CPU.
 
+use ant_abi::boot::TableSizes;
 use ant_abi::ipc::{IPC_WORDS, Span};
 use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
@@ -11,7 +12,7 @@ pub struct Message {
     /// ICA pages.
     pub span: Span,
     /// A reference to an endpoint that goes along, in the form that [`super::IpcHost`]'s owner
-    /// gives it, in 56 bits; 0 for none.
+    /// gives it, in 60 bits; 0 for none.
     pub handle: u64,
 }
 
@@ -31,35 +32,33 @@ pub struct Token(pub u64);
 impl Token {
     #[inline]
     pub(super) const fn new(client: ThreadSlot, cpu: CpuIndex, sequence: u32) -> Self {
-        Self((sequence as u64) << 16 | cpu.bits() << 8 | client.bits())
+        Self((sequence as u64) << 24 | cpu.bits() << 16 | client.bits())
     }
 
     /// Slot of the client.
     #[inline]
     #[must_use]
     pub const fn client(self) -> ThreadSlot {
-        ThreadSlot::from_bits(self.0 & 0xff)
+        ThreadSlot::from_bits(self.0)
     }
 
     /// The client's CPU.
     #[inline]
     #[must_use]
     pub const fn cpu(self) -> CpuIndex {
-        CpuIndex::from_bits(self.0 >> 8 & 0xff)
+        CpuIndex::from_bits(self.0 >> 16)
     }
 
     #[cfg(test)]
     pub(super) const fn sequence(self) -> u32 {
-        (self.0 >> 16) as u32
+        (self.0 >> 24) as u32
     }
 }
 
 /// A message on its way to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CallRequest {
-    /// Slot of the server.
-    pub server: ThreadSlot,
-    /// Endpoint that it was found through.
+    /// The endpoint. The receiving CPU finds the server there.
     pub endpoint: EndpointId,
     /// The endpoint's generation then.
     pub generation: Generation,
@@ -151,10 +150,28 @@ const WAKEUP: u64 = 9;
 /// Kinds below this are [`Packet`]s; a ring may carry others beside them.
 pub(super) const KINDS: u64 = 16;
 
+/// Bits of the first word that hold the kind; those of a ring's other contents hold theirs, too.
+const KIND_BITS: u32 = 5;
+/// The client's, above the kind.
+const CLIENT_BITS: u32 = 13;
+/// The endpoint's, above the client; the badge is above.
+const ENDPOINT_BITS: u32 = 14;
+const ENDPOINT_SHIFT: u32 = KIND_BITS + CLIENT_BITS;
+const BADGE_SHIFT: u32 = ENDPOINT_SHIFT + ENDPOINT_BITS;
 /// Bits of `Message::handle` that a packet carries.
-const HANDLE_BITS: u32 = 56;
+const HANDLE_BITS: u32 = 60;
 
-/// The parts of a packet, of which most kinds leave some out: words that hold kind, client, server,
+const _: () = assert!(BADGE_SHIFT + u32::BITS == u64::BITS);
+const _: () = assert!(TableSizes::MOST.threads <= 1 << CLIENT_BITS);
+const _: () = assert!(TableSizes::MOST.endpoints <= 1 << ENDPOINT_BITS);
+const _: () = assert!(Priority::COUNT <= 1 << (u64::BITS - HANDLE_BITS));
+
+/// The low bits of a word.
+const fn low(word: u64, bits: u32) -> u64 {
+    word & ((1 << bits) - 1)
+}
+
+/// The parts of a packet, of which most kinds leave some out: words that hold kind, client,
 /// endpoint, badge; sequence, generation; the words; the span; the handle, and the priority above it.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts {
@@ -179,18 +196,20 @@ impl Parts {
     #[must_use]
     pub fn of(words: &[u64; 8]) -> Self {
         let [first, second, a, b, c, d, span, last] = *words;
-        let handle = last & ((1 << HANDLE_BITS) - 1);
         let request = CallRequest {
-            server: ThreadSlot::from_bits(first >> 16 & 0xff),
-            endpoint: EndpointId::from_bits(first >> 24 & 0xff),
+            endpoint: EndpointId::from_bits(low(first >> ENDPOINT_SHIFT, ENDPOINT_BITS)),
             generation: Generation::new(second as u32),
-            badge: (first >> 32) as u32,
+            badge: (first >> BADGE_SHIFT) as u32,
             priority: Priority::from_bits(last >> HANDLE_BITS),
-            message: Message { words: [a, b, c, d], span: Span(span), handle },
+            message: Message {
+                words: [a, b, c, d],
+                span: Span(span),
+                handle: low(last, HANDLE_BITS),
+            },
         };
         Self {
-            kind: first & 0xff,
-            client: ThreadSlot::from_bits(first >> 8 & 0xff),
+            kind: low(first, KIND_BITS),
+            client: ThreadSlot::from_bits(low(first >> KIND_BITS, CLIENT_BITS)),
             sequence: (second >> 32) as u32,
             request,
         }
@@ -199,12 +218,11 @@ impl Parts {
 
 #[inline(always)]
 fn words(kind: u64, client: ThreadSlot, sequence: u32, request: &CallRequest) -> [u64; 8] {
-    let CallRequest { server, endpoint, generation, badge, priority, message } = *request;
+    let CallRequest { endpoint, generation, badge, priority, message } = *request;
     let first = kind
-        | client.bits() << 8
-        | server.bits() << 16
-        | endpoint.bits() << 24
-        | u64::from(badge) << 32;
+        | client.bits() << KIND_BITS
+        | endpoint.bits() << ENDPOINT_SHIFT
+        | u64::from(badge) << BADGE_SHIFT;
     let second = u64::from(sequence) << 32 | u64::from(generation.get());
     let [a, b, c, d] = message.words;
     let last = message.handle | priority.bits() << HANDLE_BITS;
@@ -212,7 +230,7 @@ fn words(kind: u64, client: ThreadSlot, sequence: u32, request: &CallRequest) ->
 }
 
 impl Packet {
-    /// As it goes through a ring. The low byte of the first word is below 16.
+    /// As it goes through a ring. The low five bits of the first word are below 16.
     #[inline(always)]
     #[must_use]
     pub fn encode(&self) -> [u64; 8] {

@@ -1,12 +1,13 @@
 //! What waits at the servers of one CPU: lists in the order of priority, then of arrival.
 
-use ant_abi::{EndpointId, Generation, MAX_THREADS, Priority, ThreadSlot};
+use ant_abi::boot::TableSizes;
+use ant_abi::{EndpointId, Generation, Priority, ThreadSlot};
 
 use super::message::Message;
+use crate::places::Places;
 
-/// Messages without a waiting sender that can wait on one CPU, and one.
-pub(super) const SENDS: usize = 256 - MAX_THREADS;
-const NODES: usize = MAX_THREADS + SENDS;
+/// Messages without a waiting sender that can wait on one CPU.
+pub const SENDS_PER_CPU: usize = 127;
 
 /// A message without a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,43 +25,55 @@ pub(super) enum Item {
     /// The call of this client.
     Call(ThreadSlot),
     /// The message in this place.
-    Send(SendPlace),
+    Send(SendIndex),
 }
 
-/// A place of `Queue::sends`.
+/// A place for a message that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SendPlace(u8);
+pub struct SendPlace {
+    sent: Option<Sent>,
+    /// Its place in the list of its server; if it is free, the next free one.
+    node: Node,
+}
 
-/// Number of a node: `n` is client `n`, or, from `MAX_THREADS` on, place `n - MAX_THREADS` of
-/// `Queue::sends`.
+impl SendPlace {
+    /// Without a message.
+    pub const FREE: Self = Self { sent: None, node: Node::NONE };
+}
+
+/// The index of a [`SendPlace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct NodeId(u8);
+pub(super) struct SendIndex(u16);
+
+/// Number of a node: a client's, by its slot, or, with the top bit, a [`SendPlace`]'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NodeId(u16);
 
 impl NodeId {
     /// The end of a list.
-    const END: Self = Self(u8::MAX);
-
-    fn index(self) -> usize {
-        usize::from(self.0)
-    }
+    const END: Self = Self(u16::MAX);
+    const SEND: u16 = 1 << 15;
 
     fn item(self) -> Item {
-        match ThreadSlot::new(self.index()) {
-            Some(client) => Item::Call(client),
-            None => Item::Send(SendPlace(self.0 - MAX_THREADS as u8)),
+        if self.0 & Self::SEND != 0 {
+            Item::Send(SendIndex(self.0 & !Self::SEND))
+        } else {
+            Item::Call(ThreadSlot::from_bits(self.0.into()))
         }
     }
 }
 
+const _: () = assert!(TableSizes::MOST.threads <= NodeId::SEND as u32);
+
 impl From<ThreadSlot> for NodeId {
     fn from(client: ThreadSlot) -> Self {
-        Self(client.index() as u8)
+        Self(client.bits() as u16)
     }
 }
 
-impl From<SendPlace> for NodeId {
-    fn from(place: SendPlace) -> Self {
-        Self(place.0 + MAX_THREADS as u8)
+impl From<SendIndex> for NodeId {
+    fn from(index: SendIndex) -> Self {
+        Self(index.0 | Self::SEND)
     }
 }
 
@@ -68,12 +81,10 @@ impl From<Item> for NodeId {
     fn from(item: Item) -> Self {
         match item {
             Item::Call(client) => client.into(),
-            Item::Send(place) => place.into(),
+            Item::Send(index) => index.into(),
         }
     }
 }
-
-const _: () = assert!(NODES - 1 == NodeId::END.0 as usize);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Node {
@@ -82,51 +93,56 @@ struct Node {
     priority: Priority,
 }
 
+impl Node {
+    const NONE: Self =
+        Self { next: NodeId::END, previous: NodeId::END, priority: Priority::LOWEST };
+}
+
+/// Of the thread in one slot: what waits for it, and where its own call waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct List {
+pub struct ThreadQueue {
     first: NodeId,
     last: NodeId,
+    node: Node,
+}
+
+impl ThreadQueue {
+    /// Nothing waits.
+    pub const EMPTY: Self = Self { first: NodeId::END, last: NodeId::END, node: Node::NONE };
 }
 
 /// All lists of one CPU.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Queue {
-    lists: [List; MAX_THREADS],
-    nodes: [Node; NODES],
-    sends: [Option<Sent>; SENDS - 1],
-    /// Node of the first free place of `sends`; the next one is after that node.
+    /// By the slot of the thread.
+    threads: Places<ThreadQueue>,
+    sends: Places<SendPlace>,
+    /// The first free place of `sends`; the next one is after its node.
     free: NodeId,
 }
 
 impl Queue {
-    pub(super) const fn new() -> Self {
-        const END: NodeId = NodeId::END;
-        let empty = Node { next: END, previous: END, priority: Priority::LOWEST };
-        let mut nodes = [empty; NODES];
-        let mut node = MAX_THREADS as u8;
-        while node < END.0 - 1 {
-            nodes[node as usize].next = NodeId(node + 1);
-            node += 1;
+    /// Nothing waits; all places are empty.
+    pub(super) fn new(threads: Places<ThreadQueue>, sends: Places<SendPlace>) -> Self {
+        let mut queue = Self { threads, sends, free: NodeId::END };
+        for (index, place) in queue.sends.iter_mut().enumerate().rev() {
+            place.node.next = queue.free;
+            queue.free = SendIndex(index as u16).into();
         }
-        Self {
-            lists: [List { first: END, last: END }; MAX_THREADS],
-            nodes,
-            sends: [None; SENDS - 1],
-            free: NodeId(MAX_THREADS as u8),
-        }
+        queue
     }
 
     /// What is first for `server`.
     #[inline]
     pub(super) fn first(&self, server: ThreadSlot) -> Option<Item> {
-        let first = self.lists[server.index()].first;
+        let first = self.threads[server.index()].first;
         (first != NodeId::END).then(|| first.item())
     }
 
     /// What follows `after` for the same server.
     #[cfg(test)]
     pub(super) fn after(&self, after: Item) -> Option<Item> {
-        let next = self.nodes[NodeId::from(after).index()].next;
+        let next = self.node(after.into()).next;
         (next != NodeId::END).then(|| next.item())
     }
 
@@ -142,13 +158,12 @@ impl Queue {
         priority: Priority,
         sent: Sent,
     ) -> Result<(), Sent> {
-        let node = self.free;
-        if node == NodeId::END {
-            return Err(sent);
-        }
-        self.free = self.nodes[node.index()].next;
-        self.sends[node.index() - MAX_THREADS] = Some(sent);
-        self.link(server, node, priority);
+        // The end is no place's index.
+        let Item::Send(index) = self.free.item() else { return Err(sent) };
+        let Some(place) = self.sends.get_mut(usize::from(index.0)) else { return Err(sent) };
+        self.free = place.node.next;
+        place.sent = Some(sent);
+        self.link(server, index.into(), priority);
         Ok(())
     }
 
@@ -158,48 +173,61 @@ impl Queue {
     }
 
     /// Takes a message out.
-    pub(super) fn take_send(&mut self, server: ThreadSlot, place: SendPlace) -> Option<Sent> {
-        let sent = self.sends[usize::from(place.0)].take()?;
-        let node = NodeId::from(place);
-        self.unlink(server, node);
-        self.nodes[node.index()].next = self.free;
-        self.free = node;
+    pub(super) fn take_send(&mut self, server: ThreadSlot, index: SendIndex) -> Option<Sent> {
+        let sent = self.sends[usize::from(index.0)].sent.take()?;
+        self.unlink(server, index.into());
+        self.node_mut(index.into()).next = self.free;
+        self.free = index.into();
         Some(sent)
     }
 
     /// Priority of what waits.
     pub(super) fn priority(&self, item: Item) -> Priority {
-        self.nodes[NodeId::from(item).index()].priority
+        self.node(item.into()).priority
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        match id.item() {
+            Item::Call(client) => &self.threads[client.index()].node,
+            Item::Send(index) => &self.sends[usize::from(index.0)].node,
+        }
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        match id.item() {
+            Item::Call(client) => &mut self.threads[client.index()].node,
+            Item::Send(index) => &mut self.sends[usize::from(index.0)].node,
+        }
     }
 
     fn link(&mut self, server: ThreadSlot, new: NodeId, priority: Priority) {
-        let mut before = self.lists[server.index()].last;
-        while before != NodeId::END && self.nodes[before.index()].priority < priority {
-            before = self.nodes[before.index()].previous;
+        let mut before = self.threads[server.index()].last;
+        while before != NodeId::END && self.node(before).priority < priority {
+            before = self.node(before).previous;
         }
         let next = match before {
-            NodeId::END => self.lists[server.index()].first,
-            before => self.nodes[before.index()].next,
+            NodeId::END => self.threads[server.index()].first,
+            before => self.node(before).next,
         };
-        self.nodes[new.index()] = Node { next, previous: before, priority };
+        *self.node_mut(new) = Node { next, previous: before, priority };
         self.join(server, before, new);
         self.join(server, new, next);
     }
 
     fn unlink(&mut self, server: ThreadSlot, old: NodeId) {
-        let Node { next, previous, .. } = self.nodes[old.index()];
+        let Node { next, previous, .. } = *self.node(old);
         self.join(server, previous, next);
     }
 
     /// Makes `next` follow `before`; either may be the end of the list.
     fn join(&mut self, server: ThreadSlot, before: NodeId, next: NodeId) {
         match before {
-            NodeId::END => self.lists[server.index()].first = next,
-            before => self.nodes[before.index()].next = next,
+            NodeId::END => self.threads[server.index()].first = next,
+            before => self.node_mut(before).next = next,
         }
         match next {
-            NodeId::END => self.lists[server.index()].last = before,
-            next => self.nodes[next.index()].previous = before,
+            NodeId::END => self.threads[server.index()].last = before,
+            next => self.node_mut(next).previous = before,
         }
     }
 }

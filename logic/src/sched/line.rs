@@ -1,32 +1,23 @@
 //! Ready lists: the runnable threads of each priority, in order.
 //!
-//! The lists are linked through an array that has a place for every slot, so that one can leave from
+//! The lists are linked through a table that has a place for every slot, so that one can leave from
 //! the middle without a search.
 
-use ant_abi::{MAX_THREADS, Priority, ThreadSlot};
+use ant_abi::{Priority, ThreadSlot};
 
-const _: () = assert!(MAX_THREADS <= u128::BITS as usize);
+use crate::places::Places;
+
 const _: () = assert!(Priority::COUNT <= u8::BITS as usize);
 
-/// A neighbour in a list: a slot, or the end, in one byte.
+/// How long one that waits may run when it gets the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Link(u8);
-
-const _: () = assert!(MAX_THREADS <= Link::END.0 as usize);
-
-impl Link {
-    /// The end of the list.
-    const END: Self = Self(u8::MAX);
-
-    fn slot(self) -> Option<ThreadSlot> {
-        ThreadSlot::new(usize::from(self.0))
-    }
-}
-
-impl From<ThreadSlot> for Link {
-    fn from(slot: ThreadSlot) -> Self {
-        Self(slot.index() as u8)
-    }
+pub(super) enum Quantum {
+    /// A slice.
+    Whole,
+    /// What was left when the CPU was taken from it.
+    Rest(u64),
+    /// Until then: it has let another run in its slice.
+    Until(u64),
 }
 
 /// One list for each priority.
@@ -34,39 +25,47 @@ impl From<ThreadSlot> for Link {
 pub(super) struct ReadyLists {
     /// Bit `p`: the list of priority `p` is not empty.
     filled: u8,
-    /// Bit `id`: it is in a list. Everything else about a slot means something only then.
-    present: u128,
-    /// First of each list.
-    first: [Link; Priority::COUNT],
-    /// Last of each list.
-    last: [Link; Priority::COUNT],
+    /// How many slots are in lists.
+    len: usize,
+    /// First and last of each list that is not empty.
+    ends: [Ends; Priority::COUNT],
     /// Where each slot is.
-    places: [Links; MAX_THREADS],
+    places: Places<RunPlace>,
 }
 
-/// Where a slot is: its neighbours, and in which list.
+/// The ends of a list.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    first: Option<ThreadSlot>,
+    last: Option<ThreadSlot>,
+}
+
+/// Where the thread in one slot is: nowhere, or in a list, between its neighbours.
+#[derive(Clone, Copy, Debug)]
+pub struct RunPlace(Option<Links>);
+
+impl RunPlace {
+    /// In no list.
+    pub const EMPTY: Self = Self(None);
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Links {
-    before: Link,
-    behind: Link,
+    before: Option<ThreadSlot>,
+    behind: Option<ThreadSlot>,
     priority: Priority,
+    /// How long it may run when it gets the CPU.
+    turn: Quantum,
 }
 
 impl ReadyLists {
     /// All lists are empty.
-    pub(super) const fn new() -> Self {
-        let place = Links { before: Link::END, behind: Link::END, priority: Priority::LOWEST };
-        Self {
-            filled: 0,
-            present: 0,
-            first: [Link::END; Priority::COUNT],
-            last: [Link::END; Priority::COUNT],
-            places: [place; MAX_THREADS],
-        }
+    pub(super) fn new(places: Places<RunPlace>) -> Self {
+        Self { filled: 0, len: 0, ends: Default::default(), places }
     }
 
     pub(super) fn contains(&self, id: ThreadSlot) -> bool {
-        self.present & (1 << id.index()) != 0
+        self.places[id.index()].0.is_some()
     }
 
     /// Whether the list of `priority` is not empty.
@@ -75,71 +74,84 @@ impl ReadyLists {
     }
 
     /// Priority of the highest list that is not empty.
+    #[inline]
     pub(super) fn highest(&self) -> Option<Priority> {
         self.filled.checked_ilog2().map(|priority| Priority::from_bits(priority.into()))
     }
 
     /// How many slots are in lists.
     pub(super) fn len(&self) -> usize {
-        self.present.count_ones() as usize
+        self.len
     }
 
     /// Puts `id`, which is in no list, behind all others of `priority`.
     pub(super) fn push_back(&mut self, id: ThreadSlot, priority: Priority) {
-        let before = self.last[priority.index()];
-        self.link(id, Links { before, behind: Link::END, priority });
+        let before = self.ends[priority.index()].last;
+        self.link(id, Links { before, behind: None, priority, turn: Quantum::Whole });
     }
 
     /// Puts `id`, which is in no list, before all others of `priority`.
-    pub(super) fn push_front(&mut self, id: ThreadSlot, priority: Priority) {
-        let behind = self.first[priority.index()];
-        self.link(id, Links { before: Link::END, behind, priority });
+    pub(super) fn push_front(&mut self, id: ThreadSlot, priority: Priority, turn: Quantum) {
+        let behind = self.ends[priority.index()].first;
+        self.link(id, Links { before: None, behind, priority, turn });
     }
 
-    /// Takes the first of the highest list out: the slot, and its priority.
-    pub(super) fn pop(&mut self) -> Option<(ThreadSlot, Priority)> {
+    /// Takes the first of the highest list out: the slot, its priority, and how long it may run.
+    pub(super) fn pop(&mut self) -> Option<(ThreadSlot, Priority, Quantum)> {
         let priority = self.highest()?;
-        let id = self.first[priority.index()].slot()?;
-        self.remove(id);
-        Some((id, priority))
+        let id = self.ends[priority.index()].first?;
+        let links = self.take(id)?;
+        Some((id, priority, links.turn))
     }
 
     /// Takes `id` out; whether it was in a list.
     pub(super) fn remove(&mut self, id: ThreadSlot) -> bool {
-        if !self.contains(id) {
-            return false;
-        }
-        let Links { before, behind, priority } = self.places[id.index()];
+        self.take(id).is_some()
+    }
+
+    fn take(&mut self, id: ThreadSlot) -> Option<Links> {
+        let links = self.places[id.index()].0.take()?;
+        let Links { before, behind, priority, .. } = links;
         self.set_behind(before, priority, behind);
         self.set_before(behind, priority, before);
-        self.present &= !(1 << id.index());
-        if self.first[priority.index()] == Link::END {
+        self.len -= 1;
+        if self.ends[priority.index()].first.is_none() {
             self.filled &= !(1 << priority.index());
         }
-        true
+        Some(links)
     }
 
-    fn link(&mut self, id: ThreadSlot, place: Links) {
-        self.places[id.index()] = place;
-        self.set_behind(place.before, place.priority, id.into());
-        self.set_before(place.behind, place.priority, id.into());
-        self.present |= 1 << id.index();
-        self.filled |= 1 << place.priority.index();
+    fn link(&mut self, id: ThreadSlot, links: Links) {
+        self.places[id.index()] = RunPlace(Some(links));
+        self.set_behind(links.before, links.priority, Some(id));
+        self.set_before(links.behind, links.priority, Some(id));
+        self.len += 1;
+        self.filled |= 1 << links.priority.index();
     }
 
-    /// Says that `link` comes behind `of`; behind the end means first.
-    fn set_behind(&mut self, of: Link, priority: Priority, link: Link) {
-        match of.slot() {
-            Some(of) => self.places[of.index()].behind = link,
-            None => self.first[priority.index()] = link,
+    /// Says that `next` comes behind `of`; behind none means first.
+    fn set_behind(&mut self, of: Option<ThreadSlot>, priority: Priority, next: Option<ThreadSlot>) {
+        match of {
+            Some(of) => self.links(of).behind = next,
+            None => self.ends[priority.index()].first = next,
         }
     }
 
-    /// Says that `link` comes before `of`; before the end means last.
-    fn set_before(&mut self, of: Link, priority: Priority, link: Link) {
-        match of.slot() {
-            Some(of) => self.places[of.index()].before = link,
-            None => self.last[priority.index()] = link,
+    /// Says that `previous` comes before `of`; before none means last.
+    fn set_before(
+        &mut self,
+        of: Option<ThreadSlot>,
+        priority: Priority,
+        previous: Option<ThreadSlot>,
+    ) {
+        match of {
+            Some(of) => self.links(of).before = previous,
+            None => self.ends[priority.index()].last = previous,
         }
+    }
+
+    /// The links of one that is in a list.
+    fn links(&mut self, id: ThreadSlot) -> &mut Links {
+        self.places[id.index()].0.as_mut().expect("a neighbour is in a list")
     }
 }

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::test_ids::{priority_no, slot_no, slots};
+use crate::test_ids::{THREADS, places, priority_no, slot_no, slots};
 
 const SLICE: u64 = 100;
 const LOW: Priority = priority_no(1);
@@ -15,7 +15,7 @@ const HIGH: Priority = priority_no(5);
 
 #[test]
 fn takes_turns() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     assert_eq!(queue.pick(0), None);
     assert_eq!(queue.deadline(), None);
     for id in [3, 1, 2].map(slot_no) {
@@ -33,7 +33,7 @@ fn takes_turns() {
 
 #[test]
 fn one_alone_needs_no_timer() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     queue.add(slot_no(5), MIDDLE);
     assert_eq!(queue.pick(0), Some(slot_no(5)));
     assert_eq!(queue.deadline(), None);
@@ -48,7 +48,7 @@ fn one_alone_needs_no_timer() {
 
 #[test]
 fn lower_priorities_need_no_timer() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     queue.add(slot_no(5), MIDDLE);
     queue.add(slot_no(6), LOW);
     queue.add(slot_no(7), LOW);
@@ -62,7 +62,7 @@ fn lower_priorities_need_no_timer() {
 
 #[test]
 fn who_came_after_a_long_time_alone_gets_the_cpu_at_once() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     queue.add(slot_no(5), MIDDLE);
     queue.pick(0);
     queue.add(slot_no(6), MIDDLE);
@@ -72,7 +72,7 @@ fn who_came_after_a_long_time_alone_gets_the_cpu_at_once() {
 
 #[test]
 fn who_lost_the_cpu_to_a_higher_one_keeps_the_rest_of_its_slice() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     queue.add(slot_no(1), MIDDLE);
     queue.add(slot_no(2), MIDDLE);
     assert_eq!(queue.pick(0), Some(slot_no(1)));
@@ -92,7 +92,7 @@ fn who_lost_the_cpu_to_a_higher_one_keeps_the_rest_of_its_slice() {
 
 #[test]
 fn a_switch_takes_the_rest_of_the_slice() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     for id in [1, 2].map(slot_no) {
         queue.add(id, MIDDLE);
     }
@@ -110,7 +110,7 @@ fn a_switch_takes_the_rest_of_the_slice() {
 
 #[test]
 fn a_switch_does_not_pass_a_higher_one() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     queue.add(slot_no(1), MIDDLE);
     queue.pick(0);
     assert!(!queue.switch_to(slot_no(2), LOW), "the current one is higher");
@@ -127,7 +127,7 @@ fn a_switch_does_not_pass_a_higher_one() {
 
 #[test]
 fn who_switches_without_leaving_is_next_in_the_same_slice() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     queue.add(slot_no(1), MIDDLE);
     queue.add(slot_no(2), MIDDLE);
     queue.pick(0);
@@ -144,7 +144,7 @@ fn who_switches_without_leaving_is_next_in_the_same_slice() {
 
 #[test]
 fn a_switch_to_one_that_is_runnable_does_nothing() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     queue.add(slot_no(1), MIDDLE);
     queue.add(slot_no(2), MIDDLE);
     queue.pick(0);
@@ -156,7 +156,7 @@ fn a_switch_to_one_that_is_runnable_does_nothing() {
 
 #[test]
 fn the_cpu_is_not_passed_when_another_may_want_it() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     assert!(queue.can_pass(LOW), "nobody wants it");
     queue.add(slot_no(1), MIDDLE);
     assert!(!queue.can_pass(MIDDLE) && !queue.can_pass(HIGH), "nobody has it, and one wants it");
@@ -171,7 +171,7 @@ fn the_cpu_is_not_passed_when_another_may_want_it() {
 
 #[test]
 fn another_priority_counts_from_the_next_pick() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     for id in [1, 2, 3].map(slot_no) {
         queue.add(id, MIDDLE);
     }
@@ -187,7 +187,7 @@ fn another_priority_counts_from_the_next_pick() {
 
 #[test]
 fn yielding_goes_behind_the_others() {
-    let mut queue = RunQueue::new(SLICE);
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
     queue.add(slot_no(1), MIDDLE);
     queue.add(slot_no(2), MIDDLE);
     queue.add(slot_no(3), LOW);
@@ -204,12 +204,12 @@ fn yielding_goes_behind_the_others() {
 
 #[test]
 fn holds_every_slot() {
-    let mut queue = RunQueue::new(SLICE);
-    ThreadSlot::all().for_each(|id| queue.add(id, MIDDLE));
-    ThreadSlot::all().for_each(|id| queue.add(id, HIGH));
-    assert_eq!(queue.len(), MAX_THREADS);
-    let order: Vec<_> = (0..MAX_THREADS as u64).map(|n| queue.pick(n * SLICE).unwrap()).collect();
-    assert!(order.into_iter().eq(ThreadSlot::all()));
+    let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
+    ThreadSlot::first(THREADS).for_each(|id| queue.add(id, MIDDLE));
+    ThreadSlot::first(THREADS).for_each(|id| queue.add(id, HIGH));
+    assert_eq!(queue.len(), THREADS);
+    let order: Vec<_> = (0..THREADS as u64).map(|n| queue.pick(n * SLICE).unwrap()).collect();
+    assert!(order.into_iter().eq(ThreadSlot::first(THREADS)));
 }
 
 #[derive(Clone, Debug)]
@@ -348,7 +348,7 @@ impl Model {
 proptest! {
     #[test]
     fn behaves_like_a_list(steps in prop::collection::vec(step(), 0..600)) {
-        let mut queue = RunQueue::new(SLICE);
+        let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
         let mut model = Model::default();
         let mut now = 0;
         for step in steps {
@@ -403,7 +403,7 @@ proptest! {
     /// A runnable thread gets the CPU before the others of its priority have had it twice.
     #[test]
     fn nobody_starves(ids in prop::collection::btree_set(slots(0..127), 1..20), yields in any::<u64>()) {
-        let mut queue = RunQueue::new(SLICE);
+        let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
         // One of a lower priority, which never gets it.
         queue.add(slot_no(127), LOW);
         ids.iter().for_each(|&id| queue.add(id, MIDDLE));
@@ -429,7 +429,7 @@ proptest! {
     fn switching_starves_nobody(
         steps in prop::collection::vec((1..SLICE / 4, any::<bool>(), any::<bool>()), 100),
     ) {
-        let mut queue = RunQueue::new(SLICE);
+        let mut queue = RunQueue::new(SLICE, places(RunPlace::EMPTY, THREADS));
         queue.add(slot_no(0), MIDDLE);
         queue.add(slot_no(9), MIDDLE);
         let mut now = 0;

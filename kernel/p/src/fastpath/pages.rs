@@ -21,7 +21,7 @@ pub(super) fn call(cpu: &mut Cpu, slot: ThreadSlot, flags: u64, calling: Calling
     }
     transfer_out(cpu, slot, calling.span, Sender::Waits)?;
     if !is_here {
-        return call_there(cpu, slot, (there, server), options, calling);
+        return call_there(cpu, slot, there, options, calling);
     }
     let next = call_here(cpu, slot, server, options, calling);
     match next {

@@ -140,7 +140,7 @@ impl Model {
             return Err(Error::OverQuota);
         }
         let free = self.pages.iter().filter(|page| page.is_none()).count() as u32;
-        let others = ProcessSlot::all().take(3).filter(|other| *other != slot);
+        let others = ProcessSlot::first(3).filter(|other| *other != slot);
         let others: u32 = others.map(|other| self.owed(other)).sum();
         let kept = self.most_promised - self.promised();
         let fits = count <= free && (count <= self.owed(slot) || count + others + kept <= free);
@@ -187,7 +187,7 @@ proptest! {
                 }
                 Step::Open(..) => {}
             }
-            for slot in ProcessSlot::all().take(3) {
+            for slot in ProcessSlot::first(3) {
                 for count in 1..=PAGES as u32 {
                     prop_assert_eq!(quotas.check(slot, count), model.check(slot, count));
                 }

@@ -252,7 +252,7 @@ impl World {
             let mapped = self.processes[slot.index()].tables.0.get(&page)?;
             (mapped.0 == frame).then_some((slot, mapped.1))
         };
-        ProcessSlot::all().take(SLOTS).filter_map(has).collect()
+        ProcessSlot::first(SLOTS).filter_map(has).collect()
     }
 
     /// A page is writable in one place only, unless it is shared, and no frame is mapped that is
@@ -339,7 +339,7 @@ proptest! {
             world.step(what, slot, page, count, mode);
             world.check();
         }
-        for slot in ProcessSlot::all().take(SLOTS) {
+        for slot in ProcessSlot::first(SLOTS) {
             if !world.process(slot).over {
                 world.end(slot);
             }

@@ -14,9 +14,9 @@ impl IpcCpu {
         // First of all, as it may be its own server.
         let gone = self.cancel(slot, CancelReason::Leaving, host);
         self.bounce_queue(slot, host);
-        for client in ThreadSlot::all() {
-            let place = &mut self.callers[client.index()];
-            if let Some(caller) = place.take_if(|caller| caller.server == slot) {
+        for client in self.slots() {
+            let caller = &mut self.place_mut(client).caller;
+            if let Some(caller) = caller.take_if(|caller| caller.server == slot) {
                 self.fail(client, caller, host);
             }
         }
@@ -28,7 +28,7 @@ impl IpcCpu {
 
     /// Takes a client's call back.
     fn cancel(&mut self, client: ThreadSlot, why: CancelReason, host: &mut impl IpcHost) -> Gone {
-        match self.threads[client.index()].client {
+        match self.place(client).thread.client {
             Client::Idle => return Gone::Now,
             Client::Waiting(_) => {}
             Client::Sent { sequence, cpu, .. } if cpu == self.cpu => {
@@ -39,13 +39,12 @@ impl IpcCpu {
                 host.post(cpu, Packet::Cancel { client, sequence });
                 return Gone::Later;
             }
-            Client::Cancelling { why: ref mut its, .. } => {
+            Client::Cancelling { sequence, why: CancelReason::TimedOut, options } => {
                 // A client that leaves has no time-out any more.
-                if *its == CancelReason::TimedOut {
-                    *its = why;
-                }
+                self.thread(client).client = Client::Cancelling { sequence, why, options };
                 return Gone::Later;
             }
+            Client::Cancelling { why: CancelReason::Leaving, .. } => return Gone::Later,
         }
         self.thread(client).client = Client::Idle;
         if why == CancelReason::TimedOut {
@@ -62,7 +61,7 @@ impl IpcCpu {
         sequence: u32,
         host: &mut impl IpcHost,
     ) {
-        let place = &mut self.callers[client.index()];
+        let place = &mut self.place_mut(client).caller;
         let is_it = |caller: &mut Caller| (caller.cpu, caller.sequence) == (cpu, sequence);
         let Some(caller) = place.take_if(is_it) else { return };
         if caller.queued {

@@ -19,7 +19,7 @@ impl IpcCpu {
         server: ThreadSlot,
         span: Span,
     ) -> Option<Token> {
-        let priority = self.threads[client.index()].effective;
+        let priority = self.place(client).thread.effective;
         self.would_receive(server, priority)?;
         let cpu = self.cpu;
         let (sequence, priority) = self.mark_sent(client, options, cpu);
@@ -32,39 +32,40 @@ impl IpcCpu {
     #[inline(always)]
     #[must_use]
     pub fn is_receiving(&self, server: ThreadSlot) -> bool {
-        self.threads[server.index()].receiving
+        self.place(server).thread.receiving
     }
 
-    /// A client calls a thread of another CPU that receives at the endpoint, in the generation
+    /// A client calls a thread of CPU `cpu`, another one, that receives at the endpoint, in the generation
     /// that `options` names. What goes to that CPU.
     #[inline(always)]
     pub fn call_across(
         &mut self,
         client: ThreadSlot,
         options: CallOptions,
-        (cpu, server): (CpuIndex, ThreadSlot),
+        cpu: CpuIndex,
         message: Message,
     ) -> Packet {
         let CallOptions { endpoint, generation, badge, .. } = options;
         let (sequence, priority) = self.mark_sent(client, options, cpu);
-        self.messages[client.index()] = message;
-        let request = CallRequest { server, endpoint, generation, badge, priority, message };
+        self.place_mut(client).message = message;
+        let request = CallRequest { endpoint, generation, badge, priority, message };
         Packet::Call { client, sequence, request }
     }
 
-    /// A request comes from CPU `from` for a thread of this CPU, which receives at the endpoint,
+    /// A request comes from CPU `from` for `server`, a thread of this CPU, which receives at the endpoint,
     /// in the generation that the request names. The token with which the server has received it;
     /// `None`: it does not wait for one, or has to be raised.
     #[inline(always)]
     pub fn take_call_directly(
         &mut self,
+        server: ThreadSlot,
         from: CpuIndex,
         client: ThreadSlot,
         sequence: u32,
         request: &CallRequest,
     ) -> Option<Token> {
-        self.would_receive(request.server, request.priority)?;
-        let caller = Caller::new(from, sequence, request);
+        self.would_receive(server, request.priority)?;
+        let caller = Caller::new(server, from, sequence, request);
         Some(self.receive_directly(client, request.endpoint, caller, request.message.span))
     }
 
@@ -73,7 +74,8 @@ impl IpcCpu {
     #[inline(always)]
     #[must_use]
     pub fn pages_of(&self, token: Token) -> Span {
-        self.messages[token.client().index()].span
+        let place = self.places.get(token.client().index());
+        place.map_or(Span::NONE, |place| place.message.span)
     }
 
     /// A server replies to a client of this CPU, and waits for the next message. `has_bits`:
@@ -89,14 +91,14 @@ impl IpcCpu {
     ) -> Option<ThreadSlot> {
         let client = token.client();
         let caller = self.caller(server, token)?;
-        let Client::Sent { sequence, .. } = self.threads[client.index()].client else {
+        let Client::Sent { sequence, .. } = self.place(client).thread.client else {
             return None;
         };
         if (caller.cpu, caller.sequence) != (self.cpu, sequence) {
             return None;
         }
         self.wait_directly(client, caller, has_bits)?;
-        self.threads[client.index()].client = Client::Idle;
+        self.thread(client).client = Client::Idle;
         Some(client)
     }
 
@@ -120,7 +122,7 @@ impl IpcCpu {
     /// any more.
     #[inline(always)]
     pub fn take_reply_directly(&mut self, client: ThreadSlot, sequence: u32) -> bool {
-        let ThreadIpc { client, .. } = &mut self.threads[client.index()];
+        let ThreadIpc { client, .. } = self.thread(client);
         let waits = matches!(*client, Client::Sent { sequence: its, .. } if its == sequence);
         if waits {
             *client = Client::Idle;
@@ -131,7 +133,7 @@ impl IpcCpu {
     /// Whether `server` waits for a message, and runs with this priority at least.
     #[inline(always)]
     fn would_receive(&self, server: ThreadSlot, priority: Priority) -> Option<()> {
-        let ThreadIpc { receiving, effective, .. } = self.threads[server.index()];
+        let ThreadIpc { receiving, effective, .. } = self.place(server).thread;
         (receiving && priority <= effective).then_some(())
     }
 
@@ -145,7 +147,7 @@ impl IpcCpu {
         span: Span,
     ) -> Token {
         self.add_caller(client, endpoint, caller);
-        self.messages[client.index()].span = span;
+        self.place_mut(client).message.span = span;
         Token::new(client, caller.cpu, caller.sequence)
     }
 
@@ -157,7 +159,7 @@ impl IpcCpu {
         caller: Caller,
         has_bits: impl FnOnce(EndpointId) -> bool,
     ) -> Option<()> {
-        let thread = &mut self.threads[caller.server.index()];
+        let thread = &mut self.places[caller.server.index()].thread;
         let falls = thread.may_fall_without(caller.priority);
         let gets_more = thread.retired
             || self.queue.first(caller.server).is_some()
@@ -168,7 +170,7 @@ impl IpcCpu {
         thread.callers.remove(caller.priority);
         thread.receiving = true;
         thread.notified = false;
-        self.callers[client.index()] = None;
+        self.place_mut(client).caller = None;
         Some(())
     }
 }

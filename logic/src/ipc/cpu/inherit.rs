@@ -19,7 +19,7 @@ impl IpcCpu {
         priority: Priority,
         host: &mut impl IpcHost,
     ) {
-        let Some(caller) = &self.callers[client.index()] else { return };
+        let Some(caller) = &self.place(client).caller else { return };
         if (caller.cpu, caller.sequence) == (cpu, sequence)
             && let Some(server) = self.boost_call(client, priority)
         {
@@ -38,7 +38,7 @@ impl IpcCpu {
     ) {
         let mut next = Some(server);
         while let Some(slot) = next.take() {
-            let thread = &mut self.threads[slot.index()];
+            let thread = self.thread(slot);
             if thread.effective >= priority {
                 return;
             }
@@ -55,7 +55,7 @@ impl IpcCpu {
 
     /// Gives a call to a server of this CPU a higher priority; gives the server.
     fn boost_call(&mut self, client: ThreadSlot, priority: Priority) -> Option<ThreadSlot> {
-        let caller = self.callers[client.index()].as_mut()?;
+        let caller = self.place_mut(client).caller.as_mut()?;
         let (server, queued, before) = (caller.server, caller.queued, caller.priority);
         if before >= priority {
             return None;

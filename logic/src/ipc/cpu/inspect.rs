@@ -18,10 +18,10 @@ pub(in crate::ipc) struct Held {
 impl IpcCpu {
     /// Calls to servers of this CPU.
     pub(in crate::ipc) fn held(&self) -> Vec<Held> {
-        let with_client = ThreadSlot::all().zip(&self.callers);
+        let with_client = self.slots().zip(&self.places);
         with_client
-            .filter_map(|(client, caller)| {
-                let Caller { cpu, sequence, server, priority, queued, .. } = (*caller)?;
+            .filter_map(|(client, place)| {
+                let Caller { cpu, sequence, server, priority, queued, .. } = place.caller?;
                 Some(Held { client, cpu, sequence, server, priority, queued })
             })
             .collect()
@@ -29,7 +29,7 @@ impl IpcCpu {
 
     /// CPU and number of a thread's call, if it is at a CPU.
     pub(in crate::ipc) fn sent(&self, client: ThreadSlot) -> Option<(CpuIndex, u32)> {
-        match self.threads[client.index()].client {
+        match self.place(client).thread.client {
             Client::Sent { sequence, cpu, .. } => Some((cpu, sequence)),
             _ => None,
         }
@@ -37,12 +37,12 @@ impl IpcCpu {
 
     /// Whether a thread is idle as a client.
     pub(in crate::ipc) fn is_idle(&self, client: ThreadSlot) -> bool {
-        matches!(self.threads[client.index()].client, Client::Idle)
+        matches!(self.place(client).thread.client, Client::Idle)
     }
 
     /// Whether anything is left of a thread.
     pub(in crate::ipc) fn mentions(&self, slot: ThreadSlot) -> bool {
-        let thread = &self.threads[slot.index()];
+        let thread = &self.place(slot).thread;
         let is_nobody = matches!(thread.client, Client::Idle)
             && !thread.receiving
             && !thread.retired
@@ -60,16 +60,16 @@ impl IpcCpu {
             let is_local = call.cpu == self.cpu;
             let sent = self.sent(call.client);
             assert!(!is_local || sent == Some((self.cpu, call.sequence)), "{call:?}, {sent:?}");
-            let own = self.threads[call.client.index()].effective;
+            let own = self.place(call.client).thread.effective;
             assert!(!is_local || call.priority >= own, "{call:?} hides {own}");
         }
-        for slot in ThreadSlot::all() {
+        for slot in self.slots() {
             self.check_process(slot, &held);
         }
     }
 
     fn check_process(&self, slot: ThreadSlot, held: &[Held]) {
-        let thread = &self.threads[slot.index()];
+        let thread = &self.place(slot).thread;
         let callers = held.iter().filter(|held| held.server == slot);
         let mut priorities = Priorities::NONE;
         callers.clone().for_each(|held| priorities.add(held.priority));

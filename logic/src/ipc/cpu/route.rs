@@ -64,7 +64,7 @@ impl IpcCpu {
     /// An endpoint has another receiver, or one again, or none ever again.
     pub fn receiver_changed(&mut self, endpoint: EndpointId, host: &mut impl IpcHost) {
         let (target, _) = host.target(endpoint);
-        for slot in ThreadSlot::all() {
+        for slot in self.slots() {
             let here = Target::Bound { cpu: self.cpu, server: slot };
             let thread = self.thread(slot);
             if thread.endpoint == Some(endpoint) && target != here {
@@ -102,7 +102,7 @@ impl IpcCpu {
                 host.ended(client, CallOutcome::Closed);
             }
             Target::Unbound => {
-                self.messages[client.index()] = *message;
+                self.place_mut(client).message = *message;
                 self.thread(client).client = Client::Waiting(options);
             }
             Target::Bound { cpu, server } => {
@@ -118,7 +118,7 @@ impl IpcCpu {
         options: CallOptions,
         host: &mut impl IpcHost,
     ) {
-        let message = self.messages[client.index()];
+        let message = self.place(client).message;
         self.dispatch(client, options, &message, host);
     }
 
@@ -135,11 +135,11 @@ impl IpcCpu {
         let CallOptions { endpoint, generation, badge, .. } = options;
         let (sequence, priority) = self.mark_sent(client, options, cpu);
         let message = *message;
-        let request = CallRequest { server, endpoint, generation, badge, priority, message };
+        let request = CallRequest { endpoint, generation, badge, priority, message };
         if cpu == self.cpu {
-            self.arrive(cpu, client, sequence, &request, host);
+            self.arrive(server, cpu, client, sequence, &request, host);
         } else {
-            self.messages[client.index()] = message;
+            self.place_mut(client).message = message;
             host.post(cpu, Packet::Call { client, sequence, request });
         }
     }
@@ -176,7 +176,7 @@ impl IpcCpu {
             match item {
                 Item::Call(client) => {
                     self.queue.remove_call(server, client);
-                    let Some(caller) = self.callers[client.index()].take() else { continue };
+                    let Some(caller) = self.place_mut(client).caller.take() else { continue };
                     self.drop_caller(server, caller.priority, host);
                     let sequence = caller.sequence;
                     if caller.cpu == self.cpu {
@@ -226,7 +226,7 @@ impl IpcCpu {
     ) {
         let Sent { endpoint, generation, badge, message } = sent;
         if cpu != self.cpu {
-            let request = CallRequest { server, endpoint, generation, badge, priority, message };
+            let request = CallRequest { endpoint, generation, badge, priority, message };
             host.post(cpu, Packet::Send(request));
             return;
         }

@@ -51,7 +51,7 @@ impl IpcCpu {
     ) -> Result<(), NotWaiting> {
         let client = token.client();
         let caller = self.caller(server, token).ok_or(NotWaiting)?;
-        self.callers[client.index()] = None;
+        self.place_mut(client).caller = None;
         self.served(client, caller, LoanEnd::Returned, host);
         if caller.cpu == self.cpu {
             self.finish(client, caller.sequence, CallOutcome::Reply(message), host);
@@ -66,7 +66,7 @@ impl IpcCpu {
     #[inline]
     pub(super) fn caller(&self, server: ThreadSlot, token: Token) -> Option<Caller> {
         let client = token.client();
-        let caller = self.callers[client.index()]?;
+        let caller = self.places.get(client.index())?.caller?;
         let is_it = caller.server == server
             && !caller.queued
             && Token::new(client, caller.cpu, caller.sequence) == token;
@@ -86,28 +86,30 @@ impl IpcCpu {
         thread.endpoint = Some(endpoint);
         thread.callers.add(caller.priority);
         caller.queued = !core::mem::take(&mut thread.receiving);
-        self.callers[client.index()] = Some(caller);
+        self.place_mut(client).caller = Some(caller);
         caller.queued
     }
 
     /// A call comes from CPU `from` to a server of this CPU.
     pub(super) fn arrive(
         &mut self,
+        server: ThreadSlot,
         from: CpuIndex,
         client: ThreadSlot,
         sequence: u32,
         request: &CallRequest,
         host: &mut impl IpcHost,
     ) {
-        let CallRequest { server, endpoint, badge, priority, message, .. } = *request;
-        let queued = self.add_caller(client, endpoint, Caller::new(from, sequence, request));
+        let CallRequest { endpoint, badge, priority, message, .. } = *request;
+        let caller = Caller::new(server, from, sequence, request);
+        let queued = self.add_caller(client, endpoint, caller);
         if queued {
-            self.messages[client.index()] = message;
+            self.place_mut(client).message = message;
             self.queue.add_call(server, client, priority);
         } else {
-            self.messages[client.index()].span = message.span;
+            self.place_mut(client).message.span = message.span;
         }
-        if priority > self.threads[server.index()].effective {
+        if priority > self.place(server).thread.effective {
             self.inherit(server, priority, host);
         }
         if !queued {
@@ -118,12 +120,12 @@ impl IpcCpu {
 
     /// The call, which is first in the queue, is the server's from now on.
     fn receive_call(&mut self, client: ThreadSlot) -> Option<Received> {
-        let caller = self.callers[client.index()].as_mut()?;
+        let caller = self.place_mut(client).caller.as_mut()?;
         caller.queued = false;
         let Caller { cpu, sequence, server, badge, .. } = *caller;
         self.queue.remove_call(server, client);
         let token = Token::new(client, cpu, sequence);
-        Some(Received::Call { token, badge, message: self.messages[client.index()] })
+        Some(Received::Call { token, badge, message: self.place(client).message })
     }
 
     /// The server has no more to do with a call that it had.
@@ -134,7 +136,7 @@ impl IpcCpu {
         how: LoanEnd,
         host: &mut impl IpcHost,
     ) {
-        let span = self.messages[client.index()].span;
+        let span = self.place(client).message.span;
         if span.lends() {
             host.loan_ends(caller.server, span, how);
         }

@@ -5,30 +5,31 @@ use proptest::prelude::*;
 use crate::ipc::message::KINDS;
 use crate::ipc::{CallRequest, Message, Packet, Token};
 use crate::test_ids::{cpu_no, endpoint_no, generation_no, priorities, slots};
+use ant_abi::boot::TableSizes;
 use ant_abi::ipc::Span;
 use ant_abi::{CpuIndex, EndpointId, Priority, ThreadSlot};
 
 fn message() -> impl Strategy<Value = Message> {
-    (any::<[u64; 4]>(), any::<u64>(), 0..1_u64 << 56).prop_map(|(words, span, handle)| Message {
+    (any::<[u64; 4]>(), any::<u64>(), 0..1_u64 << 60).prop_map(|(words, span, handle)| Message {
         words,
         span: Span(span),
         handle,
     })
 }
 
-fn ids() -> impl Strategy<Value = (ThreadSlot, ThreadSlot, EndpointId, Priority)> {
-    let slots = || slots(0..ThreadSlot::COUNT);
-    let endpoints = (0..EndpointId::COUNT).prop_map(endpoint_no);
-    (slots(), slots(), endpoints, priorities())
+fn ids() -> impl Strategy<Value = (ThreadSlot, EndpointId, Priority)> {
+    let slots = slots(0..TableSizes::MOST.threads as usize);
+    let endpoints = (0..TableSizes::MOST.endpoints as usize).prop_map(endpoint_no);
+    (slots, endpoints, priorities())
 }
 
 fn packet() -> impl Strategy<Value = Packet> {
     (0..9_u8, ids(), any::<(u32, u32, u32)>(), message()).prop_map(
         |(kind, ids, numbers, message)| {
-            let (client, server, endpoint, priority) = ids;
+            let (client, endpoint, priority) = ids;
             let (sequence, generation, badge) = numbers;
             let generation = generation_no(generation);
-            let request = CallRequest { server, endpoint, generation, badge, priority, message };
+            let request = CallRequest { endpoint, generation, badge, priority, message };
             match kind {
                 0 => Packet::Call { client, sequence, request },
                 1 => Packet::Reply { client, sequence, message },
@@ -62,7 +63,7 @@ proptest! {
 
     #[test]
     fn tokens_keep_their_parts(
-        client in slots(0..ThreadSlot::COUNT),
+        client in slots(0..TableSizes::MOST.threads as usize),
         cpu in 0..CpuIndex::COUNT,
         sequence in 1..=u32::MAX,
     ) {

@@ -6,7 +6,7 @@ use ant_abi::{Priority, ThreadSlot};
 
 use super::world::{Ask, World};
 use crate::ipc::Received;
-use crate::test_ids::{cpu_no, endpoint_no, priority_no, slot_no};
+use crate::test_ids::{THREADS, cpu_no, endpoint_no, priority_no, slot_no};
 
 const LOW: Priority = priority_no(1);
 const HIGH: Priority = priority_no(6);
@@ -47,7 +47,7 @@ fn callers_are_served_by_priority() {
         let mut world = chain(&[0]);
         let priorities = [3, 1, 7, 3, 0, 7];
         let mut calls = Vec::new();
-        for (slot, priority) in ThreadSlot::all().zip(priorities.map(priority_no)) {
+        for (slot, priority) in ThreadSlot::first(THREADS).zip(priorities.map(priority_no)) {
             world.spawn(slot, cpu, priority);
             calls.push((priority, world.call(slot, Ask::at(endpoint_no(0)))));
         }
@@ -161,7 +161,7 @@ fn who_goes_away_takes_its_priority_along() {
 #[test]
 fn many_of_one_priority_count_as_many() {
     let mut world = chain(&[0]);
-    for slot in ThreadSlot::all().take(90) {
+    for slot in ThreadSlot::first(90) {
         world.spawn(slot, cpu_no(slot.index() % 3), HIGH);
         world.call(slot, Ask::at(endpoint_no(0)));
     }
@@ -197,7 +197,7 @@ fn a_circle_of_callers_does_not_hang() {
 fn a_flood_delays_by_one_request() {
     for cpu in [cpu_no(0), cpu_no(1)] {
         let mut world = chain(&[0]);
-        for slot in ThreadSlot::all().take(40) {
+        for slot in ThreadSlot::first(40) {
             world.spawn(slot, cpu, LOW);
             world.call(slot, Ask::at(endpoint_no(0)));
         }

@@ -6,8 +6,14 @@ use ant_abi::{Priority, ThreadSlot};
 use proptest::prelude::*;
 
 use crate::ipc::Message;
-use crate::ipc::queue::{Item, Queue, SENDS, Sent};
-use crate::test_ids::{endpoint_no, generation_no, priorities, priority_no, slot_no, slots};
+use crate::ipc::queue::{Item, Queue, SENDS_PER_CPU, SendPlace, Sent, ThreadQueue};
+use crate::test_ids::{
+    THREADS, endpoint_no, generation_no, places, priorities, priority_no, slot_no, slots,
+};
+
+fn queue() -> Queue {
+    Queue::new(places(ThreadQueue::EMPTY, THREADS), places(SendPlace::FREE, SENDS_PER_CPU))
+}
 
 fn sent(number: u64) -> Sent {
     let (endpoint, generation) = (endpoint_no(3), generation_no(1));
@@ -21,7 +27,7 @@ fn contents(queue: &Queue, server: ThreadSlot) -> Vec<(Item, Priority)> {
 
 #[test]
 fn higher_first_then_earlier() {
-    let mut queue = Queue::new();
+    let mut queue = queue();
     for (client, priority) in [(5, 2), (1, 2), (127, 7), (0, 0), (9, 7)] {
         queue.add_call(slot_no(127), slot_no(client), priority_no(priority));
     }
@@ -32,8 +38,8 @@ fn higher_first_then_earlier() {
 
 #[test]
 fn sends_have_all_their_places_and_no_more() {
-    let mut queue = Queue::new();
-    let room = SENDS as u64 - 1;
+    let mut queue = queue();
+    let room = SENDS_PER_CPU as u64;
     for round in 0..3 {
         for number in 0..room {
             let server = slot_no(number as usize % 3);
@@ -51,7 +57,7 @@ fn sends_have_all_their_places_and_no_more() {
                 sent(round + number).message
             );
         }
-        assert!(ThreadSlot::all().take(3).all(|server| queue.first(server).is_none()));
+        assert!(ThreadSlot::first(3).all(|server| queue.first(server).is_none()));
     }
 }
 
@@ -79,7 +85,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let server = || prop::sample::select(&SERVERS[..]);
     prop_oneof![
-        3 => (server(), slots(0..ThreadSlot::COUNT), priorities())
+        3 => (server(), slots(0..THREADS), priorities())
             .prop_map(|(server, client, priority)| Step::Call { server, client, priority }),
         3 => (server(), priorities()).prop_map(|(server, priority)| Step::Send { server, priority }),
         4 => (server(), any::<prop::sample::Index>())
@@ -165,7 +171,7 @@ impl Model {
 proptest! {
     #[test]
     fn lists_are_as_in_the_model(steps in prop::collection::vec(step(), 0..120)) {
-        let mut queue = Queue::new();
+        let mut queue = queue();
         let mut model = Model::default();
         for step in &steps {
             model.apply(step, &mut queue);

@@ -5,8 +5,7 @@ use std::vec::Vec;
 use ant_abi::{CpuIndex, EndpointId, ThreadSlot};
 
 use super::world::{Ask, World};
-use crate::ipc::queue::SENDS;
-use crate::ipc::{Received, SendError};
+use crate::ipc::{Received, SENDS_PER_CPU, SendError};
 use crate::test_ids::{cpu_no, endpoint_no, generation_no, priority_no, slot_no};
 
 const SERVER: ThreadSlot = slot_no(1);
@@ -97,11 +96,11 @@ fn messages_to_a_server_that_ends_are_dropped() {
 #[test]
 fn more_messages_than_places_are_dropped() {
     both(|world| {
-        for _ in 0..SENDS + 5 {
+        for _ in 0..SENDS_PER_CPU + 6 {
             world.send(SENDER, Ask::at(AT)).unwrap();
         }
         world.drain();
-        for _ in 0..SENDS - 1 {
+        for _ in 0..SENDS_PER_CPU {
             number(world.receive(SERVER));
         }
         assert_eq!(world.receive(SERVER), None);

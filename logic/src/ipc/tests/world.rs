@@ -11,9 +11,10 @@ use ant_abi::ipc::{NOTIFY_RETIRE, Span, Transfer};
 use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 use crate::ipc::{
-    CallOptions, CallOutcome, Gone, IpcCpu, LoanEnd, Message, NotWaiting, OnRestart, Packet,
-    Received, SendError, Target, Token,
+    CallOptions, CallOutcome, Gone, IpcCpu, IpcMemory, IpcPlace, LoanEnd, Message, NotWaiting,
+    OnRestart, Packet, Received, SENDS_PER_CPU, SendError, SendPlace, Target, ThreadQueue, Token,
 };
+use crate::test_ids::{THREADS, places};
 pub(super) use machine::Doing;
 use machine::{CallRecord, Item, Machine, Process, SendRecord, Side};
 
@@ -21,7 +22,7 @@ use machine::{CallRecord, Item, Machine, Process, SendRecord, Side};
 pub(super) const ENDPOINTS: usize = 4;
 
 pub(super) fn endpoints() -> impl Iterator<Item = EndpointId> + Clone {
-    EndpointId::all().take(ENDPOINTS)
+    EndpointId::first(ENDPOINTS)
 }
 
 /// How a process calls.
@@ -61,9 +62,18 @@ fn reply_message(id: u64) -> Message {
     Message { handle: id, ..Message::of([id, 0xfeed, 0, 0]) }
 }
 
+fn ipc(cpu: CpuIndex) -> IpcCpu {
+    let memory = IpcMemory {
+        places: places(IpcPlace::EMPTY, THREADS),
+        queues: places(ThreadQueue::EMPTY, THREADS),
+        sends: places(SendPlace::FREE, SENDS_PER_CPU),
+    };
+    IpcCpu::new(cpu, memory)
+}
+
 impl World {
     pub(super) fn new(cpus: usize) -> Self {
-        let stations = CpuIndex::all().take(cpus).map(IpcCpu::new).collect();
+        let stations = CpuIndex::all().take(cpus).map(ipc).collect();
         let machine = Machine::new(cpus);
         Self { stations, machine, next: 0, goes_directly: false, went_directly: 0 }
     }

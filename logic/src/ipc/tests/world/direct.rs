@@ -25,7 +25,7 @@ impl World {
             let received = Received::Call { token, badge: options.badge, message };
             side.received(server, received);
         } else {
-            side.post(there, ipc.call_across(client, options, (there, server), message));
+            side.post(there, ipc.call_across(client, options, there, message));
         }
         self.has_gone_directly(cpu);
         true
@@ -71,7 +71,7 @@ impl World {
         words: &[u64; 8],
     ) -> bool {
         let Parts { kind, client, sequence, request } = Parts::of(words);
-        let CallRequest { server, endpoint, generation, badge, message, .. } = request;
+        let CallRequest { endpoint, generation, badge, message, .. } = request;
         if !self.goes_directly {
             return false;
         }
@@ -79,10 +79,13 @@ impl World {
         let mut side = Side { cpu, machine: &mut self.machine };
         match kind {
             Parts::CALL => {
-                if side.target(endpoint) != (Target::Bound { cpu, server }, generation) {
+                let (Target::Bound { cpu: there, server }, now) = side.target(endpoint) else {
+                    return false;
+                };
+                if (there, now) != (cpu, generation) {
                     return false;
                 }
-                let token = ipc.take_call_directly(from, client, sequence, &request);
+                let token = ipc.take_call_directly(server, from, client, sequence, &request);
                 let Some(token) = token else { return false };
                 side.received(server, Received::Call { token, badge, message });
             }
