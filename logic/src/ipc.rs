@@ -24,7 +24,7 @@ pub use cpu::{
     OnRestart, Received, SendError, Target,
 };
 pub use message::{CallRequest, Message, Packet, Parts, Token};
-pub use queue::{SENDS_PER_CPU, SendPlace, ThreadQueue};
+pub use queue::{QueueList, QueueNode, SENDS_PER_CPU, SendPlace};
 
 #[cfg(test)]
 mod tests;

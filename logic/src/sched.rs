@@ -91,11 +91,19 @@ impl RunQueue {
     /// The one that has it keeps it, unless one of a higher priority is runnable, or its slice is
     /// over and one of its own priority waits. If one of a higher priority takes the CPU from it,
     /// it is the first of its priority to get it back, for the rest of its slice.
+    #[inline]
     pub fn pick(&mut self, now: u64) -> Option<ThreadSlot> {
+        if let Some(current) = self.current
+            && self.keeps_cpu(current, now)
+        {
+            return Some(current.id);
+        }
+        self.pick_another(now)
+    }
+
+    #[inline(never)]
+    fn pick_another(&mut self, now: u64) -> Option<ThreadSlot> {
         if let Some(current) = self.current {
-            if self.keeps_cpu(current, now) {
-                return Some(current.id);
-            }
             self.put_back(current, now);
         }
         let next = self.waiting.pop();

@@ -195,12 +195,7 @@ fn take_exit_notice(
 fn create_endpoint(m: &mut MKernel, cpu: &mut Cpu, slot: ThreadSlot) -> Result<i64, Error> {
     m.closed.drain(..).for_each(endpoints::free);
     let endpoint = endpoints::create(Target::Unbound, Purpose::Server).ok_or(Error::NoMemory)?;
-    let handle = Handle {
-        endpoint,
-        first_generation: endpoints::first_generation(endpoint),
-        generation: Generation::UNKNOWN,
-        badge: 0,
-    };
+    let handle = Handle::new(endpoint, 0);
     let number = cpu.local.caller(slot)?.process.handles.add(handle);
     number.map(|number| number as i64).ok_or_else(|| {
         endpoints::free(endpoint);
@@ -269,11 +264,7 @@ fn grant_handle(
     let handle = cpu.local.caller(slot)?.process.handles.get(number)?;
     let badge = u32::try_from(badge).map_err(|_| Error::Invalid)?;
     let to = unstarted(cpu, pid(to)?)?;
-    let given = cpu.local.caller(to)?.process.handles.add(Handle {
-        badge,
-        generation: Generation::UNKNOWN,
-        ..handle
-    });
+    let given = cpu.local.caller(to)?.process.handles.add(handle.with_badge(badge));
     given.map(|number| number as i64).ok_or(Error::NoMemory)
 }
 

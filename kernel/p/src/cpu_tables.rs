@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use ant_abi::boot::TableSizes;
 use ant_abi::{CpuIndex, MAX_CPUS, ThreadSlot};
 use ant_logic::deadlines::DeadlinePlace;
-use ant_logic::ipc::{IpcMemory, IpcPlace, SENDS_PER_CPU, SendPlace, ThreadQueue};
+use ant_logic::ipc::{IpcMemory, IpcPlace, QueueList, QueueNode, SENDS_PER_CPU, SendPlace};
 use ant_logic::sched::RunPlace;
 
 use crate::owned::Owned;
@@ -45,7 +45,8 @@ pub fn bytes(sizes: &TableSizes) -> usize {
     let mut carver = Carver { next: 0 };
     let TableSizes { processes, threads, .. } = *sizes;
     carver.skip::<IpcPlace>(threads as usize);
-    carver.skip::<ThreadQueue>(threads as usize);
+    carver.skip::<QueueList>(threads as usize);
+    carver.skip::<QueueNode>(threads as usize + SENDS_PER_CPU);
     carver.skip::<SendPlace>(SENDS_PER_CPU);
     carver.skip::<RunPlace>(threads as usize);
     carver.skip::<DeadlinePlace>(threads as usize);
@@ -79,7 +80,8 @@ impl CpuTables {
             Self {
                 ipc: IpcMemory {
                     places: carver.carve(threads, || IpcPlace::EMPTY),
-                    queues: carver.carve(threads, || ThreadQueue::EMPTY),
+                    lists: carver.carve(threads, || QueueList::EMPTY),
+                    nodes: carver.carve(threads + SENDS_PER_CPU, || QueueNode::NONE),
                     sends: carver.carve(SENDS_PER_CPU, || SendPlace::FREE),
                 },
                 local: LocalTables {

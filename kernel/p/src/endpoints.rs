@@ -79,7 +79,9 @@ impl State {
     }
 }
 
-struct Endpoint {
+/// An endpoint, as every CPU finds it in the table.
+#[derive(Debug)]
+pub struct Endpoint {
     state: AtomicU64,
     /// Its first generation, by which it is told from others of its number.
     first_generation: AtomicU32,
@@ -118,7 +120,7 @@ fn all() -> impl Iterator<Item = EndpointId> {
 /// How an endpoint is now.
 #[inline]
 pub fn state(endpoint: EndpointId) -> State {
-    State(entry(endpoint).state.load(Ordering::Acquire))
+    entry(endpoint).state()
 }
 
 /// The receiver of an endpoint now, and its generation.
@@ -132,14 +134,34 @@ pub fn target(endpoint: EndpointId) -> (Target, Generation) {
 /// asks for that first.
 #[inline]
 pub fn first_generation(endpoint: EndpointId) -> Generation {
-    Generation::new(entry(endpoint).first_generation.load(Ordering::Acquire))
+    entry(endpoint).first_generation()
 }
 
-/// CPU and slot of the receiver of an endpoint, if the endpoint is in this generation still.
-#[inline]
-pub fn receiver(endpoint: EndpointId, generation: Generation) -> Option<(CpuIndex, ThreadSlot)> {
-    let state = state(endpoint);
-    state.receiver().filter(|_| state.generation() == generation)
+impl Endpoint {
+    /// The endpoint with this number.
+    #[inline]
+    pub fn numbered(endpoint: EndpointId) -> &'static Self {
+        entry(endpoint)
+    }
+
+    /// How it is now.
+    #[inline]
+    pub fn state(&self) -> State {
+        State(self.state.load(Ordering::Acquire))
+    }
+
+    /// Its first generation. A caller that wants its state, too, asks for that first.
+    #[inline]
+    pub fn first_generation(&self) -> Generation {
+        Generation::new(self.first_generation.load(Ordering::Acquire))
+    }
+
+    /// CPU and slot of the receiver, if the endpoint is in this generation still.
+    #[inline]
+    pub fn receiver(&self, generation: Generation) -> Option<(CpuIndex, ThreadSlot)> {
+        let state = self.state();
+        state.receiver().filter(|_| state.generation() == generation)
+    }
 }
 
 /// What an endpoint is for: programs cannot take all.

@@ -51,7 +51,7 @@ fn end_thread(cpu: &mut Cpu, slot: ThreadSlot) {
     thread.releases = Some(releases);
     let own = thread.endpoint.filter(|_| thread.owns_endpoint);
     cpu.local.block(slot, BlockReason::Exit, ProcessState::Exiting);
-    cpu.local.deadlines.clear(slot);
+    cpu.local.clear_deadline(slot);
     // All: it may have been bound a moment ago and not know it yet. The m-kernel, if it is about to
     // bind it, sees after that that it ends.
     fence(Ordering::SeqCst);

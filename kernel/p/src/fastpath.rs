@@ -13,16 +13,15 @@ mod pages;
 
 use ant_abi::ipc::{FOREVER, IPC_WORDS, ReceivedKind, Span};
 use ant_abi::syscall::{ProcessState, Sysnum};
-use ant_abi::{CpuIndex, EndpointId, ThreadSlot};
+use ant_abi::{CpuIndex, EndpointId, Priority, ThreadSlot};
 use ant_logic::ica::With;
 use ant_logic::ipc::{CallOptions, CallRequest, Message, Packet, Parts, Token};
 use ant_logic::rings::packet::PACKET_WORDS;
 use ant_logic::sched::RunQueue;
 
 use crate::cpu::Cpu;
-use crate::endpoints;
+use crate::endpoints::{self, Endpoint};
 use crate::handles::Handle;
-use crate::locals::Locals;
 use crate::owned::Owned;
 use crate::thread::{BlockReason, Calling, Thread};
 use crate::{ipc, mailbox};
@@ -31,28 +30,52 @@ use ant_arch::context::VECTOR_SYSCALL;
 const IPC_CALL: u64 = Sysnum::IpcCall as u64;
 const IPC_REPLY_RECEIVE: u64 = Sysnum::IpcReplyReceive as u64;
 
-/// What came of a thread's run.
+/// What comes next.
 pub enum Next {
-    /// This thread runs.
-    Thread(ThreadSlot),
-    /// The thread waits for another CPU.
+    /// This thread runs. The one that has run is in its place.
+    Thread(Owned<Thread>),
+    /// The thread that has run, which is in its place, waits for another CPU.
     Packet,
     /// Nothing has happened: the loop serves what the thread asks for.
-    SlowPath,
+    SlowPath(Owned<Thread>),
 }
 
-/// Serves the call or the reply that has ended the run of thread `slot`.
+/// Serves the call or the reply that has ended the run of a thread.
 #[inline]
-pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, vector: u64) -> Next {
-    if vector != VECTOR_SYSCALL {
-        return Next::SlowPath;
+pub fn serve(cpu: &mut Cpu, mut thread: Owned<Thread>) -> Next {
+    if thread.context.vector != VECTOR_SYSCALL {
+        return Next::SlowPath(thread);
     }
-    exchange(cpu, slot).unwrap_or(Next::SlowPath)
+    match exchange(cpu, &mut thread) {
+        Some(Exchanged::Words(Some(next))) => {
+            cpu.local.put(thread);
+            Next::Thread(next)
+        }
+        Some(Exchanged::Words(None)) => {
+            cpu.local.put(thread);
+            Next::Packet
+        }
+        Some(Exchanged::Pages(exchange)) => serve_pages(cpu, thread, exchange),
+        None => Next::SlowPath(thread),
+    }
+}
+
+/// What a call or a reply comes to.
+enum Exchanged {
+    /// It is done. This thread runs, or another CPU goes on.
+    Words(Option<Owned<Thread>>),
+    /// Pages go along.
+    Pages(PagesExchange),
+}
+
+/// A call or a reply with pages.
+enum PagesExchange {
+    Call { flags: u64, calling: Calling },
+    ReplyReceive { token: Token, span: Span, lent: Span },
 }
 
 #[inline]
-fn exchange(cpu: &mut Cpu, slot: ThreadSlot) -> Option<Next> {
-    let thread = cpu.local.thread(slot)?;
+fn exchange(cpu: &mut Cpu, thread: &mut Owned<Thread>) -> Option<Exchanged> {
     let (number, [to, timeout, flags]) = thread.context.syscall();
     let (span, handle) = thread.context.span_and_handle();
     if timeout != FOREVER || handle != 0 {
@@ -63,29 +86,57 @@ fn exchange(cpu: &mut Cpu, slot: ThreadSlot) -> Option<Next> {
         return None;
     }
     match number {
-        IPC_CALL if span == 0 => call(cpu, slot, to, flags),
-        IPC_CALL => pages::call(cpu, slot, flags, Calling { handle: to, span: Span(span) }),
+        IPC_CALL if span == 0 => call(cpu, thread, to, flags).map(Exchanged::Words),
+        IPC_CALL => {
+            let calling = Calling { handle: to, span: Span(span) };
+            Some(Exchanged::Pages(PagesExchange::Call { flags, calling }))
+        }
         IPC_REPLY_RECEIVE => {
-            let token = Token(to);
+            let (token, span) = (Token(to), Span(span));
             let lent = cpu.ipc.pages_of(token);
-            if span == 0 && lent.is_none() {
-                reply_receive(cpu, slot, token)
+            if span.is_none() && lent.is_none() {
+                reply_receive(cpu, thread, token).map(Exchanged::Words)
             } else {
-                pages::reply_receive(cpu, slot, token, Span(span), lent)
+                Some(Exchanged::Pages(PagesExchange::ReplyReceive { token, span, lent }))
             }
         }
         _ => None,
     }
 }
 
+/// Serves what comes with pages: these find the threads in their places.
 #[inline]
-fn call(cpu: &mut Cpu, slot: ThreadSlot, number: u64, flags: u64) -> Option<Next> {
-    let (options, there, server) = resolve_fast(cpu, slot, number, flags)?;
+fn serve_pages(cpu: &mut Cpu, thread: Owned<Thread>, exchange: PagesExchange) -> Next {
+    let slot = thread.slot();
+    cpu.local.put(thread);
+    let done = match exchange {
+        PagesExchange::Call { flags, calling } => pages::call(cpu, slot, flags, calling),
+        PagesExchange::ReplyReceive { token, span, lent } => {
+            pages::reply_receive(cpu, slot, token, span, lent)
+        }
+    };
+    let next = match done {
+        Some(Some(next)) => cpu.local.take(next).map(Next::Thread),
+        Some(None) => Some(Next::Packet),
+        None => cpu.local.take(slot).map(Next::SlowPath),
+    };
+    next.expect("both are threads of this CPU")
+}
+
+#[inline]
+fn call(
+    cpu: &mut Cpu,
+    thread: &mut Owned<Thread>,
+    number: u64,
+    flags: u64,
+) -> Option<Option<Owned<Thread>>> {
+    let (options, there, server) = resolve_fast(cpu, thread, number, flags)?;
     let calling = Calling { handle: number, span: Span::NONE };
     if there == cpu.index() {
-        call_here(cpu, slot, server, options, calling)
+        call_here(cpu, thread, server, options, calling).map(Some)
     } else {
-        call_there(cpu, slot, there, options, calling)
+        call_there(cpu, thread, there, options, calling);
+        Some(None)
     }
 }
 
@@ -93,13 +144,13 @@ fn call(cpu: &mut Cpu, slot: ThreadSlot, number: u64, flags: u64) -> Option<Next
 #[inline(always)]
 fn resolve_fast(
     cpu: &mut Cpu,
-    slot: ThreadSlot,
+    thread: &Owned<Thread>,
     number: u64,
     flags: u64,
 ) -> Option<(CallOptions, CpuIndex, ThreadSlot)> {
-    let process = cpu.local.caller(slot).ok()?.process;
-    let Handle { endpoint, generation, badge, .. } = process.handles.get(number).ok()?;
-    let (there, server) = endpoints::receiver(endpoint, generation)?;
+    let handle = cpu.local.process(thread.process)?.handles.find(number)?;
+    let &Handle { endpoint, generation, badge, .. } = handle;
+    let (there, server) = handle.receiver()?;
     if !mailbox::has_room(cpu.index(), there) {
         return None;
     }
@@ -107,74 +158,90 @@ fn resolve_fast(
     Some((CallOptions { endpoint, generation, on_restart, badge }, there, server))
 }
 
-/// Calls a server of this CPU; it has the words.
+/// Calls a server of this CPU; it has the words, and is what runs.
 #[inline(always)]
 fn call_here(
     cpu: &mut Cpu,
-    slot: ThreadSlot,
+    client: &mut Owned<Thread>,
     server: ThreadSlot,
     options: CallOptions,
     calling: Calling,
-) -> Option<Next> {
-    let Pair { leaves: client, takes, queue } = pair(&mut cpu.local, slot, server)?;
-    let token = cpu.ipc.call_directly(slot, options, server, calling.span)?;
-    client.block_for_reply(calling);
-    takes.context.set_received(ReceivedKind::Call.into(), token.0, u64::from(options.badge));
-    pass_cpu(queue, server, takes, client.context.words());
-    Some(Next::Thread(server))
+) -> Option<Owned<Thread>> {
+    let (place, queue) = cpu.local.place_and_queue(server)?;
+    let priority = can_take(place.as_ref()?, queue)?;
+    let token = cpu.ipc.call_directly(client.slot(), options, server, calling.span)?;
+    let mut takes = place.take()?;
+    block_for_reply(client, calling);
+    let (thread, _) = takes.parts();
+    let badge = u64::from(options.badge);
+    thread.context.set_received(ReceivedKind::Call.into(), token.0, badge);
+    queue.pass(server, priority);
+    resume(thread, client.context.words());
+    Some(takes)
 }
 
 /// Calls a server of another CPU.
 #[inline(always)]
 fn call_there(
     cpu: &mut Cpu,
-    slot: ThreadSlot,
+    client: &mut Owned<Thread>,
     there: CpuIndex,
     options: CallOptions,
     calling: Calling,
-) -> Option<Next> {
-    let client = cpu.local.thread(slot)?;
+) {
     let message = Message { span: calling.span, ..Message::of(client.context.words()) };
-    client.block_for_reply(calling);
-    let packet = cpu.ipc.call_across(slot, options, there, message);
-    Some(leave_cpu(cpu, there, &packet))
+    block_for_reply(client, calling);
+    let packet = cpu.ipc.call_across(client.slot(), options, there, message);
+    leave_cpu(cpu, there, &packet);
 }
 
 #[inline]
-fn reply_receive(cpu: &mut Cpu, slot: ThreadSlot, token: Token) -> Option<Next> {
+fn reply_receive(
+    cpu: &mut Cpu,
+    thread: &mut Owned<Thread>,
+    token: Token,
+) -> Option<Option<Owned<Thread>>> {
     if token.cpu() == cpu.index() {
-        reply_here(cpu, slot, token).map(Next::Thread)
+        reply_here(cpu, thread, token).map(Some)
     } else {
-        let (there, packet) = reply_there(cpu, slot, token, Span::NONE)?;
-        Some(leave_cpu(cpu, there, &packet))
+        let (there, packet) = reply_there(cpu, thread, token, Span::NONE)?;
+        leave_cpu(cpu, there, &packet);
+        Some(None)
     }
 }
 
-/// Replies to a client of this CPU, which has the words; the client.
+/// Replies to a client of this CPU, which has the words, and is what runs.
 #[inline(always)]
-fn reply_here(cpu: &mut Cpu, slot: ThreadSlot, token: Token) -> Option<ThreadSlot> {
-    let Pair { leaves: server, takes, queue } = pair(&mut cpu.local, slot, token.client())?;
+fn reply_here(cpu: &mut Cpu, server: &mut Owned<Thread>, token: Token) -> Option<Owned<Thread>> {
+    let client = token.client();
+    let (place, queue) = cpu.local.place_and_queue(client)?;
+    let takes = place.as_ref()?;
     if server.migrate_to.is_some() || takes.migrate_to.is_some() {
         return None;
     }
-    let client = cpu.ipc.reply_directly(slot, token, has_bits)?;
-    server.block_for_message();
-    pass_cpu(queue, client, takes, server.context.words());
-    Some(client)
+    let priority = can_take(takes, queue)?;
+    cpu.ipc.reply_directly(server.slot(), token, has_bits)?;
+    let mut takes = place.take()?;
+    block_for_message(server);
+    queue.pass(client, priority);
+    resume(takes.parts().0, server.context.words());
+    Some(takes)
 }
 
 /// Replies to a client of another CPU; what goes there.
 #[inline(always)]
 fn reply_there(
     cpu: &mut Cpu,
-    slot: ThreadSlot,
+    server: &mut Owned<Thread>,
     token: Token,
     span: Span,
 ) -> Option<(CpuIndex, Packet)> {
-    let server = cpu.local.thread(slot).filter(|server| server.migrate_to.is_none())?;
+    if server.migrate_to.is_some() {
+        return None;
+    }
     let message = Message { span, ..Message::of(server.context.words()) };
-    let replied = cpu.ipc.reply_across(slot, token, message, has_bits)?;
-    server.block_for_message();
+    let replied = cpu.ipc.reply_across(server.slot(), token, message, has_bits)?;
+    block_for_message(server);
     Some(replied)
 }
 
@@ -197,15 +264,18 @@ pub fn take(cpu: &mut Cpu, from: CpuIndex, words: &[u64; PACKET_WORDS]) -> Optio
 fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<ThreadSlot> {
     let Parts { client, sequence, request, .. } = parts;
     let CallRequest { endpoint, generation, badge, message, .. } = request;
-    let (there, slot) = endpoints::receiver(*endpoint, *generation)?;
+    let (there, slot) = Endpoint::numbered(*endpoint).receiver(*generation)?;
     let here = cpu.index();
-    let (server, queue) = cpu.local.one_without_deadline(slot)?;
-    if there != here || !queue.can_pass(server.priority) {
+    if there != here {
         return None;
     }
+    let (place, queue) = cpu.local.place_and_queue(slot)?;
+    let (server, _) = place.as_mut()?.parts();
+    let priority = can_take(server, queue)?;
     let token = cpu.ipc.take_call_directly(slot, from, *client, *sequence, request)?;
     server.context.set_received(ReceivedKind::Call.into(), token.0, u64::from(*badge));
-    pass_cpu(queue, slot, server, message.words);
+    queue.pass(slot, priority);
+    resume(server, message.words);
     if !message.span.is_none() {
         pages::arrive(cpu, slot, message.span, With::Call);
     }
@@ -215,15 +285,18 @@ fn take_call(cpu: &mut Cpu, from: CpuIndex, parts: &Parts) -> Option<ThreadSlot>
 #[inline]
 fn take_reply(cpu: &mut Cpu, parts: &Parts) -> Option<ThreadSlot> {
     let Parts { client: slot, sequence, request: CallRequest { message, .. }, .. } = parts;
-    let (client, queue) = cpu.local.one_without_deadline(*slot)?;
-    if !queue.can_pass(client.priority) || client.migrate_to.is_some() {
+    let (place, queue) = cpu.local.place_and_queue(*slot)?;
+    let (client, _) = place.as_mut()?.parts();
+    let priority = can_take(client, queue)?;
+    if client.migrate_to.is_some() {
         return None;
     }
     if !cpu.ipc.take_reply_directly(*slot, *sequence) {
         return None;
     }
     let with_pages = client.calling.span.0 | message.span.0 != 0;
-    pass_cpu(queue, *slot, client, message.words);
+    queue.pass(*slot, priority);
+    resume(client, message.words);
     if with_pages {
         pages::replied(cpu, *slot, message.span);
     }
@@ -236,53 +309,40 @@ fn has_bits(endpoint: EndpointId) -> bool {
     endpoints::bits(endpoint).any()
 }
 
-impl Owned<Thread> {
-    #[inline]
-    fn block_for_reply(&mut self, calling: Calling) {
-        self.calling = calling;
-        self.blocked_on = BlockReason::Reply;
-        self.set_state(ProcessState::Calling);
-    }
-
-    #[inline]
-    fn block_for_message(&mut self) {
-        self.blocked_on = BlockReason::Receive;
-        self.set_state(ProcessState::Receiving);
-    }
+#[inline]
+fn block_for_reply(thread: &mut Owned<Thread>, calling: Calling) {
+    let (thread, public) = thread.parts();
+    thread.calling = calling;
+    thread.blocked_on = BlockReason::Reply;
+    public.set_state(ProcessState::Calling);
 }
 
-/// Sends a packet for the process that has run, and waits now.
 #[inline]
-fn leave_cpu(cpu: &mut Cpu, there: CpuIndex, packet: &Packet) -> Next {
+fn block_for_message(thread: &mut Owned<Thread>) {
+    let (thread, public) = thread.parts();
+    thread.blocked_on = BlockReason::Receive;
+    public.set_state(ProcessState::Receiving);
+}
+
+/// Sends a packet for the thread that has run, and waits now.
+#[inline]
+fn leave_cpu(cpu: &mut Cpu, there: CpuIndex, packet: &Packet) {
     cpu.local.queue.block_current();
     ipc::post(cpu.index(), there, packet);
-    Next::Packet
 }
 
-/// A process that blocks, and the one that runs in its place.
-struct Pair<'a> {
-    leaves: &'a mut Owned<Thread>,
-    takes: &'a mut Owned<Thread>,
-    queue: &'a mut RunQueue,
-}
-
-/// The two processes, if the second, which waits, can run instead of the first.
+/// Whether a thread that waits can run next: it has no deadline that would have to be cleared, and
+/// comes before all others. Its priority.
 #[inline]
-fn pair(local: &mut Locals, leaves: ThreadSlot, takes: ThreadSlot) -> Option<Pair<'_>> {
-    let ([leaves, takes], queue) = local.two_without_deadline(leaves, takes)?;
-    queue.can_pass(takes.priority).then_some(Pair { leaves, takes, queue })
+fn can_take(thread: &Thread, queue: &RunQueue) -> Option<Priority> {
+    let priority = thread.priority;
+    (!thread.has_deadline && queue.can_pass(priority)).then_some(priority)
 }
 
-/// Lets a process that can take the CPU run with the words that have come for it.
+/// Lets a thread that has the CPU run with the words that have come for it.
 #[inline]
-fn pass_cpu(
-    queue: &mut RunQueue,
-    slot: ThreadSlot,
-    takes: &mut Owned<Thread>,
-    words: [u64; IPC_WORDS],
-) {
-    queue.pass(slot, takes.priority);
-    takes.blocked_on = BlockReason::Runnable;
-    takes.context.set_message(words, 0, 0);
-    takes.context.set_result(0);
+fn resume(thread: &mut Thread, words: [u64; IPC_WORDS]) {
+    thread.blocked_on = BlockReason::Runnable;
+    thread.context.set_message(words, 0, 0);
+    thread.context.set_result(0);
 }

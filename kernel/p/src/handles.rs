@@ -2,9 +2,9 @@
 
 use ant_abi::boot::TableSizes;
 use ant_abi::ipc::HANDLES;
-use ant_abi::{EndpointId, Error, Generation};
+use ant_abi::{CpuIndex, EndpointId, Error, Generation, ThreadSlot};
 
-use crate::endpoints::{self, State};
+use crate::endpoints::{self, Endpoint, State};
 
 /// A bit above the numbers of endpoints.
 const IS_HANDLE: u64 = 1 << 10;
@@ -16,10 +16,12 @@ const BADGE_SHIFT: u32 = GENERATION_SHIFT + u16::BITS;
 const _: () = assert!(TableSizes::MOST.endpoints as u64 <= IS_HANDLE);
 
 /// A handle to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Handle {
     /// The endpoint.
     pub endpoint: EndpointId,
+    /// Where that is in the table.
+    place: &'static Endpoint,
     /// Which endpoint of that number: its first generation.
     pub first_generation: Generation,
     /// The endpoint's generation when the process last heard of it.
@@ -29,6 +31,33 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// A handle to the endpoint that has this number now; its process has not heard of a generation.
+    pub fn new(endpoint: EndpointId, badge: u32) -> Self {
+        let first_generation = endpoints::first_generation(endpoint);
+        Self::with_generations(endpoint, first_generation, Generation::UNKNOWN, badge)
+    }
+
+    fn with_generations(
+        endpoint: EndpointId,
+        first_generation: Generation,
+        generation: Generation,
+        badge: u32,
+    ) -> Self {
+        let place = Endpoint::numbered(endpoint);
+        Self { endpoint, place, first_generation, generation, badge }
+    }
+
+    /// A handle to the same endpoint for another process, with a badge.
+    pub fn with_badge(self, badge: u32) -> Self {
+        Self { badge, generation: Generation::UNKNOWN, ..self }
+    }
+
+    /// CPU and slot of the receiver, if that is of the generation that the process has heard of.
+    #[inline]
+    pub fn receiver(&self) -> Option<(CpuIndex, ThreadSlot)> {
+        self.place.receiver(self.generation)
+    }
+
     /// As it goes with a message: 59 bits, not 0.
     pub fn encode(self) -> u64 {
         let Self { endpoint, first_generation, badge, .. } = self;
@@ -45,18 +74,17 @@ impl Handle {
         // way.
         let now = endpoints::first_generation(endpoint);
         let first_generation = now.latest_with_low((word >> GENERATION_SHIFT) as u16);
-        (word != 0).then_some(Self {
-            endpoint,
-            first_generation,
-            generation: Generation::UNKNOWN,
-            badge: (word >> BADGE_SHIFT) as u32,
-        })
+        let badge = (word >> BADGE_SHIFT) as u32;
+        (word != 0)
+            .then(|| Self::with_generations(endpoint, first_generation, Generation::UNKNOWN, badge))
     }
 
     /// The endpoint now; `PeerGone` if it is closed.
+    #[inline]
     pub fn state(self) -> Result<State, Error> {
-        let state = endpoints::state(self.endpoint);
-        let is_it = endpoints::first_generation(self.endpoint) == self.first_generation;
+        // In this order, as `endpoints::first_generation` says.
+        let state = self.place.state();
+        let is_it = self.place.first_generation() == self.first_generation;
         (is_it && state.is_open()).then_some(state).ok_or(Error::PeerGone)
     }
 }
@@ -88,11 +116,14 @@ impl Handles {
 
     /// The handle with a number.
     pub fn get(&self, number: u64) -> Result<Handle, Error> {
-        self.0
-            .get(index(number))
-            .filter(|place| u64::from(place.generation) == number >> 8)
-            .and_then(|place| place.handle)
-            .ok_or(Error::BadHandle)
+        self.find(number).copied().ok_or(Error::BadHandle)
+    }
+
+    /// As [`Handles::get`], where it is.
+    #[inline]
+    pub fn find(&self, number: u64) -> Option<&Handle> {
+        let place = self.0.get(index(number))?;
+        place.handle.as_ref().filter(|_| u64::from(place.generation) == number >> 8)
     }
 
     /// Remembers which generation the process knows of.

@@ -50,15 +50,14 @@ impl Raw {
 
 /// Serves `IpcCall`.
 pub fn call(cpu: &mut Cpu, slot: ThreadSlot, [number, timeout, flags]: [u64; 3]) -> Outcome {
+    let index = cpu.index();
     let Caller { thread, process } = cpu.local.caller(slot)?;
     let message = Raw::of(thread).message(process)?;
-    let handle = process.handles.get(number)?;
-    let itself = Target::Bound { cpu: cpu.index(), server: slot };
-    if handle.state()?.target() == itself {
+    if process.handles.get(number)?.state()?.receiver() == Some((index, slot)) {
         // It would wait for itself.
         return Err(Error::Invalid);
     }
-    let options = options(cpu, slot, handle, number, flags)?;
+    let options = options(index, process, number, flags)?;
     ica::transfer_out(&mut cpu.local, slot, message.span, Sender::Waits)?;
     cpu.local.caller(slot)?.thread.calling = Calling { handle: number, span: message.span };
     cpu.local.block(slot, BlockReason::Reply, ProcessState::Calling);
@@ -67,27 +66,27 @@ pub fn call(cpu: &mut Cpu, slot: ThreadSlot, [number, timeout, flags]: [u64; 3])
     Ok(Served::Later)
 }
 
-/// Where a message goes that a process sends through a handle; the CPU there takes messages.
+/// Where a message goes that a process of CPU `here` sends through a handle; the CPU there takes
+/// messages.
 fn options(
-    cpu: &mut Cpu,
-    slot: ThreadSlot,
-    handle: Handle,
+    here: CpuIndex,
+    process: &mut Process,
     number: u64,
     flags: u64,
 ) -> Result<CallOptions, Error> {
+    let handle = process.handles.find(number).ok_or(Error::BadHandle)?;
     let state = handle.state()?;
-    if let Target::Bound { cpu: there, .. } = state.target()
-        && !mailbox::has_room(cpu.index(), there)
+    if let Some((there, _)) = state.receiver()
+        && !mailbox::has_room(here, there)
     {
         return Err(Error::Again);
     }
-    let mut generation = handle.generation;
+    let (endpoint, badge, mut generation) = (handle.endpoint, handle.badge, handle.generation);
     let on_restart = on_restart(flags);
     if generation == Generation::UNKNOWN || on_restart == OnRestart::Wait {
         generation = state.generation();
-        cpu.local.caller(slot)?.process.handles.set_generation(number, generation);
+        process.handles.set_generation(number, generation);
     }
-    let (endpoint, badge) = (handle.endpoint, handle.badge);
     Ok(CallOptions { endpoint, generation, on_restart, badge })
 }
 
@@ -153,47 +152,62 @@ pub fn reply_receive(cpu: &mut Cpu, slot: ThreadSlot, [token, timeout, _]: [u64;
 
 /// Serves `IpcSend`.
 pub fn send(cpu: &mut Cpu, slot: ThreadSlot, number: u64) -> Result<(), Error> {
+    let raw = Raw::of(cpu.local.caller(slot)?.thread);
+    send_raw(cpu, slot, number, &raw)
+}
+
+fn send_raw(cpu: &mut Cpu, slot: ThreadSlot, number: u64, raw: &Raw) -> Result<(), Error> {
+    let index = cpu.index();
     let Caller { thread, process } = cpu.local.caller(slot)?;
-    let message = Raw::of(thread).message(process)?;
-    send_message(cpu, slot, number, message)
+    let message = raw.message(process)?;
+    let priority = thread.priority;
+    let sender = if process.is_init { endpoints::Sender::Init } else { endpoints::Sender::Other };
+    let options = options(index, process, number, 0)?;
+    if message.span.lends() {
+        return Err(Error::Invalid);
+    }
+    if !endpoints::reserve_send(options.endpoint, sender) {
+        return Err(Error::QueueFull);
+    }
+    let sent = send_message(cpu, slot, priority, options, &message);
+    if let Err(error) = sent {
+        endpoints::send_dequeued(options.endpoint);
+        return Err(refused(cpu, slot, number, error));
+    }
+    if !message.span.is_none() {
+        ica::detach(&mut cpu.local, slot, message.span);
+    }
+    Ok(())
+}
+
+/// Why a message was not sent, for which there was room.
+enum NotSent {
+    Pages(Error),
+    Receiver(SendError),
 }
 
 fn send_message(
     cpu: &mut Cpu,
     slot: ThreadSlot,
-    number: u64,
-    message: Message,
-) -> Result<(), Error> {
-    let Caller { thread, process } = cpu.local.caller(slot)?;
-    let (handle, priority) = (process.handles.get(number)?, thread.priority);
-    let sender = if process.is_init { endpoints::Sender::Init } else { endpoints::Sender::Other };
-    let options = options(cpu, slot, handle, number, 0)?;
-    if message.span.lends() {
-        return Err(Error::Invalid);
-    }
-    if !endpoints::reserve_send(handle.endpoint, sender) {
-        return Err(Error::QueueFull);
-    }
-    let sent =
-        ica::transfer_out(&mut cpu.local, slot, message.span, Sender::GoesOn).and_then(|()| {
-            let sent = cpu.ipc.send(priority, options, message, &mut cpu.local);
-            sent.map_err(|send_error| {
-                ica::reclaim(&mut cpu.local, slot, message.span);
-                refused(cpu, slot, number, send_error)
-            })
-        });
-    match sent {
-        Ok(()) => ica::detach(&mut cpu.local, slot, message.span),
-        Err(_) => endpoints::send_dequeued(handle.endpoint),
-    }
-    sent
+    priority: Priority,
+    options: CallOptions,
+    message: &Message,
+) -> Result<(), NotSent> {
+    let Cpu { ipc, local, .. } = cpu;
+    ica::transfer_out(local, slot, message.span, Sender::GoesOn).map_err(NotSent::Pages)?;
+    ipc.send(priority, options, message, local).map_err(|error| {
+        ica::reclaim(local, slot, message.span);
+        NotSent::Receiver(error)
+    })
 }
 
-fn refused(cpu: &mut Cpu, slot: ThreadSlot, number: u64, send_error: SendError) -> Error {
-    match send_error {
-        SendError::Closed => Error::PeerGone,
-        SendError::Unbound => Error::Again,
-        SendError::Restarted { generation } => {
+#[cold]
+fn refused(cpu: &mut Cpu, slot: ThreadSlot, number: u64, why: NotSent) -> Error {
+    match why {
+        NotSent::Pages(error) => error,
+        NotSent::Receiver(SendError::Closed) => Error::PeerGone,
+        NotSent::Receiver(SendError::Unbound) => Error::Again,
+        NotSent::Receiver(SendError::Restarted { generation }) => {
             if let Ok(Caller { thread, process }) = cpu.local.caller(slot) {
                 process.handles.set_generation(number, generation);
                 thread.context.set_generation(generation.get());
@@ -236,12 +250,14 @@ pub fn batch(cpu: &mut Cpu, slot: ThreadSlot, at: u64, count: u64) -> Result<(),
 
 fn operate(cpu: &mut Cpu, slot: ThreadSlot, operation: &IpcOperation) -> Result<(), Error> {
     let IpcOperation { kind, target, words, span, handle, .. } = *operation;
-    let process = cpu.local.caller(slot)?.process;
-    let message = Raw { words, span, handle }.message(process)?;
+    let raw = Raw { words, span, handle };
     match OperationKind::try_from(kind).map_err(|_| Error::Invalid)? {
-        OperationKind::Send => send_message(cpu, slot, target, message),
+        OperationKind::Send => send_raw(cpu, slot, target, &raw),
         OperationKind::Notify => notify(cpu, slot, target, words[0]),
-        OperationKind::Reply => reply_with(cpu, slot, target, message),
+        OperationKind::Reply => {
+            let message = raw.message(cpu.local.caller(slot)?.process)?;
+            reply_with(cpu, slot, target, message)
+        }
     }
 }
 
@@ -254,12 +270,7 @@ pub fn take_endpoint(cpu: &mut Cpu, slot: ThreadSlot, endpoint: EndpointId) -> i
     thread.endpoint = Some(endpoint);
     thread.owns_endpoint = true;
     cpu.ipc.bind(slot, endpoint);
-    let handle = Handle {
-        endpoint,
-        first_generation: endpoints::first_generation(endpoint),
-        generation: Generation::UNKNOWN,
-        badge: 0,
-    };
+    let handle = Handle::new(endpoint, 0);
     process.handles.add(handle).expect("it had room when it asked") as i64
 }
 

@@ -47,7 +47,7 @@ pub struct Locals {
     /// How many processes there are.
     process_count: u32,
     pub(crate) queue: RunQueue,
-    pub(crate) deadlines: Deadlines,
+    deadlines: Deadlines,
     timer: Timer,
     /// What the timer was last asked for.
     deadline: Option<u64>,
@@ -110,27 +110,27 @@ impl Locals {
         Ok(Caller { thread, process: process.ok_or(Error::NoProcess)? })
     }
 
-    /// A thread of this CPU that has no deadline, and the run queue.
+    /// Takes a thread of this CPU from its place, so that it runs and is at hand. Until
+    /// [`Locals::put`] nothing else finds it.
     #[inline]
-    pub(crate) fn one_without_deadline(
-        &mut self,
-        slot: ThreadSlot,
-    ) -> Option<(&mut Owned<Thread>, &mut RunQueue)> {
-        let thread = self.threads.get_mut(slot.index())?.as_mut()?;
-        (!self.deadlines.has(slot)).then_some((thread, &mut self.queue))
+    pub(crate) fn take(&mut self, slot: ThreadSlot) -> Option<Owned<Thread>> {
+        self.threads.get_mut(slot.index())?.take()
     }
 
-    /// Two threads of this CPU, the second without a deadline, and the run queue.
+    /// Puts a thread of this CPU into its place.
     #[inline]
-    pub(crate) fn two_without_deadline(
+    pub(crate) fn put(&mut self, thread: Owned<Thread>) {
+        let slot = thread.slot().index();
+        self.threads[slot] = Some(thread);
+    }
+
+    /// The place of a thread of this CPU, and the run queue.
+    #[inline]
+    pub(crate) fn place_and_queue(
         &mut self,
-        a: ThreadSlot,
-        b: ThreadSlot,
-    ) -> Option<([&mut Owned<Thread>; 2], &mut RunQueue)> {
-        let pair = self.threads.get_disjoint_mut([a.index(), b.index()]).ok()?;
-        let [first, second] = pair;
-        let pair = [first.as_mut()?, second.as_mut()?];
-        (!self.deadlines.has(b)).then_some((pair, &mut self.queue))
+        slot: ThreadSlot,
+    ) -> Option<(&mut Option<Owned<Thread>>, &mut RunQueue)> {
+        Some((self.threads.get_mut(slot.index())?, &mut self.queue))
     }
 
     /// The thread of this CPU that an entry of the return store is for.
@@ -173,7 +173,7 @@ impl Locals {
     /// loaded here.
     pub(crate) fn remove(&mut self, slot: ThreadSlot) -> WithThread {
         self.queue.remove(slot);
-        self.deadlines.clear(slot);
+        self.clear_deadline(slot);
         self.migrating.remove(slot);
         let thread = self.threads[slot.index()].take();
         let thread = thread.expect("only a thread of this CPU is given up");
@@ -207,7 +207,28 @@ impl Locals {
             return;
         }
         let when = clock::now().saturating_add(clock::cycles(us));
-        self.deadlines.set(slot, when);
+        if let Some(thread) = self.thread(slot) {
+            thread.has_deadline = true;
+            self.deadlines.set(slot, when);
+        }
+    }
+
+    /// A thread of this CPU has no deadline any more. The one that it had.
+    pub(crate) fn clear_deadline(&mut self, slot: ThreadSlot) -> Option<u64> {
+        if let Some(thread) = self.thread(slot) {
+            thread.has_deadline = false;
+        }
+        self.deadlines.clear(slot)
+    }
+
+    /// A thread that has passed its deadline, which it has no more.
+    pub(crate) fn take_due(&mut self) -> Option<ThreadSlot> {
+        self.deadlines.next()?;
+        let slot = self.deadlines.take_due(clock::now())?;
+        if let Some(thread) = self.thread(slot) {
+            thread.has_deadline = false;
+        }
+        Some(slot)
     }
 
     /// Puts a thread back on the run queue.
@@ -216,7 +237,7 @@ impl Locals {
         thread.blocked_on = BlockReason::Runnable;
         thread.set_state(ProcessState::Ready);
         let priority = thread.priority;
-        self.deadlines.clear(slot);
+        self.clear_deadline(slot);
         if self.queue.current().is_none() {
             // A client has just called and waits, say: its server goes on at once.
             self.queue.switch_to(slot, priority);
@@ -260,22 +281,20 @@ impl Locals {
         Ok((process, thread.space == loaded))
     }
 
-    /// Lets a thread run until its next trap, and says which.
+    /// Lets a thread run until its next trap.
     #[inline]
-    pub(crate) fn run(&mut self, slot: ThreadSlot) -> u64 {
-        let thread = self.threads.get_mut(slot.index()).and_then(Option::as_mut);
-        let thread = thread.expect("the queue holds own threads");
+    pub(crate) fn run(&mut self, thread: &mut Owned<Thread>) {
+        let (thread, public) = thread.parts();
         if self.loaded != thread.space {
             thread.space.load();
             self.loaded = thread.space;
             shared::count(self.control.switches());
         }
-        thread.set_state(ProcessState::Running);
+        public.set_state(ProcessState::Running);
         self.control.running_pid().store(thread.pid.get(), Ordering::Relaxed);
         shared::count(self.control.kernel_entries());
         thread.context.run(&mut self.area);
         shared::count(self.control.kernel_entries());
-        thread.context.vector
     }
 
     /// Tells Linux that no process runs.
@@ -316,6 +335,7 @@ impl Locals {
     /// Asks for a timer interrupt only if a process waits for the CPU or has a deadline (tickless
     /// otherwise), if messages are deferred, or if a zombie waits for room in the ring to the m-kernel,
     /// which does not say when there is some.
+    #[inline]
     pub(crate) fn set_timer(&mut self) {
         let mut deadline = earlier(self.queue.deadline(), self.deadlines.next());
         deadline = earlier(deadline, self.messages_deferred_until);

@@ -70,7 +70,7 @@ pub fn migrate_now(cpu: &mut Cpu, slot: ThreadSlot, to: CpuIndex) {
         let linux_cpu = shared::linux_cpu(to);
         return log::warning!("process {pid} stays: CPU {linux_cpu} does not take messages");
     }
-    let deadline = cpu.local.deadlines.clear(slot);
+    let deadline = cpu.local.clear_deadline(slot);
     if cpu.ipc.stop_receiving(slot)
         && let Some(thread) = cpu.local.thread(slot)
     {

@@ -77,6 +77,13 @@ impl<T: Object> Owned<T> {
         self.0.slot
     }
 
+    /// The object, and what every CPU may read about it.
+    #[inline]
+    pub fn parts(&mut self) -> (&mut T, &'static T::Public) {
+        let public = self.public();
+        (self, public)
+    }
+
     /// What every CPU may read about it.
     #[inline]
     pub fn public(&self) -> &'static T::Public {

@@ -63,21 +63,24 @@ impl Cpu {
 
     /// Runs a thread, and those that it and they pass the CPU to directly, until something comes
     /// that the loop has to look at.
-    fn run_thread(&mut self, mut slot: ThreadSlot, role: &mut impl Role) {
-        let vector = loop {
-            let vector = self.local.run(slot);
-            match fastpath::serve(self, slot, vector) {
-                Next::Thread(next) => slot = next,
+    fn run_thread(&mut self, slot: ThreadSlot, role: &mut impl Role) {
+        let mut thread = self.local.take(slot).expect("the queue holds own threads");
+        let thread = loop {
+            self.local.run(&mut thread);
+            match fastpath::serve(self, thread) {
+                Next::Thread(next) => thread = next,
                 Next::Packet => {
                     self.local.runs_no_process();
-                    match self.await_packet(role) {
-                        Some(next) => slot = next,
+                    match self.await_packet(role).and_then(|next| self.local.take(next)) {
+                        Some(next) => thread = next,
                         None => return,
                     }
                 }
-                Next::SlowPath => break vector,
+                Next::SlowPath(thread) => break thread,
             }
         };
+        let (slot, vector) = (thread.slot(), thread.context.vector);
+        self.local.put(thread);
         self.local.runs_no_process();
         match vector {
             #[cfg(feature = "fault-injection")]
@@ -100,11 +103,7 @@ impl Cpu {
 
     /// Wakes every thread that has passed its deadline.
     fn expire(&mut self) {
-        if self.local.deadlines.next().is_none() {
-            return;
-        }
-        let now = clock::now();
-        while let Some(slot) = self.local.deadlines.take_due(now) {
+        while let Some(slot) = self.local.take_due() {
             let Some(thread) = self.local.thread(slot) else { continue };
             match thread.blocked_on {
                 BlockReason::Receive => {

@@ -58,6 +58,8 @@ pub struct Thread {
     pub space: SpaceRoot,
     /// What it waits for.
     pub blocked_on: BlockReason,
+    /// It has a deadline ([`crate::Locals::limit`]).
+    pub(crate) has_deadline: bool,
     /// CPU that it shall migrate to as soon as it can.
     pub migrate_to: Option<CpuIndex>,
     /// Its own priority.
@@ -112,6 +114,7 @@ impl Thread {
             pid,
             space,
             blocked_on: BlockReason::NotStarted,
+            has_deadline: false,
             migrate_to: None,
             base: priority,
             priority,
@@ -191,6 +194,12 @@ impl PublicThread {
     /// Whether this is what it does.
     pub fn is_in(&self, state: ProcessState) -> bool {
         self.state() == u32::from(state)
+    }
+
+    /// Publishes what it does. Its owner only.
+    #[inline]
+    pub(crate) fn set_state(&self, state: ProcessState) {
+        self.state.store(state.into(), Ordering::Relaxed);
     }
 
     /// What it does, a `ProcessState`.
@@ -277,7 +286,7 @@ impl Owned<Thread> {
     /// Publishes what it does.
     #[inline]
     pub fn set_state(&self, state: ProcessState) {
-        self.public().state.store(state.into(), Ordering::Relaxed);
+        self.public().set_state(state);
     }
 
     /// Gives it another priority of its own.

@@ -9,7 +9,7 @@ use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 use super::message::{CallRequest, Message, Packet, Token};
 use super::priorities::Priorities;
-use super::queue::{Item, Queue, SendPlace, Sent, ThreadQueue};
+use super::queue::{Item, Queue, QueueList, QueueNode, SendPlace, Sent};
 use crate::places::Places;
 
 mod cancel;
@@ -90,7 +90,7 @@ enum Client {
     Waiting(CallOptions),
     /// With CPU `cpu`.
     Sent {
-        sequence: u32,
+        token: Token,
         cpu: CpuIndex,
         options: CallOptions,
     },
@@ -133,6 +133,33 @@ impl ThreadIpc {
         callers: Priorities::NONE,
     };
 
+    /// Whether it waits for a message, and runs with this priority at least.
+    #[inline(always)]
+    fn would_receive(&self, priority: Priority) -> bool {
+        self.receiving && priority <= self.effective
+    }
+
+    /// Its call is with CPU `cpu`; the priority with which it calls.
+    #[inline(always)]
+    fn mark_sent(&mut self, token: Token, cpu: CpuIndex, options: CallOptions) -> Priority {
+        self.client = Client::Sent { token, cpu, options };
+        self.effective
+    }
+
+    /// Whether its call has this token.
+    #[inline(always)]
+    fn has_sent(&self, token: Token) -> bool {
+        matches!(self.client, Client::Sent { token: its, .. } if its == token)
+    }
+
+    /// A call of this priority has come for it through `endpoint`.
+    #[inline(always)]
+    fn add_caller(&mut self, endpoint: EndpointId, priority: Priority) {
+        // It may not have been told yet, and never be if another is bound before.
+        self.endpoint = Some(endpoint);
+        self.callers.add(priority);
+    }
+
     /// Whether the priority that it runs with may be due to a caller of this one.
     #[inline(always)]
     fn may_fall_without(&self, priority: Priority) -> bool {
@@ -144,8 +171,7 @@ impl ThreadIpc {
 /// message is in `IpcPlace::message`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Caller {
-    cpu: CpuIndex,
-    sequence: u32,
+    token: Token,
     server: ThreadSlot,
     badge: u32,
     priority: Priority,
@@ -154,11 +180,11 @@ struct Caller {
 }
 
 impl Caller {
-    /// That of a request from CPU `cpu`.
+    /// That of a request, not received yet.
     #[inline]
-    fn new(server: ThreadSlot, cpu: CpuIndex, sequence: u32, request: &CallRequest) -> Self {
+    fn new(server: ThreadSlot, token: Token, request: &CallRequest) -> Self {
         let CallRequest { badge, priority, .. } = *request;
-        Self { cpu, sequence, server, badge, priority, queued: true }
+        Self { token, server, badge, priority, queued: true }
     }
 }
 
@@ -178,6 +204,13 @@ impl IpcPlace {
     /// Nothing.
     pub const EMPTY: Self =
         Self { thread: ThreadIpc::EMPTY, caller: None, message: Message::of([0; 4]) };
+
+    /// The call of the thread that `server` has received with this token, and has not replied to.
+    #[inline(always)]
+    fn call_of(&self, server: ThreadSlot, token: Token) -> Option<Caller> {
+        let is_it = |call: &Caller| call.server == server && !call.queued && call.token == token;
+        self.caller.filter(is_it)
+    }
 }
 
 /// IPC of one CPU.
@@ -195,8 +228,10 @@ pub struct IpcCpu {
 pub struct IpcMemory {
     /// [`IpcPlace::EMPTY`], as many as the partition has threads.
     pub places: Places<IpcPlace>,
-    /// [`ThreadQueue::EMPTY`], as many.
-    pub queues: Places<ThreadQueue>,
+    /// [`QueueList::EMPTY`], as many.
+    pub lists: Places<QueueList>,
+    /// [`QueueNode::NONE`], as many, and as many as `sends`.
+    pub nodes: Places<QueueNode>,
     /// [`SendPlace::FREE`], [`SENDS_PER_CPU`](super::SENDS_PER_CPU).
     pub sends: Places<SendPlace>,
 }
@@ -205,8 +240,8 @@ impl IpcCpu {
     /// A CPU without threads.
     #[must_use]
     pub fn new(cpu: CpuIndex, memory: IpcMemory) -> Self {
-        let IpcMemory { places, queues, sends } = memory;
-        Self { cpu, sequence: 0, places, queue: Queue::new(queues, sends) }
+        let IpcMemory { places, lists, nodes, sends } = memory;
+        Self { cpu, sequence: 0, places, queue: Queue::new(lists, nodes, sends) }
     }
 
     /// A thread comes to this CPU. Callers may have come before it, which found it through an
@@ -262,7 +297,7 @@ impl IpcCpu {
                 (Target::Bound { cpu, server }, generation)
                     if (cpu, generation) == (self.cpu, request.generation) =>
                 {
-                    self.arrive(server, from, client, sequence, &request, host);
+                    self.arrive(server, Token::new(client, from, sequence), &request, host);
                 }
                 _ => host.post(from, Packet::Bounced { client, sequence }),
             },
@@ -275,14 +310,14 @@ impl IpcCpu {
             }
             Packet::Bounced { client, sequence } => self.bounced(client, sequence, host),
             Packet::Cancel { client, sequence } => {
-                self.forget(client, from, sequence, host);
+                self.forget(Token::new(client, from, sequence), host);
                 host.post(from, Packet::Cancelled { client, sequence });
             }
             Packet::Cancelled { client, sequence } => {
                 self.finish(client, sequence, CallOutcome::TimedOut, host);
             }
             Packet::Boost { client, sequence, priority } => {
-                self.boost(client, from, sequence, priority, host);
+                self.boost(Token::new(client, from, sequence), priority, host);
             }
             Packet::Send(CallRequest {
                 endpoint, generation, badge, priority, message, ..
@@ -315,8 +350,16 @@ impl IpcCpu {
         ThreadSlot::first(self.places.len())
     }
 
-    fn next_sequence(&mut self) -> u32 {
-        self.sequence = self.sequence.wrapping_add(1).max(1);
-        self.sequence
+    /// The token of the next call of this CPU.
+    #[inline(always)]
+    fn next_token(&mut self, client: ThreadSlot) -> Token {
+        self.sequence = next_sequence(self.sequence);
+        Token::new(client, self.cpu, self.sequence)
     }
+}
+
+/// The number of the call that follows; 0 is none's.
+#[inline(always)]
+fn next_sequence(sequence: u32) -> u32 {
+    sequence.wrapping_add(1).max(1)
 }

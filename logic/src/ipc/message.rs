@@ -49,7 +49,8 @@ impl Token {
         CpuIndex::from_bits(self.0 >> 16)
     }
 
-    #[cfg(test)]
+    /// Number of the call.
+    #[inline]
     pub(super) const fn sequence(self) -> u32 {
         (self.0 >> 24) as u32
     }

@@ -30,204 +30,185 @@ pub(super) enum Item {
 
 /// A place for a message that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendPlace {
-    sent: Option<Sent>,
-    /// Its place in the list of its server; if it is free, the next free one.
-    node: Node,
-}
+pub struct SendPlace(Option<Sent>);
 
 impl SendPlace {
     /// Without a message.
-    pub const FREE: Self = Self { sent: None, node: Node::NONE };
+    pub const FREE: Self = Self(None);
 }
 
 /// The index of a [`SendPlace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SendIndex(u16);
 
-/// Number of a node: a client's, by its slot, or, with the top bit, a [`SendPlace`]'s.
+/// Number of a node: a client's, by its slot, and behind those of all slots a [`SendPlace`]'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct NodeId(u16);
 
 impl NodeId {
     /// The end of a list.
     const END: Self = Self(u16::MAX);
-    const SEND: u16 = 1 << 15;
 
-    fn item(self) -> Item {
-        if self.0 & Self::SEND != 0 {
-            Item::Send(SendIndex(self.0 & !Self::SEND))
-        } else {
-            Item::Call(ThreadSlot::from_bits(self.0.into()))
-        }
+    fn index(self) -> usize {
+        usize::from(self.0)
     }
 }
 
-const _: () = assert!(TableSizes::MOST.threads <= NodeId::SEND as u32);
+const _: () = assert!(TableSizes::MOST.threads as usize + SENDS_PER_CPU <= NodeId::END.0 as usize);
 
-impl From<ThreadSlot> for NodeId {
-    fn from(client: ThreadSlot) -> Self {
-        Self(client.bits() as u16)
-    }
-}
-
-impl From<SendIndex> for NodeId {
-    fn from(index: SendIndex) -> Self {
-        Self(index.0 | Self::SEND)
-    }
-}
-
-impl From<Item> for NodeId {
-    fn from(item: Item) -> Self {
-        match item {
-            Item::Call(client) => client.into(),
-            Item::Send(index) => index.into(),
-        }
-    }
-}
-
+/// Where a call or a message waits; if the place for a message is free, the next free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Node {
+pub struct QueueNode {
     next: NodeId,
     previous: NodeId,
     priority: Priority,
 }
 
-impl Node {
-    const NONE: Self =
+impl QueueNode {
+    /// Nowhere.
+    pub const NONE: Self =
         Self { next: NodeId::END, previous: NodeId::END, priority: Priority::LOWEST };
 }
 
-/// Of the thread in one slot: what waits for it, and where its own call waits.
+/// What waits for one thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ThreadQueue {
+pub struct QueueList {
     first: NodeId,
     last: NodeId,
-    node: Node,
 }
 
-impl ThreadQueue {
-    /// Nothing waits.
-    pub const EMPTY: Self = Self { first: NodeId::END, last: NodeId::END, node: Node::NONE };
+impl QueueList {
+    /// Nothing.
+    pub const EMPTY: Self = Self { first: NodeId::END, last: NodeId::END };
 }
 
 /// All lists of one CPU.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Queue {
     /// By the slot of the thread.
-    threads: Places<ThreadQueue>,
+    lists: Places<QueueList>,
+    nodes: Places<QueueNode>,
     sends: Places<SendPlace>,
-    /// The first free place of `sends`; the next one is after its node.
+    /// Node of the first free place of `sends`.
     free: NodeId,
 }
 
 impl Queue {
-    /// Nothing waits; all places are empty.
-    pub(super) fn new(threads: Places<ThreadQueue>, sends: Places<SendPlace>) -> Self {
-        let mut queue = Self { threads, sends, free: NodeId::END };
-        for (index, place) in queue.sends.iter_mut().enumerate().rev() {
-            place.node.next = queue.free;
-            queue.free = SendIndex(index as u16).into();
+    /// Nothing waits; all places are empty. There are as many nodes as lists and places for messages
+    /// together.
+    pub(super) fn new(
+        lists: Places<QueueList>,
+        nodes: Places<QueueNode>,
+        sends: Places<SendPlace>,
+    ) -> Self {
+        let mut queue = Self { lists, nodes, sends, free: NodeId::END };
+        for index in (0..queue.sends.len() as u16).rev() {
+            let node = queue.node_of(Item::Send(SendIndex(index)));
+            queue.nodes[node.index()].next = queue.free;
+            queue.free = node;
         }
         queue
+    }
+
+    fn item(&self, node: NodeId) -> Item {
+        match node.0.checked_sub(self.lists.len() as u16) {
+            Some(index) => Item::Send(SendIndex(index)),
+            None => Item::Call(ThreadSlot::from_bits(node.0.into())),
+        }
+    }
+
+    fn node_of(&self, item: Item) -> NodeId {
+        match item {
+            Item::Call(client) => NodeId(client.bits() as u16),
+            Item::Send(SendIndex(index)) => NodeId(index + self.lists.len() as u16),
+        }
     }
 
     /// What is first for `server`.
     #[inline]
     pub(super) fn first(&self, server: ThreadSlot) -> Option<Item> {
-        let first = self.threads[server.index()].first;
-        (first != NodeId::END).then(|| first.item())
+        let first = self.lists[server.index()].first;
+        (first != NodeId::END).then(|| self.item(first))
     }
 
     /// What follows `after` for the same server.
     #[cfg(test)]
     pub(super) fn after(&self, after: Item) -> Option<Item> {
-        let next = self.node(after.into()).next;
-        (next != NodeId::END).then(|| next.item())
+        let next = self.nodes[self.node_of(after).index()].next;
+        (next != NodeId::END).then(|| self.item(next))
     }
 
     /// Puts the call of `client` in, behind all of its priority.
     pub(super) fn add_call(&mut self, server: ThreadSlot, client: ThreadSlot, priority: Priority) {
-        self.link(server, client.into(), priority);
+        self.link(server, self.node_of(Item::Call(client)), priority);
     }
 
-    /// Puts a message in; gives it back if there is no room.
-    pub(super) fn add_send(
-        &mut self,
-        server: ThreadSlot,
-        priority: Priority,
-        sent: Sent,
-    ) -> Result<(), Sent> {
+    /// Puts a message in, if there is room; whether there was.
+    #[inline]
+    #[must_use]
+    pub(super) fn add_send(&mut self, server: ThreadSlot, priority: Priority, sent: &Sent) -> bool {
+        let node = self.free;
         // The end is no place's index.
-        let Item::Send(index) = self.free.item() else { return Err(sent) };
-        let Some(place) = self.sends.get_mut(usize::from(index.0)) else { return Err(sent) };
-        self.free = place.node.next;
-        place.sent = Some(sent);
-        self.link(server, index.into(), priority);
-        Ok(())
+        let Item::Send(SendIndex(index)) = self.item(node) else { return false };
+        let Some(place) = self.sends.get_mut(usize::from(index)) else { return false };
+        place.0 = Some(*sent);
+        self.free = self.nodes[node.index()].next;
+        self.link(server, node, priority);
+        true
     }
 
     /// Takes the call of `client` out.
     pub(super) fn remove_call(&mut self, server: ThreadSlot, client: ThreadSlot) {
-        self.unlink(server, client.into());
+        self.unlink(server, self.node_of(Item::Call(client)));
     }
 
     /// Takes a message out.
+    #[inline]
     pub(super) fn take_send(&mut self, server: ThreadSlot, index: SendIndex) -> Option<Sent> {
-        let sent = self.sends[usize::from(index.0)].sent.take()?;
-        self.unlink(server, index.into());
-        self.node_mut(index.into()).next = self.free;
-        self.free = index.into();
+        let sent = self.sends[usize::from(index.0)].0.take()?;
+        let node = self.node_of(Item::Send(index));
+        self.unlink(server, node);
+        self.nodes[node.index()].next = self.free;
+        self.free = node;
         Some(sent)
     }
 
     /// Priority of what waits.
     pub(super) fn priority(&self, item: Item) -> Priority {
-        self.node(item.into()).priority
+        self.nodes[self.node_of(item).index()].priority
     }
 
-    fn node(&self, id: NodeId) -> &Node {
-        match id.item() {
-            Item::Call(client) => &self.threads[client.index()].node,
-            Item::Send(index) => &self.sends[usize::from(index.0)].node,
-        }
-    }
-
-    fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        match id.item() {
-            Item::Call(client) => &mut self.threads[client.index()].node,
-            Item::Send(index) => &mut self.sends[usize::from(index.0)].node,
-        }
-    }
-
+    #[inline]
     fn link(&mut self, server: ThreadSlot, new: NodeId, priority: Priority) {
-        let mut before = self.threads[server.index()].last;
-        while before != NodeId::END && self.node(before).priority < priority {
-            before = self.node(before).previous;
+        let mut before = self.lists[server.index()].last;
+        while before != NodeId::END && self.nodes[before.index()].priority < priority {
+            before = self.nodes[before.index()].previous;
         }
         let next = match before {
-            NodeId::END => self.threads[server.index()].first,
-            before => self.node(before).next,
+            NodeId::END => self.lists[server.index()].first,
+            before => self.nodes[before.index()].next,
         };
-        *self.node_mut(new) = Node { next, previous: before, priority };
+        self.nodes[new.index()] = QueueNode { next, previous: before, priority };
         self.join(server, before, new);
         self.join(server, new, next);
     }
 
+    #[inline]
     fn unlink(&mut self, server: ThreadSlot, old: NodeId) {
-        let Node { next, previous, .. } = *self.node(old);
+        let QueueNode { next, previous, .. } = self.nodes[old.index()];
         self.join(server, previous, next);
     }
 
     /// Makes `next` follow `before`; either may be the end of the list.
+    #[inline]
     fn join(&mut self, server: ThreadSlot, before: NodeId, next: NodeId) {
         match before {
-            NodeId::END => self.threads[server.index()].first = next,
-            before => self.node_mut(before).next = next,
+            NodeId::END => self.lists[server.index()].first = next,
+            before => self.nodes[before.index()].next = next,
         }
         match next {
-            NodeId::END => self.threads[server.index()].last = before,
-            next => self.node_mut(next).previous = before,
+            NodeId::END => self.lists[server.index()].last = before,
+            next => self.nodes[next.index()].previous = before,
         }
     }
 }

@@ -6,14 +6,23 @@ use ant_abi::ipc::{Span, Transfer};
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::{LoanEnd, Token};
 
-use super::{Next, call_here, call_there, leave_cpu, reply_here, reply_there, resolve_fast};
+use super::{call_here, call_there, leave_cpu, reply_here, reply_there, resolve_fast};
 use crate::cpu::Cpu;
 use crate::ica;
-use crate::thread::Calling;
+use crate::owned::Owned;
+use crate::thread::{Calling, Thread};
 
 /// A call with pages.
-pub(super) fn call(cpu: &mut Cpu, slot: ThreadSlot, flags: u64, calling: Calling) -> Option<Next> {
-    let (options, there, server) = resolve_fast(cpu, slot, calling.handle, flags)?;
+pub(super) fn call(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    flags: u64,
+    calling: Calling,
+) -> Option<Option<ThreadSlot>> {
+    let resolve = |cpu: &mut Cpu, thread: &mut Owned<Thread>| {
+        resolve_fast(cpu, thread, calling.handle, flags)
+    };
+    let (options, there, server) = with_thread(cpu, slot, resolve)?;
     let is_here = there == cpu.index();
     if is_here && !cpu.ipc.is_receiving(server) {
         // Before pages go and come back.
@@ -21,14 +30,35 @@ pub(super) fn call(cpu: &mut Cpu, slot: ThreadSlot, flags: u64, calling: Calling
     }
     transfer_out(cpu, slot, calling.span, Sender::Waits)?;
     if !is_here {
-        return call_there(cpu, slot, there, options, calling);
+        with_thread(cpu, slot, |cpu, thread| {
+            call_there(cpu, thread, there, options, calling);
+            Some(())
+        })?;
+        return Some(None);
     }
-    let next = call_here(cpu, slot, server, options, calling);
+    let next = with_thread(cpu, slot, |cpu, thread| {
+        let next = call_here(cpu, thread, server, options, calling)?;
+        cpu.local.put(next);
+        Some(server)
+    });
     match next {
         Some(_) => arrive(cpu, server, calling.span, With::Call),
         None => come_back(cpu, slot, calling.span),
     }
-    next
+    next.map(Some)
+}
+
+/// Does something with a thread of this CPU that has to be at hand.
+#[inline]
+fn with_thread<R>(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    act: impl FnOnce(&mut Cpu, &mut Owned<Thread>) -> Option<R>,
+) -> Option<R> {
+    let mut thread = cpu.local.take(slot)?;
+    let result = act(cpu, &mut thread);
+    cpu.local.put(thread);
+    result
 }
 
 /// A reply with pages, or to a call that came with the pages `lent`.
@@ -38,25 +68,31 @@ pub(super) fn reply_receive(
     token: Token,
     span: Span,
     lent: Span,
-) -> Option<Next> {
+) -> Option<Option<ThreadSlot>> {
     transfer_out(cpu, slot, span, Sender::GoesOn)?;
     if token.cpu() == cpu.index() {
-        let Some(client) = reply_here(cpu, slot, token) else {
+        let client = with_thread(cpu, slot, |cpu, thread| {
+            let next = reply_here(cpu, thread, token)?;
+            cpu.local.put(next);
+            Some(token.client())
+        });
+        let Some(client) = client else {
             come_back(cpu, slot, span);
             return None;
         };
         release(cpu, slot, lent);
         replied(cpu, client, span);
-        Some(Next::Thread(client))
+        Some(Some(client))
     } else {
-        let Some((there, packet)) = reply_there(cpu, slot, token, span) else {
+        let packet = with_thread(cpu, slot, |cpu, thread| reply_there(cpu, thread, token, span));
+        let Some((there, packet)) = packet else {
             come_back(cpu, slot, span);
             return None;
         };
         release(cpu, slot, lent);
-        let next = leave_cpu(cpu, there, &packet);
+        leave_cpu(cpu, there, &packet);
         ica::detach(&mut cpu.local, slot, span);
-        Some(next)
+        Some(None)
     }
 }
 

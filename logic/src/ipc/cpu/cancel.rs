@@ -31,10 +31,9 @@ impl IpcCpu {
         match self.place(client).thread.client {
             Client::Idle => return Gone::Now,
             Client::Waiting(_) => {}
-            Client::Sent { sequence, cpu, .. } if cpu == self.cpu => {
-                self.forget(client, cpu, sequence, host);
-            }
-            Client::Sent { sequence, cpu, options } => {
+            Client::Sent { token, cpu, .. } if cpu == self.cpu => self.forget(token, host),
+            Client::Sent { token, cpu, options } => {
+                let sequence = token.sequence();
                 self.thread(client).client = Client::Cancelling { sequence, why, options };
                 host.post(cpu, Packet::Cancel { client, sequence });
                 return Gone::Later;
@@ -54,16 +53,10 @@ impl IpcCpu {
     }
 
     /// Forgets a call to a server of this CPU.
-    pub(super) fn forget(
-        &mut self,
-        client: ThreadSlot,
-        cpu: CpuIndex,
-        sequence: u32,
-        host: &mut impl IpcHost,
-    ) {
+    pub(super) fn forget(&mut self, token: Token, host: &mut impl IpcHost) {
+        let client = token.client();
         let place = &mut self.place_mut(client).caller;
-        let is_it = |caller: &mut Caller| (caller.cpu, caller.sequence) == (cpu, sequence);
-        let Some(caller) = place.take_if(is_it) else { return };
+        let Some(caller) = place.take_if(|caller| caller.token == token) else { return };
         if caller.queued {
             self.queue.remove_call(caller.server, client);
             self.drop_caller(caller.server, caller.priority, host);

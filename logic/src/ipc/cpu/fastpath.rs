@@ -19,13 +19,19 @@ impl IpcCpu {
         server: ThreadSlot,
         span: Span,
     ) -> Option<Token> {
-        let priority = self.place(client).thread.effective;
-        self.would_receive(server, priority)?;
-        let cpu = self.cpu;
-        let (sequence, priority) = self.mark_sent(client, options, cpu);
+        let Self { cpu, sequence, places, .. } = self;
+        let [of_client, of_server] =
+            places.get_disjoint_mut([client.index(), server.index()]).ok()?;
+        if !of_server.thread.would_receive(of_client.thread.effective) {
+            return None;
+        }
+        *sequence = next_sequence(*sequence);
+        let token = Token::new(client, *cpu, *sequence);
+        let priority = of_client.thread.mark_sent(token, *cpu, options);
         let CallOptions { endpoint, badge, .. } = options;
-        let caller = Caller { cpu, sequence, server, badge, priority, queued: false };
-        Some(self.receive_directly(client, endpoint, caller, span))
+        let caller = Caller { token, server, badge, priority, queued: false };
+        of_server.receive_directly(of_client, endpoint, caller, span);
+        Some(token)
     }
 
     /// Whether a thread of this CPU waits for a message.
@@ -46,10 +52,10 @@ impl IpcCpu {
         message: Message,
     ) -> Packet {
         let CallOptions { endpoint, generation, badge, .. } = options;
-        let (sequence, priority) = self.mark_sent(client, options, cpu);
+        let (token, priority) = self.mark_sent(client, options, cpu);
         self.place_mut(client).message = message;
         let request = CallRequest { endpoint, generation, badge, priority, message };
-        Packet::Call { client, sequence, request }
+        Packet::Call { client, sequence: token.sequence(), request }
     }
 
     /// A request comes from CPU `from` for `server`, a thread of this CPU, which receives at the endpoint,
@@ -64,9 +70,16 @@ impl IpcCpu {
         sequence: u32,
         request: &CallRequest,
     ) -> Option<Token> {
-        self.would_receive(server, request.priority)?;
-        let caller = Caller::new(server, from, sequence, request);
-        Some(self.receive_directly(client, request.endpoint, caller, request.message.span))
+        let token = Token::new(client, from, sequence);
+        let [of_client, of_server] =
+            self.places.get_disjoint_mut([client.index(), server.index()]).ok()?;
+        if !of_server.thread.would_receive(request.priority) {
+            return None;
+        }
+        let caller = Caller { queued: false, ..Caller::new(server, token, request) };
+        let (endpoint, span) = (request.endpoint, request.message.span);
+        of_server.receive_directly(of_client, endpoint, caller, span);
+        Some(token)
     }
 
     /// The pages that came with the call that a server has received with this token, if the call is
@@ -90,15 +103,15 @@ impl IpcCpu {
         has_bits: impl FnOnce(EndpointId) -> bool,
     ) -> Option<ThreadSlot> {
         let client = token.client();
-        let caller = self.caller(server, token)?;
-        let Client::Sent { sequence, .. } = self.place(client).thread.client else {
-            return None;
-        };
-        if (caller.cpu, caller.sequence) != (self.cpu, sequence) {
+        let has_queue = self.queue.first(server).is_some();
+        let [of_client, of_server] =
+            self.places.get_disjoint_mut([client.index(), server.index()]).ok()?;
+        // Then it is a client of this CPU: the token has the CPU in it.
+        if !of_client.thread.has_sent(token) || has_queue {
             return None;
         }
-        self.wait_directly(client, caller, has_bits)?;
-        self.thread(client).client = Client::Idle;
+        of_server.wait_directly(of_client, server, token, has_bits)?;
+        of_client.thread.client = Client::Idle;
         Some(client)
     }
 
@@ -113,9 +126,13 @@ impl IpcCpu {
         has_bits: impl FnOnce(EndpointId) -> bool,
     ) -> Option<(CpuIndex, Packet)> {
         let client = token.client();
-        let caller = self.caller(server, token).filter(|caller| caller.cpu != self.cpu)?;
-        self.wait_directly(client, caller, has_bits)?;
-        Some((caller.cpu, Packet::Reply { client, sequence: caller.sequence, message }))
+        if token.cpu() == self.cpu || self.queue.first(server).is_some() {
+            return None;
+        }
+        let [of_client, of_server] =
+            self.places.get_disjoint_mut([client.index(), server.index()]).ok()?;
+        of_server.wait_directly(of_client, server, token, has_bits)?;
+        Some((token.cpu(), Packet::Reply { client, sequence: token.sequence(), message }))
     }
 
     /// The reply to a call has come to its client. Whether the client waits for it, and does not
@@ -123,54 +140,49 @@ impl IpcCpu {
     #[inline(always)]
     pub fn take_reply_directly(&mut self, client: ThreadSlot, sequence: u32) -> bool {
         let ThreadIpc { client, .. } = self.thread(client);
-        let waits = matches!(*client, Client::Sent { sequence: its, .. } if its == sequence);
+        let waits = matches!(*client, Client::Sent { token, .. } if token.sequence() == sequence);
         if waits {
             *client = Client::Idle;
         }
         waits
     }
+}
 
-    /// Whether `server` waits for a message, and runs with this priority at least.
-    #[inline(always)]
-    fn would_receive(&self, server: ThreadSlot, priority: Priority) -> Option<()> {
-        let ThreadIpc { receiving, effective, .. } = self.place(server).thread;
-        (receiving && priority <= effective).then_some(())
-    }
-
-    /// The server receives the call for which it has waited.
+impl IpcPlace {
+    /// A server, whose place this is, receives the call for which it has waited.
     #[inline(always)]
     fn receive_directly(
         &mut self,
-        client: ThreadSlot,
+        of_client: &mut Self,
         endpoint: EndpointId,
         caller: Caller,
         span: Span,
-    ) -> Token {
-        self.add_caller(client, endpoint, caller);
-        self.place_mut(client).message.span = span;
-        Token::new(client, caller.cpu, caller.sequence)
+    ) {
+        self.thread.add_caller(endpoint, caller.priority);
+        self.thread.receiving = false;
+        of_client.caller = Some(caller);
+        of_client.message.span = span;
     }
 
-    /// The server of a call has replied, and waits.
+    /// The server of a call, whose place this is, has replied, and waits.
     #[inline(always)]
     fn wait_directly(
         &mut self,
-        client: ThreadSlot,
-        caller: Caller,
+        of_client: &mut Self,
+        server: ThreadSlot,
+        token: Token,
         has_bits: impl FnOnce(EndpointId) -> bool,
     ) -> Option<()> {
-        let thread = &mut self.places[caller.server.index()].thread;
-        let falls = thread.may_fall_without(caller.priority);
-        let gets_more = thread.retired
-            || self.queue.first(caller.server).is_some()
-            || thread.endpoint.is_some_and(has_bits);
-        if falls || gets_more {
+        let Caller { priority, .. } = of_client.call_of(server, token)?;
+        let thread = &mut self.thread;
+        let gets_more = thread.retired || thread.endpoint.is_some_and(has_bits);
+        if gets_more || thread.may_fall_without(priority) {
             return None;
         }
-        thread.callers.remove(caller.priority);
+        thread.callers.remove(priority);
         thread.receiving = true;
         thread.notified = false;
-        self.place_mut(client).caller = None;
+        of_client.caller = None;
         Some(())
     }
 }

@@ -11,16 +11,10 @@ impl IpcCpu {
     }
 
     /// A call to a server of this CPU is worth more from now on.
-    pub(super) fn boost(
-        &mut self,
-        client: ThreadSlot,
-        cpu: CpuIndex,
-        sequence: u32,
-        priority: Priority,
-        host: &mut impl IpcHost,
-    ) {
+    pub(super) fn boost(&mut self, token: Token, priority: Priority, host: &mut impl IpcHost) {
+        let client = token.client();
         let Some(caller) = &self.place(client).caller else { return };
-        if (caller.cpu, caller.sequence) == (cpu, sequence)
+        if caller.token == token
             && let Some(server) = self.boost_call(client, priority)
         {
             self.inherit(server, priority, host);
@@ -44,8 +38,9 @@ impl IpcCpu {
             }
             thread.effective = priority;
             host.set_priority(slot, priority);
-            let Client::Sent { sequence, cpu, .. } = thread.client else { return };
+            let Client::Sent { token, cpu, .. } = thread.client else { return };
             if cpu != self.cpu {
+                let sequence = token.sequence();
                 host.post(cpu, Packet::Boost { client: slot, sequence, priority });
                 return;
             }

@@ -21,7 +21,8 @@ impl IpcCpu {
         let with_client = self.slots().zip(&self.places);
         with_client
             .filter_map(|(client, place)| {
-                let Caller { cpu, sequence, server, priority, queued, .. } = place.caller?;
+                let Caller { token, server, priority, queued, .. } = place.caller?;
+                let (cpu, sequence) = (token.cpu(), token.sequence());
                 Some(Held { client, cpu, sequence, server, priority, queued })
             })
             .collect()
@@ -30,7 +31,7 @@ impl IpcCpu {
     /// CPU and number of a thread's call, if it is at a CPU.
     pub(in crate::ipc) fn sent(&self, client: ThreadSlot) -> Option<(CpuIndex, u32)> {
         match self.place(client).thread.client {
-            Client::Sent { sequence, cpu, .. } => Some((cpu, sequence)),
+            Client::Sent { token, cpu, .. } => Some((cpu, token.sequence())),
             _ => None,
         }
     }

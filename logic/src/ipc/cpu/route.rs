@@ -25,7 +25,7 @@ impl IpcCpu {
         &mut self,
         priority: Priority,
         options: CallOptions,
-        message: Message,
+        message: &Message,
         host: &mut impl IpcHost,
     ) -> Result<(), SendError> {
         let CallOptions { endpoint, badge, .. } = options;
@@ -37,8 +37,8 @@ impl IpcCpu {
             }
             Target::Unbound => Err(SendError::Unbound),
             Target::Bound { cpu, server } => {
-                let sent = Sent { endpoint, generation, badge, message };
-                self.forward(cpu, server, priority, sent, host);
+                let sent = Sent { endpoint, generation, badge, message: *message };
+                self.forward(cpu, server, priority, &sent, host);
                 Ok(())
             }
         }
@@ -133,35 +133,33 @@ impl IpcCpu {
         host: &mut impl IpcHost,
     ) {
         let CallOptions { endpoint, generation, badge, .. } = options;
-        let (sequence, priority) = self.mark_sent(client, options, cpu);
+        let (token, priority) = self.mark_sent(client, options, cpu);
         let message = *message;
         let request = CallRequest { endpoint, generation, badge, priority, message };
         if cpu == self.cpu {
-            self.arrive(server, cpu, client, sequence, &request, host);
+            self.arrive(server, token, &request, host);
         } else {
             self.place_mut(client).message = message;
-            host.post(cpu, Packet::Call { client, sequence, request });
+            host.post(cpu, Packet::Call { client, sequence: token.sequence(), request });
         }
     }
 
-    /// Notes that a client's call is with CPU `cpu`; gives its number and its priority.
+    /// Notes that a client's call is with CPU `cpu`; gives its token and its priority.
     #[inline]
     pub(super) fn mark_sent(
         &mut self,
         client: ThreadSlot,
         options: CallOptions,
         cpu: CpuIndex,
-    ) -> (u32, Priority) {
-        let sequence = self.next_sequence();
-        let thread = self.thread(client);
-        thread.client = Client::Sent { sequence, cpu, options };
-        (sequence, thread.effective)
+    ) -> (Token, Priority) {
+        let token = self.next_token(client);
+        (token, self.thread(client).mark_sent(token, cpu, options))
     }
 
     /// A call of this CPU was not received where it had been sent to.
     pub(super) fn bounced(&mut self, client: ThreadSlot, sequence: u32, host: &mut impl IpcHost) {
         match self.thread(client).client {
-            Client::Sent { sequence: its, options, .. } if its == sequence => {
+            Client::Sent { token, options, .. } if token.sequence() == sequence => {
                 self.dispatch_again(client, options, host);
             }
             // It was to be taken back: it is.
@@ -178,11 +176,11 @@ impl IpcCpu {
                     self.queue.remove_call(server, client);
                     let Some(caller) = self.place_mut(client).caller.take() else { continue };
                     self.drop_caller(server, caller.priority, host);
-                    let sequence = caller.sequence;
-                    if caller.cpu == self.cpu {
+                    let (cpu, sequence) = (caller.token.cpu(), caller.token.sequence());
+                    if cpu == self.cpu {
                         self.bounced(client, sequence, host);
                     } else {
-                        host.post(caller.cpu, Packet::Bounced { client, sequence });
+                        host.post(cpu, Packet::Bounced { client, sequence });
                     }
                 }
                 Item::Send(place) => {
@@ -210,21 +208,22 @@ impl IpcCpu {
     pub(super) fn resend(&mut self, priority: Priority, sent: Sent, host: &mut impl IpcHost) {
         match target(sent.endpoint, sent.generation, host) {
             (Target::Bound { cpu, server }, generation) => {
-                self.forward(cpu, server, priority, Sent { generation, ..sent }, host);
+                self.forward(cpu, server, priority, &Sent { generation, ..sent }, host);
             }
             (Target::Unbound | Target::Closed, _) => drop_send(&sent, host),
         }
     }
 
+    #[inline]
     fn forward(
         &mut self,
         cpu: CpuIndex,
         server: ThreadSlot,
         priority: Priority,
-        sent: Sent,
+        sent: &Sent,
         host: &mut impl IpcHost,
     ) {
-        let Sent { endpoint, generation, badge, message } = sent;
+        let Sent { endpoint, generation, badge, message } = *sent;
         if cpu != self.cpu {
             let request = CallRequest { endpoint, generation, badge, priority, message };
             host.post(cpu, Packet::Send(request));
@@ -234,8 +233,8 @@ impl IpcCpu {
         if self.stop_receiving(server) {
             host.send_dequeued(endpoint);
             host.received(server, Received::Send { badge, message });
-        } else if let Err(sent) = self.queue.add_send(server, priority, sent) {
-            drop_send(&sent, host);
+        } else if !self.queue.add_send(server, priority, sent) {
+            drop_send(sent, host);
         }
     }
 }

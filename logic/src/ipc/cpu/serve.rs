@@ -53,11 +53,11 @@ impl IpcCpu {
         let caller = self.caller(server, token).ok_or(NotWaiting)?;
         self.place_mut(client).caller = None;
         self.served(client, caller, LoanEnd::Returned, host);
-        if caller.cpu == self.cpu {
-            self.finish(client, caller.sequence, CallOutcome::Reply(message), host);
+        let sequence = token.sequence();
+        if token.cpu() == self.cpu {
+            self.finish(client, sequence, CallOutcome::Reply(message), host);
         } else {
-            let packet = Packet::Reply { client, sequence: caller.sequence, message };
-            host.post(caller.cpu, packet);
+            host.post(token.cpu(), Packet::Reply { client, sequence, message });
         }
         Ok(())
     }
@@ -65,12 +65,7 @@ impl IpcCpu {
     /// The call that `server` has received with this token, if it is to be replied to.
     #[inline]
     pub(super) fn caller(&self, server: ThreadSlot, token: Token) -> Option<Caller> {
-        let client = token.client();
-        let caller = self.places.get(client.index())?.caller?;
-        let is_it = caller.server == server
-            && !caller.queued
-            && Token::new(client, caller.cpu, caller.sequence) == token;
-        is_it.then_some(caller)
+        self.places.get(token.client().index())?.call_of(server, token)
     }
 
     /// Notes a caller of a server of this CPU; says whether it is queued.
@@ -82,26 +77,23 @@ impl IpcCpu {
         mut caller: Caller,
     ) -> bool {
         let thread = self.thread(caller.server);
-        // It may not have been told yet, and never be if another is bound before.
-        thread.endpoint = Some(endpoint);
-        thread.callers.add(caller.priority);
+        thread.add_caller(endpoint, caller.priority);
         caller.queued = !core::mem::take(&mut thread.receiving);
         self.place_mut(client).caller = Some(caller);
         caller.queued
     }
 
-    /// A call comes from CPU `from` to a server of this CPU.
+    /// A call comes to a server of this CPU.
     pub(super) fn arrive(
         &mut self,
         server: ThreadSlot,
-        from: CpuIndex,
-        client: ThreadSlot,
-        sequence: u32,
+        token: Token,
         request: &CallRequest,
         host: &mut impl IpcHost,
     ) {
+        let client = token.client();
         let CallRequest { endpoint, badge, priority, message, .. } = *request;
-        let caller = Caller::new(server, from, sequence, request);
+        let caller = Caller::new(server, token, request);
         let queued = self.add_caller(client, endpoint, caller);
         if queued {
             self.place_mut(client).message = message;
@@ -113,7 +105,6 @@ impl IpcCpu {
             self.inherit(server, priority, host);
         }
         if !queued {
-            let token = Token::new(client, from, sequence);
             host.received(server, Received::Call { token, badge, message });
         }
     }
@@ -122,9 +113,8 @@ impl IpcCpu {
     fn receive_call(&mut self, client: ThreadSlot) -> Option<Received> {
         let caller = self.place_mut(client).caller.as_mut()?;
         caller.queued = false;
-        let Caller { cpu, sequence, server, badge, .. } = *caller;
+        let Caller { token, server, badge, .. } = *caller;
         self.queue.remove_call(server, client);
-        let token = Token::new(client, cpu, sequence);
         Some(Received::Call { token, badge, message: self.place(client).message })
     }
 
@@ -153,7 +143,7 @@ impl IpcCpu {
     ) {
         let thread = self.thread(client);
         match thread.client {
-            Client::Sent { sequence: its, .. } if its == sequence => {
+            Client::Sent { token, .. } if token.sequence() == sequence => {
                 thread.client = Client::Idle;
                 host.ended(client, outcome);
             }
@@ -190,12 +180,12 @@ impl IpcCpu {
     /// The server of a call that it had received has ended.
     pub(super) fn fail(&mut self, client: ThreadSlot, caller: Caller, host: &mut impl IpcHost) {
         self.served(client, caller, LoanEnd::Returned, host);
-        let sequence = caller.sequence;
-        if caller.cpu == self.cpu {
+        let (cpu, sequence) = (caller.token.cpu(), caller.token.sequence());
+        if cpu == self.cpu {
             let outcome = self.restarted(client, host);
             self.finish(client, sequence, outcome, host);
         } else {
-            host.post(caller.cpu, Packet::Failed { client, sequence });
+            host.post(cpu, Packet::Failed { client, sequence });
         }
     }
 }

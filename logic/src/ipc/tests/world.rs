@@ -12,7 +12,8 @@ use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 use crate::ipc::{
     CallOptions, CallOutcome, Gone, IpcCpu, IpcMemory, IpcPlace, LoanEnd, Message, NotWaiting,
-    OnRestart, Packet, Received, SENDS_PER_CPU, SendError, SendPlace, Target, ThreadQueue, Token,
+    OnRestart, Packet, QueueList, QueueNode, Received, SENDS_PER_CPU, SendError, SendPlace, Target,
+    Token,
 };
 use crate::test_ids::{THREADS, places};
 pub(super) use machine::Doing;
@@ -65,7 +66,8 @@ fn reply_message(id: u64) -> Message {
 fn ipc(cpu: CpuIndex) -> IpcCpu {
     let memory = IpcMemory {
         places: places(IpcPlace::EMPTY, THREADS),
-        queues: places(ThreadQueue::EMPTY, THREADS),
+        lists: places(QueueList::EMPTY, THREADS),
+        nodes: places(QueueNode::NONE, THREADS + SENDS_PER_CPU),
         sends: places(SendPlace::FREE, SENDS_PER_CPU),
     };
     IpcCpu::new(cpu, memory)
@@ -340,7 +342,7 @@ impl World {
         self.machine.endpoints[endpoint.index()].waits += 1;
         self.machine.sends.insert(id, SendRecord::new(options));
         let message = Message::of([id, 3, 4, !id]);
-        let result = self.on(cpu, |ipc, side| ipc.send(priority, options, message, side));
+        let result = self.on(cpu, |ipc, side| ipc.send(priority, options, &message, side));
         if let Err(send_error) = result {
             self.machine.unsent(id);
             self.check_bounds(options, send_error);
