@@ -12,7 +12,6 @@ use ant_logic::ipc::{
     Target, Token,
 };
 use ant_logic::releases::Release;
-use ant_logic::rings::packet::PACKET_WORDS;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::cpu::Cpu;
@@ -315,18 +314,19 @@ fn deliver_message(local: &mut Locals, slot: ThreadSlot, message: &Message, with
 pub(crate) fn post(from: CpuIndex, to: CpuIndex, packet: &Packet) {
     let words = packet.encode();
     if mailbox::put(from, to, &words).is_err() {
-        lost(to, &words);
+        lost(to, words[0]);
     }
 }
 
-/// By its words: that the packet itself is needed here would cost each one that is not lost.
+/// By its first word, which has all that matters: the whole packet would be written to memory for
+/// this, each time.
 #[cold]
-fn lost(cpu: CpuIndex, words: &[u64; PACKET_WORDS]) {
-    if let Some(Packet::Wakeup { endpoint }) = Packet::decode(words) {
+fn lost(cpu: CpuIndex, first: u64) {
+    if let Some(Packet::Wakeup { endpoint }) = Packet::decode(&[first, 0, 0, 0, 0, 0, 0, 0]) {
         endpoints::bits(endpoint).end_wakeup();
     }
     let linux_cpu = shared::linux_cpu(cpu);
-    log::error!("CPU {linux_cpu} takes no messages: the packet {words:x?} is lost");
+    log::error!("CPU {linux_cpu} takes no messages: the packet {first:#x} is lost");
 }
 
 impl IpcHost for Locals {

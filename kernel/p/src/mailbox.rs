@@ -290,11 +290,32 @@ pub fn receive_unless<T>(
     take: impl FnOnce(&[u64; PACKET_WORDS]) -> Option<T>,
 ) -> Option<Result<T, Message>> {
     let words = ring.pop()?;
-    match take(&words) {
-        Some(taken) => Some(Ok(taken)),
-        // SAFETY: as in `receive`.
-        None => unsafe { Message::decode(&words) }.map(Err),
+    if let Some(taken) = take(&words) {
+        return Some(Ok(taken));
     }
+    let [a, b, c, d, e, f, g, h] = words;
+    // SAFETY: as in `receive`.
+    unsafe { decode_words(a, b, c, d, e, f, g, h) }.map(Err)
+}
+
+/// As `Message::decode`. One by one the words stay in registers as long as this is not called.
+///
+/// # Safety
+/// As of `Message::decode`.
+#[cold]
+#[expect(clippy::too_many_arguments, reason = "the words of a packet")]
+unsafe fn decode_words(
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+    e: u64,
+    f: u64,
+    g: u64,
+    h: u64,
+) -> Option<Message> {
+    // SAFETY: the caller's promise.
+    unsafe { Message::decode(&[a, b, c, d, e, f, g, h]) }
 }
 
 /// A CPU from which something waits for this one.
