@@ -7,7 +7,7 @@ use std::time::Duration;
 use ant_abi::Error;
 use ant_abi::control::{
     REQUEST_LIST, REQUEST_MOVE, REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE,
-    REQUEST_RESTART, REQUEST_SERVERS, Reply as InitReply, SERVER_SERVES, ServerInfo,
+    REQUEST_RESTART, REQUEST_SERVERS, Reply as InitReply, ReportedState, ServerInfo,
 };
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, ProcessState};
 use ant_protocol::{Reply, Request, program};
@@ -65,7 +65,8 @@ fn processes_are_listed() {
 fn server(name: &str, pid: u32) -> ServerInfo {
     let mut info = ServerInfo::new_zeroed();
     info.name[..name.len()].copy_from_slice(name.as_bytes());
-    (info.pid, info.state, info.generation, info.restarts) = (pid, SERVER_SERVES, 4, 3);
+    (info.pid, info.state, info.generation, info.restarts) =
+        (pid, ReportedState::Serves.into(), 4, 3);
     info.last_end[..5].copy_from_slice(b"fault");
     info
 }

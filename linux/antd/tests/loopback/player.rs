@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ant_abi::control::{Reply as InitReply, Request as InitRequest};
-use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL, ROLE_P_KERNEL};
+use ant_abi::cpu_block::{CpuRole, CpuState};
 use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::lca::{ARG_BUFFER, Arg, CFLAG_CONTINUE, ExitKind, LCA_BUFFER, Lca, SYSCALL_EXIT};
-use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
+use ant_abi::store::{EntryKind, StoreEntry};
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
@@ -171,8 +171,8 @@ impl World {
         for cpu_index in 0..cpus {
             wait_for("a start", || self.ant.started(cpu_index).map(|_| ()));
             self.ant.set_init_lca(self.init_lca);
-            let role = if cpu_index == 0 { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
-            self.ant.set_state(cpu_index, CPU_READY, role);
+            let role = if cpu_index == 0 { CpuRole::MKernel } else { CpuRole::PKernel };
+            self.ant.set_state(cpu_index, CpuState::Ready, role);
         }
         self.init_reads();
     }
@@ -315,12 +315,12 @@ impl World {
 
     /// Waits until Linux releases a process's LCA: to CPU 0, wherever the process is.
     pub fn released(&mut self, process: Process) {
-        self.comes(0, process.lca.with_kind(KIND_RELEASED));
+        self.comes(0, process.lca.with_kind(EntryKind::Released));
     }
 
     /// Waits until Linux says that a process has no proxy any more, and is over.
     pub fn died(&mut self, process: Process) {
-        self.comes(0, process.lca.with_kind(KIND_DIED));
+        self.comes(0, process.lca.with_kind(EntryKind::Died));
     }
 
     /// Whether Linux has given anything of a process's back: a result to its CPU, or a release.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use ant_abi::control::{REQUEST_KILL, REQUEST_SPAWN, Reply as InitReply};
-use ant_abi::cpu_block::{CPU_PANICKED, ROLE_P_KERNEL};
+use ant_abi::cpu_block::{CpuRole, CpuState};
 use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::lca::{
     CFLAG_CONTINUE, CFLAG_TRACE, ExitKind, Lca, STEP_PROXY_DONE, STEP_PROXY_EXECUTES,
@@ -194,7 +194,7 @@ fn a_cpu_that_panics_while_booting() {
     let client = world.boot_request(&world.boot(0));
     wait_for("a start", || world.ant.started(0));
     world.ant.log(0, &mut LogWriter::new(), 1, LEVEL_ERROR, "no memory for the kernel");
-    world.ant.set_state(0, CPU_PANICKED, 0);
+    world.ant.set_state(0, CpuState::Panicked, CpuRole::MKernel);
     let text = client.refusal();
     assert!(text.contains("CPU 1 did not come up: its kernel panicked"), "{text}");
     assert!(text.contains("no memory for the kernel"), "{text}");
@@ -705,7 +705,7 @@ fn a_panic_ends_everything_and_is_remembered() {
     waiting.send(&Request::Ps);
     let mut writer = LogWriter::new();
     world.ant.log(1, &mut writer, 5, LEVEL_ERROR, "kernel panic: out of tea");
-    world.ant.set_state(1, CPU_PANICKED, ROLE_P_KERNEL);
+    world.ant.set_state(1, CpuState::Panicked, CpuRole::PKernel);
     world.ant.ring();
     let Reply::Over(ExitReason::Lost { text }) = client.reply() else { panic!() };
     assert!(text.contains("on CPU 2 panicked") && text.contains("out of tea"), "{text}");
