@@ -12,9 +12,11 @@
 //! LCA), and only then starts it, so `antd` always knows the process behind a request; `antd` reads
 //! its end of the channel before it treats an LCA as unknown. A request from an LCA that stays
 //! unknown is logged and released. `antd` finds `init`'s own LCA in `CpuControl::init_lca` of CPU
-//! 0, which is written before `CPU_READY`.
+//! 0, which is written before `CpuState::Ready`.
 //!
 //! If `init`'s proxy dies, AnT takes no requests any more, and what runs goes on.
+
+use num_enum::{IntoPrimitive, TryFromPrimitive};
 
 use crate::lca::LCA_BUFFER;
 use crate::syscall::{NAME_LEN, ProcessInfo};
@@ -59,14 +61,19 @@ pub const PROGRAM_MAX: usize = 1 << 20;
 /// Servers that one reply to `REQUEST_SERVERS` can carry.
 pub const SERVERS_MAX: usize = (MESSAGE_MAX - size_of::<Reply>()) / size_of::<ServerInfo>();
 
-/// `ServerInfo::state`: being started.
-pub const SERVER_STARTING: u32 = 0;
-/// `ServerInfo::state`: serves.
-pub const SERVER_SERVES: u32 = 1;
-/// `ServerInfo::state`: ended; about to be started again.
-pub const SERVER_WAITS: u32 = 2;
-/// `ServerInfo::state`: ended too often, or as its policy wants; not started again by itself.
-pub const SERVER_GIVEN_UP: u32 = 3;
+/// What `init` says of a server: `ServerInfo::state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u32)]
+pub enum ReportedState {
+    /// Being started.
+    Starting = 0,
+    /// Serves.
+    Serves = 1,
+    /// Ended; about to be started again.
+    Waits = 2,
+    /// Ended too often, or as its policy wants; not started again by itself.
+    GivenUp = 3,
+}
 
 abi_struct! {
     /// Head of a message to `init`.
@@ -87,7 +94,7 @@ abi_struct! {
         pub name: [u8; NAME_LEN],
         /// Its process, 0 for none.
         pub pid: u32,
-        /// One of `SERVER_*`.
+        /// A [`ReportedState`].
         pub state: u32,
         /// Generation of its endpoint.
         pub generation: u32,

@@ -1,25 +1,37 @@
 //! What belongs to one AnT CPU in the shared area: control page, address stores, log.
 
+use num_enum::{IntoPrimitive, TryFromPrimitive};
+
 use crate::boot::MAX_INTERRUPTS;
 use crate::layout::CPU_BLOCK_SPAN;
 use crate::log::LogRing;
 use crate::store::AddressStore;
 
-/// `CpuControl::state`: nothing has run here.
-pub const CPU_OFF: u32 = 0;
-/// `CpuControl::state`: the kernel's first instructions have run; the trampoline is free.
-pub const CPU_STARTING: u32 = 1;
-/// `CpuControl::state`: the CPU schedules processes and answers doorbells.
-pub const CPU_READY: u32 = 2;
-/// `CpuControl::state`: the kernel on this CPU met a state it cannot go on from.
-pub const CPU_PANICKED: u32 = 3;
-/// `CpuControl::state`: stopped because another CPU of the partition panicked.
-pub const CPU_HALTED: u32 = 4;
+/// How far a CPU is: `CpuControl::state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u32)]
+pub enum CpuState {
+    /// Nothing has run here.
+    Off = 0,
+    /// The kernel's first instructions have run; the trampoline is free.
+    Starting = 1,
+    /// The CPU schedules processes and answers doorbells.
+    Ready = 2,
+    /// The kernel on this CPU met a state it cannot go on from.
+    Panicked = 3,
+    /// Stopped because another CPU of the partition panicked.
+    Halted = 4,
+}
 
-/// `CpuControl::role`: the CPU with the memory manager and process creation (paper 2.1.1).
-pub const ROLE_M_KERNEL: u32 = 0;
-/// `CpuControl::role`: traps, IPC and scheduling only (paper 2.1.1).
-pub const ROLE_P_KERNEL: u32 = 1;
+/// The kernel on a CPU: `CpuControl::role`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u32)]
+pub enum CpuRole {
+    /// A p-kernel with the memory manager and process creation (paper 2.1.1).
+    MKernel = 0,
+    /// Traps, IPC and scheduling only (paper 2.1.1).
+    PKernel = 1,
+}
 
 /// `CpuControl::route`: no route yet, AnT must not ring.
 pub const ROUTE_NONE: u64 = 0;
@@ -29,9 +41,9 @@ pub const ROUTE_APIC_SHIFT: u32 = 32;
 abi_struct! {
     /// Control page of one CPU. Counters count from the start of the partition.
     pub struct CpuControl {
-        /// One of `CPU_*`. Written by AnT.
+        /// A `CpuState`, `CPU_*` in C. Written by AnT.
         pub state: u32,
-        /// One of `ROLE_*`. Written by AnT.
+        /// A `CpuRole`, `ROLE_*` in C. Written by AnT.
         pub role: u32,
         /// Where this CPU's doorbell to Linux goes: `apic_id << 32 | vector`, or `ROUTE_NONE`.
         /// Written by the module as one store whenever the irq's affinity changes; read by AnT
@@ -113,13 +125,13 @@ const _: () = assert!(size_of::<CpuControl>() == 4096);
 const _: () = assert!(size_of::<CpuBlock>() as u64 == CPU_BLOCK_SPAN);
 
 abi_constants!(
-    CPU_OFF,
-    CPU_STARTING,
-    CPU_READY,
-    CPU_PANICKED,
-    CPU_HALTED,
-    ROLE_M_KERNEL,
-    ROLE_P_KERNEL,
+    CPU_OFF = CpuState::Off,
+    CPU_STARTING = CpuState::Starting,
+    CPU_READY = CpuState::Ready,
+    CPU_PANICKED = CpuState::Panicked,
+    CPU_HALTED = CpuState::Halted,
+    ROLE_M_KERNEL = CpuRole::MKernel,
+    ROLE_P_KERNEL = CpuRole::PKernel,
     ROUTE_NONE,
     ROUTE_APIC_SHIFT,
 );

@@ -71,12 +71,18 @@ macro_rules! abi_struct {
     )*};
 }
 
-/// Lists constants of the calling module by name, for the C header.
+/// Lists numbers of the calling module for the C header: a constant by its name, a variant of an enum
+/// with the name that it has in C.
 macro_rules! abi_constants {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident $(= $variant:path)?),* $(,)?) => {
         /// The numbers of this module that the C header needs.
-        pub const CONSTANTS: &[$crate::Constant] = &[
-            $( $crate::Constant { name: stringify!($name), value: $name as u64 } ),*
-        ];
+        pub const CONSTANTS: &[$crate::Constant] = &[$(
+            $crate::Constant {
+                name: stringify!($name),
+                value: abi_constants!(@value $name $($variant)?) as u64,
+            }
+        ),*];
     };
+    (@value $name:ident) => { $name };
+    (@value $name:ident $variant:path) => { $variant };
 }

@@ -18,8 +18,8 @@
 //!    interrupt line forwarded.
 //! 3. `START` of CPU 0, the m-kernel's: the module fills the boot block (before the first start
 //!    only), puts the trampoline into a borrowed page below 1 MiB, sends INIT-SIPI-SIPI, waits
-//!    until `CpuControl::state` leaves `CPU_OFF`, and gives the page back.
-//! 4. `antd` waits for `CPU_READY`, then starts the other CPUs, the p-kernels, one by one.
+//!    until `CpuControl::state` leaves `CpuState::Off`, and gives the page back.
+//! 4. `antd` waits for `CpuState::Ready`, then starts the other CPUs, the p-kernels, one by one.
 //! 5. `STOP`, or the last close: INIT to every CPU, CPUs online under Linux, memory freed, devices
 //!    back with their drivers. A waiting `GET` returns `-ENODEV`; mappings of LCAs and of the
 //!    shared area are taken away (an access afterwards is SIGBUS).
@@ -155,7 +155,7 @@ abi_struct! {
     pub struct LcaRelease {
         /// The LCA with its generation.
         pub lca: u64,
-        /// Why: `KIND_RELEASED` or `KIND_DIED`.
+        /// Why: `EntryKind::Released` or `EntryKind::Died` (`KIND_*` in C).
         pub kind: u64,
     }
 

@@ -4,7 +4,7 @@
 //! 4 KiB pages, above it the ICA at the same place in every process, above that the kernel with
 //! read-only text and read-write data in large pages, physical = virtual + constant.
 
-use crate::{PAGE_SIZE, UserVirt};
+use crate::UserVirt;
 
 /// Lowest address that a process may use.
 pub const PROCESS_START: u64 = 0x0000_0000_0001_0000;
@@ -18,15 +18,11 @@ pub const ICA_START: u64 = 0x0000_6000_0000_0000;
 /// Pages that the ICA can hold: 16 MiB. Every process has the page tables for all of it, so that a
 /// page changes hands by writing an entry.
 pub const ICA_PAGES: u64 = 4096;
-/// End (exclusive) of the ICA.
-pub const ICA_END: u64 = ICA_START + ICA_PAGES * PAGE_SIZE as u64;
 
 /// Where `init` has the bundle mapped, to read.
 pub const BUNDLE_START: u64 = 0x0000_6800_0000_0000;
 /// Physical memory that a bundle can take, contiguous.
 pub const BUNDLE_SPAN: u64 = 4 << 20;
-/// End (exclusive) of the bundle's place.
-pub const BUNDLE_END: u64 = BUNDLE_START + BUNDLE_SPAN;
 
 /// Device memory at physical address `p` that was granted to a process is at `DEVICE_START + p`.
 pub const DEVICE_START: u64 = 0x0000_7000_0000_0000;

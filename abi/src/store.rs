@@ -16,12 +16,14 @@
 //! into the m-kernel's return store; the m-kernel hands it on to the CPU that has the process. Only
 //! then does AnT reuse the page, or send the process's next call if the last one was not continued.
 //!
-//! - `KIND_RELEASED` follows a call without `CFLAG_CONTINUE`, and `SYSCALL_EXIT`.
-//! - `KIND_DIED` says that the proxy died: the process ends, whatever it is doing, for its
+//! - [`EntryKind::Released`] follows a call without `CFLAG_CONTINUE`, and `SYSCALL_EXIT`.
+//! - [`EntryKind::Died`] says that the proxy died: the process ends, whatever it is doing, for its
 //!   descriptors and its working directory died with the proxy.
 //!
 //! Only the parent knows which of the two it is: AnT cannot tell, since a program can say one thing
 //! to AnT and another to its proxy.
+
+use num_enum::{IntoPrimitive, TryFromPrimitive};
 
 use crate::PhysAddr;
 
@@ -29,14 +31,19 @@ use crate::PhysAddr;
 /// entries under way, so a store never fills.
 pub const STORE_ENTRIES: usize = 256;
 
-/// `StoreEntry` kind: a request, or the return of one.
-pub const KIND_CALL: u64 = 0;
-/// `StoreEntry` kind (return store only): Linux holds no mapping of the LCA and no proxy for it
-/// any more, as AnT has asked for.
-pub const KIND_RELEASED: u64 = 1;
-/// `StoreEntry` kind (return store only): as `KIND_RELEASED`, but AnT has not asked for it: the proxy
-/// died, or there is none for the process. The process is over.
-pub const KIND_DIED: u64 = 2;
+/// What a [`StoreEntry`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u64)]
+pub enum EntryKind {
+    /// A request, or the return of one.
+    Call = 0,
+    /// Return store only: Linux holds no mapping of the LCA and no proxy for it any more, as AnT has
+    /// asked for.
+    Released = 1,
+    /// Return store only: as `Released`, but AnT has not asked for it: the proxy died, or there is none
+    /// for the process. The process is over.
+    Died = 2,
+}
 
 /// Bits of an entry that hold the address of the page.
 pub const ENTRY_ADDRESS_MASK: u64 = 0x000f_ffff_ffff_f000;
@@ -77,8 +84,8 @@ impl StoreEntry {
 
     /// The same LCA and generation with another kind.
     #[must_use]
-    pub const fn with_kind(self, kind: u64) -> Self {
-        Self((self.0 & !ENTRY_KIND_MASK) | (kind & ENTRY_KIND_MASK))
+    pub const fn with_kind(self, kind: EntryKind) -> Self {
+        Self((self.0 & !ENTRY_KIND_MASK) | kind as u64)
     }
 
     /// Physical address of the LCA.
@@ -93,18 +100,19 @@ impl StoreEntry {
         (self.0 >> ENTRY_GENERATION_SHIFT) as u16
     }
 
-    /// One of `KIND_*`.
+    /// What it means; `None` for a number that means nothing.
+    #[inline]
     #[must_use]
-    pub const fn kind(self) -> u64 {
-        self.0 & ENTRY_KIND_MASK
+    pub fn kind(self) -> Option<EntryKind> {
+        EntryKind::try_from(self.0 & ENTRY_KIND_MASK).ok()
     }
 }
 
 abi_constants!(
     STORE_ENTRIES,
-    KIND_CALL,
-    KIND_RELEASED,
-    KIND_DIED,
+    KIND_CALL = EntryKind::Call,
+    KIND_RELEASED = EntryKind::Released,
+    KIND_DIED = EntryKind::Died,
     ENTRY_ADDRESS_MASK,
     ENTRY_KIND_MASK,
     ENTRY_GENERATION_SHIFT

@@ -221,9 +221,9 @@ static_assert(sizeof(struct ant_address_store) == 2176);
  * Control page of one CPU. Counters count from the start of the partition.
  */
 struct ant_cpu_control {
-	/* One of `CPU_*`. Written by AnT. */
+	/* A `CpuState`, `CPU_*` in C. Written by AnT. */
 	__u32 state;
-	/* One of `ROLE_*`. Written by AnT. */
+	/* A `CpuRole`, `ROLE_*` in C. Written by AnT. */
 	__u32 role;
 	/*
 	 * Where this CPU's doorbell to Linux goes: `apic_id << 32 | vector`, or `ROUTE_NONE`.
@@ -497,7 +497,7 @@ static_assert(sizeof(struct ant_call_ret) == 16);
 struct ant_lca_release {
 	/* The LCA with its generation. */
 	__u64 lca;
-	/* Why: `KIND_RELEASED` or `KIND_DIED`. */
+	/* Why: `EntryKind::Released` or `EntryKind::Died` (`KIND_*` in C). */
 	__u64 kind;
 };
 

@@ -4,12 +4,14 @@ use crate::installed;
 use ant_vm::Start;
 use ant_vm::agent::Session;
 use ant_vm::guest::{self, Guest, GuestError, OnTrouble, Output};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::cell::RefCell;
 use std::time::Duration;
 
 /// How long a command may take unless the test says otherwise.
 pub const LIMIT: Duration = Duration::from_secs(60);
+/// Where this file is, what [`TestGuest::until_enough`] has started ends.
+const ENOUGH: &str = "/tmp/enough";
 
 /// `command` for `sh -c` as `user`; `antctl run` finds the programs of tests.
 pub fn shell(user: &str, command: &str) -> Start {
@@ -72,6 +74,12 @@ impl TestGuest {
         Background { guest: self, session, command: command.to_owned() }
     }
 
+    /// Starts a shell that runs `command` again and again until it fails, or until [`Background::enough`].
+    pub fn until_enough(&self, command: &str) -> Result<Background<'_>> {
+        self.succeed(&format!("rm -f {ENOUGH}"))?;
+        Ok(self.spawn(&format!("until [ -e {ENOUGH} ]; do {command} || exit; done")))
+    }
+
     /// Waits until `condition` (for `sh -c`) holds.
     pub fn wait_until(&self, condition: &str, limit: Duration) -> Result<()> {
         let command = format!("until {condition}; do sleep 0.1; done");
@@ -132,6 +140,15 @@ impl Background<'_> {
     pub fn wait(self, limit: Duration) -> Result<Output> {
         let result = self.guest.guest.finish(&self.session, &self.command, limit);
         self.guest.remember(&self.command, result)
+    }
+
+    /// Ends all that [`TestGuest::until_enough`] has started; what this one has printed. Nothing may have
+    /// failed.
+    pub fn enough(self, limit: Duration) -> Result<String> {
+        self.guest.succeed(&format!("touch {ENOUGH}"))?;
+        let output = self.wait(limit)?;
+        ensure!(output.status == 0 && output.stderr.is_empty(), "{output:?}");
+        Ok(output.stdout)
     }
 
     /// Gives it input.

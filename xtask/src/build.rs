@@ -48,7 +48,8 @@ pub fn run(args: &BuildArgs) -> Result<()> {
     Ok(())
 }
 
-fn build(parts: &[Part], version: &str) -> Result<()> {
+/// Builds `parts`, with no other build beside; the module for kernel `version`.
+pub fn build(parts: &[Part], version: &str) -> Result<()> {
     let _alone = lock()?;
     for part in parts {
         match part {

@@ -17,6 +17,7 @@ use crate::toolchain::{self, host_cargo};
 use crate::{bare, r#gen, setup, step};
 use ant_vm::kernels;
 use anyhow::{Result, ensure};
+use std::borrow::Borrow;
 
 /// One check: its name, and what fails with what is wrong.
 type Check = (&'static str, fn() -> Result<()>);
@@ -75,6 +76,12 @@ pub fn run() -> Result<Tally> {
     Ok(tally)
 }
 
+/// Fails with all that is `wrong`, if anything is.
+fn nothing_is_wrong<S: Borrow<str>>(wrong: &[S]) -> Result<()> {
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
 fn formatting() -> Result<()> {
     step::capture("cargo fmt", host_cargo().args(["fmt", "--all", "--check"])).map(drop)
 }
@@ -116,6 +123,5 @@ fn module_warnings() -> Result<()> {
         .lines()
         .filter(|line| line.contains("warning:") || line.contains("WARNING"))
         .collect();
-    ensure!(warnings.is_empty(), "{}", warnings.join("\n"));
-    Ok(())
+    nothing_is_wrong(&warnings)
 }

@@ -1,8 +1,9 @@
 //! `./ant test`: every suite, on the host and in QEMU, and one line that adds them up.
 
+use crate::build::{self, Part};
 use crate::tally::Tally;
 use crate::toolchain::host_cargo;
-use crate::{bare, build, linux_programs, prepare, step};
+use crate::{linux_programs, prepare, step};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
@@ -100,8 +101,7 @@ fn qemu(args: &TestArgs) -> Result<Tally> {
             return Ok(Tally::FAILED);
         }
     };
-    bare::build_test_programs()?;
-    bare::build_test_kernel()?;
+    build::build(&[Part::Tests], &kernel)?;
     let mut tests = Command::new(program);
     tests.args(["--kernel", &kernel]).args(long).args(&args.filter);
     suite("QEMU: whole system", &tests)
@@ -109,6 +109,7 @@ fn qemu(args: &TestArgs) -> Result<Tally> {
 
 /// Builds the program of the QEMU tests and returns its path.
 fn build_qemu_tests() -> Result<std::path::PathBuf> {
+    let _alone = build::lock()?;
     let mut cargo = linux_programs::cargo();
     cargo.args(["--package", "ant-tests"]);
     let messages = step::run("QEMU tests", &mut cargo)?;

@@ -26,7 +26,7 @@ use core::sync::atomic::Ordering;
 use ant_abi::boot::Extent;
 use ant_abi::ipc::{NOTIFY_EXITED, SERVER_ENDPOINTS, Span};
 use ant_abi::lca::ExitKind;
-use ant_abi::store::{KIND_CALL, KIND_DIED, StoreEntry};
+use ant_abi::store::{EntryKind, StoreEntry};
 use ant_abi::syscall::{ProcessKind, Service, Sysnum};
 use ant_abi::{CpuIndex, EndpointId, Error, Pid, ProcessSlot, ThreadSlot};
 use ant_arch::{clock, paging, percpu};
@@ -200,7 +200,7 @@ impl Role for MKernel {
 
     /// A proxy may die while its thread migrates: the message finds it there, or waits there for it.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, entry: StoreEntry) {
-        let lca = entry.with_kind(KIND_CALL);
+        let lca = entry.with_kind(EntryKind::Call);
         let public = thread::with_lca(lca).map(thread::public);
         let owner = public.filter(|public| public.lca() == Some(lca)).and_then(PublicThread::tid);
         let Some(tid) = owner else {
@@ -208,7 +208,7 @@ impl Role for MKernel {
             return;
         };
         let message = match entry.kind() {
-            KIND_DIED => Message::ProxyDied { tid },
+            Some(EntryKind::Died) => Message::ProxyDied { tid },
             _ => Message::Released { tid },
         };
         cpu.handle_message(CpuIndex::M_KERNEL, message, self);

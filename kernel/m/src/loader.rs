@@ -8,7 +8,7 @@ use ant_abi::layout::STACK_TOP;
 use ant_abi::lca::{CFLAG_CONTINUE, LCA_BUFFER, Lca};
 use ant_abi::{Error, PAGE_SIZE, PhysAddr, UserVirt};
 use ant_logic::calls::nr;
-use ant_logic::lca::Builder;
+use ant_logic::lca::{Builder, count, result};
 use arrayvec::ArrayVec;
 use core::ops::Range;
 use linux_raw_sys::general::{AT_FDCWD, O_CLOEXEC, O_RDONLY};
@@ -50,14 +50,14 @@ impl Startup<'_> {
         }
         let bytes = parts.iter().map(|part| part.len()).sum::<usize>();
         let fits = bytes <= LCA_BUFFER
-            && count(self.arguments) <= MAX_ARGS
-            && count(self.environment) <= MAX_ENVIRONMENT;
+            && count_strings(self.arguments) <= MAX_ARGS
+            && count_strings(self.environment) <= MAX_ENVIRONMENT;
         fits.then_some(()).ok_or(Error::TooLong)
     }
 }
 
 /// How many strings there are.
-fn count(strings: &[u8]) -> usize {
+fn count_strings(strings: &[u8]) -> usize {
     strings.iter().filter(|&&byte| byte == 0).count()
 }
 
@@ -161,6 +161,13 @@ impl Failure {
     fn format(text: &'static str) -> Self {
         Self { errno: Error::NotExecutable as u64, text }
     }
+
+    /// Linux's error number, which is `EPROTO` if what a call has returned cannot be.
+    fn linux(errno: i32) -> Self {
+        let is_nonsense = errno == Error::Protocol as i32;
+        let text = if is_nonsense { "Linux returned nonsense" } else { "" };
+        Self { errno: errno.unsigned_abs().into(), text }
+    }
 }
 
 impl From<MapError> for Failure {
@@ -201,18 +208,16 @@ impl Loader {
         pages: &mut impl Pages,
     ) -> Result<Progress, Failure> {
         let retval = lca(new).retval();
-        let result = u64::try_from(retval)
-            .map_err(|_| Failure { errno: retval.unsigned_abs(), text: "" })?;
         match self.step {
             Step::Open => {
-                self.fd = result;
+                self.fd = result(retval).map_err(Failure::linux)?;
                 self.step = Step::Head;
                 self.read(new, 0, LCA_BUFFER);
                 Ok(Progress::Call)
             }
             Step::Head => {
                 let mut head = [0; LCA_BUFFER];
-                let head = &mut head[..bounded(result, self.output.len())?];
+                let head = &mut head[..self.bytes_read(retval)?];
                 lca(new).copy_buffer(self.output.start, head);
                 let program = Program::parse(head).map_err(Failure::format)?;
                 for segment in &program.segments {
@@ -223,7 +228,7 @@ impl Loader {
             }
             Step::Segment { index, done } => {
                 let mut piece = [0; LCA_BUFFER];
-                let piece = &mut piece[..bounded(result, self.output.len())?];
+                let piece = &mut piece[..self.bytes_read(retval)?];
                 if piece.is_empty() {
                     return Err(Failure::format(CUT_SHORT));
                 }
@@ -234,11 +239,17 @@ impl Loader {
                 Ok(self.next_piece(new, index, done + piece.len() as u64))
             }
             Step::Close => {
+                result(retval).map_err(Failure::linux)?;
                 let program = self.program.as_ref().expect("its head was read first");
                 enter(new, program.entry, self.strings.startup(), pages)?;
                 Ok(Progress::Done)
             }
         }
+    }
+
+    /// How many bytes the call under way has read.
+    fn bytes_read(&self, retval: i64) -> Result<usize, Failure> {
+        count(retval, self.output.len()).map_err(Failure::linux)
     }
 
     fn segment(&self, index: usize) -> Option<&Segment> {
@@ -356,12 +367,6 @@ fn start_call(lca: &mut Lca, number: u64) -> Builder<'_> {
     Builder::new(lca, number)
 }
 
-/// What Linux says it has read, if it can be true.
-fn bounded(result: u64, limit: usize) -> Result<usize, Failure> {
-    let read = usize::try_from(result).ok().filter(|&read| read <= limit);
-    read.ok_or(Failure { errno: Error::Protocol as u64, text: "Linux returned nonsense" })
-}
-
 fn map_segment(
     new: &mut Caller<'_>,
     segment: &Segment,
@@ -402,7 +407,7 @@ fn enter(
     let strings = (STACK_TOP - (arguments.len() + environment.len()) as u64).align_down(16);
     let mut words = ArrayVec::<u64, { MAX_ARGS + MAX_ENVIRONMENT + 5 }>::new();
     let mut at = strings;
-    words.push(count(arguments) as u64);
+    words.push(count_strings(arguments) as u64);
     for part in [arguments, environment] {
         for string in part.split_inclusive(|&byte| byte == 0) {
             words.push(at.get());

@@ -54,7 +54,7 @@ pub use role::Role;
 
 use ::core::sync::atomic::Ordering;
 
-use ant_abi::cpu_block::{CPU_READY, CPU_STARTING, ROLE_M_KERNEL, ROLE_P_KERNEL};
+use ant_abi::cpu_block::{CpuRole, CpuState};
 use ant_abi::ipc::Span;
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::Sysnum;
@@ -70,9 +70,9 @@ use syscalls::Outcome;
 /// Tells Linux that this CPU runs; from here on the trampoline's page is not needed.
 pub fn announce(cpu: CpuIndex) {
     let control = shared::control(cpu);
-    let role = if cpu == CpuIndex::M_KERNEL { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
-    control.role().store(role, Ordering::Relaxed);
-    control.state().store(CPU_STARTING, Ordering::Release);
+    let role = if cpu == CpuIndex::M_KERNEL { CpuRole::MKernel } else { CpuRole::PKernel };
+    control.role().store(role.into(), Ordering::Relaxed);
+    control.state().store(CpuState::Starting.into(), Ordering::Release);
 }
 
 /// Fills the vector table, which all CPUs share. The m-kernel, once, before [`init_traps`].
@@ -97,7 +97,7 @@ pub fn init_apic() -> Timer {
 
 /// Tells Linux that this CPU takes processes and doorbells, and works from now on.
 pub fn work(mut cpu: Cpu, mut role: impl Role) -> ! {
-    shared::control(cpu.index()).state().store(CPU_READY, Ordering::SeqCst);
+    shared::control(cpu.index()).state().store(CpuState::Ready.into(), Ordering::SeqCst);
     halt_if_panicked();
     cpu.run(&mut role)
 }

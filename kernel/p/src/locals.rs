@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
-use ant_abi::store::{KIND_CALL, StoreEntry};
+use ant_abi::store::{EntryKind, StoreEntry};
 use ant_abi::syscall::ProcessState;
 use ant_abi::{CpuIndex, Error, Pid, ProcessSlot, ThreadSlot, Tid};
 use ant_logic::deadlines::Deadlines;
@@ -137,7 +137,7 @@ impl Locals {
     pub fn find_lca(&mut self, entry: StoreEntry) -> Option<ThreadSlot> {
         let slot = thread::with_lca(entry)?;
         let its = self.thread(slot)?.linux.entry();
-        (its == Some(entry.with_kind(KIND_CALL))).then_some(slot)
+        (its == Some(entry.with_kind(EntryKind::Call))).then_some(slot)
     }
 
     /// The thread of this CPU with this id.

@@ -7,7 +7,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use ant_abi::CpuIndex;
-use ant_abi::cpu_block::{CPU_HALTED, CPU_PANICKED, CPU_READY};
+use ant_abi::cpu_block::CpuState;
 
 use crate::{doorbell, log, shared};
 use ant_arch::{apic, cpu};
@@ -20,10 +20,10 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     let cpu = shared::this_cpu();
     if PANICKED.swap(true, Ordering::SeqCst) {
         // A second CPU, or a panic inside the panic: no more words.
-        halt(cpu, CPU_PANICKED);
+        halt(cpu, CpuState::Panicked);
     }
     log::error!("panic on CPU {}: {info}", shared::linux_cpu(cpu));
-    shared::control(cpu).state().store(CPU_PANICKED, Ordering::SeqCst);
+    shared::control(cpu).state().store(CpuState::Panicked.into(), Ordering::SeqCst);
     if apic::is_reachable() {
         // Only to CPUs that can take an NMI; a CPU that is not ready yet looks for itself.
         let ready = shared::cpus().filter(|&other| is_ready(other));
@@ -34,17 +34,17 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 }
 
 fn is_ready(cpu: CpuIndex) -> bool {
-    shared::control(cpu).state().load(Ordering::SeqCst) == CPU_READY
+    shared::control(cpu).state().load(Ordering::SeqCst) == u32::from(CpuState::Ready)
 }
 
 /// Stops this CPU if another one panicked. Called on NMI, and once the CPU is ready.
 pub fn halt_if_panicked() {
     if PANICKED.load(Ordering::SeqCst) {
-        halt(shared::this_cpu(), CPU_HALTED);
+        halt(shared::this_cpu(), CpuState::Halted);
     }
 }
 
-fn halt(cpu: CpuIndex, state: u32) -> ! {
-    shared::control(cpu).state().store(state, Ordering::Release);
+fn halt(cpu: CpuIndex, state: CpuState) -> ! {
+    shared::control(cpu).state().store(state.into(), Ordering::Release);
     cpu::halt_for_ever()
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use ant_abi::boot::{BootDevice, TableSizes};
 use ant_abi::device::{LOAD_BUNDLE, LOAD_IMAGE, ModuleInfo};
 use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
-use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
+use ant_abi::store::{EntryKind, StoreEntry};
 
 use crate::{CreateError, OpenError, OperationError, ProxyFile, SharedArea};
 
@@ -157,12 +157,12 @@ pub enum Release {
 }
 
 impl Release {
-    /// The kind of the entry that tells AnT (`KIND_*`).
+    /// The kind of the entry that tells AnT.
     #[must_use]
-    pub const fn kind(self) -> u64 {
+    pub const fn kind(self) -> EntryKind {
         match self {
-            Self::AsAsked => KIND_RELEASED,
-            Self::Died => KIND_DIED,
+            Self::AsAsked => EntryKind::Released,
+            Self::Died => EntryKind::Died,
         }
     }
 }

@@ -133,7 +133,7 @@ impl ControlFile for Control {
     }
 
     fn release(&self, lca: StoreEntry, why: Release) -> Result<(), OperationError> {
-        let mut release = abi::LcaRelease { lca: lca.0, kind: why.kind() };
+        let mut release = abi::LcaRelease { lca: lca.0, kind: why.kind().into() };
         ioctl(&self.file, &abi::RELEASE, &mut release)
             .map_err(|errno| OperationError::new(format!("releasing {:#x}", lca.0), errno))
     }

@@ -28,4 +28,4 @@ pub use error::{CreateError, Failure, OpenError, OperationError};
 pub use lca_page::LcaPage;
 pub use proxy_file::{ProxyFile, ProxyOps};
 pub use raw::{Access, Mapping, Shared};
-pub use shared::{CpuState, Role, SharedArea};
+pub use shared::SharedArea;

@@ -4,60 +4,13 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootCpu};
-use ant_abi::cpu_block::{
-    CPU_HALTED, CPU_OFF, CPU_PANICKED, CPU_READY, CPU_STARTING, CpuBlock, CpuControl, ROLE_M_KERNEL,
-};
+use ant_abi::cpu_block::{CpuBlock, CpuControl, CpuState};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, SHARED_SPAN};
 use ant_logic::rings::log::{LogItem, LogReader};
 use rustix::io::Errno;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{Mapping, OperationError};
-
-/// `CpuControl::state`, checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CpuState {
-    /// Nothing has run there.
-    Off,
-    /// The kernel's first instructions have run.
-    Starting,
-    /// It schedules processes.
-    Ready,
-    /// Its kernel panicked.
-    Panicked,
-    /// Stopped because another CPU panicked.
-    Halted,
-    /// A number that the interface does not define.
-    Unknown(u32),
-}
-
-impl From<u32> for CpuState {
-    fn from(state: u32) -> Self {
-        match state {
-            CPU_OFF => CpuState::Off,
-            CPU_STARTING => CpuState::Starting,
-            CPU_READY => CpuState::Ready,
-            CPU_PANICKED => CpuState::Panicked,
-            CPU_HALTED => CpuState::Halted,
-            other => CpuState::Unknown(other),
-        }
-    }
-}
-
-/// The kernel on a CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// A p-kernel with memory management and process creation.
-    MKernel,
-    /// Traps, IPC, scheduling.
-    PKernel,
-}
-
-impl From<u32> for Role {
-    fn from(role: u32) -> Self {
-        if role == ROLE_M_KERNEL { Role::MKernel } else { Role::PKernel }
-    }
-}
 
 /// A read-only view of the shared area.
 ///
@@ -128,14 +81,17 @@ impl SharedArea {
 
     /// State of a CPU.
     ///
+    /// # Errors
+    ///
+    /// A number that means nothing.
+    ///
     /// # Panics
     ///
     /// `cpu_index` is not below `MAX_CPUS`.
-    #[must_use]
-    pub fn state(&self, cpu_index: u32) -> CpuState {
+    pub fn state(&self, cpu_index: u32) -> Result<CpuState, u32> {
         let at = Self::cpu_offset(cpu_index) + offset_of!(CpuControl, state) / 8 * 8;
         let word = load(&self.mapping, at);
-        CpuState::from(word as u32)
+        CpuState::try_from(word as u32).map_err(|unknown| unknown.number)
     }
 
     /// Doorbells that a CPU has taken.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use ant_abi::PAGE_SIZE;
 use ant_abi::boot::BootDevice;
-use ant_abi::cpu_block::{CpuBlock, CpuControl};
+use ant_abi::cpu_block::{CpuBlock, CpuControl, CpuRole, CpuState};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
 use ant_abi::store::StoreEntry;
@@ -91,13 +91,13 @@ impl Ant {
     }
 
     /// Sets a CPU's state and role.
-    pub fn set_state(&self, cpu_index: u32, state: u32, role: u32) {
+    pub fn set_state(&self, cpu_index: u32, state: CpuState, role: CpuRole) {
         self.memory
             .control_half(cpu_index, offset_of!(CpuControl, role))
-            .store(role, Ordering::Relaxed);
+            .store(role.into(), Ordering::Relaxed);
         self.memory
             .control_half(cpu_index, offset_of!(CpuControl, state))
-            .store(state, Ordering::Release);
+            .store(state.into(), Ordering::Release);
     }
 
     /// Names the LCA of `init`.

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use ant_abi::boot::{BootDevice, RESOURCE_INTERRUPT, RESOURCE_PORTS, Resource};
-use ant_abi::cpu_block::{CPU_OFF, CPU_STARTING, CpuBlock, CpuControl};
+use ant_abi::cpu_block::{CpuBlock, CpuControl, CpuState};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
-use ant_abi::store::StoreEntry;
+use ant_abi::store::{EntryKind, StoreEntry};
 use ant_dev::device::device_name;
 use ant_dev::{
     Access, Binder, ControlFile, DeviceRequest, LoadTarget, Mapping, OperationError, Release,
@@ -54,7 +54,7 @@ impl Control {
             let store = self.memory.store(cpu_index, offset_of!(CpuBlock, request));
             while let Some(entry) = store.pop() {
                 let entry = StoreEntry(entry);
-                if entry.kind() == 0 && self.memory.offset_of(entry).is_some() {
+                if entry.kind() == Some(EntryKind::Call) && self.memory.offset_of(entry).is_some() {
                     return Some(entry);
                 }
                 let refused = offset_of!(CpuControl, linux_refused);
@@ -99,7 +99,9 @@ impl ControlFile for Control {
     fn start(&self, cpu_index: u32, entry: u64) -> Result<(), OperationError> {
         self.check_cpu(cpu_index, "starting CPU")?;
         let state = offset_of!(CpuControl, state);
-        self.memory.control_half(cpu_index, state).store(CPU_STARTING, Ordering::Release);
+        self.memory
+            .control_half(cpu_index, state)
+            .store(CpuState::Starting.into(), Ordering::Release);
         self.memory.wire(cpu_index, WIRE_ENTRY).store(entry, Ordering::Release);
         Ok(())
     }
@@ -155,7 +157,9 @@ impl ControlFile for Control {
         }
         for cpu_index in 0..self.cpus {
             let state = offset_of!(CpuControl, state);
-            self.memory.control_half(cpu_index, state).store(CPU_OFF, Ordering::Relaxed);
+            self.memory
+                .control_half(cpu_index, state)
+                .store(CpuState::Off.into(), Ordering::Relaxed);
             self.memory.wire(cpu_index, WIRE_ENTRY).store(0, Ordering::Relaxed);
         }
         self.memory.wire(0, WIRE_STOPS).fetch_add(1, Ordering::Release);

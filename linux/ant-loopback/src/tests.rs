@@ -1,12 +1,11 @@
 use ant_abi::PhysAddr;
 use ant_abi::boot::{BUS_PNP, TableSizes};
-use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL};
+use ant_abi::cpu_block::{CpuRole, CpuState};
 use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
-use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
+use ant_abi::store::{EntryKind, StoreEntry};
 use ant_dev::{
-    ControlFile, CpuState, CreateError, Device, DeviceRequest, Failure, LoadTarget,
-    PartitionRequest, Release,
+    ControlFile, CreateError, Device, DeviceRequest, Failure, LoadTarget, PartitionRequest, Release,
 };
 use rustix::io::Errno;
 use zerocopy::{FromZeros, IntoBytes};
@@ -66,7 +65,7 @@ fn results_go_back_to_their_cpu_and_releases_to_cpu_0() {
     proxy.ret(1).unwrap();
     assert_eq!(ant.read_lca(lca).retval, -7);
     assert_eq!((ant.returned(0), ant.returned(1)), (None, Some(lca)));
-    for (why, kind) in [(Release::AsAsked, KIND_RELEASED), (Release::Died, KIND_DIED)] {
+    for (why, kind) in [(Release::AsAsked, EntryKind::Released), (Release::Died, EntryKind::Died)] {
         control.release(lca, why).unwrap();
         let released = Some(lca.with_kind(kind));
         assert_eq!((ant.returned(0), ant.returned(1)), (released, None));
@@ -82,9 +81,9 @@ fn the_shared_area_shows_what_ant_writes() {
         shared.cpus().iter().map(|cpu_index| cpu_index.linux_cpu).collect::<Vec<_>>(),
         [3, 5]
     );
-    assert_eq!(shared.state(1), CpuState::Off);
-    ant.set_state(1, CPU_READY, ROLE_M_KERNEL);
-    assert_eq!(shared.state(1), CpuState::Ready);
+    assert_eq!(shared.state(1), Ok(CpuState::Off));
+    ant.set_state(1, CpuState::Ready, CpuRole::MKernel);
+    assert_eq!(shared.state(1), Ok(CpuState::Ready));
     ant.count_doorbell(1);
     assert_eq!((shared.doorbells(0), shared.doorbells(1)), (0, 1));
     assert_eq!(shared.control(1).doorbells, 1);

@@ -138,18 +138,22 @@ impl Daemon {
                 Ok(())
             }
             Source::Client(client) => self.client_event(client, flags),
-            Source::Partition => match self.running_and_ctx() {
-                Some((running, mut ctx)) => running.partition_event(flags, &mut ctx),
-                None => Ok(()),
-            },
-            Source::Init => match self.running_and_ctx() {
-                Some((running, mut ctx)) => running.init_replies(&mut ctx),
-                None => Ok(()),
-            },
-            Source::Proxy(proxy) => match self.running_and_ctx() {
-                Some((running, mut ctx)) => running.proxy_ended(proxy, &mut ctx),
-                None => Ok(()),
-            },
+            Source::Partition => {
+                self.if_running(|running, ctx| running.partition_event(flags, ctx))
+            }
+            Source::Init => self.if_running(RunningPartition::init_replies),
+            Source::Proxy(proxy) => self.if_running(|running, ctx| running.proxy_ended(proxy, ctx)),
+        }
+    }
+
+    /// Has the partition that runs, if there is one, handle something.
+    fn if_running(
+        &mut self,
+        handle: impl FnOnce(&mut RunningPartition, &mut Ctx<'_>) -> Result<(), PartitionFailed>,
+    ) -> Result<(), PartitionFailed> {
+        match self.running_and_ctx() {
+            Some((running, mut ctx)) => handle(running, &mut ctx),
+            None => Ok(()),
         }
     }
 
@@ -171,10 +175,7 @@ impl Daemon {
     fn client_gone(&mut self, client: ClientId) -> Result<(), PartitionFailed> {
         self.clients.drop_client(client, &self.poller);
         self.followers.remove(&client);
-        match self.running_and_ctx() {
-            Some((running, mut ctx)) => running.client_gone(client, &mut ctx),
-            None => Ok(()),
-        }
+        self.if_running(|running, ctx| running.client_gone(client, ctx))
     }
 
     fn tick(&mut self) -> Result<(), PartitionFailed> {

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ant_abi::boot::{BOOT_ALLOW_INJECT, BOOT_IDLE_POLL, TableSizes};
+use ant_abi::cpu_block::CpuState;
 use ant_abi::store::StoreEntry;
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_dev::{
-    ControlFile, CpuState, CreateError, Device, LoadTarget, OpenError, OperationError,
-    PartitionRequest, SharedArea,
+    ControlFile, CreateError, Device, LoadTarget, OpenError, OperationError, PartitionRequest,
+    SharedArea,
 };
 use ant_protocol::{Boot, Layout, time_stamp};
 use thiserror::Error;
@@ -20,7 +21,7 @@ use crate::devices::{self, AssignedDevices};
 use crate::image::{Image, ImageError};
 use crate::log_book::LogBook;
 
-/// How long a CPU may take from its start to `CPU_READY`.
+/// How long a CPU may take from its start to `CpuState::Ready`.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How often that is looked at.
 const READY_STEP: Duration = Duration::from_millis(1);
@@ -168,17 +169,18 @@ impl Partition {
             // Before the look at all CPUs, which then sees a panic that this one is the effect of.
             let state = self.shared.state(cpu_index);
             let what = match (state, self.panicked()) {
-                (CpuState::Ready, _) => return Ok(()),
+                (Ok(CpuState::Ready), _) => return Ok(()),
                 (_, Some(panicked)) if panicked == cpu => "its kernel panicked".into(),
                 (_, Some(panicked)) => format!("the kernel on CPU {panicked} panicked"),
-                (CpuState::Off | CpuState::Starting, None) if Instant::now() < limit => {
+                (Ok(CpuState::Off | CpuState::Starting), None) if Instant::now() < limit => {
                     std::thread::sleep(READY_STEP);
                     continue;
                 }
-                (CpuState::Off | CpuState::Starting, None) => {
+                (Ok(CpuState::Off | CpuState::Starting), None) => {
                     format!("not ready after {} s", READY_LIMIT.as_secs())
                 }
-                (state, None) => format!("its state is {state:?}"),
+                (Ok(state), None) => format!("its state is {state:?}"),
+                (Err(unknown), None) => format!("its state is {unknown}?"),
             };
             return Err(BootError::NotReady { cpu, what });
         }
@@ -189,7 +191,7 @@ impl Partition {
     pub fn panicked(&self) -> Option<u32> {
         let cpus = 0..self.cpus.len();
         cpus.into_iter()
-            .find(|&cpu_index| self.shared.state(cpu_index as u32) == CpuState::Panicked)
+            .find(|&cpu_index| self.shared.state(cpu_index as u32) == Ok(CpuState::Panicked))
             .map(|cpu_index| self.cpus[cpu_index])
     }
 

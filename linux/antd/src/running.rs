@@ -213,16 +213,22 @@ impl RunningPartition {
     /// Tells the clients that wait for the end of a session that AnT does not respond. The session
     /// stays, for its process may still end.
     fn report_timeout(&mut self, id: SessionId, ctx: &mut Ctx<'_>) {
-        let text = self.no_answer_of(id);
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        let client = session.client.take();
-        let mut waiters = Vec::new();
-        if let Some(request) = &mut session.end_request {
+        let failed = Reply::Failed(self.no_answer_of(id));
+        self.give_up_waiting(id, &failed, &failed, ctx);
+        let session = self.sessions.get_mut(id);
+        if let Some(request) = session.and_then(|session| session.end_request.as_mut()) {
             request.deadline = None;
-            waiters = std::mem::take(&mut request.waiters);
         }
-        for client in client.into_iter().chain(waiters) {
-            ctx.send(Some(client), &Reply::Failed(text.clone()));
+    }
+
+    /// Tells the clients that wait for the end of a session that they wait in vain: the one that runs
+    /// its program, and those that want it ended.
+    fn give_up_waiting(&mut self, id: SessionId, runs: &Reply, wants: &Reply, ctx: &mut Ctx<'_>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        ctx.send(session.client.take(), runs);
+        let request = session.end_request.as_mut();
+        for waiter in request.into_iter().flat_map(|request| request.waiters.drain(..)) {
+            ctx.send(Some(waiter), wants);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What one thread sees; `tests/loom.rs` has the rest.
+//! What one thread sees; `tests/loom` has the rest.
 
 use super::*;
 

@@ -3,12 +3,15 @@
 use ant_abi::Error;
 use ant_abi::lca::{ARGS, Lca, RELOCATIONS};
 use arrayvec::ArrayVec;
+use core::mem::offset_of;
+use linux_raw_sys::general::iovec;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use super::{Builder, Memory};
 use crate::calls::{self, ArgKind, Data, Direction, OutExtent, Overflow, Size};
 
-/// Bytes of a `struct iovec`.
-const IOVEC: usize = 16;
+/// Bytes of a [`Segment`].
+const IOVEC: usize = size_of::<Segment>();
 /// Most segments that Linux takes (`UIO_MAXIOV`).
 const SEGMENTS_MAX: u64 = 1024;
 /// A return value above its negative, and below 0, is an error.
@@ -17,6 +20,17 @@ const ERRNO_END: i64 = 4096;
 const ERANGE: i64 = linux_raw_sys::errno::ERANGE as i64;
 /// Outputs of one call: every segment, or every argument.
 const OUTPUTS: usize = RELOCATIONS;
+
+/// A segment of a vector: a `struct iovec`, with its pointer as a number.
+#[derive(FromBytes, Immutable, IntoBytes)]
+#[repr(C)]
+struct Segment {
+    base: u64,
+    len: u64,
+}
+
+const _: () = assert!(IOVEC == size_of::<iovec>());
+const _: () = assert!(offset_of!(Segment, len) == offset_of!(iovec, iov_len));
 
 /// What to copy back when the call has returned.
 #[derive(Clone, Debug)]
@@ -223,10 +237,9 @@ impl<M: Memory> Encoder<'_, M> {
         for (n, &(addr, len)) in segments.iter().enumerate() {
             let offset = self.builder.reserve(len)?;
             let at = table + n * IOVEC;
-            let entry = self.builder.bytes(at, IOVEC);
-            // The proxy puts the address here.
-            entry[..8].fill(0);
-            entry[8..].copy_from_slice(&(len as u64).to_le_bytes());
+            // The proxy puts the address in.
+            let segment = Segment { base: 0, len: len as u64 };
+            self.builder.bytes(at, IOVEC).copy_from_slice(segment.as_bytes());
             self.builder.relocate(at, offset, len);
             if direction == Direction::Out {
                 let extent = Extent::Returned { unit: 1 };
@@ -256,15 +269,15 @@ impl<M: Memory> Encoder<'_, M> {
                 break;
             }
             let at = self.args[index].checked_add(n * IOVEC as u64).ok_or(Error::Fault)?;
-            let mut entry = [[0; 8]; 2];
-            self.memory.read(at, entry.as_flattened_mut())?;
-            let [addr, len] = entry.map(u64::from_le_bytes);
+            let mut segment = Segment::new_zeroed();
+            self.memory.read(at, segment.as_mut_bytes())?;
+            let Segment { base, len } = segment;
             if len == 0 {
                 continue;
             }
             let most = room - IOVEC;
             let taken = usize::try_from(len).map_or(most, |len| len.min(most));
-            segments.push((addr, taken));
+            segments.push((base, taken));
             if taken as u64 != len {
                 break;
             }

@@ -3,7 +3,7 @@
 //! How another program takes its place is in `replace`.
 
 use ant_abi::Error;
-use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS};
+use ant_abi::control::ReportedState;
 
 use super::replace::Candidate;
 use super::watchdog::Watchdog;
@@ -226,7 +226,7 @@ impl<P, T> Supervised<P, T> {
     /// Whether this is one of its processes, and is not ready yet.
     pub fn is_starting(&self, pid: u32) -> bool {
         self.is_candidate(pid)
-            || self.pid() == Some(pid) && self.reported_state() == SERVER_STARTING
+            || self.pid() == Some(pid) && self.reported_state() == ReportedState::Starting
     }
 
     /// The process that is bound to the endpoint, or was killed.
@@ -240,13 +240,13 @@ impl<P, T> Supervised<P, T> {
         }
     }
 
-    /// One of `SERVER_*`, for `server list`.
-    pub fn reported_state(&self) -> u32 {
+    /// What `server list` says of it.
+    pub fn reported_state(&self) -> ReportedState {
         match self.state {
-            ServerState::Starting { .. } => SERVER_STARTING,
-            ServerState::Serving { .. } | ServerState::TakingOver { .. } => SERVER_SERVES,
-            ServerState::Ending { .. } | ServerState::Waiting { .. } => SERVER_WAITS,
-            ServerState::GivenUp => SERVER_GIVEN_UP,
+            ServerState::Starting { .. } => ReportedState::Starting,
+            ServerState::Serving { .. } | ServerState::TakingOver { .. } => ReportedState::Serves,
+            ServerState::Ending { .. } | ServerState::Waiting { .. } => ReportedState::Waits,
+            ServerState::GivenUp => ReportedState::GivenUp,
         }
     }
 

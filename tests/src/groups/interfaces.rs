@@ -5,7 +5,7 @@ use crate::ant::{self, answers};
 use crate::com2::{LINE, await_all_come, await_heard, interrupts};
 use crate::extent::Extent;
 use crate::group::Group;
-use crate::guest::{Background, TestGuest};
+use crate::guest::TestGuest;
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::time::Duration;
@@ -35,20 +35,6 @@ fn replace(guest: &TestGuest, name: &str, program: &str) -> Result<()> {
     let replace = format!("antctl server replace {name} {program}");
     answers(guest, &replace, 0, &format!("{name} was replaced\n"))?;
     ant::await_server(guest, name, generation, SOON).map(drop)
-}
-
-/// A shell that runs `command` again and again, until [`enough`] or until it fails.
-fn until_enough<'a>(guest: &'a TestGuest, command: &str) -> Result<Background<'a>> {
-    guest.succeed("rm -f /tmp/enough")?;
-    Ok(guest.spawn(&format!("until [ -e /tmp/enough ]; do {command} || exit; done")))
-}
-
-/// What such a shell has printed; nothing may have failed.
-fn enough(guest: &TestGuest, shell: Background<'_>) -> Result<String> {
-    guest.succeed("touch /tmp/enough")?;
-    let output = shell.wait(SOON)?;
-    ensure!(output.status == 0 && output.stderr.is_empty(), "{output:?}");
-    Ok(output.stdout)
 }
 
 fn unread_input_is_kept(guest: &TestGuest) -> Result<()> {
@@ -104,19 +90,19 @@ fn names_go_on_while_it_is_replaced(guest: &TestGuest) -> Result<()> {
     let helper = ant::start(guest, "--cpu 3 -- victim serve helper");
     ant::await_process(guest, "victim serve helper", "receiving")?;
     let lookups = [1, 2, 3]
-        .map(|cpu| until_enough(guest, &format!("antctl run --cpu {cpu} -- names helper 10000")));
+        .map(|cpu| guest.until_enough(&format!("antctl run --cpu {cpu} -- names helper 10000")));
     // Each takes over the names of the one before, which is dead.
-    let registers = until_enough(guest, "antctl run --cpu 2 -- misuse-ipc names")?;
+    let registers = guest.until_enough("antctl run --cpu 2 -- misuse-ipc names")?;
     for _ in 0..3 {
         ant::await_started(guest, 1, "names helper")?;
         replace(guest, "name", NAME_SERVICE)?;
     }
     for client in lookups {
-        let printed = enough(guest, client?)?;
+        let printed = client?.enough(SOON)?;
         let served = |line: &str| line == "10000 requests served";
         ensure!(!printed.is_empty() && printed.lines().all(served), "{printed}");
     }
-    let printed = enough(guest, registers)?;
+    let printed = registers.enough(SOON)?;
     let done = |line: &str| line == "names: Err(OverQuota), 0 left, one's own again: Ok(())";
     ensure!(!printed.is_empty() && printed.lines().all(done), "{printed}");
     answers(guest, "antctl run -- names | sort", 0, "helper\nserial\n")?;
@@ -134,7 +120,7 @@ fn lines_stay_whole_while_it_is_replaced(guest: &TestGuest) -> Result<()> {
     let says = [(1, "1".to_owned()), (2, format!("2 {padding}"))];
     let says = says.map(|(cpu, text)| {
         let said =
-            until_enough(guest, &format!("antctl run --cpu {cpu} -- say {text} && echo said"));
+            guest.until_enough(&format!("antctl run --cpu {cpu} -- say {text} && echo said"));
         said.map(|shell| (text, shell))
     });
     for _ in 0..3 {
@@ -144,7 +130,7 @@ fn lines_stay_whole_while_it_is_replaced(guest: &TestGuest) -> Result<()> {
     let mut expected = Vec::new();
     for said in says {
         let (text, shell) = said?;
-        let count = enough(guest, shell)?.lines().filter(|line| *line == "said").count();
+        let count = shell.enough(SOON)?.lines().filter(|line| *line == "said").count();
         ensure!(count > 0, "{text} was never said");
         expected.extend(std::iter::repeat_n(text, count));
     }

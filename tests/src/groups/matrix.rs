@@ -46,26 +46,35 @@ const ALL: &[End] = &[Kill, Restart, Fault, Exit];
 /// Where a process does not go on by itself.
 const FROM_OUTSIDE: &[End] = &[Kill, Restart];
 
+/// Runs the cells of a row.
+type Run = fn(&Row, &TestGuest, Extent) -> Result<()>;
+
+/// The rows, each with its name.
+const ROWS: [(&str, &Row, Run); 16] = [
+    ("receives", &RECEIVES, Row::run),
+    ("has_just_taken_a_request", &TAKES, Row::run),
+    ("computes", &COMPUTES, Row::run),
+    ("sleeps", &SLEEPS, Row::run),
+    ("calls", &CALLS, Row::run),
+    ("calls_one_that_is_busy", &CALLS_A_BUSY_ONE, Row::run),
+    ("calls_one_that_is_not_there", &CALLS_AN_ABSENT_ONE, calls_one_that_is_not_there),
+    ("lends_a_page_along", &LENDS, Row::run),
+    ("has_a_loan_to_write", &HAS_A_LOAN_TO_WRITE, Row::run),
+    ("has_a_loan_to_read", &HAS_A_LOAN_TO_READ, Row::run),
+    ("keeps_pages", &KEEPS_PAGES, Row::run),
+    ("shares_a_page", &SHARES, Row::run),
+    ("has_put_requests_aside", &HAS_PUT_ASIDE, Row::run),
+    ("has_messages_unread", &CALLS, has_messages_unread),
+    ("asks_the_m_kernel", &ASKS, Row::run),
+    ("is_about_to_move", &CALLS, is_about_to_move),
+];
+
 pub fn group() -> Group {
-    let group = Group::with_console("matrix")
-        .sweep("receives", |guest, extent| RECEIVES.run(guest, extent))
-        .sweep("has_just_taken_a_request", |guest, extent| TAKES.run(guest, extent))
-        .sweep("computes", |guest, extent| COMPUTES.run(guest, extent))
-        .sweep("sleeps", |guest, extent| SLEEPS.run(guest, extent))
-        .sweep("calls", |guest, extent| CALLS.run(guest, extent))
-        .sweep("calls_one_that_is_busy", |guest, extent| CALLS_A_BUSY_ONE.run(guest, extent))
-        .sweep("calls_one_that_is_not_there", calls_one_that_is_not_there)
-        .sweep("lends_a_page_along", |guest, extent| LENDS.run(guest, extent))
-        .sweep("has_a_loan_to_write", |guest, extent| HAS_A_LOAN_TO_WRITE.run(guest, extent))
-        .sweep("has_a_loan_to_read", |guest, extent| HAS_A_LOAN_TO_READ.run(guest, extent))
-        .sweep("keeps_pages", |guest, extent| KEEPS_PAGES.run(guest, extent))
-        .sweep("shares_a_page", |guest, extent| SHARES.run(guest, extent))
-        .sweep("has_put_requests_aside", |guest, extent| HAS_PUT_ASIDE.run(guest, extent))
-        .sweep("has_messages_unread", has_messages_unread)
-        .sweep("asks_the_m_kernel", |guest, extent| ASKS.run(guest, extent))
-        .sweep("is_about_to_move", is_about_to_move)
-        .sweep("is_moved_and_killed", is_moved_and_killed);
-    change::add_to(group)
+    let mut group = Group::with_console("matrix");
+    for (name, row, run) in ROWS {
+        group = group.sweep(name, move |guest, extent| run(row, guest, extent));
+    }
+    change::add_to(group.sweep("is_moved_and_killed", is_moved_and_killed))
 }
 
 const RECEIVES: Row =
@@ -155,7 +164,7 @@ const ASKS: Row = Row {
     ends: &[Kill, Restart, Kill, Restart, Kill],
 };
 
-fn calls_one_that_is_not_there(guest: &TestGuest, extent: Extent) -> Result<()> {
+fn calls_one_that_is_not_there(row: &Row, guest: &TestGuest, extent: Extent) -> Result<()> {
     cell::up(guest)?;
     // The second time it stays away for an hour.
     for state in ["serves", "waits"] {
@@ -163,7 +172,7 @@ fn calls_one_that_is_not_there(guest: &TestGuest, extent: Extent) -> Result<()> 
         ant::await_server_state(guest, "absent", state, SOON)?;
     }
     answers(guest, "antctl run -- victim at absent try count", 0, "count: TimedOut\n")?;
-    CALLS_AN_ABSENT_ONE.run_cells(guest, extent, |_| Ok(()), |_| Ok(()))?;
+    row.run_cells(guest, extent, |_| Ok(()), |_| Ok(()))?;
     answers(guest, "antctl server restart absent", 0, "absent was restarted")?;
     ant::await_server(guest, "absent", 3, SOON)?;
     // A client that has ended does not call any more, nor does one that has ceased to wait.
@@ -171,8 +180,8 @@ fn calls_one_that_is_not_there(guest: &TestGuest, extent: Extent) -> Result<()> 
 }
 
 /// Three messages, each with a page, and two bits; with a client that waits.
-fn has_messages_unread(guest: &TestGuest, extent: Extent) -> Result<()> {
-    CALLS.run_with(
+fn has_messages_unread(row: &Row, guest: &TestGuest, extent: Extent) -> Result<()> {
+    row.run_with(
         guest,
         extent,
         |cell| {
@@ -188,9 +197,9 @@ fn has_messages_unread(guest: &TestGuest, extent: Extent) -> Result<()> {
 }
 
 /// It cannot go before its call has returned; where it was to go, it is started again.
-fn is_about_to_move(guest: &TestGuest, extent: Extent) -> Result<()> {
+fn is_about_to_move(row: &Row, guest: &TestGuest, extent: Extent) -> Result<()> {
     let elsewhere = |cell: &Cell| if cell.server_cpu == 3 { 2 } else { 3 };
-    CALLS.run_with(
+    row.run_with(
         guest,
         extent,
         |cell| {
@@ -233,30 +242,10 @@ fn is_moved_and_killed(guest: &TestGuest, extent: Extent) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// The rows, as [`group`] has them.
-    const ROWS: [(&str, &Row); 16] = [
-        ("receives", &RECEIVES),
-        ("has_just_taken_a_request", &TAKES),
-        ("computes", &COMPUTES),
-        ("sleeps", &SLEEPS),
-        ("calls", &CALLS),
-        ("calls_one_that_is_busy", &CALLS_A_BUSY_ONE),
-        ("calls_one_that_is_not_there", &CALLS_AN_ABSENT_ONE),
-        ("lends_a_page_along", &LENDS),
-        ("has_a_loan_to_write", &HAS_A_LOAN_TO_WRITE),
-        ("has_a_loan_to_read", &HAS_A_LOAN_TO_READ),
-        ("keeps_pages", &KEEPS_PAGES),
-        ("shares_a_page", &SHARES),
-        ("has_put_requests_aside", &HAS_PUT_ASIDE),
-        ("has_messages_unread", &CALLS),
-        ("asks_the_m_kernel", &ASKS),
-        ("is_about_to_move", &CALLS),
-    ];
-
     #[test]
     fn the_sample_has_each_way_in_each_place() {
         let mut sample = Vec::new();
-        for (turn, (name, row)) in ROWS.into_iter().enumerate() {
+        for (turn, (name, row, _)) in ROWS.into_iter().enumerate() {
             assert_eq!(group().names().nth(turn), Some(format!("matrix::{name}")));
             sample.extend(Extent::Sample(turn).of(row.cells()));
         }
@@ -264,10 +253,10 @@ mod tests {
         assert!(missing.is_none(), "{missing:?} is not in {sample:?}");
         // A server that ends by itself in a call of its own: the other one has to let it.
         for end in [Fault, Exit] {
-            let ends = |(turn, (_, row)): (usize, &(&str, &Row))| {
+            let ends = |(turn, (_, row, _)): (usize, (&str, &Row, Run))| {
                 row.helper != Helper::None && Extent::Sample(turn).of(row.cells())[0].0 == end
             };
-            assert!(ROWS.iter().enumerate().any(ends), "{end:?}");
+            assert!(ROWS.into_iter().enumerate().any(ends), "{end:?}");
         }
     }
 }

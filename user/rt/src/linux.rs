@@ -24,8 +24,6 @@ use crate::raw::{self, OwnMemory};
 pub struct Errno(pub i32);
 
 impl Errno {
-    /// No such file or directory.
-    pub const NO_ENTRY: Errno = Errno(errno::ENOENT as i32);
     /// Nothing is there yet.
     pub const AGAIN: Errno = Errno(errno::EAGAIN as i32);
     /// The protocol is violated.

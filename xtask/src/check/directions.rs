@@ -1,9 +1,10 @@
 //! Which room may depend on which, as ARCHITECTURE.md has it, checked against `cargo metadata`.
 
+use super::nothing_is_wrong;
 use crate::step;
 use crate::toolchain::host_cargo;
 use ant_vm::paths;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +73,7 @@ pub fn check() -> Result<()> {
             }
         }
     }
-    if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
+    nothing_is_wrong(&wrong)
 }
 
 /// The room that `path` lies in, and what it may depend on.

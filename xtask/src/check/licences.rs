@@ -1,8 +1,9 @@
 //! Every part says under which licence it stands, and the texts are there.
 
+use super::nothing_is_wrong;
 use crate::module;
 use ant_vm::paths;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use std::fs;
 use std::path::Path;
 
@@ -35,7 +36,7 @@ pub fn check() -> Result<()> {
             wrong.push(format!("{manifest}: no license"));
         }
     }
-    if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
+    nothing_is_wrong(&wrong)
 }
 
 fn has_spdx(path: &Path) -> bool {

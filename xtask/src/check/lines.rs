@@ -1,7 +1,7 @@
 //! No line is longer than a window is wide.
 
-use super::sources;
-use anyhow::{Result, ensure};
+use super::{nothing_is_wrong, sources};
+use anyhow::{Context, Result};
 
 /// Characters of the longest line; a tab is one.
 const LONGEST: usize = 120;
@@ -18,8 +18,7 @@ pub fn check() -> Result<()> {
                 .map(|(line, length)| format!("{}:{line}: {length} characters", source.path))
         })
         .collect();
-    ensure!(wrong.is_empty(), "{}\nat most {LONGEST}", wrong.join("\n"));
-    Ok(())
+    nothing_is_wrong(&wrong).with_context(|| format!("at most {LONGEST}"))
 }
 
 /// Numbers and lengths of the lines that are too long.

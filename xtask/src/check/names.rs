@@ -5,9 +5,10 @@
 //!
 //! It reads lines, which is enough for what rustfmt has formatted.
 
+use super::nothing_is_wrong;
 use super::sources::{self, Source};
 use ant_vm::paths;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -22,9 +23,7 @@ pub fn check() -> Result<()> {
     let root = paths::root();
     let sources = sources::all(&[".rs"])?;
     let crates = sources.iter().map(|source| crate_of(&source.path, |dir| is_package(&root, dir)));
-    let wrong = violations(&defined(crates.zip(&sources)));
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    nothing_is_wrong(&violations(&defined(crates.zip(&sources))))
 }
 
 fn is_package(root: &Path, dir: &str) -> bool {

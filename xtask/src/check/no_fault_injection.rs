@@ -1,8 +1,9 @@
 //! The shipped kernel cannot be made to fail: nothing of fault injection is linked into it.
 
+use super::nothing_is_wrong;
 use super::p_alone::symbols;
 use crate::bare;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// In the names of all that belongs to fault injection.
 const MODULE: &str = "::fault_injection::";
@@ -14,6 +15,5 @@ pub fn check() -> Result<()> {
     ensure!(for_tests.contains(MODULE), "the kernel for tests has no {MODULE} any more");
     let shipped = symbols(&bare::kernels()?, "ant-kernel")?;
     let wrong: Vec<&str> = shipped.lines().filter(|line| line.contains(MODULE)).collect();
-    ensure!(wrong.is_empty(), "in the shipped kernel:\n{}", wrong.join("\n"));
-    Ok(())
+    nothing_is_wrong(&wrong).context("in the shipped kernel")
 }

@@ -1,5 +1,6 @@
 //! A p-kernel has no memory manager and allocates nothing: what is linked into one tells.
 
+use super::nothing_is_wrong;
 use crate::{bare, step};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -25,8 +26,7 @@ pub fn check() -> Result<()> {
     ensure!(alone.contains(OF_THE_P_KERNEL), "nm names nothing of the p-kernel:\n{alone}");
     let is_wrong = |line: &&str| OF_ALLOCATION.iter().any(|name| line.contains(name));
     let wrong: Vec<&str> = alone.lines().filter(is_wrong).collect();
-    ensure!(wrong.is_empty(), "in a p-kernel:\n{}", wrong.join("\n"));
-    Ok(())
+    nothing_is_wrong(&wrong).context("in a p-kernel")
 }
 
 /// What `nm` names in one of the kernels.

@@ -6,8 +6,9 @@
 //! Comments and Markdown are read; code, strings, text between backticks and quoted output (blocks of
 //! three backticks) are not. "The user who …" is said of a person, and right.
 
+use super::nothing_is_wrong;
 use super::sources::{self, Source};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 /// How the names of the files end that are read.
 const ENDINGS: &[&str] = &[".rs", ".c", ".h", ".md"];
@@ -43,8 +44,7 @@ const PERSONS: &[&str] = &["user", "users", "person", "people"];
 /// Fails with every such word.
 pub fn check() -> Result<()> {
     let wrong: Vec<String> = sources::all(ENDINGS)?.iter().flat_map(violations).collect();
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    Ok(())
+    nothing_is_wrong(&wrong)
 }
 
 /// What is wrong in a file: each such word, where it is, and what is said instead.

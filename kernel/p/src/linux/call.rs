@@ -3,7 +3,7 @@
 
 use ant_abi::ipc::NOTIFY_LINUX;
 use ant_abi::lca::{ExitKind, STEP_ANT_RINGS, STEP_ANT_WAKES, SYSCALL_EXIT};
-use ant_abi::store::{KIND_CALL, KIND_DIED, KIND_RELEASED, STORE_ENTRIES, StoreEntry};
+use ant_abi::store::{EntryKind, STORE_ENTRIES, StoreEntry};
 use ant_abi::syscall::ProcessState;
 use ant_abi::{CpuIndex, Error, PhysAddr, ThreadSlot};
 use ant_logic::lca::Builder;
@@ -94,10 +94,12 @@ pub fn take_returns(cpu: &mut Cpu, role: &mut impl Role) {
         let Some(entry) = shared::returns(cpu.index()).pop() else { return };
         let entry = StoreEntry(entry);
         match (cpu.local.find_lca(entry), entry.kind()) {
-            (Some(slot), KIND_CALL) => returned(cpu, slot, role),
-            (Some(slot), KIND_RELEASED) => released(cpu, slot),
-            (Some(slot), KIND_DIED) => proxy_died(cpu, slot),
-            (None, KIND_RELEASED | KIND_DIED) => role.released_elsewhere(cpu, entry),
+            (Some(slot), Some(EntryKind::Call)) => returned(cpu, slot, role),
+            (Some(slot), Some(EntryKind::Released)) => released(cpu, slot),
+            (Some(slot), Some(EntryKind::Died)) => proxy_died(cpu, slot),
+            (None, Some(EntryKind::Released | EntryKind::Died)) => {
+                role.released_elsewhere(cpu, entry);
+            }
             _ => shared::count(shared::control(cpu.index()).unexpected_returns()),
         }
     }

@@ -65,13 +65,8 @@ impl RunningPartition {
     ) -> Result<(), PartitionFailed> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         session.doorbell = None;
-        let client = session.client.take();
-        let waiters =
-            session.end_request.as_mut().map(|request| std::mem::take(&mut request.waiters));
-        ctx.send(client, &Reply::Over(ExitReason::Lost { text: text.into() }));
-        for waiter in waiters.into_iter().flatten() {
-            ctx.send(Some(waiter), &Reply::Failed(text.into()));
-        }
+        let lost = Reply::Over(ExitReason::Lost { text: text.into() });
+        self.give_up_waiting(id, &lost, &Reply::Failed(text.into()), ctx);
         self.end_session(id, Signal::KILL.as_raw(), text, None, ctx)
     }
 }

@@ -49,8 +49,8 @@ impl RunningPartition {
         known.extend(fresh);
         let whole = !(more && rises && known.len() <= ant_abi::MAX_PROCESSES * 2);
         let asked = if whole { self.init.servers(query) } else { self.init.list(query) };
-        if asked.is_err() {
-            ctx.send(client, &Reply::Failed(self.no_answer()));
+        if let Err(errno) = asked {
+            ctx.send(client, &Reply::Failed(self.not_sent(errno)));
         }
     }
 
@@ -96,8 +96,8 @@ impl RunningPartition {
             let command = ControlCommand::Replace { server: upload.server };
             return self.command_or_fail(client, command, ctx);
         };
-        if self.init.program(client, upload, from, &piece).is_err() {
-            ctx.send(Some(client), &Reply::Failed(self.no_answer()));
+        if let Err(errno) = self.init.program(client, upload, from, &piece) {
+            ctx.send(Some(client), &Reply::Failed(self.not_sent(errno)));
         }
     }
 

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS, ServerInfo};
-use ant_abi::cpu_block::CpuControl;
+use ant_abi::control::{ReportedState, ServerInfo};
+use ant_abi::cpu_block::{CpuControl, CpuRole, CpuState};
 use ant_abi::syscall::{ProcessInfo, ProcessKind, ProcessState};
-use ant_dev::{CpuState, Role};
 use ant_protocol::{CpuStatus, PartitionStatus, Process, Server, time_stamp};
 
 use super::RunningPartition;
@@ -56,7 +55,8 @@ impl RunningPartition {
     /// Whether a CPU has taken a doorbell since the kick; `None` if it runs no kernel that could.
     fn answers(&self, cpu_index: u32, before: u64) -> Option<bool> {
         let shared = self.partition.shared();
-        (shared.state(cpu_index) == CpuState::Ready).then(|| shared.doorbells(cpu_index) != before)
+        (shared.state(cpu_index) == Ok(CpuState::Ready))
+            .then(|| shared.doorbells(cpu_index) != before)
     }
 
     /// The status and the clients that get it, once every CPU has responded or had its time.
@@ -110,17 +110,17 @@ impl RunningPartition {
             since => now.saturating_sub(since),
         };
         let idle = control.idle_cycles.saturating_add(halted);
-        let state = match CpuState::from(control.state) {
-            CpuState::Off => "off".into(),
-            CpuState::Starting => "starting".into(),
-            CpuState::Ready => "ready".into(),
-            CpuState::Panicked => "panicked".into(),
-            CpuState::Halted => "halted".into(),
-            CpuState::Unknown(number) => format!("{number}?"),
+        let state = match CpuState::try_from(control.state) {
+            Ok(CpuState::Off) => "off".into(),
+            Ok(CpuState::Starting) => "starting".into(),
+            Ok(CpuState::Ready) => "ready".into(),
+            Ok(CpuState::Panicked) => "panicked".into(),
+            Ok(CpuState::Halted) => "halted".into(),
+            Err(unknown) => format!("{}?", unknown.number),
         };
-        let role = match Role::from(control.role) {
-            Role::MKernel => "m-kernel",
-            Role::PKernel => "p-kernel",
+        let role = match CpuRole::try_from(control.role) {
+            Ok(CpuRole::MKernel) => "m-kernel",
+            Ok(CpuRole::PKernel) | Err(_) => "p-kernel",
         };
         CpuStatus {
             cpu: self.partition.cpus[cpu_index],
@@ -219,12 +219,12 @@ pub fn server_list(
 }
 
 fn server(info: &ServerInfo, cpu: Option<u32>) -> Server {
-    let state = match info.state {
-        SERVER_STARTING => "starting".into(),
-        SERVER_SERVES => "serves".into(),
-        SERVER_WAITS => "waits".into(),
-        SERVER_GIVEN_UP => "given up".into(),
-        other => format!("{other}?"),
+    let state = match ReportedState::try_from(info.state) {
+        Ok(ReportedState::Starting) => "starting".into(),
+        Ok(ReportedState::Serves) => "serves".into(),
+        Ok(ReportedState::Waits) => "waits".into(),
+        Ok(ReportedState::GivenUp) => "given up".into(),
+        Err(unknown) => format!("{}?", unknown.number),
     };
     Server {
         name: server_name(info),

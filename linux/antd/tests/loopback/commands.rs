@@ -7,15 +7,15 @@ use std::time::Duration;
 use ant_abi::Error;
 use ant_abi::control::{
     REQUEST_LIST, REQUEST_MOVE, REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE,
-    REQUEST_RESTART, REQUEST_SERVERS, Reply as InitReply, SERVER_SERVES, ServerInfo,
+    REQUEST_RESTART, REQUEST_SERVERS, ReportedState, ServerInfo,
 };
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, ProcessState};
 use ant_protocol::{Reply, Request, program};
 use rustix::process::getuid;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::player::{Asked, Client, World};
-use crate::scenarios::{done, running};
+use crate::client::{Client, done, failed};
+use crate::player::{Asked, World};
 
 scenarios!(
     processes_are_listed,
@@ -27,9 +27,8 @@ scenarios!(
 );
 
 fn processes_are_listed() {
-    let (mut world, _client, process, proxy) = running("ps");
-    let client = world.client();
-    client.send(&Request::Ps);
+    let (mut world, _client, process, proxy) = World::running("ps");
+    let client = world.request(&Request::Ps);
     let asked = world.init_asked();
     assert_eq!((asked.head.kind, asked.head.a), (REQUEST_LIST, 0));
     let mut name = [0; NAME_LEN];
@@ -45,8 +44,7 @@ fn processes_are_listed() {
         name,
     };
     let list = [info(1, 0), info(process.pid, 1), ProcessInfo { kind: 1, state: 6, ..info(40, 0) }];
-    let reply = InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() };
-    world.init_answers(reply, list.as_bytes());
+    world.init_answers(&asked, Ok(list.as_bytes()));
     world.init_names_servers(&[server("serial", 40)]);
     let Reply::Processes(processes) = client.reply() else { panic!() };
     assert_eq!(processes.len(), 3);
@@ -65,7 +63,8 @@ fn processes_are_listed() {
 fn server(name: &str, pid: u32) -> ServerInfo {
     let mut info = ServerInfo::new_zeroed();
     info.name[..name.len()].copy_from_slice(name.as_bytes());
-    (info.pid, info.state, info.generation, info.restarts) = (pid, SERVER_SERVES, 4, 3);
+    (info.pid, info.state, info.generation, info.restarts) =
+        (pid, ReportedState::Serves.into(), 4, 3);
     info.last_end[..5].copy_from_slice(b"fault");
     info
 }
@@ -75,30 +74,26 @@ impl World {
     fn init_names_servers(&mut self, servers: &[ServerInfo]) {
         let asked = self.init_asked();
         assert_eq!(asked.head.kind, REQUEST_SERVERS);
-        let reply = InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() };
-        self.init_answers(reply, servers.as_bytes());
+        self.init_answers(&asked, Ok(servers.as_bytes()));
     }
 
     /// `init` is asked for something of this kind, and does it, or not. What it was asked.
-    fn init_obeys(&mut self, kind: u32, result: i32) -> Asked {
+    fn init_obeys(&mut self, kind: u32, result: Result<(), Error>) -> Asked {
         let asked = self.init_asked();
         assert_eq!(asked.head.kind, kind);
-        let ticket = asked.head.ticket;
-        self.init_answers(InitReply { ticket, result, ..InitReply::new_zeroed() }, &[]);
+        self.init_answers(&asked, result.map(|()| [].as_slice()));
         asked
     }
 }
 
 fn servers_are_listed() {
     let mut world = World::booted("servers", 0);
-    let client = world.client();
-    client.send(&Request::Servers);
+    let client = world.request(&Request::Servers);
     let asked = world.init_asked();
     assert_eq!(asked.head.kind, REQUEST_LIST);
     let mut info = ProcessInfo::new_zeroed();
     (info.pid, info.cpu, info.kind) = (40, 1, 1);
-    let reply = InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() };
-    world.init_answers(reply, info.as_bytes());
+    world.init_answers(&asked, Ok(info.as_bytes()));
     world.init_names_servers(&[server("serial", 40), server("idle", 0)]);
     let Reply::Servers(servers) = client.reply() else { panic!() };
     assert_eq!((servers[0].name.as_str(), servers[0].state.as_str()), ("serial", "serves"));
@@ -106,27 +101,24 @@ fn servers_are_listed() {
     assert_eq!((servers[1].pid, servers[1].cpu), (None, None));
     assert_eq!((servers[0].generation, servers[0].last_end.as_str()), (4, "fault"));
     let _ = done(world.ask(&Request::Stop));
-    let Reply::Failed(ps) = world.ask(&Request::Ps) else { panic!() };
+    let ps = failed(world.ask(&Request::Ps));
     assert_eq!(world.ask(&Request::Servers), Reply::Failed(ps));
 }
 
 fn a_server_is_restarted() {
     let mut world = World::booted("restart", 0);
-    let restart = |world: &World, name: &str| {
-        let client = world.client();
-        client.send(&Request::RestartServer { name: name.into() });
-        client
-    };
+    let restart =
+        |world: &World, name: &str| world.request(&Request::RestartServer { name: name.into() });
     let client = restart(&world, "serial");
     world.init_names_servers(&[server("serial", 40)]);
-    assert_eq!(world.init_obeys(REQUEST_RESTART, 0).rest, b"serial");
+    assert_eq!(world.init_obeys(REQUEST_RESTART, Ok(())).rest, b"serial");
     assert_eq!(done(client.reply()), "serial was restarted");
     let client = restart(&world, "seriall");
     world.init_names_servers(&[server("serial", 40), server("idle", 0)]);
     assert_eq!(client.refusal(), "AnT has no server seriall: it has serial, idle");
     let client = restart(&world, "serial");
     world.init_names_servers(&[server("serial", 40)]);
-    let _ = world.init_obeys(REQUEST_RESTART, Error::NoMemory.to_return() as i32);
+    let _ = world.init_obeys(REQUEST_RESTART, Err(Error::NoMemory));
     assert!(client.refusal().starts_with("serial was not restarted: AnT has no memory"));
 }
 
@@ -146,7 +138,7 @@ fn a_server_is_replaced() {
     world.init_names_servers(&[server("serial", 40)]);
     let mut got = Vec::new();
     while got.len() < program.len() {
-        let asked = world.init_obeys(REQUEST_PROGRAM, 0);
+        let asked = world.init_obeys(REQUEST_PROGRAM, Ok(()));
         assert_eq!((asked.head.a as usize, asked.head.b), (got.len(), 10_000));
         got.extend(asked.rest);
         if got.len() < program.len() {
@@ -160,8 +152,7 @@ fn a_server_is_replaced() {
     // To start takes its time.
     std::thread::sleep(Duration::from_secs(6));
     assert!(!client.has_reply());
-    let reply = InitReply { ticket: asked.head.ticket, ..InitReply::new_zeroed() };
-    world.init_answers(reply, &[]);
+    world.init_answers(&asked, Ok(&[]));
     assert_eq!(done(client.reply()), "serial was replaced");
     // What is no sealed program is refused.
     let client = world.client();
@@ -177,25 +168,22 @@ fn a_server_that_fails_to_start_is_not_put_in_place() {
     let mut world = World::booted("noreplace", 0);
     let (client, _) = replace(&world, 100);
     world.init_names_servers(&[server("serial", 40)]);
-    let _ = world.init_obeys(REQUEST_PROGRAM, 0);
-    let _ = world.init_obeys(REQUEST_REPLACE, Error::PeerGone.to_return() as i32);
+    let _ = world.init_obeys(REQUEST_PROGRAM, Ok(()));
+    let _ = world.init_obeys(REQUEST_REPLACE, Err(Error::PeerGone));
     let text = client.refusal();
     assert!(text.contains("serial was not replaced, it keeps its program: "), "{text}");
     assert!(text.contains("ended before it served"), "{text}");
     // Nor one that AnT has no room for, nor one of a client that has closed its connection.
     let (client, _) = replace(&world, 10_000);
     world.init_names_servers(&[server("serial", 40)]);
-    let _ = world.init_obeys(REQUEST_PROGRAM, Error::NoMemory.to_return() as i32);
+    let _ = world.init_obeys(REQUEST_PROGRAM, Err(Error::NoMemory));
     assert!(client.refusal().contains("program: AnT has no memory"));
     let (client, _) = replace(&world, 10_000);
     world.init_names_servers(&[server("serial", 40)]);
     let asked = world.init_asked();
     drop(client);
-    let status = world.client();
-    status.send(&Request::Status);
-    assert!(matches!(status.reply(), Reply::Status(_)));
-    let ticket = asked.head.ticket;
-    world.init_answers(InitReply { ticket, ..InitReply::new_zeroed() }, &[]);
+    let _ = world.request(&Request::Status).status();
+    world.init_answers(&asked, Ok(&[]));
     // The next thing that init is asked is something else.
     let (client, _) = replace(&world, 100);
     world.init_names_servers(&[]);
@@ -203,25 +191,20 @@ fn a_server_that_fails_to_start_is_not_put_in_place() {
 }
 
 fn priorities_and_moves() {
-    let (mut world, _client, process, _) = running("prio");
-    let ask = |world: &World, request: Request| {
-        let client = world.client();
-        client.send(&request);
-        client
-    };
-    let client = ask(&world, Request::Priority { pid: process.pid, priority: 5 });
-    let asked = world.init_obeys(REQUEST_PRIORITY, 0);
+    let (mut world, _client, process, _) = World::running("prio");
+    let client = world.request(&Request::Priority { pid: process.pid, priority: 5 });
+    let asked = world.init_obeys(REQUEST_PRIORITY, Ok(()));
     assert_eq!((asked.head.a, asked.head.b), (process.pid, 5));
     assert_eq!(done(client.reply()), format!("process {} has priority 5", process.pid));
-    let client = ask(&world, Request::Priority { pid: process.pid, priority: 8 });
+    let client = world.request(&Request::Priority { pid: process.pid, priority: 8 });
     assert_eq!(client.refusal(), "there is no priority 8: 0 (the lowest) to 7");
-    let client = ask(&world, Request::Move { pid: process.pid, cpu: 9 });
+    let client = world.request(&Request::Move { pid: process.pid, cpu: 9 });
     assert!(client.refusal().contains("CPU 9 is not AnT's"));
-    let client = ask(&world, Request::Move { pid: process.pid, cpu: 1 });
-    let asked = world.init_obeys(REQUEST_MOVE, 0);
+    let client = world.request(&Request::Move { pid: process.pid, cpu: 1 });
+    let asked = world.init_obeys(REQUEST_MOVE, Ok(()));
     assert_eq!((asked.head.a, asked.head.b), (process.pid, 0));
     assert_eq!(done(client.reply()), format!("process {} goes to CPU 1", process.pid));
-    let client = ask(&world, Request::Move { pid: process.pid, cpu: 2 });
-    let _ = world.init_obeys(REQUEST_MOVE, Error::Busy.to_return() as i32);
+    let client = world.request(&Request::Move { pid: process.pid, cpu: 2 });
+    let _ = world.init_obeys(REQUEST_MOVE, Err(Error::Busy));
     assert!(client.refusal().contains("try again"));
 }

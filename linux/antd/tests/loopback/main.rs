@@ -12,11 +12,19 @@ macro_rules! scenarios {
     };
 }
 
+mod boot;
+mod calls;
+mod client;
 mod commands;
+mod ends;
+mod failures;
 mod image;
+mod lcas;
 mod machine;
 mod player;
-mod scenarios;
+mod proxies;
+mod stops;
+mod users;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -29,6 +37,16 @@ fn main() {
             Ok(())
         })
     };
-    let trials = scenarios::ALL.iter().chain(commands::ALL).map(trial).collect();
+    let all = [
+        boot::ALL,
+        proxies::ALL,
+        lcas::ALL,
+        ends::ALL,
+        failures::ALL,
+        stops::ALL,
+        users::ALL,
+        commands::ALL,
+    ];
+    let trials = all.into_iter().flatten().map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

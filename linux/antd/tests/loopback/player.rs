@@ -2,36 +2,37 @@
 
 use std::collections::VecDeque;
 use std::ffi::c_int;
-use std::fs;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ant_abi::control::{Reply as InitReply, Request as InitRequest};
-use ant_abi::cpu_block::{CPU_READY, ROLE_M_KERNEL, ROLE_P_KERNEL};
+use ant_abi::cpu_block::{CpuRole, CpuState};
 use ant_abi::layout::IMAGE_VIRT;
-use ant_abi::lca::{ARG_BUFFER, Arg, CFLAG_CONTINUE, ExitKind, LCA_BUFFER, Lca, SYSCALL_EXIT};
-use ant_abi::store::{KIND_DIED, KIND_RELEASED, StoreEntry};
-use ant_abi::{PAGE_SIZE, REVISION};
+use ant_abi::lca::{CFLAG_CONTINUE, ExitKind, LCA_BUFFER, Lca, SYSCALL_EXIT};
+use ant_abi::store::{EntryKind, StoreEntry};
+use ant_abi::{Error, REVISION};
 use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
 use ant_loopback::{Ant, Loopback};
-use ant_protocol::{Boot, Connection, DeviceChoice, MessageError, Reply, Request, Run};
+use ant_protocol::{Boot, Connection, DeviceChoice, Reply, Request, Status};
 use antd::daemon::Daemon;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use crate::calls::{reading, writing};
+use crate::client::Client;
 use crate::image::image;
 use crate::machine::Machine;
 
 /// Memory of the partition.
 pub const MEMORY: u64 = 16 << 20;
 /// How long anything may take.
-const LIMIT: Duration = Duration::from_secs(12);
+pub const LIMIT: Duration = Duration::from_secs(12);
 /// What stands for the program of `init`.
 pub const INIT_PROGRAM: &[u8] = b"\x7fELF of init";
 /// What stands for the program of the name service.
@@ -70,6 +71,17 @@ pub struct Process {
     pub pid: u32,
     pub cpu_index: u32,
     pub lca: StoreEntry,
+}
+
+impl Process {
+    /// An LCA with a continued call of its, for a test to fill.
+    pub fn page(self, number: u64) -> Lca {
+        let mut page = Lca::new_zeroed();
+        page.cid = self.cpu_index;
+        page.cflag = CFLAG_CONTINUE;
+        page.syscallno = number;
+        page
+    }
 }
 
 /// What `init` was asked.
@@ -146,6 +158,14 @@ impl World {
         world
     }
 
+    /// The same with one program that has made a call, so it has a proxy.
+    pub fn running(name: &str) -> (Self, Client, Process, Pid) {
+        let mut world = Self::booted(name, 0);
+        let (client, process) = world.run(null().as_fd());
+        let proxy = world.proxy_of(process);
+        (world, client, process, proxy)
+    }
+
     pub fn boot(&self, prefork: u32) -> Boot {
         Boot {
             cpus: vec![1, 2],
@@ -161,9 +181,7 @@ impl World {
     }
 
     pub fn boot_request(&self, boot: &Boot) -> Client {
-        let client = self.client();
-        client.send(&Request::Boot(boot.clone()));
-        client
+        self.request(&Request::Boot(boot.clone()))
     }
 
     /// Comes up as the daemon starts CPU after CPU.
@@ -171,8 +189,8 @@ impl World {
         for cpu_index in 0..cpus {
             wait_for("a start", || self.ant.started(cpu_index).map(|_| ()));
             self.ant.set_init_lca(self.init_lca);
-            let role = if cpu_index == 0 { ROLE_M_KERNEL } else { ROLE_P_KERNEL };
-            self.ant.set_state(cpu_index, CPU_READY, role);
+            let role = if cpu_index == 0 { CpuRole::MKernel } else { CpuRole::PKernel };
+            self.ant.set_state(cpu_index, CpuState::Ready, role);
         }
         self.init_reads();
     }
@@ -181,20 +199,34 @@ impl World {
         Client(Connection::open_at(&self.dir.join("antd.sock")).unwrap())
     }
 
-    /// One request, one reply.
-    pub fn ask(&self, request: &Request) -> Reply {
+    /// A client that has made a request.
+    pub fn request(&self, request: &Request) -> Client {
         let client = self.client();
         client.send(request);
-        client.reply()
+        client
+    }
+
+    /// One request, one reply.
+    pub fn ask(&self, request: &Request) -> Reply {
+        self.request(request).reply()
+    }
+
+    /// The state of AnT, all CPUs of which answer.
+    pub fn status(&self) -> Status {
+        let kicks: Vec<u64> = (0..2).map(|cpu_index| self.ant.kicks(cpu_index)).collect();
+        let client = self.request(&Request::Status);
+        let is_kicked = |cpu_index| self.ant.kicks(cpu_index) > kicks[cpu_index as usize];
+        wait_for("a kick", || {
+            (0..2).all(|cpu_index| is_kicked(cpu_index) || client.has_reply()).then_some(())
+        });
+        (0..2).for_each(|cpu_index| self.ant.count_doorbell(cpu_index));
+        client.status()
     }
 
     /// `init` asks Linux for the next request, and does not wait.
     pub fn init_reads(&mut self) {
         let init = self.init();
-        self.submit(init, nr::READ, CFLAG_CONTINUE, |builder| {
-            builder.value(0).output(LCA_BUFFER).unwrap();
-            builder.value(LCA_BUFFER as u64);
-        });
+        self.submit(init, nr::READ, CFLAG_CONTINUE, reading(0, LCA_BUFFER));
     }
 
     pub fn init(&self) -> Process {
@@ -210,18 +242,27 @@ impl World {
         Asked { head, rest: rest.to_vec() }
     }
 
-    /// `init` answers, and waits for the next request.
-    pub fn init_answers(&mut self, reply: InitReply, rest: &[u8]) {
-        let bytes = [reply.as_bytes(), rest].concat();
-        let page = self.call(self.init(), nr::WRITE, CFLAG_CONTINUE, |builder| {
-            builder.value(1).input(&bytes).unwrap();
-            builder.value(bytes.len() as u64);
-        });
+    /// `init` answers with some bytes, or with an error, and waits for the next request.
+    pub fn init_answers(&mut self, asked: &Asked, answer: Result<&[u8], Error>) {
+        let result = answer.map_or_else(|error| error.to_return() as i32, |_| 0);
+        let reply = InitReply { ticket: asked.head.ticket, result, ..InitReply::new_zeroed() };
+        self.init_writes(&[reply.as_bytes(), answer.unwrap_or_default()].concat());
+    }
+
+    /// `init` has made the process that it was asked for.
+    pub fn init_has_made(&mut self, asked: &Asked, process: Process) {
+        let Process { pid, cpu_index: cpu, lca } = process;
+        let reply = InitReply { ticket: asked.head.ticket, result: 0, pid, cpu, lca: lca.0 };
+        self.init_writes(reply.as_bytes());
+    }
+
+    fn init_writes(&mut self, bytes: &[u8]) {
+        let page = self.call(self.init(), nr::WRITE, CFLAG_CONTINUE, writing(1, bytes));
         assert_eq!(page.retval, bytes.len() as i64);
         self.init_reads();
     }
 
-    /// `init` makes the process that it is asked for, on CPU `cpu`.
+    /// `init` makes the process that it is asked for, on CPU `cpu_index`.
     pub fn init_spawns(&mut self, cpu_index: u32) -> (Process, Asked) {
         let asked = self.init_asked();
         self.next += 1;
@@ -230,21 +271,20 @@ impl World {
             cpu_index,
             lca: self.ant.lca(self.next, 7),
         };
-        let reply = InitReply {
-            ticket: asked.head.ticket,
-            result: 0,
-            pid: process.pid,
-            cpu: cpu_index,
-            lca: process.lca.0,
-        };
-        self.init_answers(reply, &[]);
+        self.init_has_made(&asked, process);
         (process, asked)
+    }
+
+    /// A client that has asked to run a program, with `stdin`, and output to `/dev/null`.
+    pub fn run_request(&self, stdin: BorrowedFd<'_>) -> Client {
+        let client = self.client();
+        client.run(&self.dir, stdin);
+        client
     }
 
     /// Runs a program as this process, with `stdin`, and output to `/dev/null`.
     pub fn run(&mut self, stdin: BorrowedFd<'_>) -> (Client, Process) {
-        let client = self.client();
-        client.run(&self.dir, stdin);
+        let client = self.run_request(stdin);
         let (process, _) = self.init_spawns(1);
         assert!(matches!(client.reply(), Reply::Started { cpu: 2, .. }));
         (client, process)
@@ -315,12 +355,12 @@ impl World {
 
     /// Waits until Linux releases a process's LCA: to CPU 0, wherever the process is.
     pub fn released(&mut self, process: Process) {
-        self.comes(0, process.lca.with_kind(KIND_RELEASED));
+        self.comes(0, process.lca.with_kind(EntryKind::Released));
     }
 
     /// Waits until Linux says that a process has no proxy any more, and is over.
     pub fn died(&mut self, process: Process) {
-        self.comes(0, process.lca.with_kind(KIND_DIED));
+        self.comes(0, process.lca.with_kind(EntryKind::Died));
     }
 
     /// Whether Linux has given anything of a process's back: a result to its CPU, or a release.
@@ -372,55 +412,9 @@ impl Drop for World {
     }
 }
 
-/// `antctl`, played.
-pub struct Client(pub Connection);
-
-impl Client {
-    pub fn send(&self, request: &Request) {
-        self.0.send(request, &[]).unwrap();
-    }
-
-    /// Asks to run a program in `dir` with `stdin`.
-    pub fn run(&self, dir: &Path, stdin: BorrowedFd<'_>) {
-        let null = OwnedFd::from(fs::OpenOptions::new().write(true).open("/dev/null").unwrap());
-        let dir = OwnedFd::from(fs::File::open(dir).unwrap());
-        let run = Run {
-            cpu: Some(2),
-            program: "/usr/lib/ant/apps/wc".into(),
-            args: vec!["-l".into()],
-            umask: 0o027,
-        };
-        let descriptors = [stdin, null.as_fd(), null.as_fd(), dir.as_fd()];
-        self.0.send(&Request::Run(run), &descriptors).unwrap();
-    }
-
-    /// Waits for a reply.
-    pub fn reply(&self) -> Reply {
-        self.try_reply().unwrap()
-    }
-
-    pub fn try_reply(&self) -> Result<Reply, MessageError> {
-        assert!(self.is_readable(LIMIT), "no reply");
-        self.0.receive()
-    }
-
-    /// Whether a reply is there.
-    pub fn has_reply(&self) -> bool {
-        self.is_readable(Duration::ZERO)
-    }
-
-    fn is_readable(&self, timeout: Duration) -> bool {
-        let timeout = Timespec::try_from(timeout).unwrap();
-        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&timeout)).unwrap() == 1
-    }
-
-    /// Waits for a refusal; its text.
-    pub fn refusal(&self) -> String {
-        match self.reply() {
-            Reply::Failed(text) => text,
-            other => panic!("{other:?}"),
-        }
-    }
+/// A file without anything.
+pub fn null() -> File {
+    File::open("/dev/null").unwrap()
 }
 
 /// Waits until `found` finds something.
@@ -440,13 +434,3 @@ pub fn has_gone(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
 }
-
-/// An argument of a kind and place of one's own.
-pub fn odd_argument(kind: u8, value: u64, len: u32) -> Arg {
-    Arg { kind, reserved: [0; 3], len, value }
-}
-
-/// Builds nothing.
-pub fn no_arguments(_: &mut Builder<'_>) {}
-
-const _: () = assert!(ARG_BUFFER == 1 && PAGE_SIZE == 4096);

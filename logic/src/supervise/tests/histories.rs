@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use std::vec::Vec;
 
-use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES};
+use ant_abi::control::ReportedState;
 
 use super::world::{Failing, HEARTBEAT, Process, World};
 use crate::supervise::ANSWER_US;
@@ -110,9 +110,9 @@ impl World {
         }
         self.reap();
         assert!(!self.server.has_command());
-        let serves =
-            self.server.reported_state() == SERVER_SERVES && !self.server.is_being_replaced();
-        assert!(serves || self.server.reported_state() == SERVER_GIVEN_UP);
+        let serves = self.server.reported_state() == ReportedState::Serves
+            && !self.server.is_being_replaced();
+        assert!(serves || self.server.reported_state() == ReportedState::GivenUp);
         assert_eq!(self.host.processes.len(), usize::from(serves), "a process has leaked");
         assert_eq!(self.host.bound, self.server.pid());
     }
@@ -138,6 +138,6 @@ proptest! {
         // It can be had back, whatever has been.
         prop_assert_eq!(world.command(None), Ok(()));
         world.calm_down();
-        prop_assert_eq!((world.answered, world.server.reported_state()), (Some(Ok(())), SERVER_SERVES));
+        prop_assert_eq!((world.answered, world.server.reported_state()), (Some(Ok(())), ReportedState::Serves));
     }
 }

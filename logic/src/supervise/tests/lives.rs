@@ -1,7 +1,7 @@
 //! Single lives.
 
 use ant_abi::Error;
-use ant_abi::control::{SERVER_GIVEN_UP, SERVER_SERVES, SERVER_STARTING, SERVER_WAITS};
+use ant_abi::control::ReportedState;
 
 use super::world::{FIRST, World};
 use crate::supervise::{ANSWER_US, Cause, Event, START_US};
@@ -57,7 +57,7 @@ fn a_failed_replacement_leaves_a_server_given_up() {
         fail(&mut world);
         assert_eq!(
             (world.answered.take(), world.server.reported_state()),
-            (Some(Err(error)), SERVER_GIVEN_UP)
+            (Some(Err(error)), ReportedState::GivenUp)
         );
         world.reap();
         world.pass(ANSWER_US);
@@ -80,11 +80,13 @@ fn a_failed_replacement_leaves_a_server_that_waits() {
         world.reap();
         // As it would have been, at the latest.
         world.pass(100_000);
-        assert!(world.server.reported_state() == SERVER_STARTING && world.newest() != candidate);
+        assert!(
+            world.server.reported_state() == ReportedState::Starting && world.newest() != candidate
+        );
         world.ready_newest();
         assert_eq!(
             (world.server.reported_state(), *world.server.program()),
-            (SERVER_SERVES, FIRST)
+            (ReportedState::Serves, FIRST)
         );
     }
 }
@@ -94,9 +96,9 @@ fn a_heartbeat_of_its_predecessor_does_not_count() {
     let mut world = World::serving();
     world.end_and_tell(world.newest());
     world.server.heartbeat(&mut world.host, world.now);
-    assert_eq!(world.server.reported_state(), SERVER_STARTING);
+    assert_eq!(world.server.reported_state(), ReportedState::Starting);
     world.ready_newest();
-    assert_eq!(world.server.reported_state(), SERVER_SERVES);
+    assert_eq!(world.server.reported_state(), ReportedState::Serves);
 }
 
 #[test]
@@ -108,17 +110,23 @@ fn a_replacement_that_fails_on_probation_leaves_the_program() {
         assert_eq!(world.command(Some(OTHER)), Ok(()));
         world.ready(world.newest());
         world.end_and_tell(old);
-        assert_eq!((world.answered, world.server.reported_state()), (None, SERVER_STARTING));
+        assert_eq!(
+            (world.answered, world.server.reported_state()),
+            (None, ReportedState::Starting)
+        );
         // A handle that it wants kept would be the server's.
         assert!(world.server.is_being_replaced());
         fail(&mut world);
         assert_eq!(world.answered, Some(Err(error)));
         // At once: it is not the server that has failed.
-        assert_eq!((world.server.reported_state(), world.server.restarts()), (SERVER_STARTING, 0));
+        assert_eq!(
+            (world.server.reported_state(), world.server.restarts()),
+            (ReportedState::Starting, 0)
+        );
         world.ready_newest();
         assert_eq!(
             (world.server.reported_state(), *world.server.program()),
-            (SERVER_SERVES, FIRST)
+            (ReportedState::Serves, FIRST)
         );
         assert_eq!(world.host.state, 0, "what has failed has left something");
     }
@@ -132,13 +140,16 @@ fn a_replacement_of_one_that_does_not_serve() {
         world.pass(START_US - 1);
         assert_eq!((world.answered, world.host.processes.len()), (None, 1));
         world.ready_newest();
-        assert_eq!((world.answered, world.server.reported_state()), (Some(Ok(())), SERVER_SERVES));
+        assert_eq!(
+            (world.answered, world.server.reported_state()),
+            (Some(Ok(())), ReportedState::Serves)
+        );
         world.end_and_tell(world.newest());
         world.pass(400_000);
         world.ready_newest();
         assert_eq!(
             (world.server.reported_state(), *world.server.program()),
-            (SERVER_SERVES, OTHER)
+            (ReportedState::Serves, OTHER)
         );
     }
 }
@@ -152,7 +163,7 @@ fn a_restart_is_answered_when_it_serves() {
     assert_eq!(world.command(Some(OTHER)), Err(Error::Busy));
     world.pass(300);
     world.reap();
-    assert_eq!((world.answered, world.server.reported_state()), (None, SERVER_STARTING));
+    assert_eq!((world.answered, world.server.reported_state()), (None, ReportedState::Starting));
     world.pass(700);
     world.ready_newest();
     assert_eq!((world.answered, world.server.restart_us()), (Some(Ok(())), Some(1_000)));
@@ -168,7 +179,7 @@ fn a_restart_says_why_it_does_not_serve() {
     world.end_and_tell(world.newest());
     assert_eq!(
         (world.answered.take(), world.server.reported_state()),
-        (Some(Err(Error::PeerGone)), SERVER_STARTING)
+        (Some(Err(Error::PeerGone)), ReportedState::Starting)
     );
     world.ready_newest();
     assert_eq!(world.command(None), Ok(()));
@@ -177,7 +188,7 @@ fn a_restart_says_why_it_does_not_serve() {
     world.reap();
     assert_eq!(
         (world.answered.take(), world.server.reported_state()),
-        (Some(Err(Error::TimedOut)), SERVER_WAITS)
+        (Some(Err(Error::TimedOut)), ReportedState::Waits)
     );
     world.pass(100_000);
     world.ready_newest();
@@ -194,7 +205,7 @@ fn a_command_for_one_that_does_not_end_times_out() {
     world.pass(ANSWER_US);
     assert_eq!(
         (world.answered, world.server.reported_state()),
-        (Some(Err(Error::TimedOut)), SERVER_WAITS)
+        (Some(Err(Error::TimedOut)), ReportedState::Waits)
     );
     let mut world = World::serving();
     assert_eq!(world.command(Some(OTHER)), Ok(()));
@@ -203,7 +214,10 @@ fn a_command_for_one_that_does_not_end_times_out() {
     assert_eq!(world.answered, Some(Err(Error::TimedOut)));
     world.reap();
     world.ready_newest();
-    assert_eq!((world.server.reported_state(), *world.server.program()), (SERVER_SERVES, FIRST));
+    assert_eq!(
+        (world.server.reported_state(), *world.server.program()),
+        (ReportedState::Serves, FIRST)
+    );
 }
 
 #[test]
@@ -265,7 +279,10 @@ fn a_successor_that_comes_late_has_less_time() {
     assert_eq!(*world.server.program(), FIRST);
     world.reap();
     world.ready_newest();
-    assert_eq!((world.server.reported_state(), *world.server.program()), (SERVER_SERVES, FIRST));
+    assert_eq!(
+        (world.server.reported_state(), *world.server.program()),
+        (ReportedState::Serves, FIRST)
+    );
 }
 
 #[test]
@@ -280,7 +297,10 @@ fn a_successor_without_devices_does_not_serve() {
     assert_eq!(world.answered, Some(Err(Error::NoMemory)));
     world.reap();
     world.ready_newest();
-    assert_eq!((world.server.reported_state(), *world.server.program()), (SERVER_SERVES, FIRST));
+    assert_eq!(
+        (world.server.reported_state(), *world.server.program()),
+        (ReportedState::Serves, FIRST)
+    );
 }
 
 #[test]
@@ -288,7 +308,10 @@ fn a_device_that_linux_keeps_is_not_asked_for_again() {
     let mut world = World::new(None);
     (world.host.failing.grant, world.host.failing.no_device) = (true, true);
     world.pass(0);
-    assert_eq!((world.server.reported_state(), world.server.restarts()), (SERVER_GIVEN_UP, 0));
+    assert_eq!(
+        (world.server.reported_state(), world.server.restarts()),
+        (ReportedState::GivenUp, 0)
+    );
     for program in [None, Some(OTHER)] {
         assert_eq!(world.command(program), Ok(()));
         if program.is_some() {
@@ -296,7 +319,7 @@ fn a_device_that_linux_keeps_is_not_asked_for_again() {
         }
         assert_eq!(
             (world.answered.take(), world.server.reported_state()),
-            (Some(Err(Error::NoDevice)), SERVER_GIVEN_UP)
+            (Some(Err(Error::NoDevice)), ReportedState::GivenUp)
         );
     }
 }

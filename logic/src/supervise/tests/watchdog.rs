@@ -1,6 +1,6 @@
 //! Servers that have a watchdog.
 
-use ant_abi::control::{SERVER_SERVES, SERVER_WAITS};
+use ant_abi::control::ReportedState;
 
 use super::world::{HEARTBEAT, World};
 use crate::supervise::{Cause, Event};
@@ -24,16 +24,16 @@ fn one_that_answers_goes_on() {
         world.pass(ANSWER - 1);
         world.server.heartbeat(&mut world.host, world.now);
     }
-    assert_eq!(world.server.reported_state(), SERVER_SERVES);
+    assert_eq!(world.server.reported_state(), ReportedState::Serves);
 }
 
 #[test]
 fn one_that_does_not_answer_is_ended() {
     let mut world = watched();
     world.pass(EVERY + ANSWER - 1);
-    assert_eq!(world.server.reported_state(), SERVER_SERVES);
+    assert_eq!(world.server.reported_state(), ReportedState::Serves);
     world.pass(1);
-    assert_eq!(world.server.reported_state(), SERVER_WAITS);
+    assert_eq!(world.server.reported_state(), ReportedState::Waits);
     world.reap();
     assert_eq!(world.host.events, [Event::Ended(Cause::NoHeartbeat)]);
 }
@@ -43,9 +43,9 @@ fn one_that_was_not_looked_at_has_more_time_once() {
     let mut world = watched();
     world.pass(EVERY);
     world.late(ANSWER * 5);
-    assert_eq!(world.server.reported_state(), SERVER_SERVES);
+    assert_eq!(world.server.reported_state(), ReportedState::Serves);
     world.late(ANSWER * 5);
-    assert_eq!(world.server.reported_state(), SERVER_WAITS);
+    assert_eq!(world.server.reported_state(), ReportedState::Waits);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn one_whose_queue_stays_full_is_ended() {
         world.pass(EVERY);
         world.host.failing.heartbeat = !empties;
         world.pass(ANSWER);
-        let shown = if empties { SERVER_SERVES } else { SERVER_WAITS };
+        let shown = if empties { ReportedState::Serves } else { ReportedState::Waits };
         assert_eq!(world.server.reported_state(), shown);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::vec::Vec;
 
 use ant_abi::Error;
-use ant_abi::control::{SERVER_GIVEN_UP, SERVER_WAITS};
+use ant_abi::control::ReportedState;
 
 use crate::supervise::{ANSWER_US, Event, Heartbeat, Policy, ServerHost, Supervised};
 
@@ -197,7 +197,7 @@ pub struct PendingCommand {
     /// `None`: a restart.
     program: Option<u8>,
     /// The state that was reported before.
-    shown: u32,
+    shown: ReportedState,
     pid: Option<u32>,
 }
 
@@ -238,7 +238,7 @@ impl World {
     /// A server that was given up.
     pub fn given_up() -> Self {
         let mut world = Self::serving();
-        while world.server.reported_state() != SERVER_GIVEN_UP {
+        while world.server.reported_state() != ReportedState::GivenUp {
             match world.server.pid() {
                 Some(pid) => world.end_and_tell(pid),
                 None => world.pass(100_000),
@@ -250,7 +250,7 @@ impl World {
     /// A server that has ended, and is restarted a little later.
     pub fn waiting() -> Self {
         let mut world = Self::serving();
-        while world.server.reported_state() != SERVER_WAITS {
+        while world.server.reported_state() != ReportedState::Waits {
             world.end_and_tell(world.server.pid().unwrap());
         }
         world
@@ -364,7 +364,7 @@ impl World {
         let Self { server, host, now, .. } = self;
         assert_eq!(*server.program(), self.program);
         assert!(self.pending.as_ref().is_none_or(|command| command.until > *now), "no answer");
-        let given_up = server.reported_state() == SERVER_GIVEN_UP;
+        let given_up = server.reported_state() == ReportedState::GivenUp;
         assert!(!host.has_copy || server.is_being_replaced(), "a copy that is not needed");
         assert_eq!(host.closed, given_up && !server.is_being_replaced());
         let lives = server.pid().is_some_and(|pid| host.processes.contains_key(&pid));

@@ -89,19 +89,25 @@ pub struct Cell<'a> {
     free: u64,
 }
 
-/// Waits until process `pid` is in this state. One that runs on the m-kernel's CPU is seen as ready: while
-/// it is looked at, `init` runs.
-pub fn await_state(guest: &TestGuest, pid: u32, state: &str) -> Result<()> {
+/// Waits until process `pid` is in this state; how it is then. One that runs on the m-kernel's CPU is seen as
+/// ready: while it is looked at, `init` runs.
+pub fn await_state(guest: &TestGuest, pid: u32, state: &str) -> Result<Process> {
     let deadline = Instant::now() + SOON;
     loop {
-        let all = ant::all_processes(guest)?;
-        let found = all.iter().find(|process| process.pid == pid).context("it has ended")?;
-        if found.state == state || (state, found.state.as_str()) == ("running", "ready") {
-            return Ok(());
+        let mut all = ant::all_processes(guest)?;
+        let found = all.iter().position(|process| process.pid == pid).context("it has ended")?;
+        let its = all[found].state.as_str();
+        if its == state || (state, its) == ("running", "ready") {
+            return Ok(all.swap_remove(found));
         }
         ensure!(Instant::now() < deadline, "not {state}: {all:?}");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Two clients that know the server of now.
+pub fn two_that_know(guest: &TestGuest, cpu: u32) -> Result<[Background<'_>; 2]> {
+    Ok([met(guest, cpu, "call count")?, met(guest, cpu, "ask count")?])
 }
 
 impl Row {
@@ -161,10 +167,9 @@ impl Row {
     ) -> Result<()> {
         let guest = cell.guest;
         let helper = Helpers::start(cell, self.helper)?;
-        // Two that know the server of now. What shares its CPU does not run while it computes.
+        // What shares the server's CPU does not run while it computes.
         let others_cpu = if matches!(self.at, "running" | "") { 3 } else { cell.client_cpu };
-        let late = met(guest, others_cpu, "call count")?;
-        let patient = met(guest, others_cpu, "ask count")?;
+        let [late, patient] = two_that_know(guest, others_cpu)?;
         let by_itself = if self.helper == Helper::None { "" } else { end.request() };
         let request = format!("call {} {by_itself}", self.request);
         let asks = (!self.request.is_empty()).then(|| client(guest, cell.client_cpu, &request));
@@ -288,9 +293,8 @@ impl<'a> Cell<'a> {
     /// Nothing is lost, and no process is left.
     pub fn is_whole(&self) -> Result<()> {
         ant::await_idle(self.guest)?;
-        let process = ant::process_of(self.guest, "probe")?;
-        await_state(self.guest, process.pid, "receiving")?;
-        let memory = ant::process_of(self.guest, "probe")?.memory;
+        let pid = ant::server(self.guest, "probe")?.pid.context("it does not run")?;
+        let memory = await_state(self.guest, pid, "receiving")?.memory;
         ensure!(memory == self.process.memory, "it has {memory}, not {}", self.process.memory);
         ant::await_free_memory(self.guest, self.free)
     }

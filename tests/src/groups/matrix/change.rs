@@ -1,7 +1,7 @@
 //! Below the table: a server that is starting, and one that is being replaced.
 
-use super::cell::{Cell, Helper, Helpers, SOON, await_state, says, up};
-use crate::ant::{self, answers, client, expect, met};
+use super::cell::{Cell, Helper, Helpers, SOON, await_state, says, two_that_know, up};
+use crate::ant::{self, answers, client, expect};
 use crate::extent::Extent;
 use crate::group::Group;
 use crate::guest::{Background, TestGuest};
@@ -36,16 +36,10 @@ fn cells(guest: &TestGuest, extent: Extent) -> Result<impl Iterator<Item = Resul
     Ok(places.map(|(server, client)| Cell::begin(guest, server, client)))
 }
 
-/// Two clients that know the server of now.
-fn two_that_know<'a>(cell: &Cell<'a>) -> Result<[Background<'a>; 2]> {
-    let met = |words| met(cell.guest, cell.client_cpu, words);
-    Ok([met("call count")?, met("ask count")?])
-}
-
 /// Has the server go wrong in its next start, and ends it; one of the clients asks meanwhile.
 fn end_and_go_wrong<'a>(cell: &Cell<'a>, how: &str) -> Result<[Background<'a>; 2]> {
     let guest = cell.guest;
-    let [late, patient] = two_that_know(cell)?;
+    let [late, patient] = two_that_know(guest, cell.client_cpu)?;
     answers(guest, &format!("antctl run -- victim call {how}"), 0, ", generation ")?;
     ant::kill_server(guest, "probe")?;
     patient.input("\n");
@@ -123,7 +117,7 @@ impl<'a> Replaced<'a> {
     fn begin(cell: Cell<'a>, then: &str) -> Result<Self> {
         let guest = cell.guest;
         let helper = Helpers::start(&cell, Helper::Serves)?;
-        let [late, patient] = two_that_know(&cell)?;
+        let [late, patient] = two_that_know(guest, cell.client_cpu)?;
         let served = client(guest, cell.client_cpu, &format!("call sleep 0 pass {then}"));
         await_state(guest, cell.pid(), "calling")?;
         ant::await_process(guest, "victim call sleep", "calling")?;

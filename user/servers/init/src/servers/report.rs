@@ -19,7 +19,7 @@ impl Server {
         let mut info = ServerInfo::new_zeroed();
         info.name[..state.spec.name.len()].copy_from_slice(state.spec.name.as_bytes());
         info.pid = supervised.pid().unwrap_or(0);
-        info.state = supervised.reported_state();
+        info.state = supervised.reported_state().into();
         info.generation = supervised.generation();
         info.restarts = supervised.restarts();
         info.priority = state.priority;
