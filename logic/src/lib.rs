@@ -17,7 +17,7 @@
 //! * [`persist`]: state of a server that outlives its process.
 //! * [`sched`]: the run queue of one CPU: fixed priorities, round robin.
 //! * [`supervise`]: OS servers: started, restarted, replaced, given up.
-//! * [`tables`]: which sizes the kernel's tables can have.
+//! * [`tables`]: which sizes the kernel's tables can have, and what they take.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
 //!
