@@ -26,6 +26,8 @@ pub fn group() -> Group {
         .test("nothing_works_before_boot", nothing_works_before_boot)
         .test("wrong_cpus", wrong_cpus)
         .test("wrong_memory", wrong_memory)
+        .test("wrong_tables", wrong_tables)
+        .test("tables_of_other_sizes", tables_of_other_sizes)
         .test("wrong_images", wrong_images)
         .test("module_is_not_loaded", module_is_not_loaded)
         .test("boot_twice", boot_twice)
@@ -131,6 +133,43 @@ fn wrong_memory(guest: &TestGuest) -> Result<()> {
     let now = free_memory(guest)?;
     ensure!(now + TOLERANCE > free, "{free} KiB were free, {now} are");
     Ok(())
+}
+
+fn wrong_tables(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    for (tables, status, text) in [
+        ("--processes 31", 2, "31 is not in 32..=2048"),
+        ("--processes 2049", 2, "2049 is not in 32..=2048"),
+        ("--endpoints 16", 2, "16 is not in 17..=1024"),
+        ("--ica 3M", 2, "an ICA has 2 MiB to 512 MiB, in steps of 2 MiB"),
+        ("--ica much", 2, "not an amount of memory"),
+        ("--processes 300 --ica 2M", 1, "there can be 1024 to 131072 ICA pages"),
+        ("--processes 2048", 1, "16 MiB are too small for 2048 processes"),
+        ("--processes 2048", 1, "give --memory 24M or more"),
+    ] {
+        refused(guest, &format!("--cpus 1-3 --memory 16M {tables}"), status, text)?;
+    }
+    Ok(())
+}
+
+fn tables_of_other_sizes(guest: &TestGuest) -> Result<()> {
+    for (tables, text) in [
+        ("", "Room for: 128 processes, 64 endpoints and an ICA of 16 MiB\n"),
+        (
+            "--processes 300 --endpoints 100 --ica 32M",
+            "Room for: 300 processes, 100 endpoints and an ICA of 32 MiB\n",
+        ),
+        (
+            "--processes 32 --endpoints 17 --ica 2M",
+            "Room for: 32 processes, 17 endpoints and an ICA of 2 MiB\n",
+        ),
+    ] {
+        ant::down(guest)?;
+        ant::up(guest, &format!("--cpus 1-3 --memory 32M {tables}"))?;
+        answers(guest, "antctl status", 0, text)?;
+        ant::works_on(guest, &[1, 2, 3])?;
+    }
+    ant::down(guest)
 }
 
 fn wrong_images(guest: &TestGuest) -> Result<()> {

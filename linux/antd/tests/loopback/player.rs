@@ -16,7 +16,7 @@ use ant_abi::{PAGE_SIZE, REVISION};
 use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
 use ant_loopback::{Ant, Loopback};
-use ant_protocol::{Boot, Connection, DeviceChoice, MessageError, Reply, Request, Run};
+use ant_protocol::{Boot, Connection, DeviceChoice, MessageError, Reply, Request, Run, Tables};
 use antd::daemon::Daemon;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
@@ -150,6 +150,7 @@ impl World {
         Boot {
             cpus: vec![1, 2],
             memory: MEMORY,
+            tables: Tables::USUAL,
             image: self.dir.join("kernel"),
             init: self.dir.join("init"),
             manifest: self.dir.join("manifest.toml"),
