@@ -7,6 +7,7 @@
 //! virtual address of the boot block, `rsi` = its CPU index, and no stack. AnT builds page tables
 //! of its own and leaves the module's.
 
+use crate::ipc::SERVER_ENDPOINTS;
 use crate::layout::BOOT_BLOCK_SPAN;
 use crate::{MAX_CPUS, PhysAddr};
 
@@ -167,6 +168,17 @@ impl TableSizes {
         endpoints: 64,
         lcas: 128,
         ica_pages: 4096,
+        reserved: 0,
+    };
+
+    /// The fewest that there can be of each: room for `init`, servers and some programs; the endpoints of
+    /// `init` and the servers, and one; an ICA of 2 MiB.
+    pub const LEAST: Self = Self {
+        processes: 32,
+        threads: 32,
+        endpoints: SERVER_ENDPOINTS as u32 + 1,
+        lcas: 32,
+        ica_pages: 512,
         reserved: 0,
     };
 

@@ -1,27 +1,26 @@
 //! The bundle, read: `init`'s program, and what the manifest says of each server.
 //!
 //! The bytes come from Linux. [`extent`] checks what the boot block says of their place, [`Bundle::parse`]
-//! all that is in them; what comes out needs no further check. What is in a program is the loader's to
-//! judge, and whether a device can be granted the kernel's.
+//! all that is in them, [`Bundle::fits`] whether the ICA has room for it; what comes out needs no further
+//! check. What is in a program is the loader's to judge, and whether a device can be granted the kernel's.
 //!
 //! Deliberately absent: making a bundle (`antd`), mapping it (the m-kernel).
 
 use core::fmt;
 
-use ant_abi::boot::{BootBlock, Extent};
+use ant_abi::boot::{BootBlock, Extent, TableSizes};
 use ant_abi::bundle::{
     BUNDLE_MAGIC, BUNDLE_SERVERS, BundleHeader, BundleServer, GRANTS_MAX, HANDLE_INIT, HANDLE_NAME,
     HANDLE_OWN, STATE_PAGES_MAX, USES_MAX,
 };
 use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, NOTIFY_RETIRE, PRIORITIES};
-use ant_abi::layout::{BUNDLE_SPAN, ICA_PAGES, IMAGE_SPAN};
+use ant_abi::layout::{BUNDLE_SPAN, IMAGE_SPAN};
 use ant_abi::{PhysAddr, REVISION};
 use zerocopy::FromBytes;
 
 use crate::supervise::{Heartbeat, Policy, TRIES_MAX};
+use crate::tables;
 
-/// ICA pages that all servers together can have: programs have the others.
-pub const ICA_PAGES_MAX: u64 = ICA_PAGES / 2;
 /// Notification bits below those with a meaning: for interrupts.
 pub const INTERRUPT_BITS: u64 = NOTIFY_RETIRE.trailing_zeros() as u64;
 
@@ -41,6 +40,8 @@ pub enum BundleError {
     Revision(u32),
     /// A count or a length in its header is beyond its bounds.
     Bounds,
+    /// Its servers want more ICA pages than they can have together.
+    IcaPages,
     /// What it says of one server cannot be.
     Server {
         /// Index of the server.
@@ -60,6 +61,7 @@ impl fmt::Display for BundleError {
                 write!(f, "the bundle is of ABI revision {theirs}, the kernel of {REVISION}")
             }
             Self::Bounds => f.write_str("a number in the bundle's header is out of bounds"),
+            Self::IcaPages => f.write_str("the servers of the bundle want too many ICA pages"),
             Self::Server { index, what } => write!(f, "server {index} of the bundle: {what}"),
         }
     }
@@ -157,11 +159,18 @@ impl<'a> Bundle<'a> {
         for index in 0..count {
             bundle.check(index).map_err(|what| BundleError::Server { index, what })?;
         }
-        let ica_pages = bundle.servers().map(|server| u64::from(server.ica_pages)).sum::<u64>();
-        if ica_pages > ICA_PAGES_MAX {
-            return Err(BundleError::Bounds);
-        }
         Ok(bundle)
+    }
+
+    /// The bundle, if a partition with tables of these sizes has the ICA pages that its servers want.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::IcaPages`].
+    pub fn fits(self, sizes: &TableSizes) -> Result<Self, BundleError> {
+        let wanted = self.servers().map(|server| u64::from(server.ica_pages)).sum::<u64>();
+        let most = u64::from(tables::ica_pages_of_servers(sizes));
+        if wanted <= most { Ok(self) } else { Err(BundleError::IcaPages) }
     }
 
     /// The program of `init`.

@@ -18,7 +18,7 @@
 //! * [`sched`]: the run queue of one CPU: fixed priorities, round robin.
 //! * [`slot_list`]: some threads of one CPU.
 //! * [`supervise`]: OS servers: started, restarted, replaced, given up.
-//! * [`tables`]: which sizes the kernel's tables can have.
+//! * [`tables`]: which sizes the kernel's tables can have, and what they take.
 //!
 //! Memory is laid out by `ant-abi`; what both sides must agree on beyond layout is here, once.
 //!

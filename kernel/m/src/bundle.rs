@@ -14,5 +14,6 @@ pub fn take() -> Result<(Extent, Bundle<'static>), BundleError> {
     // can write it, so it never changes.
     let bytes =
         unsafe { core::slice::from_raw_parts(phys_to_virt(extent.start), extent.len as usize) };
-    Bundle::parse(bytes).map(|bundle| (extent, bundle))
+    let bundle = Bundle::parse(bytes)?.fits(shared::tables())?;
+    Ok((extent, bundle))
 }

@@ -36,9 +36,15 @@ impl MemoryManager {
     }
 
     /// Zeroed, contiguous memory that is never given back.
+    ///
+    /// # Panics
+    ///
+    /// There is none: the kernel cannot run without its tables.
     pub fn alloc_static(&mut self, bytes: usize) -> *mut u8 {
         let count = bytes.div_ceil(PAGE_SIZE);
-        let first = self.pages.alloc_contiguous(count).expect("a fresh partition has memory");
+        let Some(first) = self.pages.alloc_contiguous(count) else {
+            panic!("no memory for its tables: boot with more memory, or smaller tables")
+        };
         first.pages((count * PAGE_SIZE) as u64).for_each(paging::clear);
         phys_to_virt(first)
     }

@@ -8,9 +8,10 @@ use ant_abi::syscall::{ANY_CPU, ProcessKind};
 use ant_abi::{CpuIndex, Error, PAGE_SIZE, PhysAddr, Pid, Priority, Tid, UserVirt};
 use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Access, Limit};
+use ant_logic::tables;
 use ant_p::linux::lca::LcaPage;
 use ant_p::locals::Caller;
-use ant_p::owned::Owned;
+use ant_p::owned::{Entry, Owned};
 use ant_p::process::{self, Process, PublicProcess, WithThread};
 use ant_p::thread::{self, Thread};
 use ant_p::{endpoints, shared};
@@ -25,6 +26,12 @@ pub struct Processes {
     /// By slot. Too large for a kernel stack.
     loaders: &'static mut [Option<Loader>],
 }
+
+// What `antd` counts on.
+const _: () = assert!(
+    size_of::<Option<Loader>>() + size_of::<Entry<Process>>() <= tables::PROCESS_BYTES as usize
+        && size_of::<Entry<Thread>>() <= tables::THREAD_BYTES as usize
+);
 
 /// Processes that there is always room for, so that servers can be started and replaced.
 const SLOTS_FOR_SERVERS: usize = 8;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use ant_abi::PAGE_SIZE;
-use ant_abi::boot::BootDevice;
+use ant_abi::boot::{BootBlock, BootDevice, TableSizes};
 use ant_abi::cpu_block::{CpuBlock, CpuControl, CpuRole, CpuState};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
@@ -63,6 +63,19 @@ impl Ant {
         let mut words = [0u64; size_of::<BootDevice>() / 8];
         self.memory.mapping.copy_words(DEVICES_OFFSET, &mut words);
         Some(BootDevice::read_from_bytes(words.as_bytes()).expect("as many bytes"))
+    }
+
+    /// Sizes of the tables in the boot block, as AnT finds them when it starts.
+    ///
+    /// # Panics
+    ///
+    /// Never: there are as many bytes.
+    #[must_use]
+    pub fn tables(&self) -> TableSizes {
+        let mut words = [0u64; size_of::<TableSizes>() / 8];
+        let offset = SHARED_OFFSET as usize + offset_of!(BootBlock, tables);
+        self.memory.mapping.copy_words(offset, &mut words);
+        TableSizes::read_from_bytes(words.as_bytes()).expect("as many bytes")
     }
 
     /// The bundle, as AnT finds it when it starts.

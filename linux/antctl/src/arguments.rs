@@ -2,11 +2,14 @@
 
 use std::ffi::OsString;
 use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use ant_abi::PAGE_SIZE;
+use ant_abi::boot::TableSizes;
 use ant_abi::ipc::PRIORITIES;
-use ant_protocol::cpu_list::{ParseError, parse_cpu, parse_cpus, parse_memory};
-use ant_protocol::{CpuFailure, IMAGE, Injection, MANIFEST, ProcessFailure};
+use ant_protocol::cpu_list::{ParseError, describe_memory, parse_cpu, parse_cpus, parse_memory};
+use ant_protocol::{CpuFailure, IMAGE, Injection, MANIFEST, ProcessFailure, Tables};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -193,6 +196,11 @@ Example:
 Examples:
   sudo antctl boot --cpus 1-3 --memory 256M
   sudo antctl boot --cpus 3,1,2 --memory 1G --prefork 4
+  sudo antctl boot --cpus 1-7 --memory 1G --processes 1000 --ica 64M
+
+The tables for processes, endpoints and ICA pages take memory of the partition, less than half of it:
+3 KiB for each process, and half a KiB more for each CPU. Each process has page tables for the whole
+ICA, 2 KiB for each MiB.
 
 antd is started if it does not run. CPU 0 stays Linux's. `antctl stop` gives everything back.")]
 pub struct BootArguments {
@@ -202,6 +210,26 @@ pub struct BootArguments {
     /// Memory for AnT, for example 256M or 1G
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub memory: u64,
+    /// Room for so many processes at a time, servers included: 32 to 2048
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = TableSizes::USUAL.processes,
+        value_parser = clap::value_parser!(u32).range(PROCESSES)
+    )]
+    pub processes: u32,
+    /// Room for so many endpoints, where processes receive messages; 16 are the servers': 17 to 1024
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = TableSizes::USUAL.endpoints,
+        value_parser = clap::value_parser!(u32).range(ENDPOINTS)
+    )]
+    pub endpoints: u32,
+    /// Size of the ICA, the pages that go with messages: 2M to 512M, in steps of 2M. Each process can
+    /// take one of them as its LCA, and all together half of them
+    #[arg(long = "ica", value_name = "SIZE", default_value = "16M", value_parser = ica_pages)]
+    pub ica_pages: u32,
     /// Kernel image
     #[arg(long, value_name = "FILE", default_value = IMAGE)]
     pub image: PathBuf,
@@ -221,6 +249,21 @@ pub struct BootArguments {
     #[arg(long, hide = true)]
     pub allow_inject: bool,
 }
+
+impl BootArguments {
+    /// What AnT is to have room for.
+    pub fn tables(&self) -> Tables {
+        let Self { processes, endpoints, ica_pages, .. } = *self;
+        Tables { processes, endpoints, ica_pages }
+    }
+}
+
+/// What `--processes` can be.
+const PROCESSES: RangeInclusive<i64> =
+    TableSizes::LEAST.processes as i64..=TableSizes::MOST.processes as i64;
+/// What `--endpoints` can be.
+const ENDPOINTS: RangeInclusive<i64> =
+    TableSizes::LEAST.endpoints as i64..=TableSizes::MOST.endpoints as i64;
 
 /// A device that AnT can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -330,6 +373,19 @@ fn cpus(text: &str) -> Result<Cpus, ParseError> {
     parse_cpus(text).map(Cpus)
 }
 
+/// Pages of an ICA of this size.
+fn ica_pages(text: &str) -> Result<u32, String> {
+    let bytes = parse_memory(text).map_err(|error| error.to_string())?;
+    // As many as one page table maps, and their multiples.
+    let [step, most] = [TableSizes::LEAST, TableSizes::MOST].map(|sizes| sizes.ica_pages);
+    let of_pages = |pages: u32| u64::from(pages) * PAGE_SIZE as u64;
+    let mut sizes = (1..=most / step).map(|steps| steps * step);
+    sizes.find(|&pages| of_pages(pages) == bytes).ok_or_else(|| {
+        let [step, most] = [step, most].map(|pages| describe_memory(of_pages(pages)));
+        format!("an ICA has {step} to {most}, in steps of {step}")
+    })
+}
+
 fn pid(text: &str) -> Result<u32, &'static str> {
     let pid = text.parse().map(NonZero::<u32>::get);
     pid.map_err(|_| "not the number of a process: `antctl ps` shows them")
@@ -416,7 +472,39 @@ mod tests {
         assert_eq!(boot.image.to_str(), Some(IMAGE));
         assert_eq!(boot.manifest.to_str(), Some(MANIFEST));
         assert_eq!(boot.device, DeviceName::Com2);
+        assert_eq!(boot.tables(), Tables::USUAL);
         assert!(Arguments::try_parse_from(["antctl", "boot", "--cpus", "3-1"]).is_err());
+    }
+
+    #[test]
+    fn tables_have_sizes() {
+        let parse = |words: &str| {
+            let words = format!("antctl boot --cpus 1 --memory 1G {words}");
+            match Arguments::try_parse_from(words.split(' ')).map_err(|error| error.to_string()) {
+                Ok(Arguments { command: Command::Boot(boot) }) => Ok(boot.tables()),
+                Ok(other) => panic!("{other:?}"),
+                Err(text) => Err(text),
+            }
+        };
+        let tables = Tables { processes: 2048, endpoints: 1024, ica_pages: 1 << 17 };
+        assert_eq!(parse("--processes 2048 --endpoints 1024 --ica 512M"), Ok(tables));
+        let tables = Tables { processes: 32, endpoints: 17, ica_pages: 512 };
+        assert_eq!(parse("--processes 32 --endpoints 17 --ica 2M"), Ok(tables));
+        let ica = "an ICA has 2 MiB to 512 MiB, in steps of 2 MiB";
+        for (words, said) in [
+            ("--processes 31", "31 is not in 32..=2048"),
+            ("--processes 2049", "2049 is not in 32..=2048"),
+            ("--processes many", "invalid digit"),
+            ("--endpoints 16", "16 is not in 17..=1024"),
+            ("--endpoints 1025", "1025 is not in 17..=1024"),
+            ("--ica 0", ica),
+            ("--ica 3M", ica),
+            ("--ica 514M", ica),
+            ("--ica much", "'much' is not an amount of memory"),
+        ] {
+            let text = parse(words).unwrap_err();
+            assert!(text.contains(said), "{words}: {text}");
+        }
     }
 
     #[test]

@@ -110,6 +110,7 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, Failure> {
     let request = Request::Boot(Boot {
         cpus: arguments.cpus.0.clone(),
         memory: arguments.memory,
+        tables: arguments.tables(),
         image,
         init: INIT.into(),
         manifest,
@@ -137,9 +138,15 @@ fn stop() -> Result<ExitCode, Failure> {
 }
 
 fn ps() -> Result<ExitCode, Failure> {
-    match ask(&Request::Ps)? {
-        Reply::Processes(processes) => Ok(output::text(&show::processes(&processes))?),
-        reply => Err(unexpected(&reply)),
+    let connection = Connection::open()?;
+    connection.request(&Request::Ps, &[])?;
+    let mut processes = Vec::new();
+    loop {
+        match refused(connection.reply()?)? {
+            Reply::Processes(more) => processes.extend(more),
+            Reply::ProcessesEnd => return Ok(output::text(&show::processes(&processes))?),
+            reply => return Err(unexpected(&reply)),
+        }
     }
 }
 

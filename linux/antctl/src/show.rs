@@ -169,6 +169,7 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
         describe_memory(partition.memory_free),
         describe_memory(partition.memory_managed)
     );
+    let _ = writeln!(text, "Room for: {}", partition.tables);
     let _ = writeln!(
         text,
         "Proxies: {} serve, {} wait; {}, {} (antd is process {})",

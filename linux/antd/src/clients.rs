@@ -16,8 +16,8 @@ use crate::ids::ClientId;
 use crate::poller::{Poller, Source};
 use crate::sys;
 
-/// Connections that one user (but root) may have at a time.
-const PER_USER_MAX: usize = 160;
+/// Connections that one user (but root) may have at a time, beside one for each process of AnT.
+const PER_USER_MORE: usize = 32;
 /// Bytes that are kept for one client.
 const OUTBOX_MAX: usize = 16 << 20;
 
@@ -68,8 +68,8 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Accepts a connection.
-    pub fn accept(&mut self, listener: &OwnedFd, poller: &Poller) {
+    /// Accepts a connection; AnT can have so many processes.
+    pub fn accept(&mut self, listener: &OwnedFd, processes: u32, poller: &Poller) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = match accept_with(listener, flags) {
             Ok(socket) => socket,
@@ -81,7 +81,7 @@ impl Clients {
         };
         let Ok(peer) = Peer::of(&socket) else { return };
         let others = self.all.values().filter(|client| client.peer.uid == peer.uid).count();
-        if !peer.is_root() && others >= PER_USER_MAX {
+        if !peer.is_root() && others >= processes as usize + PER_USER_MORE {
             let text = format!("you have {others} connections to antd already: end some first");
             let _ = packet::send(&socket, &encode(&Reply::Failed(text)), &[]);
             return;

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use ant_abi::boot::TableSizes;
 use ant_dev::Device;
 use ant_protocol::{MessageError, Reply};
 use rustix::event::epoll::EventFlags;
@@ -22,8 +23,8 @@ use crate::poller::{Poller, Source};
 use crate::running::{Ctx, PartitionFailed, RunningPartition};
 use crate::sys::{self, SignalFile};
 
-/// Open files that the daemon wants to be allowed: it holds those of every program.
-const FILES_WANTED: u64 = 8192;
+/// Open files that the daemon wants to be allowed: it holds those of every program, a dozen at most.
+const FILES_WANTED: u64 = 12 * TableSizes::MOST.processes as u64;
 /// How often followers of the log get what is new.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
 /// How far back in the log the reason of a panic is looked for, in lines.
@@ -134,7 +135,9 @@ impl Daemon {
         match source {
             Source::Signals => Ok(()),
             Source::Listener => {
-                self.clients.accept(&self.listener, &self.poller);
+                let running = self.running.as_ref();
+                let tables = running.map_or(TableSizes::USUAL, |running| running.partition.tables);
+                self.clients.accept(&self.listener, tables.processes, &self.poller);
                 Ok(())
             }
             Source::Client(client) => self.client_event(client, flags),

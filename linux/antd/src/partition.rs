@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 
 use ant_abi::boot::{BOOT_ALLOW_INJECT, BOOT_IDLE_POLL, TableSizes};
 use ant_abi::cpu_block::CpuState;
+use ant_abi::device::MIN_MEMORY;
 use ant_abi::store::StoreEntry;
 use ant_abi::{PAGE_SIZE, REVISION};
 use ant_dev::{
     ControlFile, CreateError, Device, LoadTarget, OpenError, OperationError, PartitionRequest,
     SharedArea,
 };
-use ant_protocol::{Boot, Layout, time_stamp};
+use ant_logic::tables::{self, BadSize};
+use ant_protocol::cpu_list::describe_memory;
+use ant_protocol::{Boot, Layout, Tables, time_stamp};
 use thiserror::Error;
 
 use crate::bundle::{self, BundleError};
@@ -35,6 +38,27 @@ pub enum BootError {
     /// The manifest is wrong, or the programs that it names.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// There can be no such tables.
+    #[error("AnT cannot have {asked}: {bad}; `antctl boot --help` says more")]
+    Tables {
+        /// What it was to have room for.
+        asked: Tables,
+        /// Which size is wrong.
+        bad: BadSize,
+    },
+    /// The tables would take too much of the memory.
+    #[error(
+        "{} are too small for {asked}: give --memory {}M or more, or ask for less room",
+        describe_memory(*memory), least >> 20
+    )]
+    TooSmall {
+        /// Bytes of memory that were asked for.
+        memory: u64,
+        /// What it was to have room for.
+        asked: Tables,
+        /// Bytes that it takes.
+        least: u64,
+    },
     /// No device.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -72,6 +96,8 @@ pub struct Partition {
     pub cpus: Vec<u32>,
     /// Bytes of memory that were asked for.
     pub memory: u64,
+    /// Sizes of AnT's tables.
+    pub tables: TableSizes,
     /// The kernel image.
     pub image: PathBuf,
     /// Whether it may be made to fail.
@@ -97,8 +123,9 @@ impl Partition {
         request: &Boot,
         log: &mut LogBook,
     ) -> Result<Self, BootError> {
+        let tables = tables_for(request)?;
         let image = Image::read(&request.image)?;
-        let bundle = bundle::read(&request.manifest, &request.init)?;
+        let bundle = bundle::read(&request.manifest, &request.init, &tables)?;
         let module = device.info()?.revision;
         if module != REVISION {
             return Err(BootError::Module(module));
@@ -106,12 +133,8 @@ impl Partition {
         let flags = [(request.allow_inject, BOOT_ALLOW_INJECT), (request.poll, BOOT_IDLE_POLL)];
         let flags = flags.iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag).sum();
         let (cpus, memory) = (request.cpus.clone(), request.memory);
-        let control = device.create(&PartitionRequest {
-            cpus: cpus.clone(),
-            memory,
-            flags,
-            tables: TableSizes::USUAL,
-        })?;
+        let control =
+            device.create(&PartitionRequest { cpus: cpus.clone(), memory, flags, tables })?;
         for segment in &image.segments {
             control.load(LoadTarget::Image, &segment.bytes, segment.offset)?;
         }
@@ -126,6 +149,7 @@ impl Partition {
             control,
             cpus,
             memory,
+            tables,
             image: request.image.clone(),
             allow_inject: request.allow_inject,
             assigned,
@@ -241,6 +265,19 @@ impl Partition {
         drop(self.shared);
         self.control.stop()
     }
+}
+
+/// The tables of a partition that is to be booted.
+fn tables_for(request: &Boot) -> Result<TableSizes, BootError> {
+    let (asked, memory) = (request.tables, request.memory);
+    let sizes = asked.sizes();
+    tables::check(&sizes).map_err(|bad| BootError::Tables { asked, bad })?;
+    let least = tables::least_memory(&sizes, request.cpus.len());
+    // What is too small for any tables is the module's to refuse.
+    if (MIN_MEMORY..least).contains(&memory) {
+        return Err(BootError::TooSmall { memory, asked, least });
+    }
+    Ok(sizes)
 }
 
 /// Bytes in that many pages.

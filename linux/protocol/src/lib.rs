@@ -4,7 +4,7 @@
 //! Only [`Request::Run`] may be followed by another request, [`Request::End`]. Closing the
 //! connection while a program runs ends the program.
 //!
-//! * `request`, `reply`, `status`: the messages. `wire`: messages as bytes.
+//! * `request`, `reply`, `status`, `tables`: the messages. `wire`: messages as bytes.
 //! * [`packet`]: packets with descriptors over Unix sockets. `connection`: the client's end.
 //! * [`cpu_list`]: CPUs, memory and counts as people write them. [`signals`]: names of signals.
 //! * [`program`]: the file that replaces a server's program, on its way to the daemon.
@@ -23,6 +23,7 @@ mod reply;
 mod request;
 pub mod signals;
 mod status;
+mod tables;
 mod wire;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use request::{Boot, CpuFailure, DeviceChoice, Injection, ProcessFailure, Req
 pub use status::{
     CpuStatus, Device, Level, LogLine, PartitionStatus, Process, Resource, Server, Status,
 };
+pub use tables::Tables;
 pub use wire::{MessageError, PROTOCOL, decode, encode};
 
 /// Directory of the socket, the log and the lock.

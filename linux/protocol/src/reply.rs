@@ -26,8 +26,10 @@ pub enum Reply {
     },
     /// The program is over.
     Over(ExitReason),
-    /// Processes.
+    /// Some of the processes; more may follow.
     Processes(Vec<Process>),
+    /// No more processes.
+    ProcessesEnd,
     /// OS servers.
     Servers(Vec<Server>),
     /// State of the daemon and of AnT.
@@ -46,7 +48,7 @@ impl Reply {
     /// Whether nothing follows.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(self, Reply::Started { .. } | Reply::Log(_))
+        !matches!(self, Reply::Started { .. } | Reply::Processes(_) | Reply::Log(_))
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Tables;
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -73,6 +75,8 @@ pub struct Boot {
     pub cpus: Vec<u32>,
     /// Bytes of memory.
     pub memory: u64,
+    /// What it has room for.
+    pub tables: Tables,
     /// Kernel image, absolute.
     pub image: PathBuf,
     /// The program of `init`, absolute.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Tables;
+
 /// One process of AnT.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
@@ -90,6 +92,8 @@ pub struct PartitionStatus {
     pub memory_managed: u64,
     /// Bytes that are free.
     pub memory_free: u64,
+    /// What it has room for.
+    pub tables: Tables,
     /// Programs that run.
     pub programs: usize,
     /// Proxies that serve an LCA.

@@ -8,6 +8,7 @@ fn requests_come_back_as_they_were() {
         Request::Boot(Boot {
             cpus: vec![1, 2],
             memory: 256 << 20,
+            tables: Tables { processes: 400, ..Tables::USUAL },
             image: IMAGE.into(),
             init: INIT.into(),
             manifest: MANIFEST.into(),
@@ -73,9 +74,11 @@ fn another_revision_is_named_even_if_its_message_is_unknown() {
 }
 
 #[test]
-fn only_two_replies_have_successors() {
+fn only_three_replies_have_successors() {
     assert!(!Reply::Started { pid: 1, cpu: 1 }.is_final());
+    assert!(!Reply::Processes(vec![]).is_final());
     assert!(!Reply::Log(vec![]).is_final());
+    assert!(Reply::ProcessesEnd.is_final());
     assert!(Reply::LogEnd.is_final() && Reply::Done(String::new()).is_final());
 }
 
@@ -91,4 +94,14 @@ fn a_layout_is_described() {
     assert_eq!(layout(&[1], &["COM2"]).to_string(), "m-kernel on CPU 1; 256 MiB; COM2");
     assert_eq!(words(&[1, 2]), "m-kernel on CPU 1, p-kernel on CPU 2; 256 MiB");
     assert_eq!(words(&[1, 2, 3]), "m-kernel on CPU 1, p-kernels on CPUs 2, 3; 256 MiB");
+}
+
+#[test]
+fn tables_are_described() {
+    assert_eq!(Tables::USUAL.sizes(), ant_abi::boot::TableSizes::USUAL);
+    let tables = Tables { processes: 400, endpoints: 100, ica_pages: 1 << 17 };
+    assert_eq!(Tables::of(&tables.sizes()), tables);
+    let sizes = tables.sizes();
+    assert_eq!((sizes.threads, sizes.lcas), (400, 400));
+    assert_eq!(tables.to_string(), "400 processes, 100 endpoints and an ICA of 512 MiB");
 }

@@ -91,7 +91,7 @@ fn another_revision_is_refused_and_both_are_named() {
 #[test]
 fn a_header_out_of_bounds_is_refused() {
     assert_eq!(parse(|header| header.magic += 1), Err(BundleError::NoHeader));
-    let changes: [fn(&mut BundleHeader); 8] = [
+    let changes: [fn(&mut BundleHeader); 7] = [
         |header| header.size += 1,
         |header| header.len += 1,
         |header| header.len -= 1,
@@ -99,11 +99,26 @@ fn a_header_out_of_bounds_is_refused() {
         |header| header.server_count = BUNDLE_SERVERS as u32 + 1,
         |header| header.init_offset = u32::MAX,
         |header| header.init_len = u32::MAX,
-        |header| header.servers[1].ica_pages = ICA_PAGES_MAX as u32 - 15,
     ];
     for (number, change) in changes.into_iter().enumerate() {
         assert_eq!(parse(change), Err(BundleError::Bounds), "change {number}");
     }
+}
+
+#[test]
+fn servers_that_want_too_much_of_the_ica_are_refused() {
+    let fits = |second: u32, sizes: TableSizes| {
+        let mut header = header();
+        header.servers[1].ica_pages = second;
+        let words = words(&header);
+        Bundle::parse(bytes(&words, &header)).and_then(|bundle| bundle.fits(&sizes).map(drop))
+    };
+    let most = tables::ica_pages_of_servers(&TableSizes::USUAL);
+    assert_eq!(fits(most - 16, TableSizes::USUAL), Ok(()));
+    assert_eq!(fits(most - 15, TableSizes::USUAL), Err(BundleError::IcaPages));
+    assert_eq!(fits(u32::MAX, TableSizes::MOST), Err(BundleError::IcaPages));
+    let larger = TableSizes { ica_pages: 8192, ..TableSizes::USUAL };
+    assert_eq!(fits(most - 15, larger), Ok(()));
 }
 
 #[test]

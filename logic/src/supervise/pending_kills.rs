@@ -1,16 +1,19 @@
 //! Processes that were killed and have not ended: the kernel may have been too busy to take the kill, so
 //! it is repeated.
 
-use ant_abi::MAX_PROCESSES;
+use ant_abi::bundle::BUNDLE_SERVERS;
 use arrayvec::ArrayVec;
 
 /// Time until the kills are repeated.
 const REPEAT_US: u64 = 100_000;
+/// Most that can be pending. A server has one process, and one that is to replace it; the rest is for
+/// earlier replacements, on CPUs that do not let them end.
+const PENDING_MAX: usize = 4 * BUNDLE_SERVERS;
 
 /// Processes that were killed and have not ended.
 #[derive(Debug, Default)]
 pub struct PendingKills {
-    pids: ArrayVec<u32, MAX_PROCESSES>,
+    pids: ArrayVec<u32, PENDING_MAX>,
     repeat_at: u64,
 }
 
@@ -27,7 +30,7 @@ impl PendingKills {
             self.repeat_at = now + REPEAT_US;
         }
         if !self.pids.contains(&pid) {
-            // There are no more processes than this has room for.
+            // One too many: its CPU has not taken the others either.
             let _ = self.pids.try_push(pid);
         }
     }

@@ -3,7 +3,7 @@
 use crate::ant::{self, answers, expect};
 use crate::extent::Extent;
 use crate::group::Group;
-use crate::guest::{LIMIT, TestGuest};
+use crate::guest::{Background, LIMIT, TestGuest};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 
@@ -26,6 +26,10 @@ pub fn group() -> Group {
         .test("nothing_works_before_boot", nothing_works_before_boot)
         .test("wrong_cpus", wrong_cpus)
         .test("wrong_memory", wrong_memory)
+        .test("wrong_tables", wrong_tables)
+        .test("tables_of_other_sizes", tables_of_other_sizes)
+        .test("a_small_table_of_processes", a_small_table_of_processes)
+        .test("a_large_table_of_processes", a_large_table_of_processes)
         .test("wrong_images", wrong_images)
         .test("module_is_not_loaded", module_is_not_loaded)
         .test("boot_twice", boot_twice)
@@ -131,6 +135,99 @@ fn wrong_memory(guest: &TestGuest) -> Result<()> {
     let now = free_memory(guest)?;
     ensure!(now + TOLERANCE > free, "{free} KiB were free, {now} are");
     Ok(())
+}
+
+fn wrong_tables(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    for (tables, status, text) in [
+        ("--processes 31", 2, "31 is not in 32..=2048"),
+        ("--processes 2049", 2, "2049 is not in 32..=2048"),
+        ("--endpoints 16", 2, "16 is not in 17..=1024"),
+        ("--ica 3M", 2, "an ICA has 2 MiB to 512 MiB, in steps of 2 MiB"),
+        ("--ica much", 2, "not an amount of memory"),
+        ("--processes 300 --ica 2M", 1, "there can be 1024 to 131072 ICA pages"),
+        ("--processes 2048", 1, "16 MiB are too small for 2048 processes"),
+        ("--processes 2048", 1, "give --memory 24M or more"),
+    ] {
+        refused(guest, &format!("--cpus 1-3 --memory 16M {tables}"), status, text)?;
+    }
+    Ok(())
+}
+
+fn tables_of_other_sizes(guest: &TestGuest) -> Result<()> {
+    for (tables, text) in [
+        ("", "Room for: 128 processes, 64 endpoints and an ICA of 16 MiB\n"),
+        (
+            "--processes 300 --endpoints 100 --ica 32M",
+            "Room for: 300 processes, 100 endpoints and an ICA of 32 MiB\n",
+        ),
+        (
+            "--processes 32 --endpoints 17 --ica 2M",
+            "Room for: 32 processes, 17 endpoints and an ICA of 2 MiB\n",
+        ),
+    ] {
+        ant::down(guest)?;
+        ant::up(guest, &format!("--cpus 1-3 --memory 32M {tables}"))?;
+        answers(guest, "antctl status", 0, text)?;
+        ant::works_on(guest, &[1, 2, 3])?;
+    }
+    ant::down(guest)
+}
+
+/// Where `waiting_programs` have their input from, and what each said.
+const WAITING: &str = "/tmp/waiting";
+
+/// Starts so many programs at once, which wait for input until the first is dropped; the second ends when all
+/// have ended.
+fn waiting_programs(guest: &TestGuest, count: u32) -> Result<[Background<'_>; 2]> {
+    guest.succeed(&format!("rm -rf {WAITING}; mkdir {WAITING} && mkfifo {WAITING}/input"))?;
+    let input = guest.spawn(&format!("exec sleep 1000 <> {WAITING}/input"));
+    let programs = guest.spawn(&format!(
+        "for n in $(seq {count}); do
+             antctl run -- wc < {WAITING}/input > {WAITING}/$n 2>&1 &
+         done; wait"
+    ));
+    Ok([input, programs])
+}
+
+/// Ends those programs; how many had run, and how many were refused a place.
+fn end_waiting([input, programs]: [Background<'_>; 2], guest: &TestGuest) -> Result<[u32; 2]> {
+    drop(input);
+    expect(&programs.wait(LIMIT)?, 0, "")?;
+    ant::await_idle(guest)?;
+    let said = |text: &str| -> Result<u32> {
+        let counted = guest.succeed(&format!("grep -l '{text}' {WAITING}/[0-9]* | wc -l"))?;
+        Ok(counted.trim().parse()?)
+    };
+    Ok([said("0 *0 *0")?, said("no place for another process")?])
+}
+
+fn a_small_table_of_processes(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, "--cpus 1-3 --memory 32M --processes 32")?;
+    ant::await_serving(guest, "serial", LIMIT)?;
+    let programs = waiting_programs(guest, 40)?;
+    // 32 with `init` and two servers; 8 places are kept for servers.
+    guest.wait_until(&format!("test $(cat {WAITING}/[0-9]* | grep -c 'no place') = 19"), LIMIT)?;
+    ant::await_processes(guest, 21, "wc", "in call")?;
+    answers(guest, "antctl run -- getpid", 125, "no place for another process")?;
+    answers(guest, "antctl server restart serial", 0, "serial was restarted")?;
+    let counts = end_waiting(programs, guest)?;
+    ensure!(counts == [21, 19], "{counts:?}");
+    ant::works_on(guest, &[1, 2, 3])?;
+    ant::down(guest)
+}
+
+fn a_large_table_of_processes(guest: &TestGuest) -> Result<()> {
+    ant::up(guest, "--cpus 1-3 --memory 128M --processes 400")?;
+    let free = ant::free_memory(guest)?;
+    let programs = waiting_programs(guest, 200)?;
+    ant::await_processes(guest, 200, "wc", "in call")?;
+    answers(guest, "antctl run -- getpid 20", 0, "20 calls")?;
+    let counts = end_waiting(programs, guest)?;
+    ensure!(counts == [200, 0], "{counts:?}");
+    ant::await_free_memory(guest, free)?;
+    ant::works_on(guest, &[1, 2, 3])?;
+    ant::down(guest)
 }
 
 fn wrong_images(guest: &TestGuest) -> Result<()> {

@@ -27,7 +27,7 @@ impl Files {
     }
 
     fn read(&self) -> Result<Vec<u8>, String> {
-        let read = read(&self.0.join("manifest.toml"), &self.0.join("init"));
+        let read = read(&self.0.join("manifest.toml"), &self.0.join("init"), &TableSizes::USUAL);
         read.map_err(|error| error.to_string())
     }
 }

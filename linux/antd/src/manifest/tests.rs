@@ -32,7 +32,11 @@ fn both() -> String {
 }
 
 fn parse(text: &str) -> Result<Vec<ManifestServer>, String> {
-    let parsed = Manifest::parse(Path::new("/m.toml"), text);
+    parse_for(text, &TableSizes::USUAL)
+}
+
+fn parse_for(text: &str, tables: &TableSizes) -> Result<Vec<ManifestServer>, String> {
+    let parsed = Manifest::parse(Path::new("/m.toml"), text, tables);
     parsed.map(|manifest| manifest.servers).map_err(|error| error.to_string())
 }
 
@@ -142,6 +146,9 @@ fn numbers_have_their_ranges() {
     let text = both().replace("ica_pages = 20", "ica_pages = 2032")
         + &NAME.replace("\"name\"", "\"more\"");
     refused_text(&text, 21, "want 2064 ICA pages");
+    // A larger ICA has more for them.
+    let larger = TableSizes { ica_pages: 8192, ..TableSizes::USUAL };
+    assert_eq!(parse_for(&text, &larger).map(|servers| servers.len()), Ok(3));
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::explain::{no_server, not_replaced, process_error, server_error};
 use crate::ids::ClientId;
 use crate::list_query::{ListQuery, Purpose, Upload, records, server_name};
 
+/// Processes in one packet: their commands may be long.
+const PROCESSES_PACKET: usize = 64;
+
 impl RunningPartition {
     /// Begins a query.
     ///
@@ -47,7 +50,9 @@ impl RunningPartition {
         let rises =
             fresh.first().zip(known.last()).is_none_or(|(first, last)| first.pid > last.pid);
         known.extend(fresh);
-        let whole = !(more && rises && known.len() <= ant_abi::MAX_PROCESSES * 2);
+        // Those that end meanwhile make room for others.
+        let most = 2 * self.partition.tables.processes as usize;
+        let whole = !(more && rises && known.len() <= most);
         let asked = if whole { self.init.servers(query) } else { self.init.list(query) };
         if let Err(errno) = asked {
             ctx.send(client, &Reply::Failed(self.not_sent(errno)));
@@ -70,7 +75,13 @@ impl RunningPartition {
         let servers: Vec<ServerInfo> = records(rest, SERVERS_MAX);
         let known = |name: &str| servers.iter().any(|server| server_name(server) == name);
         let reply = match query.purpose {
-            Purpose::Processes => Reply::Processes(process_list(self, &query.processes, &servers)),
+            Purpose::Processes => {
+                let processes = process_list(self, &query.processes, &servers);
+                for some in processes.chunks(PROCESSES_PACKET) {
+                    ctx.send(Some(client), &Reply::Processes(some.to_vec()));
+                }
+                Reply::ProcessesEnd
+            }
             Purpose::Servers => Reply::Servers(server_list(self, &query.processes, &servers)),
             Purpose::Restart(server) if known(&server) => {
                 return self.command_or_fail(client, ControlCommand::Restart { server }, ctx);

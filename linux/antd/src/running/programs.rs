@@ -10,7 +10,6 @@ use ant_protocol::cpu_list::describe_cpus;
 use ant_protocol::{ExitReason, Reply, Run};
 use rustix::process::Signal;
 
-use super::requests::REQUESTS_MAX;
 use super::{Ctx, PartitionFailed, RunningPartition};
 use crate::clients::Peer;
 use crate::explain::process_error;
@@ -65,7 +64,7 @@ impl RunningPartition {
             return Ok(());
         }
         // Its last request may not have been taken yet.
-        self.take_requests(REQUESTS_MAX, ctx)?;
+        self.take_requests(self.requests_max(), ctx)?;
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let served = session.lca().is_some_and(|lca| self.table.proxy_of(lca).is_some());
         if served {

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use ant_abi::MAX_PROCESSES;
 use ant_abi::store::StoreEntry;
 use ant_dev::Release;
 use ant_protocol::{ExitReason, Reply};
@@ -14,11 +13,6 @@ use crate::ids::{ProxyId, SessionId};
 use crate::sessions::INIT;
 use crate::table::{OnExit, OnRequest, ProxyExitKind};
 
-/// Most requests that can be queued: one of each process.
-pub(super) const REQUESTS_MAX: usize = MAX_PROCESSES;
-
-/// LCAs that cannot be released yet, beyond which requests of unknown LCAs are dropped.
-const UNRELEASED_MAX: usize = 2 * REQUESTS_MAX;
 /// Time before the release of an LCA is tried again.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -41,6 +35,16 @@ enum Released {
 }
 
 impl RunningPartition {
+    /// Most requests that can be queued: one of each LCA.
+    pub(super) fn requests_max(&self) -> usize {
+        self.partition.tables.lcas as usize
+    }
+
+    /// LCAs that cannot be released yet, beyond which requests of unknown LCAs are dropped.
+    fn unreleased_max(&self) -> usize {
+        2 * self.requests_max()
+    }
+
     /// Takes requests from the control file, as many as `most`.
     pub(super) fn take_requests(
         &mut self,
@@ -76,7 +80,7 @@ impl RunningPartition {
     /// Refuses a request of an LCA without a session. If AnT has a process that waits for the reply,
     /// the release ends it, so that it does not wait for ever.
     fn refuse(&mut self, lca: StoreEntry) {
-        if self.unreleased.len() < UNRELEASED_MAX {
+        if self.unreleased.len() < self.unreleased_max() {
             tracing::warn!("request from {:#x}, which no session has: released", lca.0);
             self.release(lca, Release::Died);
         } else {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ant_abi::control::{ReportedState, ServerInfo};
 use ant_abi::cpu_block::{CpuControl, CpuRole, CpuState};
 use ant_abi::syscall::{ProcessInfo, ProcessKind, ProcessState};
-use ant_protocol::{CpuStatus, PartitionStatus, Process, Server, time_stamp};
+use ant_protocol::{CpuStatus, PartitionStatus, Process, Server, Tables, time_stamp};
 
 use super::RunningPartition;
 use crate::ids::ClientId;
@@ -90,6 +90,7 @@ impl RunningPartition {
             memory: partition.memory,
             memory_managed: pages(m_kernel.total_pages),
             memory_free: pages(m_kernel.free_pages),
+            tables: Tables::of(&partition.tables),
             programs: self.sessions.programs(),
             proxies: self.table.serving(),
             proxies_idle: self.proxies.idle(),

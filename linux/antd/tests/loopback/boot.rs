@@ -8,7 +8,7 @@ use ant_abi::layout::IMAGE_VIRT;
 use ant_abi::log::LEVEL_ERROR;
 use ant_logic::bundle::Bundle;
 use ant_logic::rings::log::LogWriter;
-use ant_protocol::{Boot, DeviceChoice, Layout, Reply, Request};
+use ant_protocol::{Boot, DeviceChoice, Layout, Reply, Request, Tables};
 use zerocopy::IntoBytes;
 
 use crate::client::{done, failed};
@@ -20,6 +20,8 @@ scenarios!(
     boot_is_refused_with_the_reason,
     the_bundle_holds_what_the_manifest_names,
     a_wrong_manifest_is_refused_with_its_line,
+    ant_is_told_how_large_its_tables_are,
+    tables_that_cannot_be_are_refused,
     a_cpu_that_panics_while_booting,
     ant_gets_com2_and_gives_it_back,
     com2_that_linux_needs_stays_linuxs,
@@ -88,6 +90,46 @@ fn a_wrong_manifest_is_refused_with_its_line() {
     let text = world.boot_request(&world.boot(0)).refusal();
     assert!(text.contains(&format!("cannot read the manifest {file}")), "{text}");
     assert!(text.contains("--manifest"), "{text}");
+    assert_eq!((world.ant.started(0), world.ant.stops()), (None, 0));
+}
+
+fn ant_is_told_how_large_its_tables_are() {
+    let mut world = World::new("tables");
+    let tables = Tables { processes: 400, endpoints: 100, ica_pages: 8192 };
+    for asked in [tables, Tables::USUAL] {
+        let client = world.boot_request(&Boot { tables: asked, ..world.boot(0) });
+        world.come_up(2);
+        assert!(matches!(client.reply(), Reply::Booted { .. }));
+        assert_eq!(world.ant.tables(), asked.sizes());
+        assert_eq!(world.status().partition.unwrap().tables, asked);
+        let _ = done(world.ask(&Request::Stop));
+    }
+}
+
+fn tables_that_cannot_be_are_refused() {
+    let world = World::new("notables");
+    let refusal = |tables: Tables| world.boot_request(&Boot { tables, ..world.boot(0) }).refusal();
+    let usual = Tables::USUAL;
+    for (tables, text) in [
+        (Tables { processes: 31, ..usual }, "31 processes, 64 endpoints and an ICA of 16 MiB"),
+        (Tables { processes: 2049, ..usual }, ": there can be 32 to 2048 processes; `antctl boot"),
+        (Tables { processes: u32::MAX, ..usual }, "there can be 32 to 2048 processes"),
+        (Tables { endpoints: 16, ..usual }, "there can be 17 to 1024 endpoints"),
+        (Tables { ica_pages: 0, ..usual }, "there can be 512 to 131072 ICA pages"),
+        (Tables { ica_pages: 513, ..usual }, "ICA pages (in multiples of 512)"),
+        (
+            Tables { processes: 300, ica_pages: 512, ..usual },
+            "there can be 1024 to 131072 ICA pages",
+        ),
+        (
+            Tables { processes: 2048, ..usual },
+            "16 MiB are too small for 2048 processes, 64 endpoints",
+        ),
+        (Tables { processes: 2048, ..usual }, "give --memory 24M or more, or ask for less room"),
+    ] {
+        let said = refusal(tables);
+        assert!(said.contains(text), "{said}");
+    }
     assert_eq!((world.ant.started(0), world.ant.stops()), (None, 0));
 }
 

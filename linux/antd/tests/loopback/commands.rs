@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use ant_abi::Error;
 use ant_abi::control::{
-    REQUEST_LIST, REQUEST_MOVE, REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE,
+    LIST_MAX, REQUEST_LIST, REQUEST_MOVE, REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE,
     REQUEST_RESTART, REQUEST_SERVERS, ReportedState, ServerInfo,
 };
 use ant_abi::syscall::{NAME_LEN, ProcessInfo, ProcessState};
-use ant_protocol::{Reply, Request, program};
+use ant_protocol::{Boot, Reply, Request, Tables, program};
 use rustix::process::getuid;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -19,6 +19,7 @@ use crate::player::{Asked, World};
 
 scenarios!(
     processes_are_listed,
+    many_processes_are_listed,
     servers_are_listed,
     a_server_is_restarted,
     a_server_is_replaced,
@@ -47,6 +48,7 @@ fn processes_are_listed() {
     world.init_answers(&asked, Ok(list.as_bytes()));
     world.init_names_servers(&[server("serial", 40)]);
     let Reply::Processes(processes) = client.reply() else { panic!() };
+    assert_eq!(client.reply(), Reply::ProcessesEnd);
     assert_eq!(processes.len(), 3);
     assert_eq!((processes[1].kind.as_str(), processes[1].restarts), ("program", None));
     assert_eq!((processes[2].kind.as_str(), processes[2].state.as_str()), ("server", "receiving"));
@@ -58,6 +60,35 @@ fn processes_are_listed() {
     assert_eq!((processes[1].cpu, processes[1].memory, processes[1].calls), (2, 12288, 9));
     assert_eq!(processes[1].proxy, Some(proxy.as_raw_pid()));
     assert_eq!(processes[1].uid, Some(getuid().as_raw()));
+}
+
+/// More than one packet has room for, and more than usual tables.
+fn many_processes_are_listed() {
+    let mut world = World::new("many");
+    let tables = Tables { processes: 1000, ..Tables::USUAL };
+    let client = world.boot_request(&Boot { tables, ..world.boot(0) });
+    world.come_up(2);
+    assert!(matches!(client.reply(), Reply::Booted { .. }));
+    let client = world.client();
+    client.send(&Request::Ps);
+    let info =
+        |pid| ProcessInfo { pid, cpu: 1, name: [b'x'; NAME_LEN], ..ProcessInfo::new_zeroed() };
+    let mut listed = 0;
+    while listed < 1000 {
+        let asked = world.init_asked();
+        assert_eq!(asked.head.kind, REQUEST_LIST);
+        let first = asked.head.a.max(1);
+        assert_eq!(first, listed + 1);
+        let list: Vec<ProcessInfo> = (first..=1000).map(info).take(LIST_MAX).collect();
+        listed += list.len() as u32;
+        world.init_answers(&asked, Ok(list.as_bytes()));
+    }
+    world.init_names_servers(&[]);
+    let mut pids = Vec::new();
+    while let Reply::Processes(some) = client.reply() {
+        pids.extend(some.iter().map(|process| process.pid));
+    }
+    assert!(pids.into_iter().eq(1..=1000));
 }
 
 fn server(name: &str, pid: u32) -> ServerInfo {

@@ -16,7 +16,7 @@ use ant_abi::{Error, REVISION};
 use ant_logic::calls::nr;
 use ant_logic::lca::Builder;
 use ant_loopback::{Ant, Loopback};
-use ant_protocol::{Boot, Connection, DeviceChoice, Reply, Request, Status};
+use ant_protocol::{Boot, Connection, DeviceChoice, Reply, Request, Status, Tables};
 use antd::daemon::Daemon;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
@@ -170,6 +170,7 @@ impl World {
         Boot {
             cpus: vec![1, 2],
             memory: MEMORY,
+            tables: Tables::USUAL,
             image: self.dir.join("kernel"),
             init: self.dir.join("init"),
             manifest: self.dir.join("manifest.toml"),
