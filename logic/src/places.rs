@@ -1,9 +1,14 @@
 //! The places of a table that one CPU has to itself, as many as the boot block says.
 
-/// Memory of such a table: given at boot, for ever.
-#[cfg(not(test))]
-pub type Places<T> = &'static mut [T];
-
-/// Memory of such a table: tests have many tables, and free them.
 #[cfg(test)]
-pub type Places<T> = std::boxed::Box<[T]>;
+use std::boxed::Box as Memory;
+
+#[cfg(not(test))]
+use self::Given as Memory;
+
+/// Memory that is given at boot, for ever.
+#[cfg(not(test))]
+type Given<T> = &'static mut T;
+
+/// Such a table. Tests have many, and free them.
+pub type Places<T> = Memory<[T]>;
