@@ -71,12 +71,18 @@ macro_rules! abi_struct {
     )*};
 }
 
-/// Lists constants of the calling module by name, for the C header.
+/// Lists constants of the calling module for the C header: by name, or the name that an enum's variant has
+/// there, `NAME = Enum::Variant`.
 macro_rules! abi_constants {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident $(= $variant:path)?),* $(,)?) => {
         /// The numbers of this module that the C header needs.
         pub const CONSTANTS: &[$crate::Constant] = &[
-            $( $crate::Constant { name: stringify!($name), value: $name as u64 } ),*
+            $( $crate::Constant {
+                name: stringify!($name),
+                value: abi_constants!(@value $name $($variant)?),
+            } ),*
         ];
     };
+    (@value $name:ident) => { $name as u64 };
+    (@value $name:ident $variant:path) => { $variant as u64 };
 }

@@ -13,7 +13,7 @@ use ant_abi::bundle::{
     BUNDLE_MAGIC, BUNDLE_SERVERS, BundleHeader, BundleServer, GRANTS_MAX, HANDLE_INIT, HANDLE_NAME,
     HANDLE_OWN, STATE_PAGES_MAX, USES_MAX,
 };
-use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, NOTIFY_RETIRE, PRIORITIES};
+use ant_abi::ipc::{DeviceGrant, GrantKind, NOTIFY_RETIRE, PRIORITIES};
 use ant_abi::layout::{BUNDLE_SPAN, ICA_PAGES, IMAGE_SPAN};
 use ant_abi::{PhysAddr, REVISION};
 use zerocopy::FromBytes;
@@ -232,8 +232,8 @@ impl<'a> Bundle<'a> {
         ];
         tests.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(*what))?;
         let mut grants = record.grants[..record.grant_count as usize].iter();
-        let is_bit =
-            |grant: &DeviceGrant| grant.kind != GRANT_INTERRUPT || grant.len < INTERRUPT_BITS;
+        let interrupt = u32::from(GrantKind::Interrupt);
+        let is_bit = |grant: &DeviceGrant| grant.kind != interrupt || grant.len < INTERRUPT_BITS;
         grants.all(is_bit).then_some(()).ok_or("an interrupt raises a bit that is not its own")
     }
 }

@@ -12,7 +12,7 @@ use ant_abi::bundle::{
     BUNDLE_SERVERS, BundleServer, GRANTS_MAX, HANDLE_INIT, HANDLE_NAME, HANDLE_OWN,
     STATE_PAGES_MAX, USES_MAX,
 };
-use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, PRIORITIES};
+use ant_abi::ipc::{DeviceGrant, GrantKind, PRIORITIES};
 use ant_abi::syscall::NAME_LEN;
 use ant_logic::bundle::{ICA_PAGES_MAX, INTERRUPT_BITS, is_name};
 use ant_logic::supervise::TRIES_MAX;
@@ -356,19 +356,20 @@ impl ServerEntry {
     }
 
     fn grant(&self, record: &mut BundleServer) -> Result<(), Fault> {
-        let range = |kind, range: &Spanned<RangeEntry>| {
+        let range = |kind: GrantKind, range: &Spanned<RangeEntry>| {
             let RangeEntry { start, len } = *range.get_ref();
-            (range.span(), DeviceGrant { kind, reserved: 0, start, len })
+            (range.span(), DeviceGrant { kind: kind.into(), reserved: 0, start, len })
         };
         let interrupt = |interrupt: &Spanned<InterruptEntry>| {
             let InterruptEntry { line, bit } = *interrupt.get_ref();
-            let grant = DeviceGrant { kind: GRANT_INTERRUPT, reserved: 0, start: line, len: bit };
+            let kind = GrantKind::Interrupt.into();
+            let grant = DeviceGrant { kind, reserved: 0, start: line, len: bit };
             (interrupt.span(), grant)
         };
-        let ports = self.ports.iter().map(|ports| range(GRANT_PORTS, ports));
-        let memory = self.memory.iter().map(|memory| range(GRANT_MEMORY, memory));
+        let ports = self.ports.iter().map(|ports| range(GrantKind::Ports, ports));
+        let memory = self.memory.iter().map(|memory| range(GrantKind::Memory, memory));
         for (span, grant) in ports.chain(memory).chain(self.interrupts.iter().map(interrupt)) {
-            if grant.kind == GRANT_INTERRUPT && grant.len >= INTERRUPT_BITS {
+            if grant.kind == u32::from(GrantKind::Interrupt) && grant.len >= INTERRUPT_BITS {
                 let what = format!("an interrupt's `bit` must be 0 to {}", INTERRUPT_BITS - 1);
                 return Err(Fault { span, what });
             }

@@ -1,6 +1,5 @@
 use std::vec::Vec;
 
-use ant_abi::ipc::GRANT_PORTS;
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -33,7 +32,7 @@ fn header() -> BundleHeader {
     header.servers[1].uses = 1;
     header.servers[1].grant_count = 1;
     header.servers[1].grants[0] =
-        DeviceGrant { kind: GRANT_PORTS, reserved: 0, start: 0x2f8, len: 8 };
+        DeviceGrant { kind: GrantKind::Ports.into(), reserved: 0, start: 0x2f8, len: 8 };
     header
 }
 
@@ -131,7 +130,7 @@ fn a_server_that_cannot_be_is_refused() {
     let said = refused(|header| header.servers[0].name[0] = b'g');
     assert!(said.contains("server 0") && said.contains("name service"), "{said}");
     let said = refused(|header| {
-        header.servers[1].grants[0].kind = GRANT_INTERRUPT;
+        header.servers[1].grants[0].kind = GrantKind::Interrupt.into();
         header.servers[1].grants[0].len = INTERRUPT_BITS;
     });
     assert!(said.contains("interrupt"), "{said}");

@@ -4,9 +4,7 @@ use core::fmt::Write;
 
 use ant_abi::Error;
 use ant_abi::bundle::{HANDLE_INIT, HANDLE_OWN, USES_MAX};
-use ant_abi::ipc::{
-    ENVIRONMENT_MAX, ExitNotice, GRANT_MEMORY, HANDLES, REQUEST_ALIVE, ServerCreate,
-};
+use ant_abi::ipc::{ENVIRONMENT_MAX, ExitNotice, GrantKind, HANDLES, REQUEST_ALIVE, ServerCreate};
 use ant_abi::syscall::NAME_LEN;
 use ant_api_init::{FIRST_KEPT, KEPT_MAX, StartGrant};
 use ant_logic::supervise::{Event, PendingKills, ServerHost};
@@ -65,7 +63,7 @@ impl<'a, 'b> KernelHost<'a, 'b> {
         for (handle, badge) in own.into_iter().chain(kept).chain(used) {
             init_calls::handle_grant(pid, handle, badge)?;
         }
-        self.grant_those(pid, |kind| kind == GRANT_MEMORY)
+        self.grant_those(pid, |kind| kind == u32::from(GrantKind::Memory))
     }
 
     /// Under which names a process has which of them: they are numbered in the order in which
@@ -145,7 +143,7 @@ impl ServerHost<Program, Token> for KernelHost<'_, '_> {
     }
 
     fn grant(&mut self, pid: u32) -> Result<(), Error> {
-        self.grant_those(pid, |kind| kind != GRANT_MEMORY)
+        self.grant_those(pid, |kind| kind != u32::from(GrantKind::Memory))
     }
 
     fn grant_start(&mut self, ready_call: Token, generation: u32) {
