@@ -1,4 +1,5 @@
-use ant_abi::bundle::BundleServer;
+use ant_abi::bundle::{BundleServer, GRANTS_MAX};
+use ant_abi::ipc::{DeviceGrant, GrantKind};
 
 use super::*;
 
