@@ -37,8 +37,9 @@
 //!
 //! Devices are granted to servers by `init`, as the manifest says: I/O ports (checked by the kernel
 //! at each access; the processor's own port instructions fault), device memory (mapped before the
-//! process starts, never cached), interrupt lines. Linux takes a forwarded interrupt, `ant.ko` sets
-//! its bit in `CpuControl::interrupts` and rings CPU 0, and the server gets a notification.
+//! process starts, never cached), interrupt lines; by ranges and lines, or whole, by their names. Linux
+//! takes a forwarded interrupt, `ant.ko` sets its bit in `CpuControl::interrupts` of the server's CPU and
+//! rings that CPU, and the server gets a notification.
 //!
 //! # Registers
 //!
@@ -195,8 +196,8 @@ pub enum GrantKind {
     /// All ports and interrupts of device number `start` of the partition; each interrupt raises
     /// notification bit `len`.
     Device = 3,
-    /// All memory of device number `start` of the partition, mapped as that of `Memory`. `Invalid`: it
-    /// does not consist of whole pages.
+    /// All memory of device number `start` of the partition, mapped as that of `Memory`; `len` means
+    /// nothing. `Invalid`: it does not consist of whole pages.
     DeviceMemory = 4,
 }
 

@@ -6,7 +6,9 @@
 //!
 //! Deliberately absent: which process has what, and access to devices.
 
-use ant_abi::boot::{BootDevice, DEVICE_RESOURCES, MAX_INTERRUPTS, Resource, ResourceKind};
+use ant_abi::boot::{
+    BootDevice, DEVICE_RESOURCES, MAX_DEVICES, MAX_INTERRUPTS, Resource, ResourceKind,
+};
 use ant_abi::ipc::{DeviceGrant, GrantKind, NOTIFY_USER};
 use ant_abi::{Error, PAGE_SIZE};
 use arrayvec::ArrayVec;
@@ -63,6 +65,31 @@ fn is_resource(resource: &Resource) -> bool {
 
 fn is_of_kind(resource: &Resource, kind: ResourceKind) -> bool {
     resource.kind == u32::from(kind)
+}
+
+/// Number of the device that the partition calls `name`, which is not empty. `get` gives the device with
+/// a number, if the partition has so many.
+///
+/// # Errors
+///
+/// `NoDevice`: there is none. What `get` fails with.
+pub fn find(
+    name: &str,
+    get: impl Fn(usize) -> Result<Option<BootDevice>, Error>,
+) -> Result<u64, Error> {
+    for number in 0..MAX_DEVICES {
+        match get(number)? {
+            Some(device) if is_called(&device, name) => return Ok(number as u64),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Err(Error::NoDevice)
+}
+
+fn is_called(device: &BootDevice, name: &str) -> bool {
+    let padding = device.name.strip_prefix(name.as_bytes());
+    padding.is_some_and(|padding| padding.iter().all(|&byte| byte == 0))
 }
 
 /// What a grant gives where `devices`, each of which [`is_valid`], are the partition's.
@@ -244,6 +271,33 @@ mod tests {
         let kind = GrantKind::DeviceMemory.into();
         let grant = DeviceGrant { kind, reserved: 0, start: 0, len: 0 };
         assert_eq!(resolve(&grant, &devices), Err(Error::Invalid));
+    }
+
+    #[test]
+    fn a_device_is_found_by_its_whole_name() {
+        let [mut com2, mut com22] = devices();
+        com2.name[..4].copy_from_slice(b"com2");
+        com22.name[..5].copy_from_slice(b"com22");
+        let devices = [com22, com2];
+        let find = |name| find(name, |number| Ok(devices.get(number).copied()));
+        assert_eq!((find("com2"), find("com22")), (Ok(1), Ok(0)));
+        for name in ["com", "com222", "Com2", &"com2".repeat(9)] {
+            assert_eq!(find(name), Err(Error::NoDevice), "{name}");
+        }
+        let (none, failing) = (|_| Ok(None), |_| Err(Error::Fault));
+        assert_eq!(super::find("com2", none), Err(Error::NoDevice));
+        assert_eq!(super::find("com2", failing), Err(Error::Fault));
+    }
+
+    #[test]
+    fn a_device_is_looked_for_among_as_many_as_there_can_be() {
+        let asked = core::cell::Cell::new(0);
+        let get = |number| {
+            asked.set(number + 1);
+            Ok(Some(device(&[])))
+        };
+        assert_eq!(find("com2", get), Err(Error::NoDevice));
+        assert_eq!(asked.get(), MAX_DEVICES);
     }
 
     #[test]

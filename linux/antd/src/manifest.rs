@@ -23,7 +23,7 @@ use thiserror::Error;
 use toml::Spanned;
 use zerocopy::FromZeros;
 
-use devices::{InterruptEntry, RangeEntry};
+use devices::{DeviceEntry, InterruptEntry, RangeEntry};
 
 /// Largest manifest, in bytes.
 const LEN_MAX: u64 = 256 << 10;
@@ -130,6 +130,8 @@ struct ServerEntry {
     memory: Vec<Spanned<RangeEntry>>,
     #[serde(default)]
     interrupts: Vec<Spanned<InterruptEntry>>,
+    #[serde(default)]
+    devices: Vec<Spanned<DeviceEntry>>,
     restart: RestartEntry,
     watch: Option<WatchEntry>,
 }
@@ -286,6 +288,7 @@ impl ServerEntry {
         }
         record.uses = self.used(index, names)?;
         self.grant(&mut record)?;
+        self.name_devices(&mut record)?;
         Ok(record)
     }
 

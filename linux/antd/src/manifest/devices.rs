@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use ant_abi::bundle::{BundleServer, GRANTS_MAX};
+use ant_abi::boot::DEVICE_NAME;
+use ant_abi::bundle::{BundleDevice, BundleServer, GRANTS_MAX, WHOLE_DEVICES_MAX};
 use ant_abi::ipc::{DeviceGrant, GrantKind};
-use ant_logic::bundle::INTERRUPT_BITS;
+use ant_logic::bundle::{INTERRUPT_BITS, is_device_name};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Fault, ServerEntry};
+use super::{Fault, ServerEntry, ensure};
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +22,13 @@ pub(super) struct RangeEntry {
 #[serde(deny_unknown_fields)]
 pub(super) struct InterruptEntry {
     line: u64,
+    bit: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeviceEntry {
+    name: String,
     bit: u64,
 }
 
@@ -52,12 +60,14 @@ impl ServerEntry {
             let mut lines = other.interrupts.iter().map(|theirs| theirs.get_ref().line);
             lines.any(|line| line == ours.get_ref().line)
         };
+        let is_named = |ours: &&Spanned<DeviceEntry>| is_among(ours, &other.devices);
         meeting(&self.ports, &other.ports)
             .or_else(|| meeting(&self.memory, &other.memory))
             .or_else(|| self.interrupts.iter().find(is_taken).map(Spanned::span))
+            .or_else(|| self.devices.iter().find(is_named).map(Spanned::span))
     }
 
-    /// Puts what it wants into what the bundle says of it.
+    /// Puts the ranges and lines that it wants into what the bundle says of it.
     pub(super) fn grant(&self, record: &mut BundleServer) -> Result<(), Fault> {
         let range = |kind: GrantKind, range: &Spanned<RangeEntry>| {
             let RangeEntry { start, len } = *range.get_ref();
@@ -71,11 +81,10 @@ impl ServerEntry {
         };
         let ports = self.ports.iter().map(|ports| range(GrantKind::Ports, ports));
         let memory = self.memory.iter().map(|memory| range(GrantKind::Memory, memory));
+        for interrupt in &self.interrupts {
+            check_bit(interrupt.get_ref().bit, interrupt)?;
+        }
         for (span, grant) in ports.chain(memory).chain(self.interrupts.iter().map(interrupt)) {
-            if grant.kind == u32::from(GrantKind::Interrupt) && grant.len >= INTERRUPT_BITS {
-                let what = format!("an interrupt's `bit` must be 0 to {}", INTERRUPT_BITS - 1);
-                return Err(Fault { span, what });
-            }
             let count = record.grant_count as usize;
             let Some(place) = record.grants.get_mut(count) else {
                 let what =
@@ -86,6 +95,49 @@ impl ServerEntry {
             record.grant_count += 1;
         }
         Ok(())
+    }
+
+    /// Puts the devices that it wants whole into what the bundle says of it.
+    pub(super) fn name_devices(&self, record: &mut BundleServer) -> Result<(), Fault> {
+        for (index, device) in self.devices.iter().enumerate() {
+            let name = &device.get_ref().name;
+            ensure(is_device_name(name), device, || {
+                let most = DEVICE_NAME - 1;
+                format!(
+                    "{name:?} is no device's name: 1 to {most} letters, digits and signs, no blanks"
+                )
+            })?;
+            check_bit(device.get_ref().bit, device)?;
+            ensure(!is_among(device, &self.devices[..index]), device, || {
+                format!("device `{name}` is named twice: once is enough")
+            })?;
+            ensure(index < WHOLE_DEVICES_MAX, device, || {
+                format!("a server can have {WHOLE_DEVICES_MAX} whole devices: leave some out")
+            })?;
+            record.devices[index] = device.get_ref().record();
+            record.device_count += 1;
+        }
+        Ok(())
+    }
+}
+
+fn check_bit<T>(bit: u64, at: &Spanned<T>) -> Result<(), Fault> {
+    ensure(bit < INTERRUPT_BITS, at, || {
+        format!("an interrupt's `bit` must be 0 to {}", INTERRUPT_BITS - 1)
+    })
+}
+
+/// Whether one of these is the same device.
+fn is_among(device: &Spanned<DeviceEntry>, others: &[Spanned<DeviceEntry>]) -> bool {
+    others.iter().any(|other| other.get_ref().name == device.get_ref().name)
+}
+
+impl DeviceEntry {
+    /// As the bundle has it; its name was checked.
+    fn record(&self) -> BundleDevice {
+        let mut name = [0; DEVICE_NAME];
+        name[..self.name.len()].copy_from_slice(self.name.as_bytes());
+        BundleDevice { name, bit: self.bit }
     }
 }
 
