@@ -7,6 +7,8 @@
 //! virtual address of the boot block, `rsi` = its CPU index, and no stack. AnT builds page tables
 //! of its own and leaves the module's.
 
+use num_enum::{IntoPrimitive, TryFromPrimitive};
+
 use crate::ipc::SERVER_ENDPOINTS;
 use crate::layout::BOOT_BLOCK_SPAN;
 use crate::{MAX_CPUS, PhysAddr};
@@ -36,19 +38,28 @@ pub const DEVICE_NAME: usize = 32;
 /// Bytes of a device's id on its bus, padded with NULs.
 pub const DEVICE_ID: usize = 8;
 
-/// `BootDevice::bus`: Linux's PNP bus. A device's address there is as in `/sys/bus/pnp/devices`
-/// (`00:05`), its id is PNP's (`PNP0501`).
-pub const BUS_PNP: u32 = 1;
-/// `BootDevice::bus`: PCI. Reserved: the module takes no device from it today.
-pub const BUS_PCI: u32 = 2;
+/// A bus of Linux's: `BootDevice::bus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u32)]
+pub enum Bus {
+    /// PNP. A device's address there is as in `/sys/bus/pnp/devices` (`00:05`), its id is PNP's
+    /// (`PNP0501`).
+    Pnp = 1,
+    /// PCI. Reserved: the module takes no device from it today.
+    Pci = 2,
+}
 
-/// `Resource::kind`: `len` I/O ports from `start` on.
-pub const RESOURCE_PORTS: u32 = 1;
-/// `Resource::kind`: `len` bytes of device memory at physical address `start`.
-pub const RESOURCE_MEMORY: u32 = 2;
-/// `Resource::kind`: interrupt `start` of the partition, an index below `MAX_INTERRUPTS`; `len` is
-/// 1.
-pub const RESOURCE_INTERRUPT: u32 = 3;
+/// What a resource is: `Resource::kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u32)]
+pub enum ResourceKind {
+    /// `len` I/O ports from `start` on.
+    Ports = 1,
+    /// `len` bytes of device memory at physical address `start`.
+    Memory = 2,
+    /// Interrupt `start` of the partition, an index below `MAX_INTERRUPTS`; `len` is 1.
+    Interrupt = 3,
+}
 
 abi_struct! {
     /// Head of the kernel image, at `IMAGE_VIRT`. Filled at link time; checked by `antd`.
@@ -96,13 +107,13 @@ abi_struct! {
 
     /// What a device has.
     pub struct Resource {
-        /// One of `RESOURCE_*`.
+        /// A `ResourceKind`; `RESOURCE_*` in C.
         pub kind: u32,
         /// Of an interrupt: Linux's number of the irq, which people and manifests use. Else zero.
         pub line: u32,
-        /// See `RESOURCE_*`.
+        /// See `kind`.
         pub start: u64,
-        /// See `RESOURCE_*`.
+        /// See `kind`.
         pub len: u64,
     }
 
@@ -114,7 +125,7 @@ abi_struct! {
         pub address: [u8; DEVICE_NAME],
         /// What kind of device the bus says that it is.
         pub id: [u8; DEVICE_ID],
-        /// One of `BUS_*`.
+        /// A `Bus`; `BUS_*` in C.
         pub bus: u32,
         /// Resources in `resources`.
         pub resource_count: u32,
@@ -205,9 +216,9 @@ abi_constants!(
     MAX_INTERRUPTS,
     DEVICE_NAME,
     DEVICE_ID,
-    BUS_PNP,
-    BUS_PCI,
-    RESOURCE_PORTS,
-    RESOURCE_MEMORY,
-    RESOURCE_INTERRUPT,
+    BUS_PNP = Bus::Pnp,
+    BUS_PCI = Bus::Pci,
+    RESOURCE_PORTS = ResourceKind::Ports,
+    RESOURCE_MEMORY = ResourceKind::Memory,
+    RESOURCE_INTERRUPT = ResourceKind::Interrupt,
 );

@@ -4,6 +4,7 @@
 //! the boot block, read by the m-kernel (`init`'s program) and by `init` (the servers), which has it mapped
 //! at `BUNDLE_START`. Programs follow the header, in any order; two servers may have one program.
 
+use crate::boot::DEVICE_NAME;
 use crate::ipc::{DeviceGrant, SERVER_ENDPOINTS};
 use crate::syscall::NAME_LEN;
 
@@ -13,8 +14,10 @@ pub const BUNDLE_MAGIC: u64 = u64::from_le_bytes(*b"AnTbundl");
 pub const BUNDLE_SERVERS: usize = SERVER_ENDPOINTS - 1;
 /// Servers that one server can use: so many handles beside its own and those that `init` keeps for it.
 pub const USES_MAX: usize = 8;
-/// Device grants that one server can have.
+/// Ranges and interrupts of devices that one server can be granted.
 pub const GRANTS_MAX: usize = 12;
+/// Devices that one server can have whole.
+pub const WHOLE_DEVICES_MAX: usize = 4;
 /// ICA pages that can be one server's state: `ICA_ALLOC` gives no more at a time.
 pub const STATE_PAGES_MAX: u32 = 1024;
 
@@ -26,6 +29,14 @@ pub const HANDLE_OWN: &str = "own";
 pub const HANDLE_NAME: &str = "name";
 
 abi_struct! {
+    /// A device that a server has whole, if the partition has it: all its ports, memory and interrupts.
+    pub struct BundleDevice {
+        /// What the partition calls it, `BootDevice::name`: graphic ASCII, padded with NULs, at least one.
+        pub name: [u8; DEVICE_NAME],
+        /// Notification bit that each of its interrupts raises.
+        pub bit: u64,
+    }
+
     /// What the manifest says of one server.
     pub struct BundleServer {
         /// Its name, padded with NULs: graphic ASCII without `=`.
@@ -56,10 +67,12 @@ abi_struct! {
         pub watch_answer_us: u64,
         /// Grants in `grants`.
         pub grant_count: u32,
-        /// Zero.
-        pub reserved: u32,
-        /// Its devices.
+        /// Devices in `devices`.
+        pub device_count: u32,
+        /// Ranges and interrupts of devices that it has.
         pub grants: [DeviceGrant; GRANTS_MAX],
+        /// Devices that it has whole.
+        pub devices: [BundleDevice; WHOLE_DEVICES_MAX],
     }
 
     /// Start of a bundle. Filled by `antd`; checked by the m-kernel before anything of it is used.

@@ -169,7 +169,7 @@ abi_struct! {
 
     /// `DEVICE_TAKE`: take a device on one of Linux's buses from its driver.
     pub struct DeviceTake {
-        /// In: one of `BUS_*`.
+        /// In: a `Bus`; `BUS_*` in C.
         pub bus: u32,
         /// Out: its number in the partition.
         pub index: u32,

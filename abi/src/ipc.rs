@@ -37,8 +37,9 @@
 //!
 //! Devices are granted to servers by `init`, as the manifest says: I/O ports (checked by the kernel
 //! at each access; the processor's own port instructions fault), device memory (mapped before the
-//! process starts, never cached), interrupt lines. Linux takes a forwarded interrupt, `ant.ko` sets
-//! its bit in `CpuControl::interrupts` and rings CPU 0, and the server gets a notification.
+//! process starts, never cached), interrupt lines; by ranges and lines, or whole, by their names. Linux
+//! takes a forwarded interrupt, `ant.ko` sets its bit in `CpuControl::interrupts` of the server's CPU and
+//! rings that CPU, and the server gets a notification.
 //!
 //! # Registers
 //!
@@ -177,21 +178,26 @@ pub enum OperationKind {
 /// number in the manifest.
 pub const BADGE_PROGRAM: u64 = 1 << 31;
 
-/// `DeviceGrant::kind`: `len` I/O ports from `start` on, all of one device of the partition.
-pub const GRANT_PORTS: u32 = 0;
-/// `DeviceGrant::kind`: `len` bytes of device memory at physical address `start`, both multiples of
-/// a page; mapped in the process at `DEVICE_START + start`. Of any device, also one that the partition
-/// does not have, but not the partition's own memory.
-pub const GRANT_MEMORY: u32 = 1;
-/// `DeviceGrant::kind`: the interrupt of a device of the partition that Linux numbers `start`; each
-/// one raises notification bit `len`.
-pub const GRANT_INTERRUPT: u32 = 2;
-/// `DeviceGrant::kind`: all ports and interrupts of device number `start` of the partition; each
-/// interrupt raises notification bit `len`.
-pub const GRANT_DEVICE: u32 = 3;
-/// `DeviceGrant::kind`: all memory of device number `start` of the partition, mapped as that of
-/// `GRANT_MEMORY`. `Invalid`: it does not consist of whole pages.
-pub const GRANT_DEVICE_MEMORY: u32 = 4;
+/// What is granted of a device: `DeviceGrant::kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u32)]
+pub enum GrantKind {
+    /// `len` I/O ports from `start` on, all of one device of the partition.
+    Ports = 0,
+    /// `len` bytes of device memory at physical address `start`, both multiples of a page; mapped in
+    /// the process at `DEVICE_START + start`. Of any device, also one that the partition does not have,
+    /// but not the partition's own memory.
+    Memory = 1,
+    /// The interrupt of a device of the partition that Linux numbers `start`; each one raises
+    /// notification bit `len`.
+    Interrupt = 2,
+    /// All ports and interrupts of device number `start` of the partition; each interrupt raises
+    /// notification bit `len`.
+    Device = 3,
+    /// All memory of device number `start` of the partition, mapped as that of `Memory`; `len` means
+    /// nothing. `Invalid`: it does not consist of whole pages.
+    DeviceMemory = 4,
+}
 
 /// Most bytes of a server's environment.
 pub const ENVIRONMENT_MAX: usize = 512;
@@ -233,13 +239,13 @@ abi_struct! {
 
     /// Argument of `DeviceGrant`.
     pub struct DeviceGrant {
-        /// One of `GRANT_*`.
+        /// A [`GrantKind`].
         pub kind: u32,
         /// Zero.
         pub reserved: u32,
-        /// See `GRANT_*`.
+        /// See [`GrantKind`].
         pub start: u64,
-        /// See `GRANT_*`.
+        /// See [`GrantKind`].
         pub len: u64,
     }
 

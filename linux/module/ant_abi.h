@@ -126,13 +126,13 @@ static_assert(sizeof(struct ant_table_sizes) == 24);
  * What a device has.
  */
 struct ant_resource {
-	/* One of `RESOURCE_*`. */
+	/* A `ResourceKind`; `RESOURCE_*` in C. */
 	__u32 kind;
 	/* Of an interrupt: Linux's number of the irq, which people and manifests use. Else zero. */
 	__u32 line;
-	/* See `RESOURCE_*`. */
+	/* See `kind`. */
 	__u64 start;
-	/* See `RESOURCE_*`. */
+	/* See `kind`. */
 	__u64 len;
 };
 
@@ -148,7 +148,7 @@ struct ant_boot_device {
 	__u8 address[32];
 	/* What kind of device the bus says that it is. */
 	__u8 id[8];
-	/* One of `BUS_*`. */
+	/* A `Bus`; `BUS_*` in C. */
 	__u32 bus;
 	/* Resources in `resources`. */
 	__u32 resource_count;
@@ -519,7 +519,7 @@ static_assert(sizeof(struct ant_cpu_kick) == 8);
  * `DEVICE_TAKE`: take a device on one of Linux's buses from its driver.
  */
 struct ant_device_take {
-	/* In: one of `BUS_*`. */
+	/* In: a `Bus`; `BUS_*` in C. */
 	__u32 bus;
 	/* Out: its number in the partition. */
 	__u32 index;

@@ -8,12 +8,12 @@
 
 use core::fmt;
 
-use ant_abi::boot::{BootBlock, Extent, TableSizes};
+use ant_abi::boot::{BootBlock, DEVICE_NAME, Extent, TableSizes};
 use ant_abi::bundle::{
-    BUNDLE_MAGIC, BUNDLE_SERVERS, BundleHeader, BundleServer, GRANTS_MAX, HANDLE_INIT, HANDLE_NAME,
-    HANDLE_OWN, STATE_PAGES_MAX, USES_MAX,
+    BUNDLE_MAGIC, BUNDLE_SERVERS, BundleDevice, BundleHeader, BundleServer, GRANTS_MAX,
+    HANDLE_INIT, HANDLE_NAME, HANDLE_OWN, STATE_PAGES_MAX, USES_MAX, WHOLE_DEVICES_MAX,
 };
-use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, NOTIFY_RETIRE, PRIORITIES};
+use ant_abi::ipc::{DeviceGrant, GrantKind, NOTIFY_RETIRE, PRIORITIES};
 use ant_abi::layout::{BUNDLE_SPAN, IMAGE_SPAN};
 use ant_abi::{PhysAddr, REVISION};
 use zerocopy::FromBytes;
@@ -119,12 +119,31 @@ pub struct ServerSpec<'a> {
     pub restart: Policy,
     /// How it shows that it lives, if it has to.
     pub watch: Option<Heartbeat>,
-    /// Its devices.
+    /// Ranges and interrupts of devices that it has.
     pub grants: &'a [DeviceGrant],
+    devices: &'a [BundleDevice],
     uses: u32,
 }
 
-impl ServerSpec<'_> {
+/// A device that a server has whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeDevice<'a> {
+    /// What the partition calls it.
+    pub name: &'a str,
+    /// Notification bit that each of its interrupts raises.
+    pub bit: u64,
+}
+
+impl<'a> ServerSpec<'a> {
+    /// Devices that it has whole.
+    pub fn devices(&self) -> impl Iterator<Item = WholeDevice<'a>> + use<'a> {
+        let whole = |device: &'a BundleDevice| {
+            let name = device_name(device).unwrap_or_default();
+            WholeDevice { name, bit: device.bit }
+        };
+        self.devices.iter().map(whole)
+    }
+
     /// Indices of the servers that it is given handles to, in their order.
     pub fn uses(&self) -> impl Iterator<Item = usize> + use<> {
         let uses = self.uses;
@@ -213,7 +232,8 @@ impl<'a> Bundle<'a> {
                 every_us: record.watch_every_us,
                 answer_us: record.watch_answer_us,
             }),
-            grants: &record.grants[..record.grant_count as usize],
+            grants: grants(record),
+            devices: devices(record),
             uses: record.uses,
         }
     }
@@ -238,13 +258,50 @@ impl<'a> Bundle<'a> {
             (record.uses >> index & 1 == 0, "it uses itself"),
             (record.uses.count_ones() as usize <= USES_MAX, "it uses too many servers"),
             (record.grant_count as usize <= GRANTS_MAX, "it has too many devices"),
+            (record.device_count as usize <= WHOLE_DEVICES_MAX, "it has too many whole devices"),
         ];
-        tests.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(*what))?;
-        let mut grants = record.grants[..record.grant_count as usize].iter();
-        let is_bit =
-            |grant: &DeviceGrant| grant.kind != GRANT_INTERRUPT || grant.len < INTERRUPT_BITS;
-        grants.all(is_bit).then_some(()).ok_or("an interrupt raises a bit that is not its own")
+        first_wrong(&tests)?;
+        self.check_devices(index)
     }
+
+    /// Checks the devices of a server; the counts of grants and devices are right, its own and those of the
+    /// servers before it.
+    fn check_devices(&self, index: usize) -> Result<(), &'static str> {
+        let (record, others) = (&self.records()[index], &self.records()[..index]);
+        let is_interrupt = |grant: &&DeviceGrant| grant.kind == u32::from(GrantKind::Interrupt);
+        let of_grants = grants(record).iter().filter(is_interrupt).map(|grant| grant.len);
+        let own = devices(record);
+        let mut bits = of_grants.chain(own.iter().map(|device| device.bit));
+        let is_twice = |(place, device): (usize, &BundleDevice)| is_among(device, &own[..place]);
+        let is_anothers =
+            |device: &BundleDevice| others.iter().any(|other| is_among(device, devices(other)));
+        first_wrong(&[
+            (bits.all(|bit| bit < INTERRUPT_BITS), "an interrupt raises a bit that is not its own"),
+            (
+                own.iter().all(|device| device_name(device).is_some()),
+                "the name of a device of its is none",
+            ),
+            (!own.iter().enumerate().any(is_twice), "it has a device twice"),
+            (!own.iter().any(is_anothers), "a device of its is another's, too"),
+        ])
+    }
+}
+
+/// What the first test that fails says.
+fn first_wrong(tests: &[(bool, &'static str)]) -> Result<(), &'static str> {
+    tests.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(*what))
+}
+
+fn grants(record: &BundleServer) -> &[DeviceGrant] {
+    &record.grants[..record.grant_count as usize]
+}
+
+fn devices(record: &BundleServer) -> &[BundleDevice] {
+    &record.devices[..record.device_count as usize]
+}
+
+fn is_among(device: &BundleDevice, others: &[BundleDevice]) -> bool {
+    others.iter().any(|other| other.name == device.name)
 }
 
 /// Whether a server can be called so: it is given to others as `NAME=HANDLE`, beside those of every
@@ -255,9 +312,24 @@ pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_plain) && ![HANDLE_INIT, HANDLE_OWN].contains(&name)
 }
 
+/// Whether a partition can call a device so.
+#[must_use]
+pub fn is_device_name(name: &str) -> bool {
+    (1..DEVICE_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn name(record: &BundleServer) -> Option<&str> {
-    let len = record.name.iter().rposition(|&byte| byte != 0)? + 1;
-    str::from_utf8(&record.name[..len]).ok().filter(|name| is_name(name))
+    text(&record.name).filter(|name| is_name(name))
+}
+
+fn device_name(device: &BundleDevice) -> Option<&str> {
+    text(&device.name).filter(|name| is_device_name(name))
+}
+
+/// What is padded with NULs.
+fn text(padded: &[u8]) -> Option<&str> {
+    let len = padded.iter().rposition(|&byte| byte != 0)? + 1;
+    str::from_utf8(&padded[..len]).ok()
 }
 
 #[cfg(test)]

@@ -7,13 +7,9 @@
 //! Deliberately absent: which process has what, and access to devices.
 
 use ant_abi::boot::{
-    BootDevice, DEVICE_RESOURCES, MAX_INTERRUPTS, RESOURCE_INTERRUPT, RESOURCE_MEMORY,
-    RESOURCE_PORTS, Resource,
+    BootDevice, DEVICE_RESOURCES, MAX_DEVICES, MAX_INTERRUPTS, Resource, ResourceKind,
 };
-use ant_abi::ipc::{
-    DeviceGrant, GRANT_DEVICE, GRANT_DEVICE_MEMORY, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS,
-    NOTIFY_USER,
-};
+use ant_abi::ipc::{DeviceGrant, GrantKind, NOTIFY_USER};
 use ant_abi::{Error, PAGE_SIZE};
 use arrayvec::ArrayVec;
 
@@ -59,12 +55,41 @@ pub fn is_valid(device: &BootDevice) -> bool {
 fn is_resource(resource: &Resource) -> bool {
     let &Resource { kind, start, len, .. } = resource;
     let end = start.checked_add(len).filter(|_| len > 0);
-    end.is_some_and(|end| match kind {
-        RESOURCE_PORTS => end <= PORTS_END,
-        RESOURCE_MEMORY => true,
-        RESOURCE_INTERRUPT => end <= MAX_INTERRUPTS as u64 && len == 1,
-        _ => false,
+    end.is_some_and(|end| match ResourceKind::try_from(kind) {
+        Ok(ResourceKind::Ports) => end <= PORTS_END,
+        Ok(ResourceKind::Memory) => true,
+        Ok(ResourceKind::Interrupt) => end <= MAX_INTERRUPTS as u64 && len == 1,
+        Err(_) => false,
     })
+}
+
+fn is_of_kind(resource: &Resource, kind: ResourceKind) -> bool {
+    resource.kind == u32::from(kind)
+}
+
+/// Number of the device that the partition calls `name`, which is not empty. `get` gives the device with
+/// a number, if the partition has so many.
+///
+/// # Errors
+///
+/// `NoDevice`: there is none. What `get` fails with.
+pub fn find(
+    name: &str,
+    get: impl Fn(usize) -> Result<Option<BootDevice>, Error>,
+) -> Result<u64, Error> {
+    for number in 0..MAX_DEVICES {
+        match get(number)? {
+            Some(device) if is_called(&device, name) => return Ok(number as u64),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Err(Error::NoDevice)
+}
+
+fn is_called(device: &BootDevice, name: &str) -> bool {
+    let padding = device.name.strip_prefix(name.as_bytes());
+    padding.is_some_and(|padding| padding.iter().all(|&byte| byte == 0))
 }
 
 /// What a grant gives where `devices`, each of which [`is_valid`], are the partition's.
@@ -75,22 +100,21 @@ fn is_resource(resource: &Resource) -> bool {
 pub fn resolve(grant: &DeviceGrant, devices: &[BootDevice]) -> Result<Rights, Error> {
     let &DeviceGrant { kind, start, len, .. } = grant;
     let mut rights = Rights::new();
-    match kind {
-        GRANT_PORTS => rights.push(ports(start, len, devices)?),
-        GRANT_MEMORY => rights.push(memory(start, len)?),
-        GRANT_INTERRUPT => rights.push(interrupt(start, len, devices)?),
-        GRANT_DEVICE => {
+    match GrantKind::try_from(kind).map_err(|_| Error::Invalid)? {
+        GrantKind::Ports => rights.push(ports(start, len, devices)?),
+        GrantKind::Memory => rights.push(memory(start, len)?),
+        GrantKind::Interrupt => rights.push(interrupt(start, len, devices)?),
+        GrantKind::Device => {
             let bit = bit(len)?;
             let of_device = resources(device(start, devices)?).iter();
             rights.extend(of_device.filter_map(|resource| right(resource, bit)));
         }
-        GRANT_DEVICE_MEMORY => {
-            let of_device = resources(device(start, devices)?).iter();
-            for resource in of_device.filter(|resource| resource.kind == RESOURCE_MEMORY) {
+        GrantKind::DeviceMemory => {
+            let is_memory = |resource: &&Resource| is_of_kind(resource, ResourceKind::Memory);
+            for resource in resources(device(start, devices)?).iter().filter(is_memory) {
                 rights.push(memory(resource.start, resource.len)?);
             }
         }
-        _ => return Err(Error::Invalid),
     }
     Ok(rights)
 }
@@ -111,21 +135,21 @@ fn bit(number: u64) -> Result<u8, Error> {
 /// The right to ports or an interrupt that a device has.
 fn right(resource: &Resource, bit: u8) -> Option<Right> {
     let &Resource { kind, start, len, .. } = resource;
-    match kind {
-        RESOURCE_PORTS => Some(port_range(start, start + len)),
-        RESOURCE_INTERRUPT => Some(Right::Interrupt { index: start as u8, bit }),
-        _ => None,
+    match ResourceKind::try_from(kind) {
+        Ok(ResourceKind::Ports) => Some(port_range(start, start + len)),
+        Ok(ResourceKind::Interrupt) => Some(Right::Interrupt { index: start as u8, bit }),
+        Ok(ResourceKind::Memory) | Err(_) => None,
     }
 }
 
 fn ports(start: u64, len: u64, devices: &[BootDevice]) -> Result<Right, Error> {
-    if !is_resource(&Resource { kind: RESOURCE_PORTS, line: 0, start, len }) {
+    if !is_resource(&Resource { kind: ResourceKind::Ports.into(), line: 0, start, len }) {
         return Err(Error::Invalid);
     }
     let end = start + len;
     let has_them = |resource: &Resource| {
         let all = resource.start..resource.start + resource.len;
-        resource.kind == RESOURCE_PORTS && all.start <= start && end <= all.end
+        is_of_kind(resource, ResourceKind::Ports) && all.start <= start && end <= all.end
     };
     let listed = devices.iter().flat_map(resources).any(has_them);
     listed.then_some(port_range(start, end)).ok_or(Error::NoDevice)
@@ -145,7 +169,7 @@ fn memory(start: u64, len: u64) -> Result<Right, Error> {
 fn interrupt(line: u64, number: u64, devices: &[BootDevice]) -> Result<Right, Error> {
     let bit = bit(number)?;
     let has_it = |resource: &&Resource| {
-        resource.kind == RESOURCE_INTERRUPT && u64::from(resource.line) == line
+        is_of_kind(resource, ResourceKind::Interrupt) && u64::from(resource.line) == line
     };
     let listed = devices.iter().flat_map(resources).find(has_it);
     listed.and_then(|resource| right(resource, bit)).ok_or(Error::NoDevice)
@@ -157,8 +181,8 @@ mod tests {
     use proptest::prelude::*;
     use zerocopy::FromZeros;
 
-    fn resource(kind: u32, line: u32, start: u64, len: u64) -> Resource {
-        Resource { kind, line, start, len }
+    fn resource(kind: ResourceKind, line: u32, start: u64, len: u64) -> Resource {
+        Resource { kind: kind.into(), line, start, len }
     }
 
     fn device(resources: &[Resource]) -> BootDevice {
@@ -171,54 +195,57 @@ mod tests {
     /// A serial port, and one with memory, two interrupts and ports.
     fn devices() -> [BootDevice; 2] {
         [
-            device(&[resource(RESOURCE_PORTS, 0, 0x2f8, 8), resource(RESOURCE_INTERRUPT, 3, 0, 1)]),
             device(&[
-                resource(RESOURCE_MEMORY, 0, 0xfe00_0000, 0x2000),
-                resource(RESOURCE_INTERRUPT, 40, 1, 1),
-                resource(RESOURCE_INTERRUPT, 41, 2, 1),
-                resource(RESOURCE_PORTS, 0, 0xfff0, 16),
+                resource(ResourceKind::Ports, 0, 0x2f8, 8),
+                resource(ResourceKind::Interrupt, 3, 0, 1),
+            ]),
+            device(&[
+                resource(ResourceKind::Memory, 0, 0xfe00_0000, 0x2000),
+                resource(ResourceKind::Interrupt, 40, 1, 1),
+                resource(ResourceKind::Interrupt, 41, 2, 1),
+                resource(ResourceKind::Ports, 0, 0xfff0, 16),
             ]),
         ]
     }
 
-    fn of(kind: u32, start: u64, len: u64) -> Result<std::vec::Vec<Right>, Error> {
-        let grant = DeviceGrant { kind, reserved: 0, start, len };
+    fn of(kind: GrantKind, start: u64, len: u64) -> Result<std::vec::Vec<Right>, Error> {
+        let grant = DeviceGrant { kind: kind.into(), reserved: 0, start, len };
         resolve(&grant, &devices()).map(|rights| rights.to_vec())
     }
 
     #[test]
     fn ports_are_those_of_a_device() {
         let ports = |first, last| Ok(std::vec![Right::Ports { first, last }]);
-        assert_eq!(of(GRANT_PORTS, 0x2f8, 8), ports(0x2f8, 0x2ff));
-        assert_eq!(of(GRANT_PORTS, 0x2fe, 2), ports(0x2fe, 0x2ff));
-        assert_eq!(of(GRANT_PORTS, 0xfff8, 8), ports(0xfff8, 0xffff));
+        assert_eq!(of(GrantKind::Ports, 0x2f8, 8), ports(0x2f8, 0x2ff));
+        assert_eq!(of(GrantKind::Ports, 0x2fe, 2), ports(0x2fe, 0x2ff));
+        assert_eq!(of(GrantKind::Ports, 0xfff8, 8), ports(0xfff8, 0xffff));
         for (start, len) in [(0x2f7, 2), (0x2f8, 9), (0x60, 1), (0, 0xffff)] {
-            assert_eq!(of(GRANT_PORTS, start, len), Err(Error::NoDevice));
+            assert_eq!(of(GrantKind::Ports, start, len), Err(Error::NoDevice));
         }
         for (start, len) in [(0x2f8, 0), (0xfff8, 9), (u64::MAX, 1), (1, u64::MAX)] {
-            assert_eq!(of(GRANT_PORTS, start, len), Err(Error::Invalid));
+            assert_eq!(of(GrantKind::Ports, start, len), Err(Error::Invalid));
         }
     }
 
     #[test]
     fn an_interrupt_is_named_by_its_line_and_has_its_index() {
         let interrupt = |index, bit| Ok(std::vec![Right::Interrupt { index, bit }]);
-        assert_eq!(of(GRANT_INTERRUPT, 3, 0), interrupt(0, 0));
-        assert_eq!(of(GRANT_INTERRUPT, 41, 5), interrupt(2, 5));
+        assert_eq!(of(GrantKind::Interrupt, 3, 0), interrupt(0, 0));
+        assert_eq!(of(GrantKind::Interrupt, 41, 5), interrupt(2, 5));
         for line in [0, 1, 4, 1 << 32 | 3] {
-            assert_eq!(of(GRANT_INTERRUPT, line, 0), Err(Error::NoDevice));
+            assert_eq!(of(GrantKind::Interrupt, line, 0), Err(Error::NoDevice));
         }
         for bit in [48, 63, 64, 1 << 32] {
-            assert_eq!(of(GRANT_INTERRUPT, 3, bit), Err(Error::Invalid));
+            assert_eq!(of(GrantKind::Interrupt, 3, bit), Err(Error::Invalid));
         }
     }
 
     #[test]
     fn memory_is_pages_of_any_device() {
         let memory = |start, len| Ok(std::vec![Right::Memory { start, len }]);
-        assert_eq!(of(GRANT_MEMORY, 0xfed0_0000, 0x1000), memory(0xfed0_0000, 0x1000));
+        assert_eq!(of(GrantKind::Memory, 0xfed0_0000, 0x1000), memory(0xfed0_0000, 0x1000));
         for (start, len) in [(0xfed0_0010, 0x1000), (0xfed0_0000, 0x10), (0, 0), (!0xfff, 0x1000)] {
-            assert_eq!(of(GRANT_MEMORY, start, len), Err(Error::Invalid));
+            assert_eq!(of(GrantKind::Memory, start, len), Err(Error::Invalid));
         }
     }
 
@@ -229,33 +256,67 @@ mod tests {
             Right::Interrupt { index: 2, bit: 7 },
             Right::Ports { first: 0xfff0, last: 0xffff },
         ];
-        assert_eq!(of(GRANT_DEVICE, 1, 7), Ok(parts.to_vec()));
+        assert_eq!(of(GrantKind::Device, 1, 7), Ok(parts.to_vec()));
         let memory = std::vec![Right::Memory { start: 0xfe00_0000, len: 0x2000 }];
-        assert_eq!(of(GRANT_DEVICE_MEMORY, 1, 0), Ok(memory));
-        assert_eq!(of(GRANT_DEVICE_MEMORY, 0, 0), Ok(std::vec![]));
-        assert_eq!(of(GRANT_DEVICE, 2, 0), Err(Error::NoDevice));
-        assert_eq!(of(GRANT_DEVICE, 0, 48), Err(Error::Invalid));
-        assert_eq!(of(GRANT_DEVICE_MEMORY, u64::MAX, 0), Err(Error::NoDevice));
-        assert_eq!(of(GRANT_DEVICE_MEMORY + 1, 0, 0), Err(Error::Invalid));
+        assert_eq!(of(GrantKind::DeviceMemory, 1, 0), Ok(memory));
+        assert_eq!(of(GrantKind::DeviceMemory, 0, 0), Ok(std::vec![]));
+        assert_eq!(of(GrantKind::Device, 2, 0), Err(Error::NoDevice));
+        assert_eq!(of(GrantKind::Device, 0, 48), Err(Error::Invalid));
+        assert_eq!(of(GrantKind::DeviceMemory, u64::MAX, 0), Err(Error::NoDevice));
     }
 
     #[test]
     fn memory_of_a_device_that_is_no_whole_page_is_not_granted() {
-        let devices = [device(&[resource(RESOURCE_MEMORY, 0, 0xfed0_0000, 0x400)])];
-        let grant = DeviceGrant { kind: GRANT_DEVICE_MEMORY, reserved: 0, start: 0, len: 0 };
+        let devices = [device(&[resource(ResourceKind::Memory, 0, 0xfed0_0000, 0x400)])];
+        let kind = GrantKind::DeviceMemory.into();
+        let grant = DeviceGrant { kind, reserved: 0, start: 0, len: 0 };
         assert_eq!(resolve(&grant, &devices), Err(Error::Invalid));
+    }
+
+    #[test]
+    fn a_device_is_found_by_its_whole_name() {
+        let [mut com2, mut com22] = devices();
+        com2.name[..4].copy_from_slice(b"com2");
+        com22.name[..5].copy_from_slice(b"com22");
+        let devices = [com22, com2];
+        let find = |name| find(name, |number| Ok(devices.get(number).copied()));
+        assert_eq!((find("com2"), find("com22")), (Ok(1), Ok(0)));
+        for name in ["com", "com222", "Com2", &"com2".repeat(9)] {
+            assert_eq!(find(name), Err(Error::NoDevice), "{name}");
+        }
+        let (none, failing) = (|_| Ok(None), |_| Err(Error::Fault));
+        assert_eq!(super::find("com2", none), Err(Error::NoDevice));
+        assert_eq!(super::find("com2", failing), Err(Error::Fault));
+    }
+
+    #[test]
+    fn a_device_is_looked_for_among_as_many_as_there_can_be() {
+        let asked = core::cell::Cell::new(0);
+        let get = |number| {
+            asked.set(number + 1);
+            Ok(Some(device(&[])))
+        };
+        assert_eq!(find("com2", get), Err(Error::NoDevice));
+        assert_eq!(asked.get(), MAX_DEVICES);
+    }
+
+    #[test]
+    fn a_kind_of_grant_that_is_none_is_refused() {
+        let kind = u32::from(GrantKind::DeviceMemory) + 1;
+        let grant = DeviceGrant { kind, reserved: 0, start: 0, len: 0 };
+        assert_eq!(resolve(&grant, &devices()), Err(Error::Invalid));
     }
 
     #[test]
     fn a_device_says_what_can_be() {
         assert!(devices().iter().all(is_valid));
         for bad in [
-            resource(RESOURCE_PORTS, 0, 0xfff8, 9),
-            resource(RESOURCE_PORTS, 0, 0x2f8, 0),
-            resource(RESOURCE_MEMORY, 0, u64::MAX, 2),
-            resource(RESOURCE_INTERRUPT, 3, 64, 1),
-            resource(RESOURCE_INTERRUPT, 3, 0, 2),
-            resource(0, 0, 0, 1),
+            resource(ResourceKind::Ports, 0, 0xfff8, 9),
+            resource(ResourceKind::Ports, 0, 0x2f8, 0),
+            resource(ResourceKind::Memory, 0, u64::MAX, 2),
+            resource(ResourceKind::Interrupt, 3, 64, 1),
+            resource(ResourceKind::Interrupt, 3, 0, 2),
+            Resource { kind: 0, line: 0, start: 0, len: 1 },
         ] {
             assert!(!is_valid(&device(&[bad])), "{bad:?}");
         }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use ant_abi::boot::{BootDevice, TableSizes};
+use ant_abi::boot::{BootDevice, Bus, TableSizes};
 use ant_abi::device::{LOAD_BUNDLE, LOAD_IMAGE, ModuleInfo};
 use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
 use ant_abi::store::{EntryKind, StoreEntry};
@@ -25,8 +25,8 @@ pub struct PartitionRequest {
 /// A device of Linux's that AnT shall have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRequest {
-    /// `BUS_*` of `ant_abi::boot`.
-    pub bus: u32,
+    /// The bus that it is on.
+    pub bus: Bus,
     /// Its address on that bus.
     pub address: String,
     /// What the partition calls it.

@@ -110,7 +110,7 @@ impl ControlFile for Control {
     fn take_device(&self, device: &DeviceRequest) -> Result<BootDevice, OperationError> {
         let failed = |errno| OperationError::new(format!("taking device {}", device.name), errno);
         let mut take = abi::DeviceTake::new_zeroed();
-        take.bus = device.bus;
+        take.bus = device.bus.into();
         take.address = device_name(&device.address).ok_or(failed(Errno::NAMETOOLONG))?;
         take.name = device_name(&device.name).ok_or(failed(Errno::NAMETOOLONG))?;
         ioctl(&self.file, &abi::DEVICE_TAKE, &mut take).map_err(failed)?;

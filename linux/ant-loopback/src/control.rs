@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use ant_abi::boot::{BootDevice, RESOURCE_INTERRUPT, RESOURCE_PORTS, Resource};
+use ant_abi::boot::{BootDevice, Resource, ResourceKind};
 use ant_abi::cpu_block::{CpuBlock, CpuControl, CpuState};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::store::{EntryKind, StoreEntry};
@@ -25,8 +25,8 @@ use crate::proxy::LoopbackBinder;
 
 /// What the machine's one device has: COM2's ports and line.
 pub const RESOURCES: [Resource; 2] = [
-    Resource { kind: RESOURCE_PORTS, line: 0, start: 0x2f8, len: 8 },
-    Resource { kind: RESOURCE_INTERRUPT, line: 3, start: 0, len: 1 },
+    Resource { kind: ResourceKind::Ports as u32, line: 0, start: 0x2f8, len: 8 },
+    Resource { kind: ResourceKind::Interrupt as u32, line: 3, start: 0, len: 1 },
 ];
 
 /// A control file.
@@ -109,7 +109,7 @@ impl ControlFile for Control {
     fn take_device(&self, request: &DeviceRequest) -> Result<BootDevice, OperationError> {
         let failed = |errno| OperationError::new("taking a device", errno);
         let mut device = BootDevice::new_zeroed();
-        device.bus = request.bus;
+        device.bus = request.bus.into();
         device.address = device_name(&request.address).ok_or(failed(Errno::NAMETOOLONG))?;
         device.name = device_name(&request.name).ok_or(failed(Errno::NAMETOOLONG))?;
         device.resource_count = RESOURCES.len() as u32;

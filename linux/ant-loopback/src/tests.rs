@@ -1,5 +1,5 @@
 use ant_abi::PhysAddr;
-use ant_abi::boot::{BUS_PNP, TableSizes};
+use ant_abi::boot::{Bus, TableSizes};
 use ant_abi::cpu_block::{CpuRole, CpuState};
 use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
@@ -95,13 +95,13 @@ fn the_shared_area_shows_what_ant_writes() {
 fn a_device_is_taken_once_and_ant_is_told() {
     let (control, ant) = partition(&[1]);
     let long = "a name that no device can have, for it is too long".to_owned();
-    let mut request = DeviceRequest { bus: BUS_PNP, address: "00:05".into(), name: long };
+    let mut request = DeviceRequest { bus: Bus::Pnp, address: "00:05".into(), name: long };
     assert_eq!(control.take_device(&request).unwrap_err().errno, Errno::NAMETOOLONG);
     request.name = "com2".into();
     assert_eq!((ant.device(), ant.has_device()), (None, false));
     let device = control.take_device(&request).unwrap();
     assert_eq!((ant.device(), ant.has_device()), (Some(device), true));
-    assert!(device.bus == BUS_PNP && device.name.starts_with(b"com2\0"));
+    assert!(device.bus == u32::from(Bus::Pnp) && device.name.starts_with(b"com2\0"));
     assert!(device.address.starts_with(b"00:05\0") && device.resource_count == 2);
     assert_eq!(control.take_device(&request).unwrap_err().errno, Errno::BUSY);
     control.stop().unwrap();

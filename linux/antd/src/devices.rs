@@ -9,9 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ant_abi::boot::{
-    BUS_PNP, BootDevice, RESOURCE_INTERRUPT, RESOURCE_MEMORY, RESOURCE_PORTS, Resource as Found,
-};
+use ant_abi::boot::{BootDevice, Bus, Resource as Found, ResourceKind};
 use ant_dev::{ControlFile, DeviceRequest};
 use ant_protocol::{Device, DeviceChoice, Resource};
 use rustix::io::Errno;
@@ -84,7 +82,7 @@ impl SerialPort {
             return Err(format!("/dev/{name} is open in {user}"));
         }
         let address = pnp_device(&tty).ok_or_else(|| format!("{name} is not on the PNP bus"))?;
-        Ok(DeviceRequest { bus: BUS_PNP, address, name: self.name.into() })
+        Ok(DeviceRequest { bus: Bus::Pnp, address, name: self.name.into() })
     }
 
     /// The terminal that has the port: that there is a chip, Linux has found out.
@@ -102,11 +100,11 @@ impl SerialPort {
 /// What a device has, as people see it.
 fn resources(device: &BootDevice) -> Vec<Resource> {
     let found = device.resources.iter().take(device.resource_count as usize);
-    let shown = |&Found { kind, line, start, len }: &Found| match kind {
-        RESOURCE_PORTS => Some(Resource::Ports { start, len }),
-        RESOURCE_MEMORY => Some(Resource::Memory { start, len }),
-        RESOURCE_INTERRUPT => Some(Resource::Interrupt { line }),
-        _ => None,
+    let shown = |&Found { kind, line, start, len }: &Found| match ResourceKind::try_from(kind) {
+        Ok(ResourceKind::Ports) => Some(Resource::Ports { start, len }),
+        Ok(ResourceKind::Memory) => Some(Resource::Memory { start, len }),
+        Ok(ResourceKind::Interrupt) => Some(Resource::Interrupt { line }),
+        Err(_) => None,
     };
     found.filter_map(shown).collect()
 }
@@ -155,7 +153,7 @@ mod tests {
     fn com2_is_found_if_it_is_not_in_use() {
         let machine = Machine::with_com2("found");
         let request = find_com2(machine.root()).unwrap();
-        assert_eq!((request.bus, request.address.as_str()), (BUS_PNP, "00:05"));
+        assert_eq!((request.bus, request.address.as_str()), (Bus::Pnp, "00:05"));
         assert_eq!(request.name, "com2");
     }
 

@@ -4,18 +4,19 @@
 //! `user/servers/manifest.toml` says what each key means. The programs that it names are read by
 //! [`crate::bundle`].
 
+mod devices;
+
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ant_abi::boot::TableSizes;
 use ant_abi::bundle::{
-    BUNDLE_SERVERS, BundleServer, GRANTS_MAX, HANDLE_INIT, HANDLE_NAME, HANDLE_OWN,
-    STATE_PAGES_MAX, USES_MAX,
+    BUNDLE_SERVERS, BundleServer, HANDLE_INIT, HANDLE_NAME, HANDLE_OWN, STATE_PAGES_MAX, USES_MAX,
 };
-use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, PRIORITIES};
+use ant_abi::ipc::PRIORITIES;
 use ant_abi::syscall::NAME_LEN;
-use ant_logic::bundle::{INTERRUPT_BITS, is_name};
+use ant_logic::bundle::is_name;
 use ant_logic::supervise::TRIES_MAX;
 use ant_logic::tables;
 use ant_protocol::{MANIFEST, program};
@@ -23,6 +24,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 use zerocopy::FromZeros;
+
+use devices::{DeviceEntry, InterruptEntry, RangeEntry};
 
 /// Largest manifest, in bytes.
 const LEN_MAX: u64 = 256 << 10;
@@ -129,22 +132,10 @@ struct ServerEntry {
     memory: Vec<Spanned<RangeEntry>>,
     #[serde(default)]
     interrupts: Vec<Spanned<InterruptEntry>>,
+    #[serde(default)]
+    devices: Vec<Spanned<DeviceEntry>>,
     restart: RestartEntry,
     watch: Option<WatchEntry>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RangeEntry {
-    start: u64,
-    len: u64,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InterruptEntry {
-    line: u64,
-    bit: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -219,7 +210,7 @@ fn check(
     }
     names.check()?;
     check_ica_pages(entries, tables::ica_pages_of_servers(tables).into())?;
-    check_devices(entries)?;
+    devices::check(entries)?;
     let server = |(index, entry): (usize, &ServerEntry)| {
         let (program, line) = (entry.program.get_ref().clone(), lines.of(&entry.program.span()));
         Ok(ManifestServer { record: entry.record(index, &names)?, program, line })
@@ -275,40 +266,9 @@ fn check_ica_pages(entries: &[ServerEntry], most: u64) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_devices(entries: &[ServerEntry]) -> Result<(), Fault> {
-    for (index, entry) in entries.iter().enumerate() {
-        for other in &entries[..index] {
-            if let Some(span) = entry.shared_device(other) {
-                let (name, other) = (entry.name.get_ref(), other.name.get_ref());
-                let what =
-                    format!("`{other}` and `{name}` want one device: take it from one of them");
-                return Err(Fault { span, what });
-            }
-        }
-    }
-    Ok(())
-}
-
 impl ServerEntry {
     fn ica_pages(&self) -> u32 {
         self.ica_pages.as_ref().map_or(ICA_PAGES_USUAL, |pages| *pages.get_ref())
-    }
-
-    /// Where it wants a device that another wants, too.
-    fn shared_device(&self, other: &Self) -> Option<Range<usize>> {
-        let meeting = |ours: &[Spanned<RangeEntry>], theirs: &[Spanned<RangeEntry>]| {
-            let meets = |range: &&Spanned<RangeEntry>| {
-                theirs.iter().any(|other| range.get_ref().meets(*other.get_ref()))
-            };
-            ours.iter().find(meets).map(Spanned::span)
-        };
-        let is_taken = |ours: &&Spanned<InterruptEntry>| {
-            let mut lines = other.interrupts.iter().map(|theirs| theirs.get_ref().line);
-            lines.any(|line| line == ours.get_ref().line)
-        };
-        meeting(&self.ports, &other.ports)
-            .or_else(|| meeting(&self.memory, &other.memory))
-            .or_else(|| self.interrupts.iter().find(is_taken).map(Spanned::span))
     }
 
     /// What the bundle says of it, which is server `index`.
@@ -334,6 +294,7 @@ impl ServerEntry {
         }
         record.uses = self.used(index, names)?;
         self.grant(&mut record)?;
+        self.name_devices(&mut record)?;
         Ok(record)
     }
 
@@ -359,42 +320,6 @@ impl ServerEntry {
             bits |= 1 << target;
         }
         Ok(bits)
-    }
-
-    fn grant(&self, record: &mut BundleServer) -> Result<(), Fault> {
-        let range = |kind, range: &Spanned<RangeEntry>| {
-            let RangeEntry { start, len } = *range.get_ref();
-            (range.span(), DeviceGrant { kind, reserved: 0, start, len })
-        };
-        let interrupt = |interrupt: &Spanned<InterruptEntry>| {
-            let InterruptEntry { line, bit } = *interrupt.get_ref();
-            let grant = DeviceGrant { kind: GRANT_INTERRUPT, reserved: 0, start: line, len: bit };
-            (interrupt.span(), grant)
-        };
-        let ports = self.ports.iter().map(|ports| range(GRANT_PORTS, ports));
-        let memory = self.memory.iter().map(|memory| range(GRANT_MEMORY, memory));
-        for (span, grant) in ports.chain(memory).chain(self.interrupts.iter().map(interrupt)) {
-            if grant.kind == GRANT_INTERRUPT && grant.len >= INTERRUPT_BITS {
-                let what = format!("an interrupt's `bit` must be 0 to {}", INTERRUPT_BITS - 1);
-                return Err(Fault { span, what });
-            }
-            let count = record.grant_count as usize;
-            let Some(place) = record.grants.get_mut(count) else {
-                let what =
-                    format!("a server can have {GRANTS_MAX} ranges and interrupts: leave some out");
-                return Err(Fault { span, what });
-            };
-            *place = grant;
-            record.grant_count += 1;
-        }
-        Ok(())
-    }
-}
-
-impl RangeEntry {
-    fn meets(self, other: Self) -> bool {
-        self.start < other.start.saturating_add(other.len)
-            && other.start < self.start.saturating_add(self.len)
     }
 }
 

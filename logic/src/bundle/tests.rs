@@ -1,6 +1,5 @@
 use std::vec::Vec;
 
-use ant_abi::ipc::GRANT_PORTS;
 use proptest::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -33,8 +32,17 @@ fn header() -> BundleHeader {
     header.servers[1].uses = 1;
     header.servers[1].grant_count = 1;
     header.servers[1].grants[0] =
-        DeviceGrant { kind: GRANT_PORTS, reserved: 0, start: 0x2f8, len: 8 };
+        DeviceGrant { kind: GrantKind::Ports.into(), reserved: 0, start: 0x2f8, len: 8 };
+    header.servers[1].device_count = 2;
+    header.servers[1].devices[0] = device("com2", 7);
+    header.servers[1].devices[1] = device("timer", INTERRUPT_BITS - 1);
     header
+}
+
+fn device(name: &str, bit: u64) -> BundleDevice {
+    let mut device = BundleDevice { name: [0; DEVICE_NAME], bit };
+    device.name[..name.len()].copy_from_slice(name.as_bytes());
+    device
 }
 
 /// Its bytes, where a `u64` could be.
@@ -79,6 +87,11 @@ fn what_was_put_in_comes_out() {
     assert_eq!((serial.name, serial.program), ("serial", SERVER));
     assert!(serial.watch.is_none() && serial.uses().eq([0]));
     assert_eq!((serial.grants.len(), serial.grants[0].start), (1, 0x2f8));
+    let devices = [
+        WholeDevice { name: "com2", bit: 7 },
+        WholeDevice { name: "timer", bit: INTERRUPT_BITS - 1 },
+    ];
+    assert!(name.devices().count() == 0 && serial.devices().eq(devices));
 }
 
 #[test]
@@ -146,10 +159,39 @@ fn a_server_that_cannot_be_is_refused() {
     let said = refused(|header| header.servers[0].name[0] = b'g');
     assert!(said.contains("server 0") && said.contains("name service"), "{said}");
     let said = refused(|header| {
-        header.servers[1].grants[0].kind = GRANT_INTERRUPT;
+        header.servers[1].grants[0].kind = GrantKind::Interrupt.into();
         header.servers[1].grants[0].len = INTERRUPT_BITS;
     });
     assert!(said.contains("interrupt"), "{said}");
+}
+
+#[test]
+fn a_whole_device_that_cannot_be_is_refused() {
+    type Change = (fn(&mut BundleServer), &'static str);
+    let changes: [Change; 7] = [
+        (|server| server.device_count = WHOLE_DEVICES_MAX as u32 + 1, "too many whole devices"),
+        (|server| server.devices[1].bit = INTERRUPT_BITS, "interrupt"),
+        (|server| server.devices[1].name = [0; DEVICE_NAME], "name of a device"),
+        (|server| server.devices[1].name = [b'a'; DEVICE_NAME], "name of a device"),
+        (|server| server.devices[1].name[2] = b' ', "name of a device"),
+        (|server| server.devices[1].name[2] = 0xff, "name of a device"),
+        (|server| server.devices[1].name = server.devices[0].name, "a device twice"),
+    ];
+    for (change, text) in changes {
+        let said = refused(|header| change(&mut header.servers[1]));
+        assert!(said.starts_with("server 1 of the bundle: ") && said.contains(text), "{said}");
+    }
+    let said = refused(|header| {
+        header.servers[0].device_count = 1;
+        header.servers[0].devices[0] = device("timer", 0);
+    });
+    assert!(said.starts_with("server 1 of the bundle: ") && said.contains("another's"), "{said}");
+    // What is not counted is not looked at.
+    let uncounted = parse(|header| {
+        header.servers[0].devices[0] = device("timer", 0);
+        header.servers[1].devices[2] = device("com2", u64::MAX);
+    });
+    assert_eq!(uncounted, Ok(()));
 }
 
 #[test]
@@ -225,6 +267,12 @@ proptest! {
                 prop_assert!(is_name(server.name) && inside(server.program));
                 prop_assert!(server.uses().all(|index| index < count));
                 prop_assert!(server.grants.len() <= GRANTS_MAX);
+                let mut devices = server.devices();
+                let is_right = |device: WholeDevice<'_>| {
+                    is_device_name(device.name) && device.bit < INTERRUPT_BITS
+                };
+                prop_assert!(server.devices().count() <= WHOLE_DEVICES_MAX);
+                prop_assert!(devices.all(is_right));
                 prop_assert!((server.priority as usize) < PRIORITIES);
             }
         }

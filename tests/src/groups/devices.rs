@@ -38,6 +38,8 @@ pub fn group() -> Group {
         .test("device_memory_takes_tables", device_memory_takes_tables)
         .test("device_memory_goes_to_the_next", device_memory_goes_to_the_next)
         .test("ports_are_checked_one_by_one", ports_are_checked_one_by_one)
+        .test("a_whole_device_has_all_its_ports", a_whole_device_has_all_its_ports)
+        .test("a_device_that_is_not_there", a_device_that_is_not_there)
         .test("a_grant_that_makes_no_sense", a_grant_that_makes_no_sense)
 }
 
@@ -312,6 +314,44 @@ fn ports_are_checked_one_by_one(guest: &TestGuest) -> Result<()> {
         answers(guest, &format!("antctl run -- crash {how}"), 139, "general protection at 0x")?;
     }
     Ok(())
+}
+
+/// What takes the place of `serial`, which has COM2 by its name. That interrupts come along, other tests show.
+fn a_whole_device_has_all_its_ports(guest: &TestGuest) -> Result<()> {
+    ant::down(guest)?;
+    up(guest)?;
+    ant::await_server(guest, "serial", 1, SOON)?;
+    answers(guest, &format!("antctl server replace serial {VICTIM}"), 0, "serial was replaced")?;
+    let port = |port: u16| guest.succeed(&format!("antctl run -- victim call port {port}"));
+    for inside in 0x2f8..=0x2ff {
+        let said = port(inside)?;
+        ensure!(said.ends_with(" 0, generation 2\n"), "{inside:#x}: {said}");
+    }
+    for outside in [0x2f7, 0x300] {
+        let said = port(outside)?;
+        ensure!(said == "port: Some(NotPermitted)\n", "{outside:#x}: {said}");
+    }
+    ant::down(guest)
+}
+
+/// As a device that Linux keeps: the server is not tried again, also not with another program.
+fn a_device_that_is_not_there(guest: &TestGuest) -> Result<()> {
+    up_with_probe(guest)?;
+    await_rest(guest)?;
+    let is_given_up = || {
+        let server = ant::server(guest, "lacking")?;
+        let is_it = server.last_end == "Linux keeps its device" && server.state == "given up";
+        ensure!(is_it && server.restarts == 0 && server.pid.is_none(), "{server:?}");
+        Ok(())
+    };
+    is_given_up()?;
+    answers(guest, "antctl log", 0, "server lacking is not started: Linux keeps its device")?;
+    let free = ant::free_memory(guest)?;
+    answers(guest, "antctl server restart lacking", 1, "lacking was not restarted")?;
+    let replace = format!("antctl server replace lacking {VICTIM}");
+    answers(guest, &replace, 1, "lacking was not replaced")?;
+    is_given_up()?;
+    ant::await_free_memory(guest, free)
 }
 
 fn a_grant_that_makes_no_sense(guest: &TestGuest) -> Result<()> {

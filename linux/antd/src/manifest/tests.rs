@@ -1,4 +1,5 @@
-use ant_abi::bundle::BundleServer;
+use ant_abi::bundle::{BundleServer, GRANTS_MAX, WHOLE_DEVICES_MAX};
+use ant_abi::ipc::{DeviceGrant, GrantKind};
 
 use super::*;
 
@@ -23,6 +24,7 @@ uses = [\"name\"]
 ports = [{ start = 0x2f8, len = 8 }]
 memory = [{ start = 0xfed0_0000, len = 0x1000 }]
 interrupts = [{ line = 3, bit = 0 }]
+devices = [{ name = \"timer\", bit = 5 }]
 restart = { tries = 5, within_ms = 10_000, delay_ms = 100 }
 watch = { every_ms = 1000, answer_ms = 500 }
 ";
@@ -69,14 +71,17 @@ fn what_is_said_of_servers_is_taken() {
     assert_eq!((serial.tries, serial.within_us, serial.delay_us), (5, 10_000_000, 100_000));
     assert_eq!((serial.watch_every_us, serial.watch_answer_us), (1_000_000, 500_000));
     assert_eq!((serial.uses, serial.grant_count), (1, 3));
-    let grants = serial.grants.map(|grant| (grant.kind, grant.start, grant.len));
+    let kind = |grant: DeviceGrant| GrantKind::try_from(grant.kind).unwrap();
+    let grants = serial.grants.map(|grant| (kind(grant), grant.start, grant.len));
     let expected = [
-        (GRANT_PORTS, 0x2f8, 8),
-        (GRANT_MEMORY, 0xfed0_0000, 0x1000),
-        (GRANT_INTERRUPT, 3, 0),
-        (0, 0, 0),
+        (GrantKind::Ports, 0x2f8, 8),
+        (GrantKind::Memory, 0xfed0_0000, 0x1000),
+        (GrantKind::Interrupt, 3, 0),
     ];
-    assert_eq!(grants[..4], expected);
+    assert_eq!(grants[..3], expected);
+    assert_eq!(serial.grants[3], DeviceGrant::new_zeroed());
+    assert_eq!((name.device_count, serial.device_count, serial.devices[0].bit), (0, 1, 5));
+    assert!(serial.devices[0].name.starts_with(b"timer\0"));
 }
 
 #[test]
@@ -134,18 +139,18 @@ fn numbers_have_their_ranges() {
     refused(
         "tries = 5, within_ms = 10_000, delay_ms = 100",
         "tries = 17, within_ms = 1, delay_ms = 1",
-        18,
+        19,
         "`tries` must be 0 to 16",
     );
-    refused("delay_ms = 100", "delay_ms = 9_223_372_036_854_775_807", 18, "too long");
-    refused("every_ms = 1000", "every_ms = 0", 19, "at least 1 ms");
+    refused("delay_ms = 100", "delay_ms = 9_223_372_036_854_775_807", 19, "too long");
+    refused("every_ms = 1000", "every_ms = 0", 20, "at least 1 ms");
     refused("bit = 0", "bit = 47", 17, "`bit` must be 0 to 46");
     refused("ica_pages = 20", "ica_pages = 2033", 13, "want 2049 ICA pages, and can have 2048");
     assert_eq!(record(&both().replace("ica_pages = 20", "ica_pages = 2032"), 1).ica_pages, 2032);
     // Also one that says nothing of it has some.
     let text = both().replace("ica_pages = 20", "ica_pages = 2032")
         + &NAME.replace("\"name\"", "\"more\"");
-    refused_text(&text, 21, "want 2064 ICA pages");
+    refused_text(&text, 22, "want 2064 ICA pages");
     // A larger ICA has more for them.
     let larger = TableSizes { ica_pages: 8192, ..TableSizes::USUAL };
     assert_eq!(parse_for(&text, &larger).map(|servers| servers.len()), Ok(3));
@@ -178,25 +183,58 @@ fn a_server_uses_others_that_are_there() {
     assert_eq!(record(&text, 0).uses, 0b10);
 }
 
+/// The last line of the manifest of three.
+const LINE: usize = 31;
+
+/// The manifest of both, and a third server with these devices, in line `LINE`.
+fn third(devices: &str) -> String {
+    let third = SERIAL.replace("\"serial\"", "\"third\"");
+    let kept = |line: &&str| {
+        !["ports", "memory", "interrupts", "devices"].iter().any(|key| line.starts_with(key))
+    };
+    let third: Vec<_> = third.lines().filter(kept).collect();
+    both() + &third.join("\n") + "\n" + devices + "\n"
+}
+
 #[test]
 fn a_device_has_one_server() {
-    let third = |devices: &str| {
-        let third = SERIAL.replace("\"serial\"", "\"third\"");
-        let kept = |line: &&str| {
-            !["ports", "memory", "interrupts"].iter().any(|key| line.starts_with(key))
-        };
-        let third: Vec<_> = third.lines().filter(kept).collect();
-        both() + &third.join("\n") + "\n" + devices + "\n"
-    };
     parse(&third("")).unwrap();
     for devices in [
         "ports = [{ start = 0, len = 4 }, { start = 0x2ff, len = 1 }]",
         "memory = [{ start = 0xfed0_0fff, len = 4096 }]",
         "interrupts = [{ line = 3, bit = 7 }]",
+        "devices = [{ name = \"com1\", bit = 0 }, { name = \"timer\", bit = 7 }]",
     ] {
-        refused_text(&third(devices), 30, "`serial` and `third` want one device");
+        refused_text(&third(devices), LINE, "`serial` and `third` want one device");
     }
     let many: Vec<_> = (0..=GRANTS_MAX).map(|n| format!("{{ start = {n}, len = 1 }}")).collect();
     let text = third(&format!("ports = [{}]", many.join(", ")));
-    refused_text(&text, 30, "12 ranges and interrupts");
+    refused_text(&text, LINE, "12 ranges and interrupts");
+}
+
+#[test]
+fn whole_devices_have_names_and_bits() {
+    let longest = "x".repeat(31);
+    let text = third(&format!("devices = [{{ name = \"{longest}\", bit = 46 }}]"));
+    let device = record(&text, 2).devices[0];
+    assert!(
+        device.name.starts_with(longest.as_bytes()) && (device.name[31], device.bit) == (0, 46)
+    );
+    for name in ["", "com 2", "com2\\u0000", "c\u{f6}m2", &format!("{longest}x")] {
+        let text = third(&format!("devices = [{{ name = \"{name}\", bit = 0 }}]"));
+        refused_text(&text, LINE, "is no device's name: 1 to 31 letters");
+    }
+    let fields = |fields: &str| third(&format!("devices = [{{ {fields} }}]"));
+    refused_text(&fields("name = \"com2\", bit = 47"), LINE, "`bit` must be 0 to 46");
+    refused_text(&fields("name = \"com2\""), LINE, "missing field `bit`");
+    refused_text(&fields("name = \"com2\", line = 3, bit = 0"), LINE, "unknown field `line`");
+    let named = |names: &[String]| {
+        let entries = names.iter().map(|name| format!("{{ name = \"{name}\", bit = 0 }}"));
+        third(&format!("devices = [\n{}\n]", entries.collect::<Vec<_>>().join(",\n")))
+    };
+    refused_text(&named(&["a".into(), "b".into(), "a".into()]), LINE + 3, "`a` is named twice");
+    let mut many: Vec<_> = (0..=WHOLE_DEVICES_MAX).map(|n| format!("device-{n}")).collect();
+    refused_text(&named(&many), LINE + 5, "can have 4 whole devices");
+    many.pop();
+    assert_eq!(record(&named(&many), 2).device_count, 4);
 }

@@ -24,7 +24,7 @@ use uart::{FIFO_LEN, Uart};
 
 ant_rt::program!(main);
 
-/// Where the manifest grants the ports.
+/// Where the ports are of the device that the manifest names.
 const COM2: u16 = 0x2f8;
 /// Bytes that are taken out of lent pages at a time.
 const CHUNK: usize = 256;

@@ -5,10 +5,11 @@ use core::fmt::Write;
 use ant_abi::Error;
 use ant_abi::bundle::{HANDLE_INIT, HANDLE_OWN, USES_MAX};
 use ant_abi::ipc::{
-    ENVIRONMENT_MAX, ExitNotice, GRANT_MEMORY, HANDLES, REQUEST_ALIVE, ServerCreate,
+    DeviceGrant, ENVIRONMENT_MAX, ExitNotice, GrantKind, HANDLES, REQUEST_ALIVE, ServerCreate,
 };
 use ant_abi::syscall::NAME_LEN;
 use ant_api_init::{FIRST_KEPT, KEPT_MAX, StartGrant};
+use ant_logic::devices;
 use ant_logic::supervise::{Event, PendingKills, ServerHost};
 use ant_rt::ica::SharedPages;
 use ant_rt::init_calls::{self, SIGKILL};
@@ -65,7 +66,8 @@ impl<'a, 'b> KernelHost<'a, 'b> {
         for (handle, badge) in own.into_iter().chain(kept).chain(used) {
             init_calls::handle_grant(pid, handle, badge)?;
         }
-        self.grant_those(pid, |kind| kind == GRANT_MEMORY)
+        self.grant_those(pid, |kind| kind == u32::from(GrantKind::Memory))?;
+        self.grant_devices(pid, GrantKind::DeviceMemory)
     }
 
     /// Under which names a process has which of them: they are numbered in the order in which
@@ -98,6 +100,15 @@ impl<'a, 'b> KernelHost<'a, 'b> {
     fn grant_those(&self, pid: u32, which: impl Fn(u32) -> bool) -> Result<(), Error> {
         let mut devices = self.state.spec.grants.iter().filter(|device| which(device.kind));
         devices.try_for_each(|device| init_calls::device_grant(pid, device))
+    }
+
+    /// Grants a part of the devices that the server has whole.
+    fn grant_devices(&self, pid: u32, part: GrantKind) -> Result<(), Error> {
+        self.state.spec.devices().try_for_each(|device| {
+            let start = devices::find(device.name, init_calls::device_get)?;
+            let grant = DeviceGrant { kind: part.into(), reserved: 0, start, len: device.bit };
+            init_calls::device_grant(pid, &grant)
+        })
     }
 }
 
@@ -145,7 +156,8 @@ impl ServerHost<Program, Token> for KernelHost<'_, '_> {
     }
 
     fn grant(&mut self, pid: u32) -> Result<(), Error> {
-        self.grant_those(pid, |kind| kind != GRANT_MEMORY)
+        self.grant_those(pid, |kind| kind != u32::from(GrantKind::Memory))?;
+        self.grant_devices(pid, GrantKind::Device)
     }
 
     fn grant_start(&mut self, ready_call: Token, generation: u32) {
