@@ -10,6 +10,7 @@
 use core::fmt;
 use core::num::NonZero;
 
+use crate::boot::TableSizes;
 use crate::ipc::{ENDPOINTS, PRIORITIES};
 use crate::{MAX_CPUS, MAX_PROCESSES, MAX_THREADS};
 
@@ -120,6 +121,37 @@ table_id! {
     /// A priority; the higher goes first.
     Priority(u8) < PRIORITIES;
 }
+
+/// An LCA, by its place among those of the partition. It may be reused: with its generation it is one
+/// owner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct LcaIndex(u16);
+
+impl LcaIndex {
+    /// The one at this place; `None` if no partition can have so many.
+    #[inline]
+    #[must_use]
+    pub const fn new(index: usize) -> Option<Self> {
+        if index < TableSizes::MOST.lcas as usize { Some(Self(index as u16)) } else { None }
+    }
+
+    /// Its place.
+    #[inline]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The ICA page that it lies in: the first ones are the LCAs.
+    #[inline]
+    #[must_use]
+    pub const fn ica_page(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+const _: () = assert!(TableSizes::MOST.lcas <= 1 << u16::BITS);
 
 impl CpuIndex {
     /// The m-kernel's CPU.
@@ -292,6 +324,14 @@ mod tests {
         let last = EndpointId::new(ENDPOINTS - 1).expect("the last one");
         assert_eq!((last.index(), EndpointId::all().next_back()), (ENDPOINTS - 1, Some(last)));
         assert_eq!(EndpointId::from_bits(last.bits() | 1 << 40), last);
+    }
+
+    #[test]
+    fn lcas_are_the_first_pages_of_the_ica() {
+        let most = TableSizes::MOST.lcas;
+        let last = LcaIndex::new(most as usize - 1).expect("the last one");
+        assert_eq!((last.index(), last.ica_page()), (most as usize - 1, most - 1));
+        assert_eq!(LcaIndex::new(most as usize), None);
     }
 
     #[test]

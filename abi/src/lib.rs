@@ -36,7 +36,8 @@ pub use addr::{KernelVirt, PhysAddr, UserVirt};
 pub use describe::{Constant, Field, Struct};
 pub use error::Error;
 pub use ids::{
-    CpuIndex, EndpointId, Generation, OutOfRange, Pid, Priority, ProcessSlot, ThreadSlot, Tid,
+    CpuIndex, EndpointId, Generation, LcaIndex, OutOfRange, Pid, Priority, ProcessSlot, ThreadSlot,
+    Tid,
 };
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work

@@ -14,16 +14,20 @@ use ant_abi::bundle::{
     HANDLE_OWN, STATE_PAGES_MAX, USES_MAX,
 };
 use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, NOTIFY_RETIRE, PRIORITIES};
-use ant_abi::layout::{BUNDLE_SPAN, ICA_PAGES, IMAGE_SPAN};
+use ant_abi::layout::{BUNDLE_SPAN, IMAGE_SPAN};
 use ant_abi::{PhysAddr, REVISION};
 use zerocopy::FromBytes;
 
 use crate::supervise::{Heartbeat, Policy, TRIES_MAX};
 
-/// ICA pages that all servers together can have: programs have the others.
-pub const ICA_PAGES_MAX: u64 = ICA_PAGES / 2;
 /// Notification bits below those with a meaning: for interrupts.
 pub const INTERRUPT_BITS: u64 = NOTIFY_RETIRE.trailing_zeros() as u64;
+
+/// Pages that all servers together can have, of an ICA that has `ica_pages`: half. Programs have the others.
+#[must_use]
+pub const fn ica_pages_max(ica_pages: u32) -> u64 {
+    ica_pages as u64 / 2
+}
 
 // `init` has a bit for each server that shows that it lives.
 const _: () = assert!(BUNDLE_SERVERS as u64 <= INTERRUPT_BITS);
@@ -131,12 +135,13 @@ impl ServerSpec<'_> {
 }
 
 impl<'a> Bundle<'a> {
-    /// Checks a bundle, which is all of `bytes`; they begin at a multiple of 8.
+    /// Checks a bundle, which is all of `bytes`, for a partition with `ica_pages` in its ICA; the bytes
+    /// begin at a multiple of 8.
     ///
     /// # Errors
     ///
     /// The first thing that is wrong.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, BundleError> {
+    pub fn parse(bytes: &'a [u8], ica_pages: u32) -> Result<Self, BundleError> {
         let header = BundleHeader::ref_from_prefix(bytes);
         let (header, _) = header.map_err(|_| BundleError::NoHeader)?;
         if header.magic != BUNDLE_MAGIC {
@@ -157,8 +162,8 @@ impl<'a> Bundle<'a> {
         for index in 0..count {
             bundle.check(index).map_err(|what| BundleError::Server { index, what })?;
         }
-        let ica_pages = bundle.servers().map(|server| u64::from(server.ica_pages)).sum::<u64>();
-        if ica_pages > ICA_PAGES_MAX {
+        let promised = bundle.servers().map(|server| u64::from(server.ica_pages)).sum::<u64>();
+        if promised > ica_pages_max(ica_pages) {
             return Err(BundleError::Bounds);
         }
         Ok(bundle)

@@ -14,5 +14,5 @@ pub fn take() -> Result<(Extent, Bundle<'static>), BundleError> {
     // can write it, so it never changes.
     let bytes =
         unsafe { core::slice::from_raw_parts(phys_to_virt(extent.start), extent.len as usize) };
-    Bundle::parse(bytes).map(|bundle| (extent, bundle))
+    Bundle::parse(bytes, shared::tables().ica_pages).map(|bundle| (extent, bundle))
 }

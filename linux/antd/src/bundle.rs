@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use ant_abi::REVISION;
+use ant_abi::boot::TableSizes;
 use ant_abi::bundle::{BUNDLE_MAGIC, BundleHeader};
 use ant_abi::layout::BUNDLE_SPAN;
 use ant_protocol::SERVERS_DIR;
@@ -48,13 +49,18 @@ pub enum BundleError {
     },
 }
 
-/// The bytes of the bundle of a manifest, with this program as `init`.
+/// The bytes of the bundle of a manifest, with this program as `init`, for a partition with tables of these
+/// sizes.
 ///
 /// # Errors
 ///
 /// What is wrong with the manifest, or with a program.
-pub fn read(manifest_path: &Path, init: &Path) -> Result<Vec<u8>, BundleError> {
-    let manifest = Manifest::read(manifest_path)?;
+pub fn read(
+    manifest_path: &Path,
+    init: &Path,
+    tables: &TableSizes,
+) -> Result<Vec<u8>, BundleError> {
+    let manifest = Manifest::read(manifest_path, tables)?;
     let init_program =
         program::read(init).map_err(|error| BundleError::Init { path: init.into(), error })?;
     let mut bundle = Builder::new();

@@ -8,13 +8,14 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ant_abi::boot::TableSizes;
 use ant_abi::bundle::{
     BUNDLE_SERVERS, BundleServer, GRANTS_MAX, HANDLE_INIT, HANDLE_NAME, HANDLE_OWN,
     STATE_PAGES_MAX, USES_MAX,
 };
 use ant_abi::ipc::{DeviceGrant, GRANT_INTERRUPT, GRANT_MEMORY, GRANT_PORTS, PRIORITIES};
 use ant_abi::syscall::NAME_LEN;
-use ant_logic::bundle::{ICA_PAGES_MAX, INTERRUPT_BITS, is_name};
+use ant_logic::bundle::{INTERRUPT_BITS, ica_pages_max, is_name};
 use ant_logic::supervise::TRIES_MAX;
 use ant_protocol::{MANIFEST, program};
 use serde::Deserialize;
@@ -71,22 +72,22 @@ pub struct ManifestServer {
 }
 
 impl Manifest {
-    /// Reads and checks a manifest.
+    /// Reads and checks a manifest, for a partition with tables of these sizes.
     ///
     /// # Errors
     ///
     /// It cannot be read, or the first thing that is wrong.
-    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+    pub fn read(path: &Path, tables: &TableSizes) -> Result<Self, ManifestError> {
         let unreadable = |error| ManifestError::Read { path: path.into(), error };
         let bytes = program::read_file(path, LEN_MAX).map_err(unreadable)?;
         let invalid =
             |error| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
-        Self::parse(path, &String::from_utf8(bytes).map_err(invalid)?)
+        Self::parse(path, &String::from_utf8(bytes).map_err(invalid)?, tables)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ManifestError> {
+    fn parse(path: &Path, text: &str, tables: &TableSizes) -> Result<Self, ManifestError> {
         let lines = Lines(text);
-        let servers = parse(text).and_then(|file| check(&file, lines));
+        let servers = parse(text).and_then(|file| check(&file, lines, tables));
         servers.map(|servers| Self { path: path.into(), servers }).map_err(|fault| {
             ManifestError::Wrong {
                 path: path.into(),
@@ -201,7 +202,11 @@ fn parse(text: &str) -> Result<ManifestFile, Fault> {
     })
 }
 
-fn check(file: &ManifestFile, lines: Lines<'_>) -> Result<Vec<ManifestServer>, Fault> {
+fn check(
+    file: &ManifestFile,
+    lines: Lines<'_>,
+    tables: &TableSizes,
+) -> Result<Vec<ManifestServer>, Fault> {
     let entries = &file.server;
     let names = Names(entries);
     if let Some(surplus) = entries.get(BUNDLE_SERVERS) {
@@ -212,7 +217,7 @@ fn check(file: &ManifestFile, lines: Lines<'_>) -> Result<Vec<ManifestServer>, F
         return Err(Fault::new(&surplus.name, what));
     }
     names.check()?;
-    check_ica_pages(entries)?;
+    check_ica_pages(entries, ica_pages_max(tables.ica_pages))?;
     check_devices(entries)?;
     let server = |(index, entry): (usize, &ServerEntry)| {
         let (program, line) = (entry.program.get_ref().clone(), lines.of(&entry.program.span()));
@@ -252,14 +257,15 @@ impl Names<'_> {
     }
 }
 
-fn check_ica_pages(entries: &[ServerEntry]) -> Result<(), Fault> {
+/// The servers can have `most` ICA pages together.
+fn check_ica_pages(entries: &[ServerEntry], most: u64) -> Result<(), Fault> {
     let mut sum = 0;
     for entry in entries {
         sum += u64::from(entry.ica_pages());
         let at = entry.ica_pages.as_ref().map_or(entry.name.span(), Spanned::span);
-        if sum > ICA_PAGES_MAX {
+        if sum > most {
             let what = format!(
-                "with `{}`, the servers want {sum} ICA pages, and can have {ICA_PAGES_MAX} together: \
+                "with `{}`, the servers want {sum} ICA pages, and can have {most} together: \
                  lower their `ica_pages`",
                 entry.name.get_ref()
             );

@@ -97,7 +97,8 @@ impl Partition {
         log: &mut LogBook,
     ) -> Result<Self, BootError> {
         let image = Image::read(&request.image)?;
-        let bundle = bundle::read(&request.manifest, &request.init)?;
+        let tables = TableSizes::USUAL;
+        let bundle = bundle::read(&request.manifest, &request.init, &tables)?;
         let module = device.info()?.revision;
         if module != REVISION {
             return Err(BootError::Module(module));
@@ -105,12 +106,8 @@ impl Partition {
         let flags = [(request.allow_inject, BOOT_ALLOW_INJECT), (request.poll, BOOT_IDLE_POLL)];
         let flags = flags.iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag).sum();
         let (cpus, memory) = (request.cpus.clone(), request.memory);
-        let control = device.create(&PartitionRequest {
-            cpus: cpus.clone(),
-            memory,
-            flags,
-            tables: TableSizes::USUAL,
-        })?;
+        let control =
+            device.create(&PartitionRequest { cpus: cpus.clone(), memory, flags, tables })?;
         for segment in &image.segments {
             control.load(LoadTarget::Image, &segment.bytes, segment.offset)?;
         }

@@ -6,6 +6,9 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::*;
 
+/// Pages of the partition's ICA.
+const ICA_PAGES: u32 = 1024;
+
 const INIT: &[u8] = b"the program of init";
 const SERVER: &[u8] = b"the program of both servers";
 const HEADER: u32 = size_of::<BundleHeader>() as u32;
@@ -57,7 +60,7 @@ fn parse(change: impl FnOnce(&mut BundleHeader)) -> Result<(), BundleError> {
     let len = header.len;
     change(&mut header);
     let words = words(&header);
-    Bundle::parse(&words.as_bytes()[..len as usize]).map(drop)
+    Bundle::parse(&words.as_bytes()[..len as usize], ICA_PAGES).map(drop)
 }
 
 fn refused(change: impl FnOnce(&mut BundleHeader)) -> std::string::String {
@@ -68,7 +71,7 @@ fn refused(change: impl FnOnce(&mut BundleHeader)) -> std::string::String {
 fn what_was_put_in_comes_out() {
     let header = header();
     let words = words(&header);
-    let bundle = Bundle::parse(bytes(&words, &header)).unwrap();
+    let bundle = Bundle::parse(bytes(&words, &header), ICA_PAGES).unwrap();
     assert_eq!(bundle.init(), INIT);
     let servers: Vec<_> = bundle.servers().collect();
     assert_eq!(servers.len(), 2);
@@ -99,7 +102,7 @@ fn a_header_out_of_bounds_is_refused() {
         |header| header.server_count = BUNDLE_SERVERS as u32 + 1,
         |header| header.init_offset = u32::MAX,
         |header| header.init_len = u32::MAX,
-        |header| header.servers[1].ica_pages = ICA_PAGES_MAX as u32 - 15,
+        |header| header.servers[1].ica_pages = ICA_PAGES / 2 - 15,
     ];
     for (number, change) in changes.into_iter().enumerate() {
         assert_eq!(parse(change), Err(BundleError::Bounds), "change {number}");
@@ -143,7 +146,7 @@ fn one_that_is_cut_off_is_refused() {
     let words = words(&header);
     let whole = bytes(&words, &header);
     for len in 0..whole.len() {
-        assert!(Bundle::parse(&whole[..len]).is_err(), "{len}");
+        assert!(Bundle::parse(&whole[..len], ICA_PAGES).is_err(), "{len}");
     }
 }
 
@@ -199,7 +202,7 @@ proptest! {
         }
         let len = (header.len as usize).saturating_sub(cut / 32 * cut);
         let bytes = &words.as_bytes()[..len];
-        if let Ok(bundle) = Bundle::parse(bytes) {
+        if let Ok(bundle) = Bundle::parse(bytes, ICA_PAGES) {
             let inside = |part: &[u8]| {
                 part.is_empty() || bytes.as_ptr_range().contains(&part.as_ptr())
             };

@@ -27,7 +27,8 @@ impl Files {
     }
 
     fn read(&self) -> Result<Vec<u8>, String> {
-        let read = read(&self.0.join("manifest.toml"), &self.0.join("init"));
+        let (manifest, init) = (self.0.join("manifest.toml"), self.0.join("init"));
+        let read = read(&manifest, &init, &TableSizes::USUAL);
         read.map_err(|error| error.to_string())
     }
 }
@@ -49,7 +50,7 @@ fn a_bundle_is_what_ant_reads() {
         [("name", "programs/one"), ("other", "./programs/two"), ("third", "programs/one")];
     let bytes = Files::new("read", &servers).read().unwrap();
     let words = aligned(&bytes);
-    let bundle = Bundle::parse(words.as_bytes()).unwrap();
+    let bundle = Bundle::parse(words.as_bytes(), TableSizes::USUAL.ica_pages).unwrap();
     assert_eq!(bundle.init(), b"\x7fELF init");
     let servers: Vec<_> = bundle.servers().collect();
     assert_eq!(servers.iter().map(|one| one.name).collect::<Vec<_>>(), ["name", "other", "third"]);

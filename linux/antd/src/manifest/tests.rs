@@ -32,7 +32,7 @@ fn both() -> String {
 }
 
 fn parse(text: &str) -> Result<Vec<ManifestServer>, String> {
-    let parsed = Manifest::parse(Path::new("/m.toml"), text);
+    let parsed = Manifest::parse(Path::new("/m.toml"), text, &TableSizes::USUAL);
     parsed.map(|manifest| manifest.servers).map_err(|error| error.to_string())
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use ant_abi::boot::TableSizes;
 use ant_abi::control::{REQUEST_KILL, REQUEST_SPAWN, Reply as InitReply};
 use ant_abi::cpu_block::{CPU_PANICKED, ROLE_P_KERNEL};
 use ant_abi::layout::IMAGE_VIRT;
@@ -162,7 +163,7 @@ fn boot_is_refused_with_the_reason() {
 fn the_bundle_holds_what_the_manifest_names() {
     let world = World::booted("bundle", 0);
     let words = world.ant.bundle();
-    let bundle = Bundle::parse(words.as_bytes()).unwrap();
+    let bundle = Bundle::parse(words.as_bytes(), TableSizes::USUAL.ica_pages).unwrap();
     assert_eq!(bundle.init(), INIT_PROGRAM);
     let servers: Vec<_> = bundle.servers().collect();
     assert_eq!(servers.len(), 1);
