@@ -287,10 +287,9 @@ impl<'a> IcaTable<'a> {
     #[inline]
     #[must_use]
     pub fn can_give(&self, page: u32, slot: ProcessSlot, frame: PhysAddr) -> bool {
+        let owned = PageEntry::new(PageState::Owned { owner: slot }, frame.get());
         self.load(page).is_some_and(|entry| {
-            let owned = PageEntry::new(PageState::Owned { owner: slot }, 0);
-            let has = entry.is_like(owned) || entry.is_shared();
-            has && entry.frame() == Some(frame)
+            entry == owned || entry.is_shared() && entry.frame() == Some(frame)
         })
     }
 
@@ -354,6 +353,9 @@ impl<'a> IcaTable<'a> {
         change: impl Fn(PageEntry) -> Option<PageEntry>,
     ) -> Result<(), Error> {
         let entries = self.entries(span)?;
+        if let [entry] = entries {
+            return update(entry, &change).map(drop).ok_or(Error::Fault);
+        }
         let fits = |entry: &AtomicU64| change(PageEntry(entry.load(Ordering::Acquire))).is_some();
         if !entries.iter().all(fits) {
             return Err(Error::Fault);

@@ -43,10 +43,13 @@ pub fn holder(local: &mut Locals, slot: ThreadSlot) -> Result<LocalHolder<'_>, E
     Ok(Holder { table: table(), slot, space: Local { process, is_loaded } })
 }
 
-/// Pages that went with a message of the process of thread `slot` are the receiver's: the sender takes
-/// none back.
+/// Pages that went with a message of the process of thread `slot`, if there are any, are the receiver's: the
+/// sender takes none back.
+#[inline]
 pub fn detach(local: &mut Locals, slot: ThreadSlot, span: Span) {
-    if let Some(thread) = local.thread(slot) {
+    if !span.is_none()
+        && let Some(thread) = local.thread(slot)
+    {
         table().detach(thread.process, span);
     }
 }
@@ -62,23 +65,27 @@ impl Space for Local<'_> {
         let more = self.process.space.set_ica(span, access, frame_of);
         self.process.used_ica |= more > 0;
         self.process.public().add_pages(more);
-        // Tables that are not loaded are not remembered either: loading them forgets everything.
-        if self.is_loaded {
+        // The CPU remembers only what was mapped, and of tables that are not loaded nothing: loading them
+        // forgets everything.
+        let all_new = more == i64::from(span.count());
+        if self.is_loaded && !all_new {
             paging::flush_ica(span.first(), span.count());
         }
     }
 }
 
-/// Lets pages go with a message of the process of thread `slot`.
+/// Lets pages go with a message of the process of thread `slot`, if there are any.
+#[inline]
 pub fn transfer_out(
     local: &mut Locals,
     slot: ThreadSlot,
     span: Span,
     sender: Sender,
 ) -> Result<(), Error> {
-    if span.is_none() {
-        return Ok(());
-    }
+    if span.is_none() { Ok(()) } else { let_go(local, slot, span, sender) }
+}
+
+fn let_go(local: &mut Locals, slot: ThreadSlot, span: Span, sender: Sender) -> Result<(), Error> {
     holder(local, slot)?.transfer_out(span, sender)
 }
 

@@ -62,17 +62,14 @@ impl<S: Space> Holder<'_, S> {
             return Err(Error::Invalid);
         }
         self.has_all(span)?;
-        match transfer {
-            Transfer::Share => return self.table.begin_share(self.slot, span),
-            Transfer::LendRead => {
-                self.table.begin_transfer(self.slot, span)?;
-                self.map(span, Access::Read);
-            }
-            Transfer::HandOver | Transfer::LendWrite => {
-                self.table.begin_transfer(self.slot, span)?;
-                self.unmap(span);
-            }
+        if transfer == Transfer::Share {
+            return self.table.begin_share(self.slot, span);
         }
+        self.table.begin_transfer(self.slot, span)?;
+        // Of what it has lent to read, the process goes on reading.
+        let is_kept = transfer == Transfer::LendRead;
+        let table = self.table;
+        self.space.set(span, Access::Read, |page| if is_kept { table.frame(page) } else { None });
         Ok(())
     }
 

@@ -208,19 +208,24 @@ impl AddressSpace {
             ica::Access::Read => Access::Read.flags(),
             ica::Access::Write => Access::ReadWrite.flags(),
         };
+        let set = |page, entry: &mut PageTableEntry| {
+            let before = i64::from(!entry.is_unused());
+            match frame_of(page) {
+                Some(phys) => entry.set_addr(x86_64::PhysAddr::new_truncate(phys.get()), flags),
+                None => entry.set_unused(),
+            }
+            i64::from(!entry.is_unused()) - before
+        };
+        if span.count() == 1 {
+            // SAFETY: an entry of this address space's own tables, which are borrowed alone.
+            return set(span.first(), unsafe { &mut *self.ica_entry(span.first()) });
+        }
         let mut more = 0;
         for (page, entries) in self.ica_entries(span) {
-            // SAFETY: entries of this address space's own tables, which are borrowed alone.
+            // SAFETY: as above.
             let entries = unsafe { &mut *entries };
             for (page, entry) in (page..).zip(entries) {
-                more -= i64::from(!entry.is_unused());
-                match frame_of(page) {
-                    Some(phys) => {
-                        entry.set_addr(x86_64::PhysAddr::new_truncate(phys.get()), flags);
-                        more += 1;
-                    }
-                    None => entry.set_unused(),
-                }
+                more += set(page, entry);
             }
         }
         more
@@ -230,12 +235,16 @@ impl AddressSpace {
     /// frame.
     #[inline]
     pub fn has_ica(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
+        let has = |(page, entry): (u32, &PageTableEntry)| {
+            !entry.is_unused() && fits(page, target_of(entry))
+        };
+        if span.count() == 1 {
+            // SAFETY: an entry of this address space's own tables, which are borrowed meanwhile.
+            return has((span.first(), unsafe { &*self.ica_entry(span.first()) }));
+        }
         self.ica_entries(span).all(|(page, entries)| {
-            // SAFETY: entries of this address space's own tables, which are borrowed meanwhile.
+            // SAFETY: as above.
             let entries = unsafe { &*entries };
-            let has = |(page, entry): (u32, &PageTableEntry)| {
-                !entry.is_unused() && fits(page, target_of(entry))
-            };
             (page..).zip(entries).all(has)
         })
     }
