@@ -6,9 +6,9 @@ use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 
 use crate::PAGE_SIZE;
+use crate::boot::TableSizes;
 use crate::layout::{
-    BUNDLE_SPAN, BUNDLE_START, DEVICE_END, DEVICE_START, ICA_PAGES, ICA_START, PROCESS_END,
-    PROCESS_START,
+    BUNDLE_SPAN, BUNDLE_START, DEVICE_END, DEVICE_START, ICA_START, PROCESS_END, PROCESS_START,
 };
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -162,7 +162,7 @@ impl UserVirt {
     #[inline]
     #[must_use]
     pub const fn of_ica_page(page: u32) -> Self {
-        debug_assert!((page as u64) < ICA_PAGES);
+        debug_assert!(page < TableSizes::MOST.ica_pages);
         Self(ICA_START + page as u64 * PAGE)
     }
 

@@ -12,6 +12,7 @@ use core::fmt;
 use core::num::NonZero;
 
 use crate::MAX_CPUS;
+use crate::boot::TableSizes;
 use crate::ipc::PRIORITIES;
 
 /// A number that is no place of the table.
@@ -178,6 +179,20 @@ slot_id! {
     ThreadSlot;
     /// An endpoint. It may be reused: with its first [`Generation`] it identifies the endpoint.
     EndpointId;
+    /// An LCA, by its place among those of the partition. It may be reused: with its generation it is one
+    /// owner's.
+    LcaIndex;
+}
+
+const _: () = assert!(TableSizes::MOST.lcas <= 1 << u16::BITS);
+
+impl LcaIndex {
+    /// The ICA page that it lies in: the first ones are the LCAs.
+    #[inline]
+    #[must_use]
+    pub const fn ica_page(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 impl CpuIndex {
@@ -358,6 +373,13 @@ mod tests {
         assert_eq!(ThreadSlot::from_bits(1 << 16 | 5), ThreadSlot::new(5).unwrap());
         let last = EndpointId::new(63).expect("the last one");
         assert_eq!(EndpointId::first(64).next_back(), Some(last));
+    }
+
+    #[test]
+    fn lcas_are_the_first_pages_of_the_ica() {
+        let most = TableSizes::MOST.lcas;
+        let last = LcaIndex::new(most as usize - 1).expect("the last one");
+        assert_eq!((last.index(), last.ica_page()), (most as usize - 1, most - 1));
     }
 
     #[test]

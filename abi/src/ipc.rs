@@ -23,7 +23,7 @@
 //!
 //! The process that takes a page pays for it until it is freed, wherever it has gone since: pages
 //! that are given to a receiver never stop it from taking its own, and there is no use in parking
-//! pages with others. A program may have taken `ICA_QUOTA_PROGRAM` at a time, a server as many as
+//! pages with others. A program may have taken [`ica_quota_program`] at a time, a server as many as
 //! the manifest keeps for it (`ica_pages`); those lie together at the end of the ICA, where no
 //! program takes any. Pages that a process leaves with others when it ends are charged to none.
 //!
@@ -64,8 +64,11 @@ pub const SERVER_ENDPOINTS: usize = 16;
 /// Priorities; 0 is the lowest.
 pub const PRIORITIES: usize = 8;
 
-/// Pages that a program may take by `IcaAlloc` at a time: an eighth of the ICA.
-pub const ICA_QUOTA_PROGRAM: u32 = 512;
+/// Pages that a program may take by `IcaAlloc` at a time, of an ICA that has `ica_pages`: an eighth.
+#[must_use]
+pub const fn ica_quota_program(ica_pages: u32) -> u32 {
+    ica_pages / 8
+}
 
 /// No limit of time.
 pub const FOREVER: u64 = u64::MAX;
@@ -114,6 +117,15 @@ pub enum Transfer {
     Share = 4,
 }
 
+impl Transfer {
+    /// Whether the sender has the pages back after the reply.
+    #[inline]
+    #[must_use]
+    pub const fn lends(self) -> bool {
+        matches!(self, Self::LendRead | Self::LendWrite)
+    }
+}
+
 /// ICA pages next to each other and how they go with a message: `mode << 48 | count << 24 | first`.
 /// 0: none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -152,7 +164,7 @@ impl Span {
     #[inline]
     #[must_use]
     pub fn lends(self) -> bool {
-        matches!(self.transfer(), Some(Transfer::LendRead | Transfer::LendWrite))
+        self.transfer().is_some_and(Transfer::lends)
     }
 
     /// Whether there are none.

@@ -4,7 +4,8 @@
 //! 4 KiB pages, above it the ICA at the same place in every process, above that the kernel with
 //! read-only text and read-write data in large pages, physical = virtual + constant.
 
-use crate::UserVirt;
+use crate::boot::TableSizes;
+use crate::{PAGE_SIZE, UserVirt};
 
 /// Lowest address that a process may use.
 pub const PROCESS_START: u64 = 0x0000_0000_0001_0000;
@@ -15,9 +16,9 @@ pub const STACK_TOP: UserVirt = UserVirt::of_layout(0x0000_5fff_ffff_0000);
 
 /// Start of the ICA: page `n` of a partition's ICA is at `ICA_START + n * 4096` in every process.
 pub const ICA_START: u64 = 0x0000_6000_0000_0000;
-/// Pages that the ICA can hold: 16 MiB. Every process has the page tables for all of it, so that a
-/// page changes hands by writing an entry.
-pub const ICA_PAGES: u64 = 4096;
+/// End (exclusive) of the largest ICA. A partition's has `TableSizes::ica_pages` pages. Every process has
+/// the page tables for all of them, so that a page changes hands by writing an entry.
+pub const ICA_END: u64 = ICA_START + TableSizes::MOST.ica_pages as u64 * PAGE_SIZE as u64;
 
 /// Where `init` has the bundle mapped, to read.
 pub const BUNDLE_START: u64 = 0x0000_6800_0000_0000;
@@ -28,6 +29,10 @@ pub const BUNDLE_SPAN: u64 = 4 << 20;
 pub const DEVICE_START: u64 = 0x0000_7000_0000_0000;
 /// End (exclusive) of granted device memory.
 pub const DEVICE_END: u64 = 0x0000_7fff_0000_0000;
+
+// The regions of a process lie apart.
+const _: () = assert!(PROCESS_END <= ICA_START && ICA_END <= BUNDLE_START);
+const _: () = assert!(BUNDLE_START + BUNDLE_SPAN <= DEVICE_START);
 
 /// Where the kernel image is linked, and where `ant.ko` maps it for the first instruction.
 pub const IMAGE_VIRT: u64 = 0xffff_ffff_8000_0000;

@@ -36,7 +36,8 @@ pub use addr::{KernelVirt, PhysAddr, UserVirt};
 pub use describe::{Constant, Field, Struct};
 pub use error::Error;
 pub use ids::{
-    CpuIndex, EndpointId, Generation, OutOfRange, Pid, Priority, ProcessSlot, ThreadSlot, Tid,
+    CpuIndex, EndpointId, Generation, LcaIndex, OutOfRange, Pid, Priority, ProcessSlot, ThreadSlot,
+    Tid,
 };
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
@@ -45,9 +46,6 @@ pub const REVISION: u32 = 6;
 
 /// CPUs that one partition can have.
 pub const MAX_CPUS: usize = 32;
-
-/// Processes, servers included, that one partition can have at one time.
-pub const MAX_PROCESSES: usize = 128;
 
 /// Bytes in a page, on both sides.
 pub const PAGE_SIZE: usize = 4096;

@@ -85,7 +85,7 @@ pub enum Sysnum {
     /// Takes `rdi` ICA pages (at most 1024), zeroed, next to each other; returns the number of the first.
     ///
     /// `OverQuota`: with them, more pages that the caller has taken were in use than it may take at a
-    /// time (`ICA_QUOTA_PROGRAM`, `ServerCreate::ica_pages`); one that it has given away counts until
+    /// time (`ica_quota_program`, `ServerCreate::ica_pages`); one that it has given away counts until
     /// its new owner frees it. `NoMemory`: so many are not free, or kept for servers.
     IcaAlloc = 0x1029,
     /// Gives the span `rdi` of ICA pages back. `Again`: the m-kernel is too busy to take them.
@@ -282,6 +282,8 @@ abi_struct! {
         pub pid: u32,
         /// `REVISION` of the kernel.
         pub revision: u32,
+        /// Pages of the ICA.
+        pub ica_pages: u32,
     }
 
     /// Argument of `ProcessCreate`.

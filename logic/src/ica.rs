@@ -4,7 +4,7 @@
 //! process it belongs. All CPUs share it without a lock: a CPU changes an entry only in its turn,
 //! and the entry's state says which CPU's turn it is:
 //!
-//! - *free*: no process has the number. The m-kernel's turn: `alloc`.
+//! - *free*: no process has the number. The m-kernel's turn: [`IcaAllocator::alloc`].
 //! - *reserved*: the number is taken, there is no frame (yet, or any more). The m-kernel's:
 //!   `set_frame`, `forget`.
 //! - *owned*: one process has it. The owner's CPU's: `begin_transfer`, `release`.
@@ -25,6 +25,7 @@
 //! What processes do with pages, table and page tables together, is [`Holder`]'s. Deliberately absent:
 //! what is in the pages, messages, the frames themselves.
 
+mod allocator;
 mod entry;
 mod holder;
 mod quota;
@@ -32,70 +33,43 @@ mod quota;
 use core::ops::Range;
 
 use ant_abi::ipc::{Span, Transfer};
-use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, MAX_CPUS, MAX_PROCESSES, PhysAddr, ProcessSlot};
+use ant_abi::{Error, MAX_CPUS, PhysAddr, ProcessSlot};
 
+pub use allocator::IcaAllocator;
 pub use entry::{Access, PageState};
 pub use holder::{Holder, Sender, Space, With};
-pub use quota::{Limit, Quotas};
+pub use quota::{Account, Limit, Quotas};
 
-use crate::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering};
 use entry::PageEntry;
 
 /// How many can share one page, messages included. `begin_share` looks first and counts afterwards;
 /// the field has room for what all CPUs together count too many.
 pub const SHARERS_MAX: u16 = 4000;
 
-const _: () = assert!(SHARERS_MAX as usize + MAX_CPUS <= entry::SHARERS_FIELD_MAX as usize);
-// A page is shared by processes and by messages that wait.
-const _: () = assert!(MAX_PROCESSES * 2 + 64 * ant_abi::ipc::SENDS_MAX < SHARERS_MAX as usize);
+const _: () = assert!(SHARERS_MAX as u64 + MAX_CPUS as u64 <= entry::FIELD_MAX);
 
 /// The pages of one ICA, by number.
-///
-/// Memory that is all zeros is a table of free pages.
-#[derive(Debug)]
-#[repr(C)]
-pub struct IcaTable<const PAGES: usize = { ICA_PAGES as usize }> {
-    /// See the table above for which CPU writes which. Every change is `AcqRel`: what the one before did
+#[derive(Clone, Copy, Debug)]
+pub struct IcaTable<'a> {
+    /// See the list above for which CPU writes which. Every change is `AcqRel`: what the one before did
     /// to the page has happened when the next one has it.
-    entries: [AtomicU64; PAGES],
-    /// Where `alloc` looks first: behind what it found last. Only the m-kernel touches it.
-    next: AtomicU32,
+    entries: &'a [AtomicU64],
 }
 
-impl<const PAGES: usize> IcaTable<PAGES> {
-    /// All pages are free.
-    #[cfg(not(loom))]
+impl<'a> IcaTable<'a> {
+    /// With a word for each page; one that is zero is a free page.
+    #[inline]
     #[must_use]
-    pub const fn new() -> Self {
-        Self { entries: [const { AtomicU64::new(0) }; PAGES], next: AtomicU32::new(0) }
+    pub const fn new(entries: &'a [AtomicU64]) -> Self {
+        Self { entries }
     }
 
-    /// All pages are free.
-    #[cfg(loom)]
+    /// How many pages there are.
+    #[inline]
     #[must_use]
-    pub fn new() -> Self {
-        let entries = core::array::from_fn(|_| AtomicU64::new(0));
-        Self { entries, next: AtomicU32::new(0) }
-    }
-
-    /// Reserves `count` free pages next to each other; the number of the first. `None` if there are
-    /// none, or if `count` is 0. Only the m-kernel calls this.
-    pub fn alloc(&self, count: u32) -> Option<u32> {
-        self.alloc_in(0..PAGES as u32, count)
-    }
-
-    /// As [`IcaTable::alloc`], of some of the pages.
-    pub fn alloc_in(&self, pages: Range<u32>, count: u32) -> Option<u32> {
-        let next = self.next.load(Ordering::Relaxed).clamp(pages.start, pages.end);
-        let count = count as usize;
-        let find = |from, end| self.find_free(from as usize..end as usize, count);
-        let first = find(next, pages.end).or_else(|| find(pages.start, pages.end))?;
-        for entry in &self.entries[first..first + count] {
-            entry.store(PageEntry::new(PageState::Reserved, 0).0, Ordering::Release);
-        }
-        self.next.store((first + count) as u32, Ordering::Relaxed);
-        Some(first as u32)
+    pub const fn pages(&self) -> u32 {
+        self.entries.len() as u32
     }
 
     /// Gives the reserved `page` the frame at physical address `phys` and an owner. Only the
@@ -136,6 +110,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span says nothing; `Fault` if `owner` does not own all of it, or has lent
     /// or shared any of it. Nothing is changed then.
+    #[inline]
     pub fn begin_transfer(&self, owner: ProcessSlot, span: Span) -> Result<(), Error> {
         let to = match span.transfer().ok_or(Error::Invalid)? {
             Transfer::HandOver => PageState::InTransit { giver: Some(owner) },
@@ -183,6 +158,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ///
     /// `Invalid` if the span is not one to hand over; `Fault` if any page is not in transit. Nothing is
     /// changed then.
+    #[inline]
     pub fn complete_hand_over(&self, span: Span, to: ProcessSlot) -> Result<(), Error> {
         if span.transfer() != Some(Transfer::HandOver) {
             return Err(Error::Invalid);
@@ -311,10 +287,9 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     #[inline]
     #[must_use]
     pub fn can_give(&self, page: u32, slot: ProcessSlot, frame: PhysAddr) -> bool {
+        let owned = PageEntry::new(PageState::Owned { owner: slot }, frame.get());
         self.load(page).is_some_and(|entry| {
-            let owned = PageEntry::new(PageState::Owned { owner: slot }, 0);
-            let has = entry.is_like(owned) || entry.is_shared();
-            has && entry.frame() == Some(frame)
+            entry == owned || entry.is_shared() && entry.frame() == Some(frame)
         })
     }
 
@@ -330,7 +305,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     /// yet: all that must be seen to when it ends, but for what it shares.
     pub fn pages_of(&self, slot: ProcessSlot) -> impl Iterator<Item = (u32, PageState)> {
         let of_slot = move |page| self.load(page).filter(|entry| entry.names(slot));
-        let pages = (0..PAGES as u32).filter_map(move |page| Some((page, of_slot(page)?.state())));
+        let pages = (0..self.pages()).filter_map(move |page| Some((page, of_slot(page)?.state())));
         pages.filter(move |(_, state)| match *state {
             PageState::Owned { owner } | PageState::Lent { owner, .. } => owner == slot,
             PageState::InTransit { giver } => giver == Some(slot),
@@ -345,14 +320,17 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         self.load(page).is_some_and(PageEntry::is_shared)
     }
 
+    #[inline]
     fn entry(&self, page: u32) -> Result<&AtomicU64, Error> {
         self.entries.get(page as usize).ok_or(Error::Fault)
     }
 
+    #[inline]
     fn load(&self, page: u32) -> Option<PageEntry> {
         Some(PageEntry(self.entries.get(page as usize)?.load(Ordering::Acquire)))
     }
 
+    #[inline]
     fn entries(&self, span: Span) -> Result<&[AtomicU64], Error> {
         if span.count() == 0 {
             return Err(Error::Invalid);
@@ -375,6 +353,9 @@ impl<const PAGES: usize> IcaTable<PAGES> {
         change: impl Fn(PageEntry) -> Option<PageEntry>,
     ) -> Result<(), Error> {
         let entries = self.entries(span)?;
+        if let [entry] = entries {
+            return update(entry, &change).map(drop).ok_or(Error::Fault);
+        }
         let fits = |entry: &AtomicU64| change(PageEntry(entry.load(Ordering::Acquire))).is_some();
         if !entries.iter().all(fits) {
             return Err(Error::Fault);
@@ -393,25 +374,6 @@ impl<const PAGES: usize> IcaTable<PAGES> {
     ) -> Result<Option<PhysAddr>, Error> {
         let (before, after) = update(self.entry(page)?, change).ok_or(Error::Fault)?;
         Ok(before.frame().filter(|_| after.frame().is_none()))
-    }
-
-    /// First of `count` free pages next to each other among `pages`.
-    fn find_free(&self, pages: Range<usize>, count: usize) -> Option<usize> {
-        let mut first = pages.start;
-        for (page, entry) in pages.clone().zip(self.entries.get(pages)?) {
-            if PageEntry(entry.load(Ordering::Acquire)).state() != PageState::Free {
-                first = page + 1;
-            } else if page + 1 - first == count {
-                return Some(first);
-            }
-        }
-        None
-    }
-}
-
-impl<const PAGES: usize> Default for IcaTable<PAGES> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -435,7 +397,7 @@ fn update(
     }
 }
 
-/// The change from one state, not shared, to another; both have a frame, or neither.
+/// The change from one state to another; both have a frame, or neither.
 #[inline]
 fn from(from: PageState, to: PageState) -> impl Fn(PageEntry) -> Option<PageEntry> {
     let (from, to) = (PageEntry::new(from, 0), PageEntry::new(to, 0));

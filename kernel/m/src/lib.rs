@@ -3,7 +3,7 @@
 //!
 //! It runs on the first CPU, which also does all that a p-kernel does.
 //!
-//! - `memory`: the pages of the partition; `ica`: those of the ICA.
+//! - `memory`: the pages of the partition; `ica`: those of the ICA; `lcas`: the LCAs among them.
 //! - `bundle`: what is there to be started.
 //! - `processes`, `loader`, `program`: making and destroying processes, reading their programs.
 //! - `init_calls`: what `init` may do; `m_call`: what processes of any CPU ask for.
@@ -15,6 +15,7 @@ mod exit_queue;
 mod fault_injection;
 mod ica;
 mod init_calls;
+mod lcas;
 mod loader;
 mod m_call;
 mod memory;
@@ -60,7 +61,6 @@ pub fn start() -> ! {
     let mut memory = MemoryManager::new(extents, place);
     make_tables(&mut memory);
     place_cpus(&mut memory);
-    ica::reserve_lcas();
     let processes = Processes::new(&mut memory);
     let exit_queue = ExitQueue::new();
     let closed = ArrayVec::new();
@@ -171,7 +171,7 @@ impl Role for MKernel {
         match message {
             Message::MCall { slot, number, args } => self.m_call(from, slot, number, args),
             Message::Freed { slot, pid, span } => self.freed(slot, pid, span),
-            Message::Dropped(span) => ica::free_dropped(span, &mut self.memory),
+            Message::Dropped(span) => self.processes.ica.free_dropped(span, &mut self.memory),
             Message::Reap(zombie) => self.reap(cpu, zombie),
             _ => log::error!("CPU {} has sent what no m-kernel takes", shared::linux_cpu(from)),
         }
@@ -230,7 +230,7 @@ impl Role for MKernel {
     fn freed(&mut self, slot: ProcessSlot, pid: Pid, span: Span) {
         // If it has ended since, all its pages have come back then.
         if process::pid_in(slot) == Some(pid) {
-            ica::free(span, slot, &mut self.memory);
+            self.processes.ica.free(span, slot, &mut self.memory);
             self.memory.publish();
         }
     }

@@ -8,8 +8,8 @@ use ant_p::endpoints::Purpose;
 use ant_p::mailbox::{self, Message};
 use ant_p::{endpoints, log, shared, thread};
 
+use crate::MKernel;
 use crate::ica::Reserve;
-use crate::{MKernel, ica};
 
 impl MKernel {
     /// CPU `from` asks for its thread in `slot`.
@@ -41,7 +41,8 @@ impl MKernel {
         let result = match number {
             Sysnum::IcaAlloc => {
                 let process = thread::public(slot).process();
-                ica::alloc(args[0], process, reserve, &mut self.memory).map(i64::from)
+                let ica = &mut self.processes.ica;
+                ica.alloc(args[0], process, reserve, &mut self.memory).map(i64::from)
             }
             Sysnum::EndpointOpen => open(cpu, slot, purpose),
             _ => Err(Error::NoSystemCall),

@@ -6,6 +6,7 @@ use ant_abi::boot::Extent;
 use ant_abi::layout::IMAGE_SPAN;
 use ant_abi::{CpuIndex, PAGE_SIZE, PhysAddr};
 use ant_logic::pages::PageAllocator;
+use ant_logic::tables::ICA_GRANULE;
 
 use ant_arch::paging::{self, Pages, phys_to_virt};
 use ant_p::shared;
@@ -49,6 +50,17 @@ impl MemoryManager {
         phys_to_virt(first)
     }
 
+    /// A table that the m-kernel has to itself, for ever.
+    pub fn alloc_places<T>(&mut self, len: usize, place: impl Fn() -> T) -> &'static mut [T] {
+        let first = self.alloc_static(len * size_of::<T>()).cast::<T>();
+        for index in 0..len {
+            // SAFETY: fresh pages, large enough, given away for ever.
+            unsafe { first.add(index).write(place()) };
+        }
+        // SAFETY: as above; every place has just been written.
+        unsafe { core::slice::from_raw_parts_mut(first, len) }
+    }
+
     /// A page with whatever is in it.
     pub fn alloc_uncleared(&mut self) -> Option<PhysAddr> {
         self.pages.alloc()
@@ -85,15 +97,18 @@ impl Pages for MemoryManager {
 }
 
 /// Pages that no program gets for its code, data and ICA pages, so that servers can be started and
-/// replaced. A dozen are more than enough for what a program has before it is loaded.
-pub const KEPT_FOR_SERVERS: u64 = 128;
+/// replaced. Four processes' page tables for the ICA are among them: a program has its own, and less than
+/// a dozen pages more, before it is loaded.
+pub fn kept_for_servers() -> u64 {
+    96 + 4 * u64::from(shared::tables().ica_pages / ICA_GRANULE)
+}
 
 /// The memory that a program can have: all but what is kept for servers.
 pub struct ForPrograms<'a>(pub &'a mut MemoryManager);
 
 impl Pages for ForPrograms<'_> {
     fn alloc(&mut self) -> Option<PhysAddr> {
-        if self.0.free_pages() > KEPT_FOR_SERVERS { self.0.alloc() } else { None }
+        if self.0.free_pages() > kept_for_servers() { self.0.alloc() } else { None }
     }
 
     fn free(&mut self, page: PhysAddr) {

@@ -16,7 +16,8 @@ use ant_p::process::{self, Process, PublicProcess, WithThread};
 use ant_p::thread::{self, Thread};
 use ant_p::{endpoints, shared};
 
-use crate::ica;
+use crate::ica::{self, Ica};
+use crate::lcas::Lcas;
 use crate::loader::{self, Failure, Loader, Progress, Source, Startup, Strings};
 use crate::memory::{ForPrograms, MemoryManager};
 
@@ -25,6 +26,9 @@ pub struct Processes {
     last_tid: Option<Tid>,
     /// By slot. Too large for a kernel stack.
     loaders: &'static mut [Option<Loader>],
+    /// Their ICA pages.
+    pub ica: Ica,
+    lcas: Lcas,
 }
 
 // What `antd` counts on.
@@ -48,16 +52,8 @@ struct Plan {
 impl Processes {
     /// No process yet.
     pub fn new(memory: &mut MemoryManager) -> Self {
-        let count = shared::tables().processes as usize;
-        let first = memory.alloc_static(count * size_of::<Option<Loader>>());
-        let first = first.cast::<Option<Loader>>();
-        for slot in 0..count {
-            // SAFETY: fresh pages, large enough, given away for ever.
-            unsafe { first.add(slot).write(None) };
-        }
-        // SAFETY: as above; every element has just been written.
-        let loaders = unsafe { core::slice::from_raw_parts_mut(first, count) };
-        Self { last_tid: None, loaders }
+        let loaders = memory.alloc_places(shared::tables().processes as usize, || None);
+        Self { last_tid: None, loaders, ica: Ica::new(memory), lcas: Lcas::new(memory) }
     }
 
     /// A program that will run on CPU `cpu` (or any), and the first call of its loader is in its
@@ -74,7 +70,7 @@ impl Processes {
             kind: ProcessKind::Program,
             priority: Priority::USUAL,
             has_lca: true,
-            ica: ica::LIMIT_PROGRAM,
+            ica: ica::limit_program(),
         };
         if process::free_slots() <= SLOTS_FOR_SERVERS {
             return Err(Error::NoMemory);
@@ -107,7 +103,7 @@ impl Processes {
             kind: ProcessKind::Server,
             priority: Priority::HIGHEST,
             has_lca: true,
-            ica: ica::LIMIT_INIT,
+            ica: ica::limit_init(),
         };
         let no_memory = |error: Error| Failure { errno: error as u64, text: "no memory for it" };
         let mut init = self.create_empty(&plan, memory).map_err(no_memory)?;
@@ -157,7 +153,8 @@ impl Processes {
         let slot = process::free_slot().ok_or(Error::NoMemory)?;
         let thread_slot = thread::free_slot().ok_or(Error::NoMemory)?;
         let free_before = memory.free_pages();
-        let mut space = AddressSpace::new(memory).ok_or(Error::NoMemory)?;
+        let ica_pages = shared::tables().ica_pages;
+        let mut space = AddressSpace::new(ica_pages, memory).ok_or(Error::NoMemory)?;
         if memory.free_pages() < 2 {
             space.free(memory);
             return Err(Error::NoMemory);
@@ -168,11 +165,10 @@ impl Processes {
         self.last_tid = Some(tid);
         let pid = Pid::beginning_with(tid);
         let lca = if plan.has_lca {
-            // An ICA page has the same address in every process; the first ones are the LCAs.
-            let page = thread_slot.bits() as u32;
-            let span = Span::new(page, 1, Transfer::Share);
+            let index = self.lcas.alloc(thread_slot).expect("there is one for each thread");
+            let span = Span::new(index.ica_page(), 1, Transfer::Share);
             space.set_ica(span, Access::Write, |_| Some(lca));
-            Some(LcaPage::new(lca, tid.get() as u16, UserVirt::of_ica_page(page)))
+            Some(LcaPage::new(index, lca, tid.get() as u16))
         } else {
             memory.free(lca);
             None
@@ -180,7 +176,7 @@ impl Processes {
         let thread = Thread::new(tid, (slot, pid), space.root(), plan.priority, lca);
         let mut process = Process::new(pid, space, scratch);
         process.threads.push(thread_slot);
-        ica::begin(slot, plan.ica);
+        self.ica.begin(slot, plan.ica);
         let new = WithThread {
             process: Owned::<Process>::begin(slot, process, plan.kind, plan.home),
             thread: Owned::<Thread>::begin(thread_slot, thread, plan.home),
@@ -213,13 +209,14 @@ impl Processes {
         }
         let (process, thread) = (zombie.process.remove(), zombie.thread.remove());
         if process.used_ica {
-            ica::free_all(slot, &process.space, thread.calling.span, memory);
+            self.ica.free_all(slot, &process.space, thread.calling.span, memory);
         }
-        ica::end(slot);
+        self.ica.end(slot);
         if let Some(endpoint) = thread.endpoint.filter(|_| thread.owns_endpoint) {
             endpoints::free(endpoint);
         }
         if let Some(lca) = thread.linux.lca {
+            self.lcas.free(lca.index());
             memory.free(lca.entry().raddr());
         }
         memory.free(process.scratch);

@@ -4,8 +4,9 @@
 //! leaves a process leaves it on its own CPU, and where a page was lent to another CPU, that CPU
 //! takes it out before its message says so.
 
+use core::sync::atomic::AtomicU64;
+
 use ant_abi::ipc::{Span, Transfer};
-use ant_abi::layout::ICA_PAGES;
 use ant_abi::{CpuIndex, Error, PhysAddr, ThreadSlot};
 use ant_logic::ica::{Access, Holder, IcaTable, Sender, Space, With, pages};
 
@@ -13,11 +14,18 @@ use crate::locals::Locals;
 use crate::mailbox::{self, Message};
 use crate::owned::Owned;
 use crate::process::Process;
+use crate::table::Table;
 use ant_arch::paging;
 use ant_logic::ipc::LoanEnd;
 
+/// A word for each page; [`IcaTable`] says which CPU changes it when.
+pub static ENTRIES: Table<AtomicU64> = Table::empty();
+
 /// The owner of each page.
-pub static TABLE: IcaTable = IcaTable::new();
+#[inline]
+pub fn table() -> IcaTable<'static> {
+    IcaTable::new(ENTRIES.all())
+}
 
 /// A process of this CPU, and whether its page tables are loaded.
 pub struct Local<'a> {
@@ -26,49 +34,58 @@ pub struct Local<'a> {
 }
 
 /// A process of this CPU with its pages.
-pub type LocalHolder<'a> = Holder<'static, Local<'a>, { ICA_PAGES as usize }>;
+pub type LocalHolder<'a> = Holder<'static, Local<'a>>;
 
 /// The process of thread `slot`, with its pages.
 pub fn holder(local: &mut Locals, slot: ThreadSlot) -> Result<LocalHolder<'_>, Error> {
     let (process, is_loaded) = local.process_and_loaded(slot)?;
     let slot = process.slot();
-    Ok(Holder { table: &TABLE, slot, space: Local { process, is_loaded } })
+    Ok(Holder { table: table(), slot, space: Local { process, is_loaded } })
 }
 
-/// Pages that went with a message of the process of thread `slot` are the receiver's: the sender takes
-/// none back.
+/// Pages that went with a message of the process of thread `slot`, if there are any, are the receiver's: the
+/// sender takes none back.
+#[inline]
 pub fn detach(local: &mut Locals, slot: ThreadSlot, span: Span) {
-    if let Some(thread) = local.thread(slot) {
-        TABLE.detach(thread.process, span);
+    if !span.is_none()
+        && let Some(thread) = local.thread(slot)
+    {
+        table().detach(thread.process, span);
     }
 }
 
 impl Space for Local<'_> {
+    #[inline]
     fn has(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
         self.process.space.has_ica(span, fits)
     }
 
+    #[inline]
     fn set(&mut self, span: Span, access: Access, frame_of: impl Fn(u32) -> Option<PhysAddr>) {
         let more = self.process.space.set_ica(span, access, frame_of);
         self.process.used_ica |= more > 0;
         self.process.public().add_pages(more);
-        // Tables that are not loaded are not remembered either: loading them forgets everything.
-        if self.is_loaded {
+        // The CPU remembers only what was mapped, and of tables that are not loaded nothing: loading them
+        // forgets everything.
+        let all_new = more == i64::from(span.count());
+        if self.is_loaded && !all_new {
             paging::flush_ica(span.first(), span.count());
         }
     }
 }
 
-/// Lets pages go with a message of the process of thread `slot`.
+/// Lets pages go with a message of the process of thread `slot`, if there are any.
+#[inline]
 pub fn transfer_out(
     local: &mut Locals,
     slot: ThreadSlot,
     span: Span,
     sender: Sender,
 ) -> Result<(), Error> {
-    if span.is_none() {
-        return Ok(());
-    }
+    if span.is_none() { Ok(()) } else { let_go(local, slot, span, sender) }
+}
+
+fn let_go(local: &mut Locals, slot: ThreadSlot, span: Span, sender: Sender) -> Result<(), Error> {
     holder(local, slot)?.transfer_out(span, sender)
 }
 
@@ -122,7 +139,8 @@ pub fn give_up(local: &mut Locals, slot: ThreadSlot, span: Span) {
 /// the first.
 pub fn take_fresh(local: &mut Locals, slot: ThreadSlot, first: u32, count: u32) -> i64 {
     let span = Span::new(first, count, Transfer::HandOver);
-    pages(span).filter_map(|page| TABLE.frame(page)).for_each(paging::clear);
+    let table = table();
+    pages(span).filter_map(|page| table.frame(page)).for_each(paging::clear);
     if let Ok(mut holder) = holder(local, slot) {
         holder.take_fresh(span);
     }

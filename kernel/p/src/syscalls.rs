@@ -215,6 +215,7 @@ fn system_info(cpu: &mut Cpu, slot: ThreadSlot, to: UserPtr<SystemInfo>) -> Resu
         linux_cpu: shared::linux_cpu(index),
         pid: process.pid.get(),
         revision: ant_abi::REVISION,
+        ica_pages: shared::tables().ica_pages,
     };
     user_memory::write_value(&process.space, to, &info)
 }

@@ -1,22 +1,21 @@
-//! One page of the ICA in one word: `sharers << 52 | frame | kind << 8 | slot`.
+//! One page of the ICA in one word: `slot or sharers << 52 | frame | kind`. A page has an owner or
+//! sharers, never both, so one field holds the slot of the one or the number of the others.
 
-use ant_abi::{MAX_PROCESSES, PAGE_SIZE, PhysAddr, ProcessSlot};
+use ant_abi::boot::TableSizes;
+use ant_abi::{PAGE_SIZE, PhysAddr, ProcessSlot};
 
 /// Bits of the frame's physical address.
 const FRAME: u64 = 0x000f_ffff_ffff_f000;
-/// Bits of kind and slot.
-const KIND_AND_SLOT: u64 = 0xfff;
-const KIND_SHIFT: u32 = 8;
-const KIND: u64 = 0xf << KIND_SHIFT;
-const SHARERS_SHIFT: u32 = 52;
-/// The most that the field for the number of sharers can hold.
-pub(super) const SHARERS_FIELD_MAX: u16 = 0xfff;
+/// Bits of the kind.
+const KIND: u64 = 0xfff;
+/// First bit of the field with the slot or the number of sharers.
+const FIELD_SHIFT: u32 = 52;
+/// The most that the field can hold.
+pub(super) const FIELD_MAX: u64 = 0xfff;
 /// In place of the slot: a giver that has ended.
-const ENDED: u64 = 0xff;
-/// Bits of the slot.
-const SLOT: u64 = 0xff;
+const ENDED: u64 = FIELD_MAX;
 
-const _: () = assert!(MAX_PROCESSES <= ENDED as usize);
+const _: () = assert!(TableSizes::MOST.processes as u64 <= ENDED);
 const _: () = assert!(FRAME.trailing_zeros() == PAGE_SIZE.trailing_zeros());
 
 /// What a borrower may do with a page.
@@ -72,30 +71,36 @@ impl PageEntry {
     /// A page in this state; `frame` is 0 for one that has none.
     #[inline]
     pub(super) fn new(state: PageState, frame: u64) -> Self {
-        let (kind, slot, sharers) = match state {
-            PageState::Free => (0, 0, 0),
-            PageState::Reserved => (1, 0, 0),
-            PageState::Owned { owner } => (2, owner.bits(), 0),
-            PageState::Lent { owner, access: Access::Read } => (3, owner.bits(), 0),
-            PageState::Lent { owner, access: Access::Write } => (4, owner.bits(), 0),
-            PageState::InTransit { giver } => (5, giver.map_or(ENDED, ProcessSlot::bits), 0),
-            PageState::Shared { sharers } => (6, 0, sharers),
+        let (kind, field) = match state {
+            PageState::Free => (0, 0),
+            PageState::Reserved => (1, 0),
+            PageState::Owned { owner } => (2, owner.bits()),
+            PageState::Lent { owner, access: Access::Read } => (3, owner.bits()),
+            PageState::Lent { owner, access: Access::Write } => (4, owner.bits()),
+            PageState::InTransit { giver } => (5, giver.map_or(ENDED, ProcessSlot::bits)),
+            PageState::Shared { sharers } => (6, sharers.into()),
         };
-        Self(u64::from(sharers) << SHARERS_SHIFT | frame | kind << KIND_SHIFT | slot)
+        Self(field << FIELD_SHIFT | frame | kind)
     }
 
     pub(super) fn state(self) -> PageState {
-        let slot = ProcessSlot::from_bits(self.0 & SLOT);
-        match self.0 >> KIND_SHIFT & 0xf {
+        let slot = ProcessSlot::from_bits(self.field());
+        match self.0 & KIND {
             0 => PageState::Free,
             1 => PageState::Reserved,
             2 => PageState::Owned { owner: slot },
             3 => PageState::Lent { owner: slot, access: Access::Read },
             4 => PageState::Lent { owner: slot, access: Access::Write },
-            5 => PageState::InTransit { giver: (self.0 & SLOT != ENDED).then_some(slot) },
-            6 => PageState::Shared { sharers: (self.0 >> SHARERS_SHIFT) as u16 },
+            5 => PageState::InTransit { giver: (self.field() != ENDED).then_some(slot) },
+            6 => PageState::Shared { sharers: self.field() as u16 },
             kind => unreachable!("an entry of the ICA has kind {kind}"),
         }
+    }
+
+    /// The slot, or the number of sharers.
+    #[inline]
+    fn field(self) -> u64 {
+        self.0 >> FIELD_SHIFT
     }
 
     /// Physical address of the frame; 0 is one too.
@@ -105,10 +110,10 @@ impl PageEntry {
         has_one.then_some(PhysAddr::new(self.0 & FRAME))
     }
 
-    /// Whether it is in the same state as `other`, which is not shared.
+    /// Whether it is in the same state as `other`.
     #[inline]
     pub(super) fn is_like(self, other: Self) -> bool {
-        (self.0 ^ other.0) & KIND_AND_SLOT == 0
+        (self.0 ^ other.0) & !FRAME == 0
     }
 
     /// The same page in the state of `other`, a page without a frame; both have one, or neither.
@@ -126,7 +131,7 @@ impl PageEntry {
     /// Whether its slot, if its state has one, is this.
     #[inline]
     pub(super) fn names(self, slot: ProcessSlot) -> bool {
-        self.0 & SLOT == slot.bits()
+        self.field() == slot.bits()
     }
 
     /// Whether it is shared.

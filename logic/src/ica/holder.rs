@@ -39,44 +39,43 @@ pub enum With {
 
 /// A process and its page tables.
 #[derive(Debug)]
-pub struct Holder<'a, S, const PAGES: usize> {
+pub struct Holder<'a, S> {
     /// The owners of pages.
-    pub table: &'a IcaTable<PAGES>,
+    pub table: IcaTable<'a>,
     /// The process's slot.
     pub slot: ProcessSlot,
     /// Its page tables.
     pub space: S,
 }
 
-impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
+impl<S: Space> Holder<'_, S> {
     /// Lets pages go with a message.
     ///
     /// # Errors
     ///
     /// `Invalid` if they cannot go so; `Fault` if the process does not have all of them; `Busy` if a
     /// page is shared too often. Nothing is changed then.
+    #[inline]
     pub fn transfer_out(&mut self, span: Span, sender: Sender) -> Result<(), Error> {
         let transfer = span.transfer().ok_or(Error::Invalid)?;
-        if span.lends() && sender == Sender::GoesOn {
+        if transfer.lends() && sender == Sender::GoesOn {
             return Err(Error::Invalid);
         }
         self.has_all(span)?;
-        match transfer {
-            Transfer::Share => return self.table.begin_share(self.slot, span),
-            Transfer::LendRead => {
-                self.table.begin_transfer(self.slot, span)?;
-                self.map(span, Access::Read);
-            }
-            Transfer::HandOver | Transfer::LendWrite => {
-                self.table.begin_transfer(self.slot, span)?;
-                self.unmap(span);
-            }
+        if transfer == Transfer::Share {
+            return self.table.begin_share(self.slot, span);
         }
+        self.table.begin_transfer(self.slot, span)?;
+        // Of what it has lent to read, the process goes on reading.
+        let is_kept = transfer == Transfer::LendRead;
+        let table = self.table;
+        self.space.set(span, Access::Read, |page| if is_kept { table.frame(page) } else { None });
         Ok(())
     }
 
     /// Takes the pages that came with a message. Gives what has come: nothing, if the pages are not
     /// what the message says.
+    #[inline]
     pub fn arrive(&mut self, span: Span, with: With) -> Span {
         let (taken, access) = match span.transfer() {
             Some(Transfer::HandOver) => {
@@ -122,7 +121,7 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
     /// Takes pages away that the process had been lent, before it has given them back: the frame
     /// `scratch` stands in their place, as it may touch them in good faith.
     pub fn revoke_loan(&mut self, span: Span, scratch: PhysAddr) {
-        self.space.set(span, Access::Write, |_| Some(scratch));
+        self.put(span, Some(scratch));
     }
 
     /// Lets go of pages; what the process alone had is to be freed ([`IcaTable::free`]), unless it ends
@@ -148,39 +147,55 @@ impl<S: Space, const PAGES: usize> Holder<'_, S, PAGES> {
 
     /// Whether the process has all pages of a span, as their owner or as one of their sharers:
     /// not on loan, not scratch in their place, not on their way back to the memory manager.
+    #[inline]
     fn has_all(&self, span: Span) -> Result<(), Error> {
         let end = u64::from(span.first()) + u64::from(span.count());
-        if span.count() == 0 || end > PAGES as u64 {
+        if span.count() == 0 || end > self.table.pages().into() {
             return Err(Error::Fault);
         }
-        let has = |page, frame| self.table.can_give(page, self.slot, frame);
+        let (table, slot) = (self.table, self.slot);
+        let has = |page, frame| table.can_give(page, slot, frame);
         self.space.has(span, has).then_some(()).ok_or(Error::Fault)
     }
 
     /// Counts the process among the sharers of pages, unless it is already.
     fn take_share(&self, span: Span, with: With) -> Result<(), Error> {
-        for page in pages(span) {
-            match (self.table.is_mapped(page, &self.space), with) {
-                (false, With::Call) => {
-                    self.table.begin_share(self.slot, Span::new(page, 1, Transfer::Share))?;
+        let is_new = |page: &u32| !self.table.is_mapped(*page, &self.space);
+        if with == With::Other {
+            // The message's part is the process's now, or ends.
+            let mut known = pages(span).filter(|page| !is_new(page));
+            return known.try_for_each(|page| self.table.release(page, self.slot).map(drop));
+        }
+        for page in pages(span).filter(is_new) {
+            let one = Span::new(page, 1, Transfer::Share);
+            if let Err(error) = self.table.begin_share(self.slot, one) {
+                // Nothing is mapped yet, so the same are new.
+                for counted in (span.first()..page).filter(is_new) {
+                    let _ = self.table.release(counted, self.slot);
                 }
-                (true, With::Other) => drop(self.table.release(page, self.slot)?),
-                (false, With::Other) | (true, With::Call) => {}
+                return Err(error);
             }
         }
         Ok(())
     }
 
+    #[inline]
     fn map(&mut self, span: Span, access: Access) {
-        self.space.set(span, access, |page| self.table.frame(page));
+        let table = self.table;
+        self.space.set(span, access, |page| table.frame(page));
     }
 
     fn unmap(&mut self, span: Span) {
-        self.space.set(span, Access::Read, |_| None);
+        self.put(span, None);
+    }
+
+    /// Maps one frame in the place of all pages of a span, or none.
+    fn put(&mut self, span: Span, frame: Option<PhysAddr>) {
+        self.space.set(span, Access::Write, |_| frame);
     }
 }
 
-impl<const PAGES: usize> IcaTable<PAGES> {
+impl IcaTable<'_> {
     /// A message of process `giver` is on its way and no sender waits for it: if the process ends, the
     /// pages go on. Only the giver's CPU calls this.
     pub fn detach(&self, giver: ProcessSlot, span: Span) {
@@ -194,7 +209,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
 }
 
 /// The memory manager's side.
-impl<const PAGES: usize> IcaTable<PAGES> {
+impl IcaTable<'_> {
     /// Frees what of a span process `slot` owns and has let go of; `give_back` gets each page and its
     /// frame.
     pub fn free(&self, span: Span, slot: ProcessSlot, mut give_back: impl FnMut(u32, PhysAddr)) {
@@ -245,7 +260,7 @@ impl<const PAGES: usize> IcaTable<PAGES> {
                 _ => self.free_page(page, slot, &mut give_back),
             }
         }
-        for page in 0..PAGES as u32 {
+        for page in 0..self.pages() {
             // What it was lent, and what stood in for it, is not shared, or not with this frame.
             if self.is_shared(page) && self.is_mapped(page, space) {
                 self.free_page(page, slot, &mut give_back);

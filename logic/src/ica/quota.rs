@@ -11,15 +11,10 @@
 //! Deliberately absent: owners of the pages (`IcaTable`).
 
 use core::ops::Range;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
-use ant_abi::layout::ICA_PAGES;
-use ant_abi::{Error, MAX_PROCESSES, ProcessSlot};
+use ant_abi::{Error, ProcessSlot};
 
-/// In place of a slot: no process pays.
-const NO_PAYER: u8 = u8::MAX;
-
-const _: () = assert!(MAX_PROCESSES <= NO_PAYER as usize);
+use crate::places::Places;
 
 /// What a process may take, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,82 +26,89 @@ pub struct Limit {
 }
 
 /// One process's limit and what it pays for.
-#[derive(Debug)]
-struct Account {
-    most: AtomicU32,
-    promised: AtomicU32,
-    paid: AtomicU32,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Account {
+    most: u32,
+    promised: u32,
+    paid: u32,
 }
 
-/// Which process pays for which page of an ICA. Atomic only to be a `static`: one CPU writes and reads.
+impl Account {
+    /// What was promised and not taken.
+    fn owed(&self) -> u32 {
+        self.promised.saturating_sub(self.paid)
+    }
+}
+
+/// Which process pays for which page of an ICA.
 #[derive(Debug)]
-pub struct Quotas<const PAGES: usize = { ICA_PAGES as usize }> {
-    /// By page; of no meaning for one that is free.
-    payers: [AtomicU8; PAGES],
+pub struct Quotas {
+    /// By page: the process that pays, if one does; of no meaning for a page that is free.
+    payers: Places<Option<ProcessSlot>>,
     /// By slot.
-    accounts: [Account; MAX_PROCESSES],
+    accounts: Places<Account>,
     /// Pages that are not free.
-    taken: AtomicU32,
+    taken: u32,
     /// Pages that are promised.
-    promised: AtomicU32,
+    promised: u32,
     /// The most that ever were: those are kept.
-    most_promised: AtomicU32,
+    most_promised: u32,
     /// Pages that were promised and not taken.
-    owed: AtomicU32,
+    owed: u32,
 }
 
-impl<const PAGES: usize> Quotas<PAGES> {
-    /// All pages are free, and no process may take any.
+impl Quotas {
+    /// All pages are free, and no process may take any. One place for each page, one for each process.
     #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            payers: [const { AtomicU8::new(NO_PAYER) }; PAGES],
-            accounts: [const { Account::new() }; MAX_PROCESSES],
-            taken: AtomicU32::new(0),
-            promised: AtomicU32::new(0),
-            most_promised: AtomicU32::new(0),
-            owed: AtomicU32::new(0),
-        }
+    pub fn new(payers: Places<Option<ProcessSlot>>, accounts: Places<Account>) -> Self {
+        Self { payers, accounts, taken: 0, promised: 0, most_promised: 0, owed: 0 }
+    }
+
+    /// Pages of the ICA.
+    fn pages(&self) -> u32 {
+        self.payers.len() as u32
+    }
+
+    /// The account of the process in `slot`; one that is empty, if the table has no such place.
+    fn account(&self, slot: ProcessSlot) -> Account {
+        self.accounts.get(slot.index()).copied().unwrap_or_default()
     }
 
     /// A new process has `slot`.
-    pub fn open(&self, slot: ProcessSlot, limit: Limit) {
+    pub fn open(&mut self, slot: ProcessSlot, limit: Limit) {
         self.change(slot, |account| {
-            account.most.store(limit.most, Relaxed);
-            account.promised.store(limit.promised.min(limit.most), Relaxed);
+            account.most = limit.most;
+            account.promised = limit.promised.min(limit.most);
         });
     }
 
     /// The process in `slot` is over: what it has left with others has no payer.
-    pub fn close(&self, slot: ProcessSlot) {
-        if self.accounts[slot.index()].paid.load(Relaxed) > 0 {
-            let left = self.payers.iter().filter(|payer| payer.load(Relaxed) == byte(Some(slot)));
-            left.for_each(|payer| payer.store(NO_PAYER, Relaxed));
+    pub fn close(&mut self, slot: ProcessSlot) {
+        if self.account(slot).paid > 0 {
+            let left = self.payers.iter_mut().filter(|payer| **payer == Some(slot));
+            left.for_each(|payer| *payer = None);
         }
-        self.change(slot, |account| {
-            for value in [&account.most, &account.promised, &account.paid] {
-                value.store(0, Relaxed);
-            }
-        });
+        self.change(slot, |account| *account = Account::default());
     }
 
     /// Where the process in `slot` takes `count` pages: there, or else there. What was promised is in
     /// a place of its own, at the end, so that those without a promise cannot take it to pieces; it
     /// stays that large, for a process that is promised as much again.
+    #[must_use]
     pub fn places(&self, slot: ProcessSlot, count: u32) -> [Range<u32>; 2] {
-        let pages = PAGES as u32;
-        let border = pages.saturating_sub(self.most_promised.load(Relaxed));
-        let account = &self.accounts[slot.index()];
+        let pages = self.pages();
+        let border = pages.saturating_sub(self.most_promised);
         if !self.is_promised(slot) {
             return [0..border, 0..0];
         }
-        let first = if count <= account.owed() { border..pages } else { 0..border };
+        let first = if count <= self.account(slot).owed() { border..pages } else { 0..border };
         [first, 0..pages]
     }
 
     /// Whether the process in `slot` has a promise.
+    #[must_use]
     pub fn is_promised(&self, slot: ProcessSlot) -> bool {
-        self.accounts[slot.index()].promised.load(Relaxed) > 0
+        self.account(slot).promised > 0
     }
 
     /// Whether the process in `slot` may take `count` pages more.
@@ -116,89 +118,53 @@ impl<const PAGES: usize> Quotas<PAGES> {
     /// `OverQuota` if it would have more than its limit; `NoMemory` if so many are not free, or
     /// promised to others.
     pub fn check(&self, slot: ProcessSlot, count: u32) -> Result<(), Error> {
-        let account = &self.accounts[slot.index()];
-        let paid = account.paid.load(Relaxed).checked_add(count);
-        if paid.is_none_or(|paid| paid > account.most.load(Relaxed)) {
+        let account = self.account(slot);
+        if account.paid.checked_add(count).is_none_or(|paid| paid > account.most) {
             return Err(Error::OverQuota);
         }
-        let free = PAGES as u32 - self.taken.load(Relaxed);
+        let free = self.pages() - self.taken;
         // For a process that is promised as much again: a server that is restarted, or replaced.
-        let kept = self.most_promised.load(Relaxed) - self.promised.load(Relaxed);
+        let kept = self.most_promised - self.promised;
         // Of what was promised to it, it may take while others are owed more than there is.
         let unpromised = count.saturating_sub(account.owed());
-        let spare = free.saturating_sub(self.owed.load(Relaxed) + kept);
+        let spare = free.saturating_sub(self.owed + kept);
         if count <= free && unpromised <= spare { Ok(()) } else { Err(Error::NoMemory) }
     }
 
     /// The process in `slot` has taken these free pages, as [`Quotas::check`] allows.
-    pub fn take(&self, slot: ProcessSlot, first: u32, count: u32) {
+    pub fn take(&mut self, slot: ProcessSlot, first: u32, count: u32) {
         self.pay(Some(slot), first, count);
-        self.change(slot, |account| add(&account.paid, count));
+        self.change(slot, |account| account.paid += count);
     }
 
     /// These free pages are taken, but not by a process.
-    pub fn take_for_nobody(&self, first: u32, count: u32) {
+    pub fn take_for_nobody(&mut self, first: u32, count: u32) {
         self.pay(None, first, count);
     }
 
     /// A taken page is free again.
-    pub fn free(&self, page: u32) {
-        let payer = self.payers[page as usize].swap(NO_PAYER, Relaxed);
-        sub(&self.taken, 1);
-        if let Some(payer) = ProcessSlot::new(payer.into()) {
-            self.change(payer, |account| sub(&account.paid, 1));
+    pub fn free(&mut self, page: u32) {
+        self.taken -= 1;
+        if let Some(payer) = self.payers[page as usize].take() {
+            self.change(payer, |account| account.paid -= 1);
         }
     }
 
-    fn pay(&self, payer: Option<ProcessSlot>, first: u32, count: u32) {
-        for page in first..first + count {
-            self.payers[page as usize].store(byte(payer), Relaxed);
-        }
-        add(&self.taken, count);
+    fn pay(&mut self, payer: Option<ProcessSlot>, first: u32, count: u32) {
+        let pages = first as usize..(first + count) as usize;
+        self.payers[pages].fill(payer);
+        self.taken += count;
     }
 
     /// Changes an account, and with it what is promised and owed in all.
-    fn change(&self, slot: ProcessSlot, change: impl FnOnce(&Account)) {
-        let account = &self.accounts[slot.index()];
-        sub(&self.owed, account.owed());
-        sub(&self.promised, account.promised.load(Relaxed));
+    fn change(&mut self, slot: ProcessSlot, change: impl FnOnce(&mut Account)) {
+        let Some(account) = self.accounts.get_mut(slot.index()) else { return };
+        let before = *account;
         change(account);
-        add(&self.promised, account.promised.load(Relaxed));
-        self.most_promised.fetch_max(self.promised.load(Relaxed), Relaxed);
-        add(&self.owed, account.owed());
+        self.owed = self.owed - before.owed() + account.owed();
+        self.promised = self.promised - before.promised + account.promised;
+        self.most_promised = self.most_promised.max(self.promised);
     }
-}
-
-impl<const PAGES: usize> Default for Quotas<PAGES> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Account {
-    const fn new() -> Self {
-        let [most, promised, paid] = [const { AtomicU32::new(0) }; 3];
-        Self { most, promised, paid }
-    }
-
-    /// What was promised and not taken.
-    fn owed(&self) -> u32 {
-        self.promised.load(Relaxed).saturating_sub(self.paid.load(Relaxed))
-    }
-}
-
-/// A page's payer as a byte.
-fn byte(payer: Option<ProcessSlot>) -> u8 {
-    payer.map_or(NO_PAYER, |slot| slot.index() as u8)
-}
-
-// Plain additions: one CPU only.
-fn add(value: &AtomicU32, count: u32) {
-    value.store(value.load(Relaxed) + count, Relaxed);
-}
-
-fn sub(value: &AtomicU32, count: u32) {
-    value.store(value.load(Relaxed) - count, Relaxed);
 }
 
 #[cfg(all(test, not(loom)))]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::vec::Vec;
 use std::{format, vec};
 
+use ant_abi::boot::TableSizes;
 use proptest::prelude::*;
 
 use super::*;
@@ -19,7 +20,13 @@ const PAGE: u64 = 4096;
 fn nth(n: u64) -> PhysAddr {
     PhysAddr::new(n * PAGE)
 }
-type Table = IcaTable<PAGES>;
+type Table = IcaTable<'static>;
+
+/// A table of free pages. Its memory is given for ever, as at boot.
+fn table() -> Table {
+    let entries = Vec::from_iter((0..PAGES).map(|_| AtomicU64::new(0)));
+    IcaTable::new(entries.leak())
+}
 
 const MODES: [Transfer; 4] =
     [Transfer::HandOver, Transfer::LendRead, Transfer::LendWrite, Transfer::Share];
@@ -30,8 +37,8 @@ fn span(first: u32, count: u32, transfer: Transfer) -> Span {
 
 /// A table with the first `count` pages owned by process 1.
 fn owned(count: u32) -> Table {
-    let table = Table::new();
-    assert_eq!(table.alloc(count), Some(0));
+    let table = table();
+    assert_eq!(IcaAllocator::new(table).alloc(count), Some(0));
     for page in 0..count {
         table.set_frame(page, nth(u64::from(page + 1)), process_no(1)).unwrap();
     }
@@ -40,42 +47,43 @@ fn owned(count: u32) -> Table {
 
 #[test]
 fn zeros_are_a_table_of_free_pages() {
-    let table = Table::new();
-    assert!(table.entries.iter().all(|entry| entry.load(Ordering::Relaxed) == 0));
+    let table = table();
+    assert_eq!(table.pages(), PAGES as u32);
     assert_eq!(table.state(0), Some(PageState::Free));
     assert_eq!(table.state(PAGES as u32), None);
-    assert_eq!(size_of::<IcaTable>(), 8 * (ICA_PAGES as usize + 1));
 }
 
 #[test]
 fn finds_room_behind_what_it_found_last() {
-    let table = Table::new();
-    assert_eq!(table.alloc(0), None);
-    assert_eq!(table.alloc(PAGES as u32 + 1), None);
-    assert_eq!(table.alloc(4), Some(0));
-    assert_eq!(table.alloc(4), Some(4));
+    let table = table();
+    let mut allocator = IcaAllocator::new(table);
+    assert_eq!(allocator.alloc(0), None);
+    assert_eq!(allocator.alloc(PAGES as u32 + 1), None);
+    assert_eq!(allocator.alloc(4), Some(0));
+    assert_eq!(allocator.alloc(4), Some(4));
     table.forget(1).unwrap();
-    assert_eq!(table.alloc(1), Some(8));
-    assert_eq!(table.alloc(2), None, "they would not be neighbours");
-    assert_eq!(table.alloc(1), Some(9));
-    assert_eq!(table.alloc(1), Some(1));
-    assert_eq!(table.alloc(1), None);
+    assert_eq!(allocator.alloc(1), Some(8));
+    assert_eq!(allocator.alloc(2), None, "they would not be neighbours");
+    assert_eq!(allocator.alloc(1), Some(9));
+    assert_eq!(allocator.alloc(1), Some(1));
+    assert_eq!(allocator.alloc(1), None);
     assert_eq!(table.forget(1), Ok(()));
     assert_eq!(table.forget(1), Err(Error::Fault), "it is free");
 }
 
 #[test]
 fn a_frame_is_the_address_of_a_page() {
-    let table = Table::new();
-    table.alloc(1).unwrap();
+    let last = ProcessSlot::from_bits(u64::from(TableSizes::MOST.processes) - 1);
+    let table = table();
+    IcaAllocator::new(table).alloc(1).unwrap();
     for phys in [1, PAGE + 8, 1 << 52, u64::MAX] {
         assert_eq!(table.set_frame(0, PhysAddr::new(phys), process_no(1)), Err(Error::Invalid));
     }
     assert_eq!(table.set_frame(1, nth(1), process_no(1)), Err(Error::Fault), "it is not reserved");
     assert_eq!(table.frame(0), None);
-    assert_eq!(table.set_frame(0, PhysAddr::new((1 << 52) - PAGE), process_no(127)), Ok(()));
+    assert_eq!(table.set_frame(0, PhysAddr::new((1 << 52) - PAGE), last), Ok(()));
     assert_eq!(table.frame(0), Some(PhysAddr::new((1 << 52) - PAGE)));
-    assert_eq!(table.state(0), Some(PageState::Owned { owner: process_no(127) }));
+    assert_eq!(table.state(0), Some(PageState::Owned { owner: last }));
     assert_eq!(table.set_frame(0, nth(1), process_no(1)), Err(Error::Fault), "it has one");
 }
 
@@ -357,13 +365,14 @@ impl Frames {
 /// Does one step on both; whether it went well.
 fn step_both(
     step: &Step,
-    table: &Table,
+    table: Table,
+    allocator: &mut IcaAllocator<'_>,
     model: &mut Model,
     frames: &mut Frames,
 ) -> Result<bool, TestCaseError> {
     let (was, expected) = match *step {
         Step::Alloc(count) => {
-            let first = table.alloc(count);
+            let first = allocator.alloc(count);
             let free = |page: usize| model.pages[page].0 == PageState::Free;
             let fits = |first: usize| (first..first + count as usize).all(free);
             let possible = count > 0 && (0..=PAGES - count as usize).any(fits);
@@ -441,7 +450,7 @@ fn step_both(
 }
 
 /// Every frame is free or with exactly one page, and no page has lost its own.
-fn check_frames(table: &Table, frames: &Frames, total: usize) {
+fn check_frames(table: Table, frames: &Frames, total: usize) {
     let held: Vec<_> = (0..PAGES as u32).filter_map(|page| table.frame(page)).collect();
     let all: BTreeSet<_> = held.iter().chain(&frames.0).collect();
     assert_eq!(all.len(), total, "a frame is lost");
@@ -451,19 +460,20 @@ fn check_frames(table: &Table, frames: &Frames, total: usize) {
 proptest! {
     #[test]
     fn behaves_like_a_plain_table(steps in prop::collection::vec(step(), 0..300)) {
-        let table = Table::new();
+        let table = table();
+        let mut allocator = IcaAllocator::new(table);
         let mut model = Model { pages: vec![(PageState::Free, nth(0)); PAGES] };
         let mut frames = Frames((1..=8).map(nth).collect());
         for step in steps {
             let text = format!("{step:?}");
-            step_both(&step, &table, &mut model, &mut frames)?;
+            step_both(&step, table, &mut allocator, &mut model, &mut frames)?;
             for page in 0..PAGES as u32 {
                 let (state, frame) = model.pages[page as usize];
                 prop_assert_eq!(table.state(page), Some(state), "page {} after {}", page, text);
                 let none = matches!(state, PageState::Free | PageState::Reserved);
                 prop_assert_eq!(table.frame(page), (!none).then_some(frame));
             }
-            check_frames(&table, &frames, 8);
+            check_frames(table, &frames, 8);
         }
     }
 }

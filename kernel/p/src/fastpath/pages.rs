@@ -119,8 +119,11 @@ pub(super) fn arrive(cpu: &mut Cpu, slot: ThreadSlot, span: Span, with: With) {
 /// A client has the words of a reply: it gets back what it had lent, and the pages of the reply.
 pub(super) fn replied(cpu: &mut Cpu, client: ThreadSlot, span: Span) {
     if let Some(thread) = cpu.local.thread(client) {
-        let lent = core::mem::take(&mut thread.calling).span;
-        ica::reclaim(&mut cpu.local, client, lent);
+        let gone = core::mem::take(&mut thread.calling).span;
+        // What it has handed over the server has received.
+        if gone.transfer() != Some(Transfer::HandOver) {
+            ica::reclaim(&mut cpu.local, client, gone);
+        }
     }
     arrive(cpu, client, span, With::Other);
 }

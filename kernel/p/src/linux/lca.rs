@@ -5,10 +5,9 @@
 
 use core::mem::offset_of;
 
-use ant_abi::CpuIndex;
 use ant_abi::lca::{CFLAG_CONTINUE, CFLAG_TRACE, Lca, Stamp};
 use ant_abi::store::StoreEntry;
-use ant_abi::{PhysAddr, UserVirt};
+use ant_abi::{CpuIndex, LcaIndex, PhysAddr, UserVirt};
 
 use ant_arch::clock;
 use ant_arch::paging::phys_to_virt;
@@ -16,14 +15,19 @@ use ant_arch::paging::phys_to_virt;
 /// The LCA page of one process.
 #[derive(Debug)]
 pub struct LcaPage {
+    index: LcaIndex,
     entry: StoreEntry,
-    virt: UserVirt,
 }
 
 impl LcaPage {
-    /// The page at `raddr`, mapped in the process at `virt`.
-    pub fn new(raddr: PhysAddr, generation: u16, virt: UserVirt) -> Self {
-        Self { entry: StoreEntry::call(raddr, generation), virt }
+    /// The page at `raddr`, mapped in the process in the ICA page that is the LCA's.
+    pub fn new(index: LcaIndex, raddr: PhysAddr, generation: u16) -> Self {
+        Self { index, entry: StoreEntry::call(raddr, generation) }
+    }
+
+    /// Which of the partition's LCAs it is.
+    pub fn index(&self) -> LcaIndex {
+        self.index
     }
 
     /// What the address stores carry for it.
@@ -33,7 +37,7 @@ impl LcaPage {
 
     /// Where the process has it.
     pub fn virt(&self) -> UserVirt {
-        self.virt
+        UserVirt::of_ica_page(self.index.ica_page())
     }
 
     fn pointer(&self) -> *mut Lca {

@@ -10,13 +10,18 @@ use crate::test_ids::{process_no, processes};
 
 const PAGES: usize = 12;
 
+/// Of few pages and processes.
+fn new() -> Quotas {
+    Quotas::new([None; PAGES].into(), [Account::default(); 4].into())
+}
+
 fn limit(most: u32, promised: u32) -> Limit {
     Limit { most, promised }
 }
 
 #[test]
 fn nobody_takes_more_than_its_limit() {
-    let quotas = Quotas::<PAGES>::new();
+    let mut quotas = new();
     assert_eq!(quotas.check(process_no(3), 1), Err(Error::OverQuota), "there is no such process");
     quotas.open(process_no(3), limit(4, 0));
     assert_eq!(quotas.check(process_no(3), 5), Err(Error::OverQuota));
@@ -32,7 +37,7 @@ fn nobody_takes_more_than_its_limit() {
 
 #[test]
 fn what_the_dead_have_left_is_not_their_successors() {
-    let quotas = Quotas::<PAGES>::new();
+    let mut quotas = new();
     quotas.open(process_no(3), limit(4, 4));
     quotas.take(process_no(3), 0, 4);
     quotas.close(process_no(3));
@@ -45,7 +50,7 @@ fn what_the_dead_have_left_is_not_their_successors() {
 
 #[test]
 fn others_do_not_get_what_was_promised() {
-    let quotas = Quotas::<PAGES>::new();
+    let mut quotas = new();
     quotas.take_for_nobody(0, 2);
     quotas.open(process_no(0), limit(4, 3));
     quotas.open(process_no(1), limit(12, 0));
@@ -64,7 +69,7 @@ fn others_do_not_get_what_was_promised() {
 
 #[test]
 fn what_was_promised_has_a_place_of_its_own() {
-    let quotas = Quotas::<PAGES>::new();
+    let mut quotas = new();
     quotas.open(process_no(0), limit(12, 0));
     assert_eq!(quotas.places(process_no(0), 1), [0..12, 0..0]);
     quotas.open(process_no(1), limit(2, 2));
@@ -82,7 +87,7 @@ fn what_was_promised_has_a_place_of_its_own() {
 
 #[test]
 fn more_can_be_promised_than_there_is() {
-    let quotas = Quotas::<PAGES>::new();
+    let mut quotas = new();
     quotas.open(process_no(0), limit(12, 0));
     quotas.take(process_no(0), 0, 10);
     quotas.open(process_no(1), limit(4, 4));
@@ -151,7 +156,7 @@ impl Model {
 proptest! {
     #[test]
     fn behaves_like_a_plain_list(steps in prop::collection::vec(step(), 0..200)) {
-        let quotas = Quotas::<PAGES>::new();
+        let mut quotas = new();
         let mut model = Model { pages: vec![None; PAGES], limits: [None; 3], most_promised: 0 };
         for step in steps {
             match step {

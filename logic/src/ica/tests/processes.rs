@@ -65,6 +65,7 @@ struct Process {
 
 struct World {
     table: Table,
+    allocator: IcaAllocator<'static>,
     frames: Frames,
     processes: [Process; SLOTS],
     /// To processes in their order; to the memory manager in any, as from different CPUs.
@@ -74,8 +75,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        let table = table();
         Self {
-            table: Table::new(),
+            table,
+            allocator: IcaAllocator::new(table),
             frames: Frames((1..=FRAMES).map(nth).collect()),
             processes: Default::default(),
             messages: Vec::new(),
@@ -87,9 +90,9 @@ impl World {
         &mut self.processes[slot.index()]
     }
 
-    fn holder(&mut self, slot: ProcessSlot) -> Holder<'_, &mut Tables, PAGES> {
+    fn holder(&mut self, slot: ProcessSlot) -> Holder<'_, &mut Tables> {
         let space = &mut self.processes[slot.index()].tables;
-        Holder { table: &self.table, slot, space }
+        Holder { table: self.table, slot, space }
     }
 
     /// Whether a process can do something.
@@ -102,7 +105,7 @@ impl World {
         if self.frames.0.len() < count as usize {
             return;
         }
-        let Some(first) = self.table.alloc(count) else { return };
+        let Some(first) = self.allocator.alloc(count) else { return };
         for page in first..first + count {
             let frame = self.frames.0.pop_first().unwrap();
             self.table.set_frame(page, frame, slot).unwrap();
@@ -258,7 +261,7 @@ impl World {
     /// A page is writable in one place only, unless it is shared, and no frame is mapped that is
     /// another process's page or no process's.
     fn check(&self) {
-        check_frames(&self.table, &self.frames, FRAMES as usize);
+        check_frames(self.table, &self.frames, FRAMES as usize);
         for page in 0..PAGES as u32 {
             let frame = self.table.frame(page).unwrap_or(PhysAddr::new(0));
             let having = self.having(page, frame);
@@ -373,4 +376,19 @@ fn who_lets_go_of_a_shared_page_and_ends_leaves_nothing() {
         let left = if last { PageState::Free } else { PageState::Shared { sharers: 1 } };
         assert_eq!(world.table.state(0), Some(left));
     }
+}
+
+/// Its receiver gets none of them, and is counted for none.
+#[test]
+fn pages_that_too_many_share_do_not_come() {
+    let mut world = World::new();
+    world.alloc(process_no(0), 2);
+    let both = span(0, 2, Transfer::Share);
+    world.call(process_no(0), process_no(1), both);
+    for _ in 2..SHARERS_MAX {
+        world.table.begin_share(process_no(0), span(1, 1, Transfer::Share)).unwrap();
+    }
+    assert_eq!(world.holder(process_no(1)).arrive(both, With::Call), Span::NONE);
+    assert_eq!(world.table.state(0), Some(PageState::Shared { sharers: 2 }));
+    assert_eq!(world.table.state(1), Some(PageState::Shared { sharers: SHARERS_MAX }));
 }

@@ -8,6 +8,7 @@ use ant_abi::Error;
 use ant_abi::bundle::BUNDLE_SERVERS;
 use ant_abi::control::ServerInfo;
 use ant_abi::ipc::ExitNotice;
+use ant_abi::syscall::SystemInfo;
 use ant_api_init::Request as ToInit;
 use ant_logic::bundle::Bundle;
 use ant_logic::supervise::PendingKills;
@@ -34,7 +35,7 @@ pub struct Servers {
 impl Servers {
     /// All of them, about to start. `init` is `init`'s endpoint.
     pub fn new(init: Handle) -> Result<Self, Error> {
-        let cpus = ant::system_info()?.cpus;
+        let SystemInfo { cpus, .. } = ant::system_info()?;
         // The m-kernel has parsed it before, so it is one.
         let bundle = Bundle::parse(init_calls::bundle()).map_err(|_| Error::Protocol)?;
         let names = bundle.servers().map(|spec| spec.name).collect();

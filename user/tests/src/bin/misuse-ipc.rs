@@ -9,7 +9,6 @@
 use ant_abi::Error;
 use ant_abi::bundle::HANDLE_NAME;
 use ant_abi::ipc::{BATCH_MAX, NOTIFY_EXITED, SENDS_MAX, Span, Transfer};
-use ant_abi::layout::ICA_PAGES;
 use ant_api_name::Name;
 use ant_rt::ica::Pages;
 use ant_rt::ipc::{self, Batch, Handle, Message, OnRestart, Received, Timeout, Token};
@@ -103,7 +102,7 @@ fn pages() -> Result<bool, Error> {
     let own = ipc::open_endpoint()?;
     let kept = Pages::alloc(2)?;
     let first = ((address(&kept) - ant_abi::layout::ICA_START) / 4096) as u32;
-    let last = ICA_PAGES as u32 - 1;
+    let last = ant::system_info()?.ica_pages - 1;
     let lca = ((ant::lca_get()?.virt - ant_abi::layout::ICA_START) / 4096) as u32;
     let wrong = [
         ("not owned", Span::new(last, 1, Transfer::HandOver)),

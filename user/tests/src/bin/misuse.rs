@@ -4,7 +4,7 @@
 #![no_main]
 
 use ant_abi::device::{BIND, CallRet, Ioctl, ProxyBind, RET};
-use ant_abi::ipc::ICA_QUOTA_PROGRAM;
+use ant_abi::ipc::ica_quota_program;
 use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, CFLAG_CONTINUE, LCA_BUFFER, Relocation};
 use ant_abi::store::StoreEntry;
 use ant_abi::syscall::{Injection, ProcessCreate};
@@ -123,7 +123,9 @@ fn flag() -> bool {
 
 /// Keeps the memory manager busy.
 fn flood_with_pages() -> bool {
-    while Pages::alloc(ICA_QUOTA_PROGRAM).is_ok() {}
+    let Ok(info) = ant::system_info() else { return false };
+    let quota = ica_quota_program(info.ica_pages);
+    while Pages::alloc(quota).is_ok() {}
     println!("pages: no more")
 }
 

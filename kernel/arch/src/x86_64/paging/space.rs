@@ -1,8 +1,8 @@
 //! The address spaces of processes.
 
 use ant_abi::ipc::Span;
-use ant_abi::layout::{ICA_PAGES, ICA_START, PROCESS_END};
-use ant_abi::{PhysAddr, UserVirt};
+use ant_abi::layout::{ICA_END, ICA_START, PROCESS_END};
+use ant_abi::{PAGE_SIZE, PhysAddr, UserVirt};
 use ant_logic::ica;
 use x86_64::VirtAddr;
 use x86_64::structures::paging::mapper::{
@@ -69,6 +69,10 @@ pub enum MapError {
 const FOREIGN_PAGES: usize = (ICA_START >> 39) as usize;
 /// Entries of a page table.
 const ENTRIES: u32 = 512;
+
+// One table leads to the lowest tables of the largest ICA.
+const _: () = assert!(ICA_END - ICA_START <= (ENTRIES * ENTRIES) as u64 * PAGE_SIZE as u64);
+
 /// Pages that are flushed one by one; for more, the whole TLB is.
 const FLUSH_ONE_BY_ONE: u32 = 32;
 
@@ -98,11 +102,13 @@ pub struct AddressSpace {
     root: PhysAddr,
     /// The table that leads to the ICA's lowest tables.
     ica: PhysAddr,
+    /// Pages of the ICA.
+    ica_pages: u32,
 }
 
 impl AddressSpace {
-    /// An address space with the kernel's half and nothing else.
-    pub fn new(pages: &mut impl Pages) -> Option<Self> {
+    /// An address space with the kernel's half, and tables for an ICA of `ica_pages`, which are whole tables.
+    pub fn new(ica_pages: u32, pages: &mut impl Pages) -> Option<Self> {
         let root = pages.alloc()?;
         let kernel = table(kernel_root());
         // SAFETY: both are top tables; nothing else refers to the new one, the kernel's no longer
@@ -112,11 +118,11 @@ impl AddressSpace {
                 (&mut *table(root))[entry] = (&*kernel)[entry].clone();
             }
         }
-        let Some(ica) = build_ica(root, pages) else {
+        let Some(ica) = build_ica(root, ica_pages, pages) else {
             free_table(root, 4, KERNEL_HALF, true, pages);
             return None;
         };
-        Some(Self { root, ica })
+        Some(Self { root, ica, ica_pages })
     }
 
     fn mapper(&self) -> OffsetPageTable<'_> {
@@ -191,6 +197,7 @@ impl AddressSpace {
     /// Maps each page of a span of the ICA to the frame that `frame_of` says, or to none, in place of
     /// what was there. The caller flushes pages that lost an access by it. How many more are mapped
     /// than before.
+    #[inline]
     pub fn set_ica(
         &mut self,
         span: Span,
@@ -201,19 +208,24 @@ impl AddressSpace {
             ica::Access::Read => Access::Read.flags(),
             ica::Access::Write => Access::ReadWrite.flags(),
         };
+        let set = |page, entry: &mut PageTableEntry| {
+            let before = i64::from(!entry.is_unused());
+            match frame_of(page) {
+                Some(phys) => entry.set_addr(x86_64::PhysAddr::new_truncate(phys.get()), flags),
+                None => entry.set_unused(),
+            }
+            i64::from(!entry.is_unused()) - before
+        };
+        if span.count() == 1 {
+            // SAFETY: an entry of this address space's own tables, which are borrowed alone.
+            return set(span.first(), unsafe { &mut *self.ica_entry(span.first()) });
+        }
         let mut more = 0;
         for (page, entries) in self.ica_entries(span) {
-            // SAFETY: entries of this address space's own tables, which are borrowed alone.
+            // SAFETY: as above.
             let entries = unsafe { &mut *entries };
             for (page, entry) in (page..).zip(entries) {
-                more -= i64::from(!entry.is_unused());
-                match frame_of(page) {
-                    Some(phys) => {
-                        entry.set_addr(x86_64::PhysAddr::new_truncate(phys.get()), flags);
-                        more += 1;
-                    }
-                    None => entry.set_unused(),
-                }
+                more += set(page, entry);
             }
         }
         more
@@ -221,13 +233,18 @@ impl AddressSpace {
 
     /// Whether the process has all pages of a span of the ICA, and `fits` holds of each and its
     /// frame.
+    #[inline]
     pub fn has_ica(&self, span: Span, fits: impl Fn(u32, PhysAddr) -> bool) -> bool {
+        let has = |(page, entry): (u32, &PageTableEntry)| {
+            !entry.is_unused() && fits(page, target_of(entry))
+        };
+        if span.count() == 1 {
+            // SAFETY: an entry of this address space's own tables, which are borrowed meanwhile.
+            return has((span.first(), unsafe { &*self.ica_entry(span.first()) }));
+        }
         self.ica_entries(span).all(|(page, entries)| {
-            // SAFETY: entries of this address space's own tables, which are borrowed meanwhile.
+            // SAFETY: as above.
             let entries = unsafe { &*entries };
-            let has = |(page, entry): (u32, &PageTableEntry)| {
-                !entry.is_unused() && fits(page, target_of(entry))
-            };
             (page..).zip(entries).all(has)
         })
     }
@@ -236,20 +253,27 @@ impl AddressSpace {
     #[inline]
     fn ica_entries(&self, span: Span) -> impl Iterator<Item = (u32, *mut [PageTableEntry])> {
         let (mut page, end) = (span.first(), span.first() + span.count());
-        assert!(u64::from(end) <= ICA_PAGES);
+        assert!(end <= self.ica_pages);
         core::iter::from_fn(move || {
             if page == end {
                 return None;
             }
-            let (from, index) = (page, page % ENTRIES);
-            page = end.min(from - index + ENTRIES);
-            // SAFETY: `build_ica` has made the tables for all pages of the ICA.
-            let entries = unsafe {
-                let lowest = target_of(&(&*table(self.ica))[(from / ENTRIES) as usize]);
-                table(lowest).cast::<PageTableEntry>().add(index as usize)
-            };
-            Some((from, core::ptr::slice_from_raw_parts_mut(entries, (page - from) as usize)))
+            let from = page;
+            page = end.min(from - from % ENTRIES + ENTRIES);
+            let count = (page - from) as usize;
+            Some((from, core::ptr::slice_from_raw_parts_mut(self.ica_entry(from), count)))
         })
+    }
+
+    /// The entry of a page of the ICA.
+    #[inline]
+    fn ica_entry(&self, page: u32) -> *mut PageTableEntry {
+        assert!(page < self.ica_pages);
+        // SAFETY: `build_ica` has made the tables for all pages of the ICA.
+        unsafe {
+            let lowest = target_of(&(&*table(self.ica))[(page / ENTRIES) as usize]);
+            table(lowest).cast::<PageTableEntry>().add((page % ENTRIES) as usize)
+        }
     }
 
     /// Its top table, for a thread that runs in it.
@@ -288,11 +312,12 @@ pub fn flush_ica(first: u32, count: u32) {
 }
 
 /// Makes the tables of the ICA under the top table `root`; gives the one that leads to the lowest.
-fn build_ica(root: PhysAddr, pages: &mut impl Pages) -> Option<PhysAddr> {
+fn build_ica(root: PhysAddr, ica_pages: u32, pages: &mut impl Pages) -> Option<PhysAddr> {
+    assert!(ica_pages.is_multiple_of(ENTRIES));
     let third = add_table(root, FOREIGN_PAGES, pages)?;
     let second = add_table(third, 0, pages)?;
-    for index in 0..ICA_PAGES as usize / ENTRIES as usize {
-        add_table(second, index, pages)?;
+    for index in 0..ica_pages / ENTRIES {
+        add_table(second, index as usize, pages)?;
     }
     Some(second)
 }
