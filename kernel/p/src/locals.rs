@@ -285,9 +285,10 @@ impl Locals {
     #[inline]
     pub(crate) fn run(&mut self, thread: &mut Owned<Thread>) {
         let (thread, public) = thread.parts();
-        if self.loaded != thread.space {
-            thread.space.load();
-            self.loaded = thread.space;
+        let space = thread.space;
+        if self.loaded != space {
+            space.load();
+            self.loaded = space;
             shared::count(self.control.switches());
         }
         public.set_state(ProcessState::Running);

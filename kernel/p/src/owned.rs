@@ -4,6 +4,7 @@
 //! object. What every CPU may read is beside the object, as atomics.
 
 use core::cell::UnsafeCell;
+use core::hint::unreachable_unchecked;
 use core::ops::{Deref, DerefMut};
 
 /// An object of a table.
@@ -97,7 +98,11 @@ impl<T: Object> Deref for Owned<T> {
     #[inline]
     fn deref(&self) -> &T {
         // SAFETY: the one owner; the slot is filled as long as an owner exists.
-        unsafe { (*self.0.object.get()).as_ref().unwrap_unchecked() }
+        match unsafe { &*self.0.object.get() } {
+            Some(object) => object,
+            // SAFETY: as above.
+            None => unsafe { unreachable_unchecked() },
+        }
     }
 }
 
@@ -105,6 +110,10 @@ impl<T: Object> DerefMut for Owned<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as in `deref`.
-        unsafe { (*self.0.object.get()).as_mut().unwrap_unchecked() }
+        match unsafe { &mut *self.0.object.get() } {
+            Some(object) => object,
+            // SAFETY: as above.
+            None => unsafe { unreachable_unchecked() },
+        }
     }
 }
