@@ -7,12 +7,14 @@
 //! - *free*: no process has the number. The m-kernel's turn: [`IcaAllocator::alloc`].
 //! - *reserved*: the number is taken, there is no frame (yet, or any more). The m-kernel's:
 //!   `set_frame`, `forget`.
-//! - *owned*: one process has it. The owner's CPU's: `begin_transfer`, `release`.
+//! - *owned*: one process has it. The owner's CPU's: `begin_transfer`, `release`, `give_up`.
 //! - *lent*: its owner has lent it with a message. The owner's CPU's: `end_loan`.
 //! - *in transit*: it was handed over, and the message was not received yet. The CPU's that has the
 //!   message: `complete_hand_over`, `undo_transfer`, `discard`; the giver's CPU: `orphan`.
 //! - *shared*: so many have it, and none more than the others. Each of their CPUs':
-//!   `begin_share`, `release`, `release_share`.
+//!   `begin_share`, `release`, `give_up`.
+//! - *returning*: the process that had it last has let go of it, and the memory manager has not heard of
+//!   it yet. The m-kernel's: `release`.
 //!
 //! A message that shares pages counts as one that has them, until its receiver takes its place. The
 //! borrower of pages is not written down: the message knows. Neither are sharers: [`Holder`] looks
@@ -212,10 +214,10 @@ impl<'a> IcaTable<'a> {
     ///
     /// # Errors
     ///
-    /// `Fault` if the page is neither owned by `by` nor shared; also if it is lent.
+    /// `Fault` if the page is neither owned nor returned by `by`, nor shared; also if it is lent.
     pub fn release(&self, page: u32, by: ProcessSlot) -> Result<Option<PhysAddr>, Error> {
         self.change_one(page, |entry| match entry.state() {
-            PageState::Owned { owner } if owner == by => {
+            PageState::Owned { owner } | PageState::Returning { owner } if owner == by => {
                 Some(entry.become_state(PageState::Reserved))
             }
             PageState::Shared { sharers: 1 } => Some(entry.become_state(PageState::Reserved)),
@@ -226,17 +228,21 @@ impl<'a> IcaTable<'a> {
         })
     }
 
-    /// Lets go of a shared page for `by`, one of its sharers, of which the caller has made sure.
-    /// If it is the last, it owns the page then. Only the CPU of `by` calls this, when `by` does not
-    /// have the page mapped any more.
+    /// Lets go of a page for `by`, its owner or one of its sharers, of which the caller has made sure.
+    /// If no process or message has it then, it is on its way back to the memory manager, which is to
+    /// be told, and does [`IcaTable::release`]. Only the CPU of `by` calls this, when `by` does not have
+    /// the page mapped any more.
     ///
     /// # Errors
     ///
-    /// `Fault` if the page is not shared.
-    pub fn release_share(&self, page: u32, by: ProcessSlot) -> Result<(), Error> {
+    /// `Fault` if the page is neither owned by `by` nor shared.
+    pub fn give_up(&self, page: u32, by: ProcessSlot) -> Result<(), Error> {
         let leave = |entry: PageEntry| match entry.state() {
+            PageState::Owned { owner } if owner == by => {
+                Some(entry.become_state(PageState::Returning { owner: by }))
+            }
             PageState::Shared { sharers: 1 } => {
-                Some(entry.become_state(PageState::Owned { owner: by }))
+                Some(entry.become_state(PageState::Returning { owner: by }))
             }
             PageState::Shared { sharers } => {
                 Some(entry.become_state(PageState::Shared { sharers: sharers - 1 }))
@@ -301,13 +307,15 @@ impl<'a> IcaTable<'a> {
         Some(self.load(page)?.state())
     }
 
-    /// The pages that `slot` owns, has lent, or has handed over by messages that were not received
-    /// yet: all that must be seen to when it ends, but for what it shares.
+    /// The pages that `slot` owns, has lent, has let go of, or has handed over by messages that were not
+    /// received yet: all that must be seen to when it ends, but for what it shares.
     pub fn pages_of(&self, slot: ProcessSlot) -> impl Iterator<Item = (u32, PageState)> {
         let of_slot = move |page| self.load(page).filter(|entry| entry.names(slot));
         let pages = (0..self.pages()).filter_map(move |page| Some((page, of_slot(page)?.state())));
         pages.filter(move |(_, state)| match *state {
-            PageState::Owned { owner } | PageState::Lent { owner, .. } => owner == slot,
+            PageState::Owned { owner }
+            | PageState::Lent { owner, .. }
+            | PageState::Returning { owner } => owner == slot,
             PageState::InTransit { giver } => giver == Some(slot),
             _ => false,
         })

@@ -5,8 +5,6 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::*;
 
-/// Pages of the partition's ICA.
-
 const INIT: &[u8] = b"the program of init";
 const SERVER: &[u8] = b"the program of both servers";
 const HEADER: u32 = size_of::<BundleHeader>() as u32;

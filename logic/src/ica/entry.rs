@@ -51,6 +51,11 @@ pub enum PageState {
         /// Slot of the process that handed it over; `None` if that has ended.
         giver: Option<ProcessSlot>,
     },
+    /// The process with this slot, which has let go of it: it is on its way back to the memory manager.
+    Returning {
+        /// Its slot.
+        owner: ProcessSlot,
+    },
     /// So many processes and messages.
     Shared {
         /// How many.
@@ -79,6 +84,7 @@ impl PageEntry {
             PageState::Lent { owner, access: Access::Write } => (4, owner.bits()),
             PageState::InTransit { giver } => (5, giver.map_or(ENDED, ProcessSlot::bits)),
             PageState::Shared { sharers } => (6, sharers.into()),
+            PageState::Returning { owner } => (7, owner.bits()),
         };
         Self(field << FIELD_SHIFT | frame | kind)
     }
@@ -93,6 +99,7 @@ impl PageEntry {
             4 => PageState::Lent { owner: slot, access: Access::Write },
             5 => PageState::InTransit { giver: (self.field() != ENDED).then_some(slot) },
             6 => PageState::Shared { sharers: self.field() as u16 },
+            7 => PageState::Returning { owner: slot },
             kind => unreachable!("an entry of the ICA has kind {kind}"),
         }
     }

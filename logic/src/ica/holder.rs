@@ -133,11 +133,7 @@ impl<S: Space> Holder<'_, S> {
     pub fn release(&mut self, span: Span) -> Result<(), Error> {
         self.has_all(span)?;
         self.unmap(span);
-        for page in pages(span) {
-            // Those that are its own stay so.
-            let _ = self.table.release_share(page, self.slot);
-        }
-        Ok(())
+        pages(span).try_for_each(|page| self.table.give_up(page, self.slot))
     }
 
     /// Has pages that the memory manager has just made its own.
@@ -210,11 +206,11 @@ impl IcaTable<'_> {
 
 /// The memory manager's side.
 impl IcaTable<'_> {
-    /// Frees what of a span process `slot` owns and has let go of; `give_back` gets each page and its
-    /// frame.
+    /// Frees what of a span process `slot` has let go of last; `give_back` gets each page and its frame.
+    /// What others have had longer was freed without it, and may be `slot`'s again, with another frame.
     pub fn free(&self, span: Span, slot: ProcessSlot, mut give_back: impl FnMut(u32, PhysAddr)) {
         for page in pages(span) {
-            if self.state(page) == Some(PageState::Owned { owner: slot }) {
+            if self.state(page) == Some(PageState::Returning { owner: slot }) {
                 self.free_page(page, slot, &mut give_back);
             }
         }

@@ -268,7 +268,10 @@ impl World {
             let state = self.table.state(page).unwrap();
             let seen = std::format!("page {page} is {state:?}, mapped in {having:?}");
             match state {
-                PageState::Free | PageState::Reserved | PageState::InTransit { .. } => {
+                PageState::Free
+                | PageState::Reserved
+                | PageState::InTransit { .. }
+                | PageState::Returning { .. } => {
                     assert!(having.is_empty(), "{seen}");
                 }
                 // On its way back, it is mapped nowhere.
@@ -391,4 +394,24 @@ fn pages_that_too_many_share_do_not_come() {
     assert_eq!(world.holder(process_no(1)).arrive(both, With::Call), Span::NONE);
     assert_eq!(world.table.state(0), Some(PageState::Shared { sharers: 2 }));
     assert_eq!(world.table.state(1), Some(PageState::Shared { sharers: SHARERS_MAX }));
+}
+
+/// That it has let go of shared pages, the memory manager hears when another process has freed them, and
+/// the process has one of their numbers again.
+#[test]
+fn what_has_come_again_is_not_freed_with_what_was_let_go() {
+    let (one, other) = (process_no(0), process_no(1));
+    let mut world = World::new();
+    world.alloc(one, PAGES as u32 - 2);
+    world.call(one, other, span(0, 1, Transfer::Share));
+    world.receive(other);
+    world.end(one);
+    world.release(other, span(0, 1, Transfer::HandOver));
+    world.manage(0);
+    assert_eq!(world.table.state(0), Some(PageState::Free));
+    world.alloc(other, 2);
+    world.alloc(other, 1);
+    world.manage(0);
+    world.check();
+    assert_eq!(world.table.state(0), Some(PageState::Owned { owner: other }));
 }
