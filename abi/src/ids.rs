@@ -124,7 +124,7 @@ table_id! {
     Priority(u8) < PRIORITIES;
 }
 
-/// Defines ids that are places in a table whose size the boot block says.
+/// Defines ids that are places in a table that is as large as the boot block says.
 macro_rules! slot_id {
     ($( $(#[doc = $doc:literal])* $name:ident; )*) => {$(
         $(#[doc = $doc])*

@@ -149,7 +149,7 @@ impl IpcCpu {
 }
 
 impl IpcPlace {
-    /// A server, whose place this is, receives the call for which it has waited.
+    /// The server with this place receives the call for which it has waited.
     #[inline(always)]
     fn receive_directly(
         &mut self,
@@ -164,7 +164,7 @@ impl IpcPlace {
         of_client.message.span = span;
     }
 
-    /// The server of a call, whose place this is, has replied, and waits.
+    /// The server with this place has replied to a call, and waits.
     #[inline(always)]
     fn wait_directly(
         &mut self,
