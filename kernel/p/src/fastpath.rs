@@ -23,40 +23,28 @@ use crate::cpu::Cpu;
 use crate::endpoints::{self, Endpoint};
 use crate::handles::Handle;
 use crate::owned::Owned;
+use crate::run::Next;
 use crate::thread::{BlockReason, Calling, Thread};
 use crate::{ipc, mailbox};
-use ant_arch::context::VECTOR_SYSCALL;
 
 const IPC_CALL: u64 = Sysnum::IpcCall as u64;
 const IPC_REPLY_RECEIVE: u64 = Sysnum::IpcReplyReceive as u64;
 
-/// What comes next.
-pub enum Next {
-    /// This thread runs. The one that has run is in its place.
-    Thread(Owned<Thread>),
-    /// The thread that has run, which is in its place, waits for another CPU.
-    Packet,
-    /// Nothing has happened: the loop serves what the thread asks for.
-    SlowPath(Owned<Thread>),
-}
-
-/// Serves the call or the reply that has ended the run of a thread.
+/// Serves the call or the reply with which a thread has ended its run, and which is then in its place.
+/// `Err`: nothing has happened, the slow path serves the system call.
 #[inline]
-pub fn serve(cpu: &mut Cpu, mut thread: Owned<Thread>) -> Next {
-    if thread.context.vector != VECTOR_SYSCALL {
-        return Next::SlowPath(thread);
-    }
+pub fn serve(cpu: &mut Cpu, mut thread: Owned<Thread>) -> Result<Next, Owned<Thread>> {
     match exchange(cpu, &mut thread) {
         Some(Exchanged::Words(Some(next))) => {
             cpu.local.put(thread);
-            Next::Thread(next)
+            Ok(Next::Thread(next))
         }
         Some(Exchanged::Words(None)) => {
             cpu.local.put(thread);
-            Next::Packet
+            Ok(Next::Packet)
         }
         Some(Exchanged::Pages(exchange)) => serve_pages(cpu, thread, exchange),
-        None => Next::SlowPath(thread),
+        None => Err(thread),
     }
 }
 
@@ -106,7 +94,11 @@ fn exchange(cpu: &mut Cpu, thread: &mut Owned<Thread>) -> Option<Exchanged> {
 
 /// Serves what comes with pages: these find the threads in their places.
 #[inline]
-fn serve_pages(cpu: &mut Cpu, thread: Owned<Thread>, exchange: PagesExchange) -> Next {
+fn serve_pages(
+    cpu: &mut Cpu,
+    thread: Owned<Thread>,
+    exchange: PagesExchange,
+) -> Result<Next, Owned<Thread>> {
     let slot = thread.slot();
     cpu.local.put(thread);
     let done = match exchange {
@@ -116,9 +108,9 @@ fn serve_pages(cpu: &mut Cpu, thread: Owned<Thread>, exchange: PagesExchange) ->
         }
     };
     let next = match done {
-        Some(Some(next)) => cpu.local.take(next).map(Next::Thread),
-        Some(None) => Some(Next::Packet),
-        None => cpu.local.take(slot).map(Next::SlowPath),
+        Some(Some(next)) => cpu.local.take(next).map(|next| Ok(Next::Thread(next))),
+        Some(None) => Some(Ok(Next::Packet)),
+        None => cpu.local.take(slot).map(Err),
     };
     next.expect("both are threads of this CPU")
 }

@@ -99,9 +99,9 @@ pub fn is_armed(thread: &Owned<Thread>) -> bool {
 
 /// Serves the system call that ended the last run of a process, unless it is to fail there.
 pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
-    let Some(how) = count_down(cpu, slot) else { return syscalls::serve(cpu, slot, role) };
+    let Some(how) = count_down(cpu, slot) else { return syscalls::serve_in_place(cpu, slot, role) };
     if how == Injection::EndAfter {
-        syscalls::serve(cpu, slot, role);
+        syscalls::serve_in_place(cpu, slot, role);
     }
     match (how, cpu.local.thread(slot)) {
         // Nothing is mapped at 0.

@@ -4,8 +4,6 @@
 //! A CPU that hangs takes nothing out. What can be refused is refused early then
 //! ([`has_room`]), so that the rest always finds room.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use ant_abi::ipc::{DeviceGrant, Span};
 #[cfg(feature = "fault-injection")]
 use ant_abi::syscall::Injection;
@@ -18,6 +16,7 @@ use ant_logic::rings::packet::{PACKET_WORDS, PacketRing};
 
 use crate::owned::Owned;
 use crate::process::WithThread;
+use crate::table::Table;
 use crate::{doorbell, shared};
 
 /// What one CPU tells another.
@@ -220,9 +219,8 @@ unsafe fn owned(process: u64, thread: u64) -> WithThread {
     }
 }
 
-/// Where the rings to each CPU are: [`bytes`] of memory. Written by the m-kernel before another
-/// CPU starts.
-static RINGS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+/// The rings to each CPU, by the CPU that sends.
+static RINGS: [Table<PacketRing>; MAX_CPUS] = [const { Table::empty() }; MAX_CPUS];
 /// Which CPUs look into their rings by themselves.
 static DOORBELL_SUPPRESSION: [DoorbellSuppression; MAX_CPUS] =
     [const { DoorbellSuppression::new() }; MAX_CPUS];
@@ -231,7 +229,7 @@ const REFUSABLE: usize = 64;
 
 /// Memory that the rings to one CPU take.
 pub fn bytes() -> usize {
-    shared::cpu_count() * size_of::<PacketRing>()
+    Table::<PacketRing>::bytes(shared::cpu_count())
 }
 
 /// Gives the rings to a CPU their memory.
@@ -239,7 +237,8 @@ pub fn bytes() -> usize {
 /// # Safety
 /// [`bytes`] zeroed bytes, aligned to a page, mapped on every CPU, never used for anything else.
 pub unsafe fn place(to: CpuIndex, memory: *mut u8) {
-    RINGS[to.index()].store(memory as u64, Ordering::Release);
+    // SAFETY: the caller's promise; zeroed bytes are an empty ring.
+    unsafe { RINGS[to.index()].place_filled(memory, shared::cpu_count()) }
 }
 
 /// The rings to one CPU, by the CPU that sends.
@@ -248,11 +247,7 @@ pub type Incoming = &'static [PacketRing];
 /// The rings to CPU `to`.
 #[inline]
 pub fn incoming(to: CpuIndex) -> Incoming {
-    let rings = RINGS[to.index()].load(Ordering::Acquire) as *const PacketRing;
-    assert!(!rings.is_null());
-    // SAFETY: `place` was given memory for all senders; zeroed bytes are an empty ring, and all of it
-    // is atomic.
-    unsafe { core::slice::from_raw_parts(rings, shared::cpu_count()) }
+    RINGS[to.index()].all()
 }
 
 /// Sends from CPU `from`, which is the caller's, to CPU `to`. `Err`: the CPU has not taken

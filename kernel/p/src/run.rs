@@ -6,10 +6,18 @@ use ant_arch::context::VECTOR_SYSCALL;
 use ant_arch::{clock, trap};
 
 use crate::cpu::Cpu;
-use crate::fastpath::{self, Next};
+use crate::owned::Owned;
 use crate::role::Role;
-use crate::thread::BlockReason;
-use crate::{devices, fault, interrupts, linux, mailbox, migrate};
+use crate::thread::{BlockReason, Thread};
+use crate::{devices, fault, interrupts, linux, mailbox, migrate, syscalls};
+
+/// What comes, past the loop, after the run of a thread, which is in its place.
+pub enum Next {
+    /// This thread runs.
+    Thread(Owned<Thread>),
+    /// The thread waits for another CPU, and this one for a packet.
+    Packet,
+}
 
 impl Cpu {
     /// Works for ever.
@@ -65,39 +73,40 @@ impl Cpu {
     /// that the loop has to look at.
     fn run_thread(&mut self, slot: ThreadSlot, role: &mut impl Role) {
         let mut thread = self.local.take(slot).expect("the queue holds own threads");
-        let thread = loop {
+        loop {
             self.local.run(&mut thread);
-            match fastpath::serve(self, thread) {
-                Next::Thread(next) => thread = next,
-                Next::Packet => {
+            if thread.context.vector != VECTOR_SYSCALL {
+                return self.trapped(thread);
+            }
+            match syscalls::serve(self, thread, role) {
+                Some(Next::Thread(next)) => thread = next,
+                Some(Next::Packet) => {
                     self.local.runs_no_process();
                     match self.await_packet(role).and_then(|next| self.local.take(next)) {
                         Some(next) => thread = next,
                         None => return,
                     }
                 }
-                Next::SlowPath(thread) => break thread,
+                None => return,
             }
-        };
+        }
+    }
+
+    /// An interrupt or an exception has ended the run of a thread.
+    #[cold]
+    fn trapped(&mut self, thread: Owned<Thread>) {
         let (slot, vector) = (thread.slot(), thread.context.vector);
-        self.local.put(thread);
         self.local.runs_no_process();
-        match vector {
-            #[cfg(feature = "fault-injection")]
-            VECTOR_SYSCALL => crate::fault_injection::serve(self, slot, role),
-            #[cfg(not(feature = "fault-injection"))]
-            VECTOR_SYSCALL => crate::syscalls::serve(self, slot, role),
-            vector if vector >= trap::FIRST_INTERRUPT => {
-                if let Some(thread) = self.local.thread(slot) {
-                    thread.set_state(ProcessState::Ready);
-                }
-                self.poll_needed = true;
-                interrupts::take(vector);
-                if vector == u64::from(trap::TIMER_VECTOR) {
-                    self.local.timer_fired();
-                }
-            }
-            vector => fault::take(self, slot, vector),
+        if vector < trap::FIRST_INTERRUPT {
+            self.local.put(thread);
+            return fault::take(self, slot, vector);
+        }
+        thread.set_state(ProcessState::Ready);
+        self.local.put(thread);
+        self.poll_needed = true;
+        interrupts::take(vector);
+        if vector == u64::from(trap::TIMER_VECTOR) {
+            self.local.timer_fired();
         }
     }
 

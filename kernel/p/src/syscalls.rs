@@ -1,8 +1,6 @@
-//! AnT's system calls; the numbers are `ant_abi::syscall`'s. One dispatcher for all of them: what
-//! every CPU serves is here and in the modules that it names, the rest is the [`Role`]'s.
-//!
-//! Before it, calls and replies of IPC have tried the fast path ([`crate::fastpath`]), which leaves
-//! whatever is unusual to this one.
+//! AnT's system calls; the numbers are `ant_abi::syscall`'s. One dispatcher for all of them. Its first
+//! arm is the fast path of IPC ([`crate::fastpath`]), which leaves whatever is unusual to the others:
+//! what every CPU serves is here and in the modules that it names, the rest is the [`Role`]'s.
 //!
 //! A mistake of the caller gives it an error; nothing that a process passes can stop the kernel.
 
@@ -18,11 +16,13 @@ use crate::cpu::Cpu;
 use crate::linux::delegation::Completion;
 use crate::locals::Caller;
 use crate::mailbox::{self, Message};
+use crate::owned::Owned;
 use crate::process::ExitReason;
 use crate::role::Role;
-use crate::thread::{BlockReason, MCall};
+use crate::run::Next;
+use crate::thread::{BlockReason, MCall, Thread};
 use crate::user_memory::{self, UserPtr, UserRange};
-use crate::{exit, ica, ipc, linux, log, shared};
+use crate::{exit, fastpath, ica, ipc, linux, log, shared};
 
 /// What came of a system call that is no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,33 @@ impl From<()> for Served {
 /// How a system call ends.
 pub type Outcome = Result<Served, Error>;
 
-/// Serves the system call that ended the last run of a thread.
-pub fn serve(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
+/// Serves the system call that ended the last run of a thread. What comes next, if that is not for the
+/// loop to say.
+#[inline]
+pub(crate) fn serve(cpu: &mut Cpu, thread: Owned<Thread>, role: &mut impl Role) -> Option<Next> {
+    match fastpath::serve(cpu, thread) {
+        Ok(next) => Some(next),
+        Err(thread) => {
+            serve_slowly(cpu, thread, role);
+            None
+        }
+    }
+}
+
+/// As [`serve`], on the slow path.
+#[inline(never)]
+fn serve_slowly(cpu: &mut Cpu, thread: Owned<Thread>, role: &mut impl Role) {
+    let slot = thread.slot();
+    cpu.local.put(thread);
+    cpu.local.runs_no_process();
+    #[cfg(feature = "fault-injection")]
+    crate::fault_injection::serve(cpu, slot, role);
+    #[cfg(not(feature = "fault-injection"))]
+    serve_in_place(cpu, slot, role);
+}
+
+/// As [`serve`], of a thread in its place, on the slow path.
+pub(crate) fn serve_in_place(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
     let Some(thread) = cpu.local.thread(slot) else { return };
     let (number, args) = thread.context.syscall();
     let outcome = match Sysnum::try_from(number) {

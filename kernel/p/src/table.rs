@@ -2,6 +2,7 @@
 //!
 //! The m-kernel gives each its memory before another CPU starts, and before it uses it itself.
 
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// A table of `T`; empty until it has its memory.
@@ -13,7 +14,8 @@ pub struct Table<T: 'static> {
 impl<T: Sync> Table<T> {
     /// A table without memory.
     pub const fn empty() -> Self {
-        Self { first: AtomicPtr::new(core::ptr::null_mut()), len: AtomicUsize::new(0) }
+        let nothing = NonNull::dangling().as_ptr();
+        Self { first: AtomicPtr::new(nothing), len: AtomicUsize::new(0) }
     }
 
     /// Bytes of a table with `len` elements.
@@ -32,7 +34,16 @@ impl<T: Sync> Table<T> {
             // SAFETY: the caller's promise.
             unsafe { first.add(index).write(element(index)) };
         }
-        self.first.store(first, Ordering::Release);
+        // SAFETY: the caller's promise; the elements are there.
+        unsafe { self.place_filled(memory, len) };
+    }
+
+    /// As [`Table::place`], with the elements in the memory.
+    ///
+    /// # Safety
+    /// As of [`Table::place`]; the memory holds `len` elements.
+    pub unsafe fn place_filled(&self, memory: *mut u8, len: usize) {
+        self.first.store(memory.cast(), Ordering::Release);
         self.len.store(len, Ordering::Release);
     }
 
@@ -41,10 +52,8 @@ impl<T: Sync> Table<T> {
     pub fn all(&self) -> &'static [T] {
         let len = self.len.load(Ordering::Acquire);
         let first = self.first.load(Ordering::Acquire);
-        if len == 0 {
-            return &[];
-        }
-        // SAFETY: `place` was given memory for ever, and filled it before it set the length.
+        // SAFETY: `place` was given memory for ever, and filled it before it set the length, which is 0
+        // before.
         unsafe { core::slice::from_raw_parts(first, len) }
     }
 
