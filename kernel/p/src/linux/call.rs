@@ -27,7 +27,7 @@ pub fn request(
     raddr: PhysAddr,
     completion: Completion,
 ) -> Outcome {
-    let thread = cpu.local.caller(slot)?.thread;
+    let thread = cpu.local.thread(slot).ok_or(Error::NoProcess)?;
     if thread.linux.entry().is_none_or(|entry| entry.raddr() != raddr) {
         // Only the caller's own LCA: any other address is not its to send.
         return Err(Error::Fault);
@@ -64,12 +64,12 @@ pub fn request_for_loader(cpu: &mut Cpu, slot: ThreadSlot) {
 
 /// Puts the address into the request store and rings Linux (paper 4.3 (2)).
 fn send(cpu: &mut Cpu, slot: ThreadSlot) {
-    let index = cpu.index();
+    let (index, control) = (cpu.index(), cpu.local.control);
     let Some(thread) = cpu.local.thread(slot) else { return };
     let Some(lca) = &thread.linux.lca else { return };
     thread.linux.state = LcaState::Outstanding { proxy_stays: lca.proxy_stays() };
     shared::count(&thread.public().calls);
-    shared::count(shared::control(index).calls_sent());
+    shared::count(control.calls_sent());
     post(index, thread);
 }
 
@@ -100,19 +100,19 @@ pub fn take_returns(cpu: &mut Cpu, role: &mut impl Role) {
             (None, Some(EntryKind::Released | EntryKind::Died)) => {
                 role.released_elsewhere(cpu, entry);
             }
-            _ => shared::count(shared::control(cpu.index()).unexpected_returns()),
+            _ => shared::count(cpu.local.control.unexpected_returns()),
         }
     }
 }
 
 fn returned(cpu: &mut Cpu, slot: ThreadSlot, role: &mut impl Role) {
-    let index = cpu.index();
+    let (index, control) = (cpu.index(), cpu.local.control);
     let Some(thread) = cpu.local.thread(slot) else { return };
     let LcaState::Outstanding { proxy_stays } = thread.linux.state else {
-        shared::count(shared::control(index).unexpected_returns());
+        shared::count(control.unexpected_returns());
         return;
     };
-    shared::count(shared::control(index).calls_returned());
+    shared::count(control.calls_returned());
     thread.linux.state = if proxy_stays { LcaState::Idle } else { LcaState::Releasing };
     if let Some(lca) = &mut thread.linux.lca {
         lca.stamp(STEP_ANT_WAKES, shared::linux_cpu(index), 0);
