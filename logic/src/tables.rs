@@ -83,8 +83,15 @@ pub fn bytes(sizes: &TableSizes, cpus: usize) -> u64 {
         + endpoints * ENDPOINT_BYTES
         + ica_pages * ICA_PAGE_BYTES
         + ROUNDED_BYTES;
-    let of_a_cpu = processes * CPU_PROCESS_BYTES + threads * CPU_THREAD_BYTES + ROUNDED_BYTES;
-    shared + of_a_cpu * cpus as u64
+    shared + cpu_bytes(sizes) * cpus as u64
+}
+
+/// Bytes of them that each CPU has to itself, at most.
+#[must_use]
+pub const fn cpu_bytes(sizes: &TableSizes) -> u64 {
+    sizes.processes as u64 * CPU_PROCESS_BYTES
+        + sizes.threads as u64 * CPU_THREAD_BYTES
+        + ROUNDED_BYTES
 }
 
 /// Memory, in bytes, of the smallest partition that can have tables of these sizes: they fill half of what

@@ -7,6 +7,7 @@ use ant_abi::{CpuIndex, MAX_CPUS, ThreadSlot};
 use ant_logic::deadlines::DeadlinePlace;
 use ant_logic::ipc::{IpcMemory, IpcPlace, QueueList, QueueNode, SENDS_PER_CPU, SendPlace};
 use ant_logic::sched::RunPlace;
+use ant_logic::tables;
 
 use crate::owned::Owned;
 use crate::process::Process;
@@ -40,8 +41,14 @@ pub struct LocalTables {
 /// Where they are, 0 for not yet. Written by the m-kernel before a CPU starts.
 static PLACES: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
+// What `antd` counts on.
+const _: () = {
+    assert!(bytes(&TableSizes::USUAL) as u64 <= tables::cpu_bytes(&TableSizes::USUAL));
+    assert!(bytes(&TableSizes::MOST) as u64 <= tables::cpu_bytes(&TableSizes::MOST));
+};
+
 /// Bytes that the tables of one CPU take.
-pub fn bytes(sizes: &TableSizes) -> usize {
+pub const fn bytes(sizes: &TableSizes) -> usize {
     let mut carver = Carver { next: 0 };
     let TableSizes { processes, threads, .. } = *sizes;
     carver.skip::<IpcPlace>(threads as usize);
@@ -104,7 +111,7 @@ struct Carver {
 
 impl Carver {
     /// Passes over a table; where it begins.
-    fn skip<T>(&mut self, len: usize) -> usize {
+    const fn skip<T>(&mut self, len: usize) -> usize {
         let start = self.next.next_multiple_of(align_of::<T>());
         self.next = start + len * size_of::<T>();
         start

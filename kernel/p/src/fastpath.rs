@@ -35,13 +35,9 @@ const IPC_REPLY_RECEIVE: u64 = Sysnum::IpcReplyReceive as u64;
 #[inline]
 pub fn serve(cpu: &mut Cpu, mut thread: Owned<Thread>) -> Result<Next, Owned<Thread>> {
     match exchange(cpu, &mut thread) {
-        Some(Exchanged::Words(Some(next))) => {
+        Some(Exchanged::Done(next)) => {
             cpu.local.put(thread);
-            Ok(Next::Thread(next))
-        }
-        Some(Exchanged::Words(None)) => {
-            cpu.local.put(thread);
-            Ok(Next::Packet)
+            Ok(next)
         }
         Some(Exchanged::Pages(exchange)) => serve_pages(cpu, thread, exchange),
         None => Err(thread),
@@ -50,9 +46,9 @@ pub fn serve(cpu: &mut Cpu, mut thread: Owned<Thread>) -> Result<Next, Owned<Thr
 
 /// What a call or a reply comes to.
 enum Exchanged {
-    /// It is done. This thread runs, or another CPU goes on.
-    Words(Option<Owned<Thread>>),
-    /// Pages go along.
+    /// It is done.
+    Done(Next),
+    /// Pages go along: it is still to be done.
     Pages(PagesExchange),
 }
 
@@ -74,7 +70,7 @@ fn exchange(cpu: &mut Cpu, thread: &mut Owned<Thread>) -> Option<Exchanged> {
         return None;
     }
     match number {
-        IPC_CALL if span == 0 => call(cpu, thread, to, flags).map(Exchanged::Words),
+        IPC_CALL if span == 0 => call(cpu, thread, to, flags).map(Exchanged::Done),
         IPC_CALL => {
             let calling = Calling { handle: to, span: Span(span) };
             Some(Exchanged::Pages(PagesExchange::Call { flags, calling }))
@@ -83,7 +79,7 @@ fn exchange(cpu: &mut Cpu, thread: &mut Owned<Thread>) -> Option<Exchanged> {
             let (token, span) = (Token(to), Span(span));
             let lent = cpu.ipc.pages_of(token);
             if span.is_none() && lent.is_none() {
-                reply_receive(cpu, thread, token).map(Exchanged::Words)
+                reply_receive(cpu, thread, token).map(Exchanged::Done)
             } else {
                 Some(Exchanged::Pages(PagesExchange::ReplyReceive { token, span, lent }))
             }
@@ -107,28 +103,18 @@ fn serve_pages(
             pages::reply_receive(cpu, slot, token, span, lent)
         }
     };
-    let next = match done {
-        Some(Some(next)) => cpu.local.take(next).map(|next| Ok(Next::Thread(next))),
-        Some(None) => Some(Ok(Next::Packet)),
-        None => cpu.local.take(slot).map(Err),
-    };
-    next.expect("both are threads of this CPU")
+    done.ok_or_else(|| cpu.local.take(slot).expect("the thread is still this CPU's"))
 }
 
 #[inline]
-fn call(
-    cpu: &mut Cpu,
-    thread: &mut Owned<Thread>,
-    number: u64,
-    flags: u64,
-) -> Option<Option<Owned<Thread>>> {
+fn call(cpu: &mut Cpu, thread: &mut Owned<Thread>, number: u64, flags: u64) -> Option<Next> {
     let (options, there, server) = resolve_fast(cpu, thread, number, flags)?;
     let calling = Calling { handle: number, span: Span::NONE };
     if there == cpu.index() {
-        call_here(cpu, thread, server, options, calling).map(Some)
+        call_here(cpu, thread, server, options, calling).map(Next::Thread)
     } else {
         call_there(cpu, thread, there, options, calling);
-        Some(None)
+        Some(Next::Packet)
     }
 }
 
@@ -188,17 +174,13 @@ fn call_there(
 }
 
 #[inline]
-fn reply_receive(
-    cpu: &mut Cpu,
-    thread: &mut Owned<Thread>,
-    token: Token,
-) -> Option<Option<Owned<Thread>>> {
+fn reply_receive(cpu: &mut Cpu, thread: &mut Owned<Thread>, token: Token) -> Option<Next> {
     if token.cpu() == cpu.index() {
-        reply_here(cpu, thread, token).map(Some)
+        reply_here(cpu, thread, token).map(Next::Thread)
     } else {
         let (there, packet) = reply_there(cpu, thread, token, Span::NONE)?;
         leave_cpu(cpu, there, &packet);
-        Some(None)
+        Some(Next::Packet)
     }
 }
 

@@ -10,15 +10,11 @@ use super::{call_here, call_there, leave_cpu, reply_here, reply_there, resolve_f
 use crate::cpu::Cpu;
 use crate::ica;
 use crate::owned::Owned;
+use crate::run::Next;
 use crate::thread::{Calling, Thread};
 
 /// A call with pages.
-pub(super) fn call(
-    cpu: &mut Cpu,
-    slot: ThreadSlot,
-    flags: u64,
-    calling: Calling,
-) -> Option<Option<ThreadSlot>> {
+pub(super) fn call(cpu: &mut Cpu, slot: ThreadSlot, flags: u64, calling: Calling) -> Option<Next> {
     let resolve = |cpu: &mut Cpu, thread: &mut Owned<Thread>| {
         resolve_fast(cpu, thread, calling.handle, flags)
     };
@@ -34,18 +30,18 @@ pub(super) fn call(
             call_there(cpu, thread, there, options, calling);
             Some(())
         })?;
-        return Some(None);
+        return Some(Next::Packet);
     }
-    let next = with_thread(cpu, slot, |cpu, thread| {
+    let called = with_thread(cpu, slot, |cpu, thread| {
         let next = call_here(cpu, thread, server, options, calling)?;
         cpu.local.put(next);
-        Some(server)
+        Some(())
     });
-    match next {
-        Some(_) => arrive(cpu, server, calling.span, With::Call),
+    match called {
+        Some(()) => arrive(cpu, server, calling.span, With::Call),
         None => come_back(cpu, slot, calling.span),
     }
-    next.map(Some)
+    called.and_then(|()| cpu.local.take(server)).map(Next::Thread)
 }
 
 /// Does something with a thread of this CPU that has to be at hand.
@@ -68,7 +64,7 @@ pub(super) fn reply_receive(
     token: Token,
     span: Span,
     lent: Span,
-) -> Option<Option<ThreadSlot>> {
+) -> Option<Next> {
     transfer_out(cpu, slot, span, Sender::GoesOn)?;
     if token.cpu() == cpu.index() {
         let client = with_thread(cpu, slot, |cpu, thread| {
@@ -82,7 +78,7 @@ pub(super) fn reply_receive(
         };
         release(cpu, slot, lent);
         replied(cpu, client, span);
-        Some(Some(client))
+        cpu.local.take(client).map(Next::Thread)
     } else {
         let packet = with_thread(cpu, slot, |cpu, thread| reply_there(cpu, thread, token, span));
         let Some((there, packet)) = packet else {
@@ -92,7 +88,7 @@ pub(super) fn reply_receive(
         release(cpu, slot, lent);
         leave_cpu(cpu, there, &packet);
         ica::detach(&mut cpu.local, slot, span);
-        Some(None)
+        Some(Next::Packet)
     }
 }
 
