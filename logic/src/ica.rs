@@ -307,25 +307,14 @@ impl<'a> IcaTable<'a> {
         Some(self.load(page)?.state())
     }
 
-    /// The pages that `slot` owns, has lent, has let go of, or has handed over by messages that were not
-    /// received yet: all that must be seen to when it ends, but for what it shares.
-    pub fn pages_of(&self, slot: ProcessSlot) -> impl Iterator<Item = (u32, PageState)> {
-        let of_slot = move |page| self.load(page).filter(|entry| entry.names(slot));
-        let pages = (0..self.pages()).filter_map(move |page| Some((page, of_slot(page)?.state())));
-        pages.filter(move |(_, state)| match *state {
-            PageState::Owned { owner }
-            | PageState::Lent { owner, .. }
-            | PageState::Returning { owner } => owner == slot,
-            PageState::InTransit { giver } => giver == Some(slot),
-            _ => false,
-        })
-    }
-
-    /// Whether a page is shared.
-    #[inline]
-    #[must_use]
-    pub fn is_shared(&self, page: u32) -> bool {
-        self.load(page).is_some_and(PageEntry::is_shared)
+    /// The pages that are not free.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = (u32, PageState)> {
+        let words = self.entries.iter().map(|entry| entry.load(Ordering::Acquire));
+        // Most are free.
+        (0..)
+            .zip(words)
+            .filter(|(_, word)| *word != 0)
+            .map(|(page, word)| (page, PageEntry(word).state()))
     }
 
     #[inline]

@@ -112,9 +112,9 @@ fn entry(endpoint: EndpointId) -> &'static Endpoint {
     &TABLE.all()[endpoint.index()]
 }
 
-/// All endpoints.
-fn all() -> impl Iterator<Item = EndpointId> {
-    EndpointId::first(TABLE.all().len())
+/// All endpoints, with their numbers.
+fn all() -> impl Iterator<Item = (EndpointId, &'static Endpoint)> {
+    EndpointId::first(TABLE.all().len()).zip(TABLE.all())
 }
 
 /// How an endpoint is now.
@@ -181,11 +181,11 @@ impl Purpose {
 
 /// Makes an endpoint. The m-kernel only.
 pub fn create(target: Target, purpose: Purpose) -> Option<EndpointId> {
-    let is_free = |endpoint| state(endpoint).kind() == FREE;
-    let fits = |&endpoint: &EndpointId| Purpose::of(endpoint) == purpose && is_free(endpoint);
-    let endpoint = all().find(fits)?;
-    let generation = state(endpoint).generation().next();
-    let entry = entry(endpoint);
+    let fits = |&(endpoint, entry): &(EndpointId, &'static Endpoint)| {
+        Purpose::of(endpoint) == purpose && entry.state().kind() == FREE
+    };
+    let (endpoint, entry) = all().find(fits)?;
+    let generation = entry.state().generation().next();
     entry.bits.clear();
     entry.first_generation.store(generation.get(), Ordering::Release);
     entry.state.store(State::new(target, generation).0, Ordering::Release);
@@ -215,8 +215,8 @@ pub fn moved(endpoint: EndpointId, from: CpuIndex, to: CpuIndex, server: ThreadS
 
 /// The endpoints at which a process receives: one, but for a moment after it was bound to another.
 pub fn bound_to(cpu: CpuIndex, server: ThreadSlot) -> impl Iterator<Item = EndpointId> {
-    let here = Target::Bound { cpu, server };
-    all().filter(move |&endpoint| state(endpoint).target() == here)
+    let here = Some((cpu, server));
+    all().filter(move |(_, entry)| entry.state().receiver() == here).map(|(endpoint, _)| endpoint)
 }
 
 /// The receiver ends: the endpoint has none any more, if it was still this one.

@@ -135,12 +135,6 @@ impl PageEntry {
         (self.0 ^ Self::new(PageState::InTransit { giver: None }, 0).0) & KIND == 0
     }
 
-    /// Whether its slot, if its state has one, is this.
-    #[inline]
-    pub(super) fn names(self, slot: ProcessSlot) -> bool {
-        self.field() == slot.bits()
-    }
-
     /// Whether it is shared.
     #[inline]
     pub(super) fn is_shared(self) -> bool {

@@ -240,12 +240,12 @@ impl IcaTable<'_> {
         calling: Span,
         mut give_back: impl FnMut(u32, PhysAddr),
     ) {
-        for (page, state) in self.pages_of(slot) {
+        for (page, state) in self.taken() {
             match state {
-                PageState::InTransit { .. } => {
+                PageState::InTransit { giver } if giver == Some(slot) => {
                     self.free_dropped(Span::new(page, 1, Transfer::HandOver), &mut give_back);
                 }
-                PageState::Lent { access, .. } => {
+                PageState::Lent { access, owner } if owner == slot => {
                     let transfer = match access {
                         Access::Read => Transfer::LendRead,
                         Access::Write => Transfer::LendWrite,
@@ -253,13 +253,14 @@ impl IcaTable<'_> {
                     let _ = self.end_loan(slot, Span::new(page, 1, transfer));
                     self.free_page(page, slot, &mut give_back);
                 }
-                _ => self.free_page(page, slot, &mut give_back),
-            }
-        }
-        for page in 0..self.pages() {
-            // What it was lent, and what stood in for it, is not shared, or not with this frame.
-            if self.is_shared(page) && self.is_mapped(page, space) {
-                self.free_page(page, slot, &mut give_back);
+                PageState::Owned { owner } | PageState::Returning { owner } if owner == slot => {
+                    self.free_page(page, slot, &mut give_back);
+                }
+                // What it was lent, and what stood in for it, is not shared, or not with this frame.
+                PageState::Shared { .. } if self.is_mapped(page, space) => {
+                    self.free_page(page, slot, &mut give_back);
+                }
+                _ => {}
             }
         }
         if calling.transfer() == Some(Transfer::Share) {

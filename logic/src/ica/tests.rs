@@ -223,7 +223,7 @@ fn spans_that_say_nothing_or_lead_out() {
 }
 
 #[test]
-fn says_what_must_be_seen_to_when_a_process_ends() {
+fn what_is_left_of_a_process_that_ends_is_freed() {
     let table = owned(6);
     table.begin_transfer(process_no(1), span(0, 1, Transfer::HandOver)).unwrap();
     table.begin_transfer(process_no(1), span(1, 1, Transfer::LendRead)).unwrap();
@@ -231,14 +231,22 @@ fn says_what_must_be_seen_to_when_a_process_ends() {
     table.begin_transfer(process_no(1), span(3, 1, Transfer::HandOver)).unwrap();
     table.complete_hand_over(span(3, 1, Transfer::HandOver), process_no(2)).unwrap();
     table.release(4, process_no(1)).unwrap();
-    let pages: Vec<_> = table.pages_of(process_no(1)).collect();
-    let expected = [
-        (0, PageState::InTransit { giver: Some(process_no(1)) }),
-        (1, PageState::Lent { owner: process_no(1), access: Access::Read }),
-        (5, PageState::Owned { owner: process_no(1) }),
-    ];
-    assert_eq!(pages, expected);
-    assert_eq!(table.pages_of(process_no(2)).count(), 1);
+    let mut freed = Vec::new();
+    // It has page 2 mapped no more.
+    table.free_all(process_no(1), &Nothing, Span::NONE, |page, _| freed.push(page));
+    assert_eq!(freed, [0, 1, 5]);
+    assert_eq!(table.state(3), Some(PageState::Owned { owner: process_no(2) }));
+}
+
+/// Page tables in which nothing is mapped.
+struct Nothing;
+
+impl Space for Nothing {
+    fn has(&self, _: Span, _: impl Fn(u32, PhysAddr) -> bool) -> bool {
+        false
+    }
+
+    fn set(&mut self, _: Span, _: Access, _: impl Fn(u32) -> Option<PhysAddr>) {}
 }
 
 #[derive(Clone, Debug)]

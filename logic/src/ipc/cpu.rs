@@ -133,6 +133,12 @@ impl ThreadIpc {
         callers: Priorities::NONE,
     };
 
+    /// Whether it receives at an endpoint, or its call waits until there is a receiver.
+    fn concerns(&self, endpoint: EndpointId) -> bool {
+        let waits = matches!(self.client, Client::Waiting(options) if options.endpoint == endpoint);
+        waits || self.endpoint == Some(endpoint)
+    }
+
     /// Whether it waits for a message, and runs with this priority at least.
     #[inline(always)]
     fn would_receive(&self, priority: Priority) -> bool {

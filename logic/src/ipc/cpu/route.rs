@@ -64,13 +64,16 @@ impl IpcCpu {
     /// An endpoint has another receiver, or one again, or none ever again.
     pub fn receiver_changed(&mut self, endpoint: EndpointId, host: &mut impl IpcHost) {
         let (target, _) = host.target(endpoint);
-        for slot in self.slots() {
-            let here = Target::Bound { cpu: self.cpu, server: slot };
-            let thread = self.thread(slot);
-            if thread.endpoint == Some(endpoint) && target != here {
+        let mut next = 0;
+        let concerns = |place: &IpcPlace| place.thread.concerns(endpoint);
+        while let Some(offset) = self.places[next..].iter().position(concerns) {
+            let slot = ThreadSlot::from_bits((next + offset) as u64);
+            next += offset + 1;
+            let receives = self.place(slot).thread.endpoint == Some(endpoint);
+            if receives && target != (Target::Bound { cpu: self.cpu, server: slot }) {
                 self.retire(slot, host);
             }
-            if let Client::Waiting(options) = self.thread(slot).client
+            if let Client::Waiting(options) = self.place(slot).thread.client
                 && options.endpoint == endpoint
             {
                 self.dispatch_again(slot, options, host);
