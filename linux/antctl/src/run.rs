@@ -102,8 +102,8 @@ fn try_run(arguments: &RunArguments) -> Result<(End, Option<Signal>), RunError> 
 fn wait(daemon: &Connection, signals: &Signals) -> Result<(End, Option<Signal>), RunError> {
     let mut asked = None;
     loop {
-        let [int, term, hup] = signals.poll_fds();
-        let mut files = [PollFd::new(daemon, PollFlags::IN), int, term, hup];
+        let mut files = vec![PollFd::new(daemon, PollFlags::IN)];
+        files.extend(signals.poll_fds());
         retry_on_intr(|| poll(&mut files, None))?;
         if !files[0].revents().is_empty() {
             match daemon.reply()? {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 pub fn add_to(group: Group) -> Group {
     group
         .test("signals_end_it", signals_end_it)
+        .test("ignored_signals_do_not_end_it", ignored_signals_do_not_end_it)
         .test("kill_ends_it", kill_ends_it)
         .test("only_the_owner_kills", only_the_owner_kills)
         .test("hanging_up_ends_it", hanging_up_ends_it)
@@ -27,6 +28,19 @@ fn signals_end_it(guest: &TestGuest) -> Result<()> {
             // The user that has pressed Ctrl-C need not be told.
             ensure!(output.stderr.is_empty(), "{output:?}");
         }
+    }
+    ant::await_idle(guest)
+}
+
+/// As under `nohup`.
+fn ignored_signals_do_not_end_it(guest: &TestGuest) -> Result<()> {
+    up(guest)?;
+    for signal in ["HUP", "INT", "TERM"] {
+        let running = guest.spawn(&format!("trap '' {signal}; exec antctl run -- spin 3"));
+        ant::await_process(guest, "spin", "running")?;
+        guest.succeed(&format!("killall -{signal} antctl"))?;
+        let output = running.wait(LIMIT)?;
+        expect(&output, 0, "").with_context(|| signal)?;
     }
     ant::await_idle(guest)
 }
