@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
@@ -62,15 +62,18 @@ fn main() -> anyhow::Result<()> {
     result
 }
 
-/// Makes sure that there is one daemon only. The lock goes with the process.
+/// Makes sure that there is one daemon only. The lock goes with the process. Only root may open the file,
+/// for whoever can may lock it, too.
 fn lock(path: &Path) -> anyhow::Result<File> {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(path)
         .with_context(|| format!("opening {}", path.display()))?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
     let mut pid = String::new();
     file.read_to_string(&mut pid).with_context(|| format!("reading {}", path.display()))?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -108,5 +111,20 @@ fn notify_systemd(state: &str) {
         && let Err(error) = socket.send_to(state.as_bytes(), &path)
     {
         tracing::warn!("systemd was not notified: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_is_roots_alone_also_if_its_file_was_not() {
+        let path = std::env::temp_dir().join(format!("antd-{}.pid", std::process::id()));
+        fs::write(&path, "1\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let file = lock(&path).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(&path).unwrap();
     }
 }
