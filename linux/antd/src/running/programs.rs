@@ -17,6 +17,7 @@ use crate::identity::{Identity, Limits};
 use crate::ids::{ClientId, SessionId};
 use crate::pending::spawn_words;
 use crate::sessions::{DoorbellDeadline, EndRequest, Session, Stage};
+use crate::text::printable;
 use crate::timeouts::ANSWER_TIMEOUT;
 
 impl RunningPartition {
@@ -102,8 +103,6 @@ impl RunningPartition {
         let args: Vec<&[u8]> = run.args.iter().map(|arg| arg.as_bytes()).collect();
         let (path_len, words) = spawn_words(program, &args)?;
         self.needs_init()?;
-        let command = words[..words.len() - 1].split(|&byte| byte == 0);
-        let command: Vec<_> = command.map(String::from_utf8_lossy).collect();
         let identity = Identity {
             uid: peer.uid,
             gid: peer.gid,
@@ -116,7 +115,7 @@ impl RunningPartition {
             client: Some(client),
             identity,
             descriptors,
-            command: command.join(" "),
+            command: describe_command(&words),
             stage: Stage::Requested,
             end_request: None,
             doorbell: None,
@@ -202,5 +201,22 @@ impl RunningPartition {
             session.client = None;
         }
         self.end_session(id, Signal::HUP.as_raw(), "antctl closed its connection", None, ctx)
+    }
+}
+
+/// A program's words, each with a zero byte at its end, as other users may see them.
+fn describe_command(words: &[u8]) -> String {
+    let words = words.strip_suffix(b"\0").unwrap_or(words);
+    let spaced: Vec<u8> = words.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect();
+    printable(&spaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_cannot_control_the_terminal_of_another_user() {
+        assert_eq!(describe_command(b"/bin/wc\0-l\0\x1b[31m\0"), "/bin/wc -l  [31m");
     }
 }
