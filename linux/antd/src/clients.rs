@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use ant_protocol::{MessageError, Reply, Request, decode, encode, packet};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 
 use crate::identity::Capabilities;
 use crate::ids::ClientId;
@@ -83,8 +83,7 @@ impl Clients {
         let others = self.all.values().filter(|client| client.peer.uid == peer.uid).count();
         if !peer.is_root() && others >= processes as usize + PER_USER_MORE {
             let text = format!("you have {others} connections to antd already: end some first");
-            let _ = packet::send(&socket, &encode(&Reply::Failed(text)), &[]);
-            return;
+            return refuse(&socket, text);
         }
         self.next += 1;
         let id = ClientId(self.next);
@@ -165,5 +164,28 @@ impl Clients {
         if let Some(client) = self.all.remove(&id) {
             poller.remove(client.socket.as_fd());
         }
+    }
+}
+
+/// Answers a connection that is not kept. A request that stayed unread would reset it when it is closed, and
+/// the answer would be lost.
+fn refuse(socket: &OwnedFd, text: String) {
+    let _ = shutdown(socket, Shutdown::Read);
+    while matches!(packet::receive(socket), Ok(Some(_)) | Err(Errno::MSGSIZE)) {}
+    let _ = packet::send(socket, &encode(&Reply::Failed(text)), &[]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_arrives_also_if_a_request_has_come() {
+        let (antd, client) = packet::pair().unwrap();
+        packet::send(&client, &encode(&Request::Ps), &[]).unwrap();
+        refuse(&antd, "too many".into());
+        drop(antd);
+        let packet = packet::receive(&client).unwrap().unwrap();
+        assert_eq!(decode::<Reply>(&packet.bytes).unwrap(), Reply::Failed("too many".into()));
     }
 }
