@@ -63,7 +63,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Makes sure that there is one daemon only. The lock goes with the process. Only root may open the file,
-/// for whoever can may lock it, too.
+/// for a process that has it open may lock it, too.
 fn lock(path: &Path) -> anyhow::Result<File> {
     let mut file = OpenOptions::new()
         .read(true)
