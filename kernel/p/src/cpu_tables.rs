@@ -49,7 +49,7 @@ const _: () = {
 
 /// Bytes that the tables of one CPU take.
 pub const fn bytes(sizes: &TableSizes) -> usize {
-    let mut carver = Carver { next: 0 };
+    let mut carver = Carver { next: 0, end: usize::MAX };
     let TableSizes { processes, threads, .. } = *sizes;
     carver.skip::<IpcPlace>(threads as usize);
     carver.skip::<QueueList>(threads as usize);
@@ -78,11 +78,13 @@ impl CpuTables {
     pub fn take(cpu: CpuIndex) -> Self {
         let place = PLACES[cpu.index()].swap(0, Ordering::Acquire);
         assert!(place != 0, "a CPU takes its tables once");
-        let mut carver = Carver { next: place as usize };
-        let TableSizes { processes, threads, .. } = *shared::tables();
+        let sizes = shared::tables();
+        let next = place as usize;
+        let mut carver = Carver { next, end: next + bytes(sizes) };
+        let TableSizes { processes, threads, .. } = *sizes;
         let (processes, threads) = (processes as usize, threads as usize);
-        // SAFETY: `place` was given memory for this CPU alone, gives it away once, and it is long
-        // enough: `bytes` has counted the same.
+        // SAFETY: `place` was given memory for this CPU alone, as long as `bytes` says, and gives it away
+        // once.
         unsafe {
             Self {
                 ipc: IpcMemory {
@@ -107,6 +109,7 @@ impl CpuTables {
 /// Cuts a piece of memory into tables.
 struct Carver {
     next: usize,
+    end: usize,
 }
 
 impl Carver {
@@ -120,9 +123,10 @@ impl Carver {
     /// The next table.
     ///
     /// # Safety
-    /// The memory there is the caller's, for ever.
+    /// The memory there, up to `end`, is the caller's, for ever.
     unsafe fn carve<T>(&mut self, len: usize, element: impl Fn() -> T) -> &'static mut [T] {
         let first = self.skip::<T>(len) as *mut T;
+        assert!(self.next <= self.end, "`bytes` has counted each table");
         // SAFETY: the caller's promise.
         unsafe {
             (0..len).for_each(|index| first.add(index).write(element()));
