@@ -61,9 +61,8 @@ impl Deadlines {
     }
 
     /// Whether `slot` has a deadline.
-    #[inline]
-    #[must_use]
-    pub fn has(&self, slot: ThreadSlot) -> bool {
+    #[cfg(test)]
+    fn has(&self, slot: ThreadSlot) -> bool {
         self.places[slot.index()].at != NOWHERE
     }
 

@@ -107,11 +107,6 @@ pub fn make_table(alloc: &mut impl FnMut(usize) -> *mut u8) {
     unsafe { TABLE.place(memory, count, endpoint) };
 }
 
-#[inline]
-fn entry(endpoint: EndpointId) -> &'static Endpoint {
-    &TABLE.all()[endpoint.index()]
-}
-
 /// All endpoints, with their numbers.
 fn all() -> impl Iterator<Item = (EndpointId, &'static Endpoint)> {
     EndpointId::first(TABLE.all().len()).zip(TABLE.all())
@@ -120,7 +115,7 @@ fn all() -> impl Iterator<Item = (EndpointId, &'static Endpoint)> {
 /// How an endpoint is now.
 #[inline]
 pub fn state(endpoint: EndpointId) -> State {
-    entry(endpoint).state()
+    Endpoint::numbered(endpoint).state()
 }
 
 /// The receiver of an endpoint now, and its generation.
@@ -134,14 +129,14 @@ pub fn target(endpoint: EndpointId) -> (Target, Generation) {
 /// asks for that first.
 #[inline]
 pub fn first_generation(endpoint: EndpointId) -> Generation {
-    entry(endpoint).first_generation()
+    Endpoint::numbered(endpoint).first_generation()
 }
 
 impl Endpoint {
     /// The endpoint with this number.
     #[inline]
     pub fn numbered(endpoint: EndpointId) -> &'static Self {
-        entry(endpoint)
+        &TABLE.all()[endpoint.index()]
     }
 
     /// How it is now.
@@ -234,7 +229,7 @@ fn change(endpoint: EndpointId, mut change: impl FnMut(State) -> State) -> Optio
         let old = State(word);
         old.is_open().then(|| change(old).0)
     };
-    let word = &entry(endpoint).state;
+    let word = &Endpoint::numbered(endpoint).state;
     word.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).ok()?;
     Some(state(endpoint).generation())
 }
@@ -243,13 +238,13 @@ fn change(endpoint: EndpointId, mut change: impl FnMut(State) -> State) -> Optio
 /// only, when it is closed.
 pub fn free(endpoint: EndpointId) {
     let word = FREE << KIND_SHIFT | u64::from(state(endpoint).generation().get());
-    entry(endpoint).state.store(word, Ordering::Release);
+    Endpoint::numbered(endpoint).state.store(word, Ordering::Release);
 }
 
 /// The notification bits of an endpoint.
 #[inline]
 pub fn bits(endpoint: EndpointId) -> &'static Notification {
-    &entry(endpoint).bits
+    &Endpoint::numbered(endpoint).bits
 }
 
 /// Messages sent that wait to be received, in all of the partition: no CPU has room for more. Those
@@ -295,7 +290,7 @@ pub fn reserve_send(endpoint: EndpointId, sender: Sender) -> bool {
         Sender::Other => (pool.kept_for_init, 0),
     };
     let room = one_more(&pool.waiting, (pool.most - kept) as u32);
-    let there = room && one_more(&entry(endpoint).sends, SENDS_MAX as u32 + extra);
+    let there = room && one_more(&Endpoint::numbered(endpoint).sends, SENDS_MAX as u32 + extra);
     if room && !there {
         one_less(&pool.waiting);
     }
@@ -304,7 +299,7 @@ pub fn reserve_send(endpoint: EndpointId, sender: Sender) -> bool {
 
 /// A message that had its room waits no more.
 pub fn send_dequeued(endpoint: EndpointId) {
-    one_less(&entry(endpoint).sends);
+    one_less(&Endpoint::numbered(endpoint).sends);
     one_less(&Pool::of(endpoint).waiting);
 }
 
