@@ -22,7 +22,7 @@ const STRUCTS: &[&Struct] = &[
     &device::PartitionCreate::DESCRIPTION,
     &device::MemoryLoad::DESCRIPTION,
     &device::CpuStart::DESCRIPTION,
-    &device::ProxyBind::DESCRIPTION,
+    &device::ChannelBind::DESCRIPTION,
     &device::CallGet::DESCRIPTION,
     &device::CallRet::DESCRIPTION,
     &device::LcaRelease::DESCRIPTION,

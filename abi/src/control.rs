@@ -1,25 +1,32 @@
 //! Messages between `antd` and AnT's `init`.
 //!
-//! `init` reads requests from descriptor 0 and writes replies to descriptor 1, both ends of a
-//! packet socket that its proxy inherits from `antd`, by ordinary delegated `read` and `write`.
-//! So the control channel needs nothing that a process does not have.
+//! `init` has two channels, which `antd` serves itself: no system call goes through them, so there is
+//! no proxy. On channel [`CHANNEL_REQUESTS`], `init` asks for the next request by the call
+//! [`CALL_NEXT`]; `antd` returns it when there is one, with the request in the buffer. On channel
+//! [`CHANNEL_REPLIES`], `init` sends a reply by the call [`CALL_REPLY`]; `antd` returns it when it has
+//! done what follows from the reply. `init` waits for neither: a notification says when one has
+//! returned. So a reply that takes long keeps no request.
 //!
-//! `init` reads without waiting: a notification says when a request has come. While a server is
-//! being restarted or replaced it looks for requests at intervals instead, because its one LCA must
-//! be free for the reply.
-//!
-//! For `REQUEST_SPAWN`, `init` makes the process, writes the reply (which names the new process's
-//! LCA), and only then starts it, so `antd` always knows the process behind a request; `antd` reads
-//! its end of the channel before it treats an LCA as unknown. A request from an LCA that stays
-//! unknown is logged and released. `antd` finds `init`'s own LCA in `CpuControl::init_lca` of CPU
-//! 0, which is written before `CpuState::Ready`.
-//!
-//! If `init`'s proxy dies, AnT takes no requests any more, and what runs goes on.
+//! For `REQUEST_SPAWN`, `init` makes the process, sends the reply (which names the new process's
+//! LCA), and starts it when that has returned: by then `antd` has bound the LCA to a file. `antd`
+//! finds `init`'s own LCAs in `CpuControl::init_lcas` of CPU 0, which are written before
+//! `CpuState::Ready`.
 
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 
 use crate::lca::LCA_BUFFER;
 use crate::syscall::{NAME_LEN, ProcessInfo};
+
+/// Channels of `init`.
+pub const INIT_CHANNELS: usize = 2;
+/// The channel through which requests come.
+pub const CHANNEL_REQUESTS: usize = 0;
+/// The channel through which replies go.
+pub const CHANNEL_REPLIES: usize = 1;
+/// `Lca::syscallno`: the next request, please. It comes in the buffer; `Lca::retval` has its bytes.
+pub const CALL_NEXT: u64 = u64::MAX - 1;
+/// `Lca::syscallno`: a reply. It is in the buffer; the length of argument 0 has its bytes.
+pub const CALL_REPLY: u64 = u64::MAX - 2;
 
 /// Longest message; it must fit an LCA's buffer.
 pub const MESSAGE_MAX: usize = LCA_BUFFER;

@@ -3,6 +3,7 @@
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 
 use crate::boot::MAX_INTERRUPTS;
+use crate::control::INIT_CHANNELS;
 use crate::layout::CPU_BLOCK_SPAN;
 use crate::log::LogRing;
 use crate::store::AddressStore;
@@ -83,9 +84,9 @@ abi_struct! {
         /// Requests of this CPU that the module refused: outside the partition or not a page.
         /// Written by the module.
         pub linux_refused: u64,
-        /// LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
-        /// before it is ready, 0 elsewhere.
-        pub init_lca: u64,
+        /// LCAs of AnT's `init`, with their generation: one for its commands, one for its replies.
+        /// `antd` serves them itself. Written by the m-kernel before it is ready, 0 elsewhere.
+        pub init_lcas: [u64; INIT_CHANNELS],
         /// Interrupts of the partition's devices that came to this CPU since it last looked: bit
         /// `n` is interrupt `n`. Set by the module, one bit at a time, and taken by this CPU.
         pub interrupts: u64,
@@ -99,7 +100,7 @@ abi_struct! {
         /// CPU means CPU 0.
         pub interrupt_targets: [u32; MAX_INTERRUPTS],
         /// Zero; rounds the page up.
-        pub reserved: [u64; 459],
+        pub reserved: [u64; 458],
     }
 
     /// All that belongs to one CPU; `CPU_BLOCK_SPAN` bytes.

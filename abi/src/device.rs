@@ -1,9 +1,10 @@
 //! The ioctls of `/dev/ant`.
 //!
 //! A file is nothing until it becomes either a *control* file (`CREATE`: it owns a partition, which
-//! ends with it) or a *proxy* file (`BIND`: it may map one LCA and return its calls). `mmap` of a
-//! control file at offset 0 gives the shared area, read-only; of a proxy file at offset `raddr` the
-//! LCA it is bound to.
+//! ends with it) or a *channel* file (`BIND`). Both serve the channels that are bound to them: `GET`
+//! gives their requests and no others, `RET` returns them, `mmap` at offset `raddr` gives the LCA. A
+//! channel that is bound can have proxies' files beside, which map and return it. `mmap` of a control
+//! file at offset 0 gives the shared area, read-only.
 //!
 //! Errors beside those of [`crate::Error`]: `-EBADFD`, the file is of the wrong kind; `-EXDEV`,
 //! `BIND` through another device node than the control file's; `-ENOSPC`, the return store is full;
@@ -21,8 +22,8 @@
 //!    until `CpuControl::state` leaves `CpuState::Off`, and gives the page back.
 //! 4. `antd` waits for `CpuState::Ready`, then starts the other CPUs, the p-kernels, one by one.
 //! 5. `STOP`, or the last close: INIT to every CPU, CPUs online under Linux, memory freed, devices
-//!    back with their drivers. A waiting `GET` returns `-ENODEV`; mappings of LCAs and of the
-//!    shared area are taken away (an access afterwards is SIGBUS).
+//!    back with their drivers. A waiting `GET` returns `-ENODEV`. Mappings are taken away: an access to
+//!    the shared area is SIGBUS afterwards, an LCA reads as zeros in a page of the process's own.
 
 use crate::MAX_CPUS;
 use crate::boot::{BootDevice, DEVICE_NAME, TableSizes};
@@ -125,13 +126,13 @@ abi_struct! {
         pub entry: u64,
     }
 
-    /// `BIND`: become the proxy file of one LCA.
-    pub struct ProxyBind {
+    /// `BIND`: serve a channel.
+    pub struct ChannelBind {
         /// Number of the partition.
         pub partition: u32,
         /// Zero.
         pub reserved: u32,
-        /// The LCA, as `GET` gave it (with its generation).
+        /// The LCA with its generation, as `init` has named it.
         pub lca: u64,
     }
 
@@ -151,11 +152,11 @@ abi_struct! {
         pub reserved: u32,
     }
 
-    /// `RELEASE`: in: no proxy, no mapping any more.
+    /// `RELEASE`: in: no mapping any more.
     pub struct LcaRelease {
         /// The LCA with its generation.
         pub lca: u64,
-        /// Why: `EntryKind::Released` or `EntryKind::Died` (`KIND_*` in C).
+        /// `EntryKind::Released` or `EntryKind::Closed` (`KIND_*` in C).
         pub kind: u64,
     }
 
@@ -260,18 +261,21 @@ ioctls! {
     /// resources than `DEVICE_RESOURCES`; `-EBUSY`: another driver has its resources, or a CPU has
     /// been started; `-ENOSPC`: the partition has as many devices, or interrupts, as it can have.
     DEVICE_TAKE = 0x06, ReadWrite, DeviceTake;
-    /// Control file: wait for a request (`-EAGAIN` at once if the file is non-blocking;
-    /// `-ENODEV` once the partition has stopped).
+    /// Wait for a request of the file's channels (`-EAGAIN` at once if the file is non-blocking;
+    /// `-ESHUTDOWN` once all of them are closed, `-ENODEV` once the partition has stopped).
     GET = 0x10, Read, CallGet;
-    /// Proxy file (its own LCA) or control file: give a result back and ring the CPU. `-ENOENT`:
-    /// that CPU has no call under way through this LCA; each call has one result.
+    /// Give a result back and ring the CPU. `-ENOENT`: the file has no such channel, or no call of that
+    /// CPU; each call has one result.
     RET = 0x11, Write, CallRet;
-    /// Control file: tell AnT (CPU 0, the m-kernel, which hands it on) that Linux is through with an
-    /// LCA. `-EBUSY` as long as Linux has a reference to the page: a mapping, or I/O that pins it. Try
-    /// again.
+    /// Tell AnT (CPU 0, the m-kernel, which hands it on) that Linux has let go of an LCA: after a call
+    /// without continuation, by the file of the channel; or for good, by the control file alone.
+    /// `-EBUSY` as long as Linux has a reference to the page: I/O that pins it. Try again. `-ENOENT`: the
+    /// file has no such channel, or has not returned a call of it.
     RELEASE = 0x12, Write, LcaRelease;
-    /// Fresh file: become the proxy file of one LCA.
-    BIND = 0x13, Write, ProxyBind;
+    /// Control file, channel file or fresh file, which becomes a channel file: serve one channel more.
+    /// If another file serves it already, a fresh file becomes a proxy's. For `CAP_SYS_ADMIN` only.
+    /// `-EEXIST`: a file serves it, and this one serves others.
+    BIND = 0x13, Write, ChannelBind;
 }
 
 abi_constants!(

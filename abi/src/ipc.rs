@@ -89,8 +89,9 @@ pub enum ReceivedKind {
     Send = 2,
 }
 
-/// Notification bit of the kernel: a call by `LinuxCallAsync` has returned.
-pub const NOTIFY_LINUX: u64 = 1 << 63;
+/// Notification bit of the kernel: a call by `LinuxCallAsync` through channel 0 has returned; the next bit is
+/// channel 1's.
+pub const NOTIFY_LINUX: u64 = 1 << 60;
 /// Notification bit of the kernel, for `init`: a server has ended.
 pub const NOTIFY_EXITED: u64 = 1 << 62;
 /// Notification bits that processes may raise; the others are the kernel's.

@@ -42,7 +42,7 @@ pub use ids::{
 
 /// Revision of everything in this crate. Both kernels, the module and the daemon refuse to work
 /// with a peer of another revision.
-pub const REVISION: u32 = 6;
+pub const REVISION: u32 = 7;
 
 /// CPUs that one partition can have.
 pub const MAX_CPUS: usize = 32;

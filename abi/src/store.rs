@@ -5,23 +5,22 @@
 //! this is its memory.
 //!
 //! An entry ([`StoreEntry`]) is the real address of the LCA (*raddr*), its generation in the top 12
-//! bits, and a kind in the low 12. To Linux, raddr with generation is the identity of an LCA; the
-//! module uses only the address.
+//! bits, and a kind in the low 12. To Linux, raddr with generation is the identity of an LCA.
 //!
 //! # Release
 //!
-//! When the parent has reaped a proxy and taken it out of its table, it calls `ANT_RELEASE`. The
-//! module takes the LCA away from every file and mapping that may still have it, refuses (`-EBUSY`,
-//! try again) while Linux has any reference to the page, and puts an entry of the release's kind
-//! into the m-kernel's return store; the m-kernel hands it on to the CPU that has the process. Only
-//! then does AnT reuse the page, or send the process's next call if the last one was not continued.
+//! Linux lets go of a page by `ANT_RELEASE`, in one of two ways. The module takes the page from every
+//! mapping, refuses (`-EBUSY`, try again) while Linux has any reference to it, and puts an entry of the
+//! release's kind into the m-kernel's return store; the m-kernel hands it on to the CPU that has the
+//! process.
 //!
-//! - [`EntryKind::Released`] follows a call without `CFLAG_CONTINUE`, and `SYSCALL_EXIT`.
-//! - [`EntryKind::Died`] says that the proxy died: the process ends, whatever it is doing, for its
-//!   descriptors and its working directory died with the proxy.
+//! - [`EntryKind::Released`], by the file that serves the channel, follows a call without
+//!   `CFLAG_CONTINUE`. AnT sends the process's next call then. The page stays the process's.
+//! - [`EntryKind::Closed`], by `antd` alone, is for good: no file has the channel any more. The process
+//!   ends, whatever it is doing, for its descriptors and its working directory are gone. Only then does
+//!   AnT use the page for anything else.
 //!
-//! Only the parent knows which of the two it is: AnT cannot tell, since a program can say one thing
-//! to AnT and another to its proxy.
+//! A program controls its proxy, so what a proxy does must not decide when a page is used again.
 
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 
@@ -37,12 +36,10 @@ pub const STORE_ENTRIES: usize = 256;
 pub enum EntryKind {
     /// A request, or the return of one.
     Call = 0,
-    /// Return store only: Linux holds no mapping of the LCA and no proxy for it any more, as AnT has
-    /// asked for.
+    /// Return store only: no process has the page mapped after a call without continuation.
     Released = 1,
-    /// Return store only: as `Released`, but AnT has not asked for it: the proxy died, or there is none
-    /// for the process. The process is over.
-    Died = 2,
+    /// Return store only: Linux has closed the channel.
+    Closed = 2,
 }
 
 /// Bits of an entry that hold the address of the page.
@@ -112,7 +109,7 @@ abi_constants!(
     STORE_ENTRIES,
     KIND_CALL = EntryKind::Call,
     KIND_RELEASED = EntryKind::Released,
-    KIND_DIED = EntryKind::Died,
+    KIND_CLOSED = EntryKind::Closed,
     ENTRY_ADDRESS_MASK,
     ENTRY_KIND_MASK,
     ENTRY_GENERATION_SHIFT

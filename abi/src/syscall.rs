@@ -19,7 +19,7 @@ pub enum Sysnum {
     ProcessYield = 0x1002,
     /// Writes `rsi` bytes (at most `LOG_WRITE_MAX`) at `rdi` into the kernel log.
     LogWrite = 0x1003,
-    /// Fills the `LcaGrant` at `rdi`: the caller's LCA.
+    /// Fills the `LcaGrant` at `rdi`: the caller's LCA of channel `rsi`, 0 for a program's only one.
     LcaGet = 0x1004,
     /// Fills the `SystemInfo` at `rdi`.
     SystemInfo = 0x1005,

@@ -3,13 +3,14 @@
  * What the parts of ant.ko share. Everything that crosses to AnT or to a program is in ant_abi.h.
  *
  * Locks, outer before inner:
- *   ant_file::lock        what a file is (fresh, control, proxy)
+ *   ant_file::lock        what a file is (fresh, control, channels)
  *   ant_partition::lock   loading, starting and stopping
  *   low_page_lock         the page below 1 MiB (boot.c)
  *   devices_lock          one device taken or given back at a time (devices.c)
  *   partitions_lock       the list of partitions (partition.c)
  * The gate (SRCU) is entered under none of them but ant_file::lock; the stop of a partition waits
- * for every reader inside. The spin locks guard one store or list each and nest in nothing.
+ * for every reader inside. The spin locks, outer before inner, with interrupts off:
+ * ant_cpu::request_lock, ant_partition::channels_lock, ant_cpu::ret_lock.
  * CPU hotplug calls the guard under its own locks, so the guard takes none.
  */
 #ifndef ANT_H
@@ -24,6 +25,8 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
 #include <asm/barrier.h>
 
 #include "ant_abi.h"
@@ -47,7 +50,8 @@ struct ant_cpu {
 	struct ant_address_store *request;
 	struct ant_address_store *ret;		/* ... to here: never trusted */
 
-	u32 request_head;		/* ours; the shared one is a copy. Under get_lock */
+	spinlock_t request_lock;	/* the handler takes requests, and the work below */
+	u32 request_head;		/* ours; the shared one is a copy. Under request_lock */
 	u64 refused;			/* requests, likewise */
 	spinlock_t ret_lock;		/* Linux has many producers */
 	u32 ret_tail;			/* ours; under ret_lock */
@@ -57,6 +61,34 @@ struct ant_cpu {
 	u64 doorbells;			/* written by the handler only */
 	u64 doorbell_tsc;		/* of the last; for traces */
 	u32 doorbell_cpu;
+	struct work_struct look;	/* takes requests when the route has moved */
+};
+
+/* Where a channel is in the protocol: ModuleSide in logic/src/channel.rs. */
+enum ant_channel_state {
+	ANT_CHANNEL_UNMAPPED,		/* no call under way, no process has the page */
+	ANT_CHANNEL_POSTED,		/* `cpu` has sent a call */
+	ANT_CHANNEL_GIVEN,		/* the executor has it */
+	ANT_CHANNEL_RETURNED,		/* and has returned it; it keeps the page */
+	ANT_CHANNEL_CLOSED,		/* for good */
+};
+
+/* An LCA and the protocol on it. Under the partition's channels_lock. */
+struct ant_channel {
+	u64 lca;			/* with its generation */
+	enum ant_channel_state state;
+	u32 cpu;			/* index, while a call is under way */
+	struct ant_executor *executor;	/* NULL: its file was closed */
+	struct list_head node;		/* of executor->channels */
+	struct list_head posted;	/* of executor->posted */
+};
+
+/* What serves channels: part of a file. The lists are under the partition's channels_lock. */
+struct ant_executor {
+	wait_queue_head_t wait;
+	struct list_head channels;
+	struct list_head posted;	/* the first is taken next */
+	u64 proxy_of;			/* a proxy's: the LCA that it may map and return, else 0 */
 };
 
 /* An irq that is forwarded to AnT: the argument of its handler. */
@@ -116,12 +148,10 @@ struct ant_partition {
 	bool stopped;			/* set once; read inside the gate */
 	bool loaded;			/* a CPU was started: LOAD is over */
 
-	wait_queue_head_t wait;		/* for requests, panics, the end */
-	spinlock_t get_lock;		/* Linux has many consumers */
-	u32 next_cpu;			/* the next to be served. Under get_lock */
-
-	spinlock_t proxy_lock;		/* for the next */
-	struct list_head proxies;	/* proxy files. Under proxy_lock */
+	wait_queue_head_t wait;		/* for panics and the end */
+	spinlock_t channels_lock;
+	struct xarray channels;		/* by page frame number. Changed under channels_lock */
+	u32 channel_count;		/* likewise; as many as AnT has LCAs at most */
 
 	phys_addr_t image;
 	phys_addr_t bundle;		/* the second chunk */
@@ -140,21 +170,19 @@ struct ant_partition {
 	struct ant_extent extents[ANT_MAX_EXTENTS];
 };
 
-enum ant_role { ANT_FRESH, ANT_CONTROL, ANT_PROXY };
+enum ant_role { ANT_FRESH, ANT_CONTROL, ANT_CHANNELS };
 
-/* One open file. `part` and `lca` never change once `role` has been published. */
+/* One open file. `part` never changes once `role` has been published. */
 struct ant_file {
 	struct mutex lock;		/* serialises what gives the file its role */
 	enum ant_role role;
 	struct ant_partition *part;
-	u64 lca;			/* proxy file: with its generation */
-	struct list_head node;		/* proxy file: of the partition's. Under proxy_lock */
-	bool revoked;			/* proxy file: the LCA was released. Under proxy_lock */
+	struct ant_executor executor;
 };
 
 static inline enum ant_role ant_role(const struct ant_file *file)
 {
-	/* Pairs with become() in file.c: with the role come partition and LCA. */
+	/* Pairs with become() in file.c: with the role comes the partition. */
 	return smp_load_acquire(&file->role);
 }
 
@@ -175,17 +203,30 @@ static inline phys_addr_t ant_raddr(u64 entry)
 extern const struct file_operations ant_file_operations;
 
 /* calls.c */
-long ant_ioctl_get(struct ant_partition *part, struct file *filp, void __user *arg);
+long ant_ioctl_get(struct ant_file *file, struct file *filp, void __user *arg);
 long ant_ioctl_ret(struct ant_file *file, void __user *arg);
-long ant_ioctl_release(struct ant_partition *part, void __user *arg);
+long ant_ioctl_release(struct ant_file *file, void __user *arg);
 long ant_ioctl_kick(struct ant_partition *part, void __user *arg);
 __poll_t ant_poll(struct file *filp, poll_table *wait);
 
 /* mapping.c */
 int ant_mmap(struct file *filp, struct vm_area_struct *vma);
-void ant_proxy_add(struct ant_file *file, struct ant_partition *part, u64 lca);
-void ant_proxy_remove(struct ant_file *file);
-int ant_lca_revoke(struct ant_partition *part, u64 lca);
+
+/* channels.c */
+void ant_executor_init(struct ant_executor *executor);
+void ant_executor_close(struct ant_partition *part, struct ant_executor *executor);
+bool ant_executor_has_requests(const struct ant_executor *executor);
+int ant_executor_take(struct ant_partition *part, struct ant_executor *executor, u64 *lca);
+int ant_executor_return(struct ant_partition *part, struct ant_executor *executor, u64 lca,
+			u32 cid);
+int ant_executor_release(struct ant_partition *part, struct ant_executor *executor, u64 lca);
+int ant_channel_bind(struct ant_partition *part, struct ant_executor *executor, u64 lca);
+int ant_channel_close(struct ant_partition *part, u64 lca);
+bool ant_channel_post(struct ant_cpu *cpu, u64 lca);
+struct page *ant_channel_page(struct ant_partition *part, const struct ant_executor *executor,
+			      unsigned long pfn, bool *gone);
+void ant_channels_wake(struct ant_partition *part);
+void ant_channels_free(struct ant_partition *part);
 
 /* partition.c */
 struct ant_partition *ant_partition_create(struct ant_partition_create *req,
@@ -247,10 +288,8 @@ void ant_doorbells_exit(void);
 int ant_doorbells_take(struct ant_partition *part, struct ant_partition_create *req);
 void ant_doorbells_give_back(struct ant_partition *part);
 
-/* stores.c; all inside the gate */
-bool ant_requests_waiting(const struct ant_partition *part);
-bool ant_requests_take(struct ant_partition *part, u64 *lca);
-int ant_result_put(struct ant_partition *part, u64 lca, u32 cid);
-int ant_release_put(struct ant_partition *part, u64 lca, u64 kind);
+/* stores.c */
+void ant_requests_post(struct ant_cpu *cpu);
+int ant_return_put(struct ant_cpu *cpu, u64 lca, u64 kind);
 
 #endif /* ANT_H */

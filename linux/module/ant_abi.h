@@ -7,7 +7,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define ANT_REVISION 6
+#define ANT_REVISION 7
 #define ANT_MAX_CPUS 32
 #define ANT_REQUEST_STORE_OFFSET 4096
 #define ANT_RETURN_STORE_OFFSET 8192
@@ -37,7 +37,7 @@
 #define ANT_STORE_ENTRIES 256
 #define ANT_KIND_CALL 0
 #define ANT_KIND_RELEASED 1
-#define ANT_KIND_DIED 2
+#define ANT_KIND_CLOSED 2
 #define ANT_ENTRY_ADDRESS_MASK 0xffffffffff000ULL
 #define ANT_ENTRY_KIND_MASK 4095
 #define ANT_ENTRY_GENERATION_SHIFT 52
@@ -270,10 +270,10 @@ struct ant_cpu_control {
 	 */
 	__u64 linux_refused;
 	/*
-	 * LCA of AnT's `init`, with its generation: the first proxy is its. Written by the m-kernel
-	 * before it is ready, 0 elsewhere.
+	 * LCAs of AnT's `init`, with their generation: one for its commands, one for its replies.
+	 * `antd` serves them itself. Written by the m-kernel before it is ready, 0 elsewhere.
 	 */
-	__u64 init_lca;
+	__u64 init_lcas[2];
 	/*
 	 * Interrupts of the partition's devices that came to this CPU since it last looked: bit
 	 * `n` is interrupt `n`. Set by the module, one bit at a time, and taken by this CPU.
@@ -293,7 +293,7 @@ struct ant_cpu_control {
 	 */
 	__u32 interrupt_targets[64];
 	/* Zero; rounds the page up. */
-	__u64 reserved[459];
+	__u64 reserved[458];
 };
 
 static_assert(sizeof(struct ant_cpu_control) == 4096);
@@ -454,18 +454,18 @@ struct ant_cpu_start {
 static_assert(sizeof(struct ant_cpu_start) == 16);
 
 /*
- * `BIND`: become the proxy file of one LCA.
+ * `BIND`: serve a channel.
  */
-struct ant_proxy_bind {
+struct ant_channel_bind {
 	/* Number of the partition. */
 	__u32 partition;
 	/* Zero. */
 	__u32 reserved;
-	/* The LCA, as `GET` gave it (with its generation). */
+	/* The LCA with its generation, as `init` has named it. */
 	__u64 lca;
 };
 
-static_assert(sizeof(struct ant_proxy_bind) == 16);
+static_assert(sizeof(struct ant_channel_bind) == 16);
 
 /*
  * `GET`: out: the LCA of a request (`StoreEntry` of kind call).
@@ -492,12 +492,12 @@ struct ant_call_ret {
 static_assert(sizeof(struct ant_call_ret) == 16);
 
 /*
- * `RELEASE`: in: no proxy, no mapping any more.
+ * `RELEASE`: in: no mapping any more.
  */
 struct ant_lca_release {
 	/* The LCA with its generation. */
 	__u64 lca;
-	/* Why: `EntryKind::Released` or `EntryKind::Died` (`KIND_*` in C). */
+	/* `EntryKind::Released` or `EntryKind::Closed` (`KIND_*` in C). */
 	__u64 kind;
 };
 
@@ -546,6 +546,6 @@ static_assert(sizeof(struct ant_device_take) == 344);
 #define ANT_GET _IOR('A', 0x10, struct ant_call_get)
 #define ANT_RET _IOW('A', 0x11, struct ant_call_ret)
 #define ANT_RELEASE _IOW('A', 0x12, struct ant_lca_release)
-#define ANT_BIND _IOW('A', 0x13, struct ant_proxy_bind)
+#define ANT_BIND _IOW('A', 0x13, struct ant_channel_bind)
 
 #endif /* ANT_ABI_H */

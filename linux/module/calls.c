@@ -11,28 +11,28 @@
 
 #include "ant.h"
 
-/* 0, -EAGAIN or -ENODEV. */
-static int try_get(struct ant_partition *part, u64 *lca)
+/* 0, -EAGAIN, -ESHUTDOWN or -ENODEV. */
+static int try_get(struct ant_file *file, u64 *lca)
 {
 	int ticket, err;
 
-	if (!ant_gate_enter(part, &ticket))
+	if (!ant_gate_enter(file->part, &ticket))
 		return -ENODEV;
-	err = ant_requests_take(part, lca) ? 0 : -EAGAIN;
+	err = ant_executor_take(file->part, &file->executor, lca);
 	ant_gate_leave(ticket);
 	return err;
 }
 
-static int wait_get(struct ant_partition *part, u64 *lca)
+static int wait_get(struct ant_file *file, u64 *lca)
 {
 	int err;
-	int interrupted = wait_event_interruptible(part->wait,
-						   (err = try_get(part, lca)) != -EAGAIN);
+	int interrupted = wait_event_interruptible(file->executor.wait,
+						   (err = try_get(file, lca)) != -EAGAIN);
 
 	return interrupted ? interrupted : err;
 }
 
-long ant_ioctl_get(struct ant_partition *part, struct file *filp, void __user *arg)
+long ant_ioctl_get(struct ant_file *file, struct file *filp, void __user *arg)
 {
 	struct ant_call_get got;
 	int err;
@@ -40,7 +40,7 @@ long ant_ioctl_get(struct ant_partition *part, struct file *filp, void __user *a
 	/* A request that was taken must not be lost to a bad address. */
 	if (clear_user(arg, sizeof(got)))
 		return -EFAULT;
-	err = filp->f_flags & O_NONBLOCK ? try_get(part, &got.lca) : wait_get(part, &got.lca);
+	err = filp->f_flags & O_NONBLOCK ? try_get(file, &got.lca) : wait_get(file, &got.lca);
 	if (err)
 		return err;
 	return copy_to_user(arg, &got, sizeof(got)) ? -EFAULT : 0;
@@ -55,29 +55,30 @@ long ant_ioctl_ret(struct ant_file *file, void __user *arg)
 		return -EFAULT;
 	if (ret.reserved)
 		return -EINVAL;
-	if (ant_role(file) == ANT_PROXY && ret.lca != file->lca)
-		return -EPERM;
-	if (READ_ONCE(file->revoked))
-		return -EBADFD;
 	if (!ant_gate_enter(file->part, &ticket))
 		return -ENODEV;
-	err = ant_result_put(file->part, ret.lca, ret.cid);
+	err = ant_executor_return(file->part, &file->executor, ret.lca, ret.cid);
 	ant_gate_leave(ticket);
 	return err;
 }
 
-long ant_ioctl_release(struct ant_partition *part, void __user *arg)
+long ant_ioctl_release(struct ant_file *file, void __user *arg)
 {
 	struct ant_lca_release release;
-	int ticket, err;
+	int ticket, err = -EINVAL;
 
 	if (copy_from_user(&release, arg, sizeof(release)))
 		return -EFAULT;
-	if (release.kind != ANT_KIND_RELEASED && release.kind != ANT_KIND_DIED)
+	if (release.lca & ANT_ENTRY_KIND_MASK)
 		return -EINVAL;
-	if (!ant_gate_enter(part, &ticket))
+	if (release.kind == ANT_KIND_CLOSED && ant_role(file) != ANT_CONTROL)
+		return -EPERM;
+	if (!ant_gate_enter(file->part, &ticket))
 		return -ENODEV;
-	err = ant_release_put(part, release.lca, release.kind);
+	if (release.kind == ANT_KIND_RELEASED)
+		err = ant_executor_release(file->part, &file->executor, release.lca);
+	else if (release.kind == ANT_KIND_CLOSED)
+		err = ant_channel_close(file->part, release.lca);
 	ant_gate_leave(ticket);
 	return err;
 }
@@ -111,7 +112,7 @@ static bool any_panicked(const struct ant_partition *part)
 	return false;
 }
 
-/* Of a proxy file only the end can be waited for. */
+/* A request, or the end; of the control file also that AnT has panicked. */
 __poll_t ant_poll(struct file *filp, poll_table *wait)
 {
 	struct ant_file *file = filp->private_data;
@@ -121,10 +122,11 @@ __poll_t ant_poll(struct file *filp, poll_table *wait)
 
 	if (role == ANT_FRESH)
 		return EPOLLERR;
+	poll_wait(filp, &file->executor.wait, wait);
 	poll_wait(filp, &file->part->wait, wait);
 	if (!ant_gate_enter(file->part, &ticket))
 		return EPOLLHUP | EPOLLERR;
-	if (role == ANT_CONTROL && ant_requests_waiting(file->part))
+	if (ant_executor_has_requests(&file->executor))
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (role == ANT_CONTROL && any_panicked(file->part))
 		events |= EPOLLPRI;

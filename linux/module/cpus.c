@@ -39,6 +39,7 @@ static int claim(struct ant_partition *part, u32 linux_cpu, struct ant_partition
 	cpu->index = part->cpu_count++;
 	cpu->linux_cpu = linux_cpu;
 	cpu->apic_id = cpu_physical_id(linux_cpu);
+	spin_lock_init(&cpu->request_lock);
 	spin_lock_init(&cpu->ret_lock);
 	if (!cpu_online(linux_cpu))
 		return ant_fail(req, ANT_FAILURE_OFFLINE, linux_cpu, -ENODEV);

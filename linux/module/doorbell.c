@@ -22,15 +22,23 @@
 static struct fwnode_handle *doorbell_fwnode;
 static struct irq_domain *doorbell_domain;
 
-static void wake_waiters(struct ant_partition *part)
+/* A doorbell may say that there are requests, or that AnT has panicked. */
+static void look(struct ant_cpu *cpu)
 {
-	wake_up_interruptible_poll(&part->wait, EPOLLIN | EPOLLPRI);
+	ant_requests_post(cpu);
+	if (READ_ONCE(cpu->control->state) == ANT_CPU_PANICKED)
+		wake_up_interruptible_poll(&cpu->part->wait, EPOLLPRI);
+}
+
+static void look_later(struct work_struct *work)
+{
+	look(container_of(work, struct ant_cpu, look));
 }
 
 /*
  * Tells AnT where to ring. A ring that is on its way to the old place still arrives: Linux keeps
- * the old vector until the new one has fired. Only when a CPU goes offline it does not, so waiters
- * look for themselves.
+ * the old vector until the new one has fired. Only when a CPU goes offline it does not, so what it
+ * would have said is looked for.
  */
 static void publish_route(struct irq_data *data)
 {
@@ -45,7 +53,8 @@ static void publish_route(struct irq_data *data)
 		   apic_id << ANT_ROUTE_APIC_SHIFT | irqd_cfg(data)->vector);
 	/* Pairs with AnT's between its entry and this route: it sees ours or we see its. */
 	smp_mb();
-	wake_waiters(cpu->part);
+	/* Here the irq's descriptor is locked. */
+	queue_work(system_unbound_wq, &cpu->look);
 }
 
 static int doorbell_set_affinity(struct irq_data *data, const struct cpumask *mask, bool force)
@@ -108,7 +117,6 @@ void ant_doorbells_exit(void)
 	irq_domain_free_fwnode(doorbell_fwnode);
 }
 
-/* What rang is in the stores; here it is only noted that it did. */
 static irqreturn_t doorbell_handler(int irq, void *data)
 {
 	struct ant_cpu *cpu = data;
@@ -116,7 +124,7 @@ static irqreturn_t doorbell_handler(int irq, void *data)
 	WRITE_ONCE(cpu->doorbell_tsc, rdtsc_ordered());
 	WRITE_ONCE(cpu->doorbell_cpu, smp_processor_id());
 	WRITE_ONCE(cpu->control->linux_doorbells, ++cpu->doorbells);
-	wake_waiters(cpu->part);
+	look(cpu);
 	return IRQ_HANDLED;
 }
 
@@ -128,12 +136,14 @@ static int take_doorbell(struct ant_cpu *cpu)
 
 	if (irq < 0)
 		return irq;
+	INIT_WORK(&cpu->look, look_later);
 	snprintf(cpu->irq_name, sizeof(cpu->irq_name), "ant%u-cpu%u", cpu->part->id,
 		 cpu->index);
 	ant_irq_moves_at_once(irq);
 	/* Assigns the vector and, through doorbell_set_affinity(), publishes the route. */
 	err = request_irq(irq, doorbell_handler, 0, cpu->irq_name, cpu);
 	if (err) {
+		cancel_work_sync(&cpu->look);
 		irq_dispose_mapping(irq);
 		return err;
 	}
@@ -167,6 +177,7 @@ void ant_doorbells_give_back(struct ant_partition *part)
 		if (!cpu->irq)
 			continue;
 		free_irq(cpu->irq, cpu);
+		cancel_work_sync(&cpu->look);
 		irq_dispose_mapping(cpu->irq);
 		cpu->irq = 0;
 	}

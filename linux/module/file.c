@@ -2,8 +2,8 @@
 /*
  * /dev/ant: what a file is, and what one can do with it.
  *
- * A file becomes a control file (CREATE) or a proxy file (BIND) once and stays it; what belongs to
- * it ends with it.
+ * A file becomes a control file (CREATE) or a channel file (BIND) once and stays it; what belongs
+ * to it ends with it.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -14,10 +14,9 @@
 
 #include "ant.h"
 
-static void become(struct ant_file *file, enum ant_role role, struct ant_partition *part, u64 lca)
+static void become(struct ant_file *file, enum ant_role role, struct ant_partition *part)
 {
 	file->part = part;
-	file->lca = lca;
 	/* Pairs with ant_role(). */
 	smp_store_release(&file->role, role);
 }
@@ -29,6 +28,7 @@ static int ant_open(struct inode *inode, struct file *filp)
 	if (!file)
 		return -ENOMEM;
 	mutex_init(&file->lock);
+	ant_executor_init(&file->executor);
 	filp->private_data = file;
 	return nonseekable_open(inode, filp);
 }
@@ -39,10 +39,10 @@ static int ant_release(struct inode *inode, struct file *filp)
 
 	if (file->role == ANT_CONTROL)
 		ant_partition_stop(file->part);
-	else if (file->role == ANT_PROXY)
-		ant_proxy_remove(file);
-	if (file->part)
+	if (file->part) {
+		ant_executor_close(file->part, &file->executor);
 		ant_partition_put(file->part);
+	}
 	kfree(file);
 	return 0;
 }
@@ -68,7 +68,7 @@ static int create(struct ant_file *file, struct file *filp, struct ant_partition
 	if (IS_ERR(part))
 		return PTR_ERR(part);
 	req->partition = part->id;
-	become(file, ANT_CONTROL, part, 0);
+	become(file, ANT_CONTROL, part);
 	return 0;
 }
 
@@ -94,33 +94,38 @@ static long ioctl_create(struct ant_file *file, struct file *filp, void __user *
 	return err;
 }
 
+/* With a reference to the partition, which a fresh file keeps. */
 static int bind(struct ant_file *file, struct file *filp, struct ant_partition *part, u64 lca)
 {
-	int ticket, err = 0;
+	int ticket, err;
 
-	if (file->role != ANT_FRESH)
-		return -EBADFD;
 	/* Another device node has another mapping, in which the stop would not look. */
 	if (filp->f_mapping != part->mapping)
 		return -EXDEV;
+	if (file->role != ANT_FRESH && file->part != part)
+		return -EBADFD;
 	if (!ant_gate_enter(part, &ticket))
 		return -ENODEV;
-	if ((lca & ANT_ENTRY_KIND_MASK) || !ant_memory_is_lca(part, ant_raddr(lca)))
-		err = -EINVAL;
+	err = ant_channel_bind(part, &file->executor, lca);
 	ant_gate_leave(ticket);
 	if (err)
 		return err;
-	ant_proxy_add(file, part, lca);
-	become(file, ANT_PROXY, part, lca);
+	if (file->role == ANT_FRESH) {
+		kref_get(&part->ref);
+		become(file, ANT_CHANNELS, part);
+	}
 	return 0;
 }
 
 static long ioctl_bind(struct ant_file *file, struct file *filp, void __user *arg)
 {
 	struct ant_partition *part;
-	struct ant_proxy_bind req;
+	struct ant_channel_bind req;
 	int err;
 
+	/* A user may have a file that is bound already. */
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	if (copy_from_user(&req, arg, sizeof(req)))
 		return -EFAULT;
 	if (req.reserved)
@@ -133,8 +138,7 @@ static long ioctl_bind(struct ant_file *file, struct file *filp, void __user *ar
 		err = bind(file, filp, part, req.lca);
 		mutex_unlock(&file->lock);
 	}
-	if (err)
-		ant_partition_put(part);
+	ant_partition_put(part);
 	return err;
 }
 
@@ -208,10 +212,20 @@ static long control_ioctl(struct ant_file *file, struct file *filp, unsigned int
 		return ant_partition_stop(file->part);
 	case ANT_KICK:
 		return ant_ioctl_kick(file->part, arg);
+	}
+	return -ENOTTY;
+}
+
+static long channel_ioctl(struct ant_file *file, struct file *filp, unsigned int request,
+			  void __user *arg)
+{
+	switch (request) {
 	case ANT_GET:
-		return ant_ioctl_get(file->part, filp, arg);
+		return ant_ioctl_get(file, filp, arg);
+	case ANT_RET:
+		return ant_ioctl_ret(file, arg);
 	case ANT_RELEASE:
-		return ant_ioctl_release(file->part, arg);
+		return ant_ioctl_release(file, arg);
 	}
 	return -ENOTTY;
 }
@@ -228,15 +242,17 @@ static long ant_ioctl(struct file *filp, unsigned int request, unsigned long arg
 		return ioctl_create(file, filp, ptr);
 	case ANT_BIND:
 		return ioctl_bind(file, filp, ptr);
+	case ANT_GET:
 	case ANT_RET:
-		return ant_role(file) == ANT_FRESH ? -EBADFD : ant_ioctl_ret(file, ptr);
+	case ANT_RELEASE:
+		if (ant_role(file) == ANT_FRESH)
+			return -EBADFD;
+		return channel_ioctl(file, filp, request, ptr);
 	case ANT_LOAD:
 	case ANT_START:
 	case ANT_DEVICE_TAKE:
 	case ANT_STOP:
 	case ANT_KICK:
-	case ANT_GET:
-	case ANT_RELEASE:
 		if (ant_role(file) != ANT_CONTROL)
 			return -EBADFD;
 		return control_ioctl(file, filp, request, ptr);

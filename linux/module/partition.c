@@ -90,9 +90,8 @@ static struct ant_partition *alloc_partition(const struct ant_partition_create *
 	kref_init(&part->ref);
 	mutex_init(&part->lock);
 	init_waitqueue_head(&part->wait);
-	spin_lock_init(&part->get_lock);
-	spin_lock_init(&part->proxy_lock);
-	INIT_LIST_HEAD(&part->proxies);
+	spin_lock_init(&part->channels_lock);
+	xa_init(&part->channels);
 	INIT_LIST_HEAD(&part->devices);
 	return part;
 }
@@ -191,12 +190,14 @@ static void stop(struct ant_partition *part)
 	delist(part);
 	WRITE_ONCE(part->stopped, true);
 	wake_up_all(&part->wait);
+	ant_channels_wake(part);
 	synchronize_srcu(&gate);
 	zap(part);
 	/* Devices go back last, for AnT may use them until its CPUs are Linux's. */
 	ant_devices_quiet(part);
 	units_down(part, ARRAY_SIZE(units));
 	ant_devices_give_back(part);
+	ant_channels_free(part);
 	pr_info("ant%u: stopped\n", part->id);
 }
 

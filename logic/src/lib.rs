@@ -5,6 +5,7 @@
 //! * [`notification`]: notification bits, raised by any CPU and taken by the receiver's.
 //! * [`bundle`]: `init`'s program, and what the manifest says of each server, as Linux has loaded them.
 //! * [`calls`]: which Linux system calls can be carried, and where their arguments point.
+//! * [`channel`]: an LCA and the protocol on it, as the kernel and as Linux see it.
 //! * [`deadlines`]: which thread of a CPU times out when.
 //! * [`devices`]: what a grant gives a process of the partition's devices.
 //! * [`ica`]: owners of the pages that processes hand to each other.
@@ -33,6 +34,7 @@ extern crate std;
 mod atomic;
 pub mod bundle;
 pub mod calls;
+pub mod channel;
 pub mod deadlines;
 pub mod devices;
 pub mod doorbell;

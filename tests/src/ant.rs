@@ -347,11 +347,11 @@ pub fn await_idle(guest: &TestGuest) -> Result<()> {
         let left = processes(guest)?;
         let status = status(guest)?;
         let proxies = number(&status, "/partition/proxies")?;
-        if left.is_empty() && proxies == 1 && number(&status, "/partition/programs")? == 0 {
+        if left.is_empty() && proxies == 0 && number(&status, "/partition/programs")? == 0 {
             return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("left over: {left:?}, {proxies} proxies with init's");
+            bail!("left over: {left:?}, {proxies} proxies");
         }
         thread::sleep(Duration::from_millis(100));
     }

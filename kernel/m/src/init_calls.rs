@@ -87,7 +87,7 @@ fn create(
     m.memory.publish();
     request.pid = new.process.pid.get();
     request.placed = new.process.public().home().into();
-    request.lca = new.thread.linux.entry().map_or(0, |entry| entry.0);
+    request.lca = new.thread.linux.first_entry().map_or(0, |entry| entry.0);
     let init = cpu.local.caller(slot)?.process;
     if let Err(error) = user_memory::write_value(&init.space, to, &request) {
         m.processes.destroy(new, &mut m.memory);
@@ -136,7 +136,7 @@ fn unstarted(cpu: &mut Cpu, pid: Pid) -> Result<ThreadSlot, Error> {
 
 fn start(m: &mut MKernel, cpu: &mut Cpu, pid: Pid) -> Result<(), Error> {
     let slot = unstarted(cpu, pid)?;
-    match cpu.local.caller(slot)?.thread.linux.lca {
+    match cpu.local.caller(slot)?.thread.linux.first() {
         Some(_) => call::request_for_loader(cpu, slot),
         None => m.place(cpu, slot),
     }

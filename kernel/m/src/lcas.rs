@@ -17,7 +17,7 @@ impl Lcas {
         Self { threads: memory.alloc_places(shared::tables().lcas as usize, || None) }
     }
 
-    /// One that no thread has, for `thread`.
+    /// One that no thread has, for a channel of `thread`.
     pub fn alloc(&mut self, thread: ThreadSlot) -> Option<LcaIndex> {
         let index = self.threads.iter().position(Option::is_none)?;
         self.threads[index] = Some(thread);

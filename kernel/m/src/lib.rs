@@ -124,8 +124,10 @@ impl MKernel {
             Err(failure) => panic!("init: {}", failure.text),
         };
         init.thread.blocked_on = BlockReason::Runnable;
-        let lca = init.thread.linux.entry().map_or(0, |entry| entry.0);
-        shared::control(CpuIndex::M_KERNEL).init_lca().store(lca, Ordering::Release);
+        let published = shared::control(CpuIndex::M_KERNEL).init_lcas();
+        for (place, channel) in published.iter().zip(init.thread.linux.all()) {
+            place.store(channel.lca.entry().0, Ordering::Release);
+        }
         self.init = init.thread.slot();
         cpu.adopt(init);
     }
@@ -198,7 +200,7 @@ impl Role for MKernel {
         }
     }
 
-    /// A proxy may die while its thread migrates: the message finds it there, or waits there for it.
+    /// A channel may be closed while its thread migrates: the message finds it there, or waits there for it.
     fn released_elsewhere(&mut self, cpu: &mut Cpu, entry: StoreEntry) {
         let lca = entry.with_kind(EntryKind::Call);
         let public = thread::with_lca(lca).map(thread::public);
@@ -208,7 +210,7 @@ impl Role for MKernel {
             return;
         };
         let message = match entry.kind() {
-            Some(EntryKind::Died) => Message::ProxyDied { tid },
+            Some(EntryKind::Closed) => Message::Closed { tid },
             _ => Message::Released { tid },
         };
         cpu.handle_message(CpuIndex::M_KERNEL, message, self);

@@ -359,7 +359,8 @@ pub fn load_from(
 }
 
 fn lca<'a>(new: &'a mut Caller<'_>) -> &'a mut LcaPage {
-    new.thread.linux.lca.as_mut().expect("a process that is loaded through its proxy has an LCA")
+    let channel = new.thread.linux.first();
+    &mut channel.expect("a process that is loaded through its proxy has a channel").lca
 }
 
 fn start_call(lca: &mut Lca, number: u64) -> Builder<'_> {

@@ -3,12 +3,14 @@
 use core::sync::atomic::Ordering;
 
 use ant_abi::boot::Extent;
+use ant_abi::control::INIT_CHANNELS;
 use ant_abi::ipc::{ServerCreate, Span, Transfer};
 use ant_abi::syscall::{ANY_CPU, ProcessKind};
 use ant_abi::{CpuIndex, Error, PAGE_SIZE, PhysAddr, Pid, Priority, Tid, UserVirt};
 use ant_arch::paging::{AddressSpace, Pages};
 use ant_logic::ica::{Access, Limit};
 use ant_logic::tables;
+use ant_p::linux::channel::Channels;
 use ant_p::linux::lca::LcaPage;
 use ant_p::locals::Caller;
 use ant_p::owned::{Entry, Owned};
@@ -45,7 +47,8 @@ struct Plan {
     home: CpuIndex,
     kind: ProcessKind,
     priority: Priority,
-    has_lca: bool,
+    /// Channels to Linux.
+    channels: usize,
     ica: Limit,
 }
 
@@ -69,7 +72,7 @@ impl Processes {
             home: place(cpu)?,
             kind: ProcessKind::Program,
             priority: Priority::USUAL,
-            has_lca: true,
+            channels: 1,
             ica: ica::limit_program(),
         };
         if process::free_slots() <= SLOTS_FOR_SERVERS {
@@ -86,8 +89,8 @@ impl Processes {
         };
         new.process.public().set_name(&startup.arguments[..path_len - 1]);
         let slot = new.process.slot().index();
-        let lca = new.thread.linux.lca.as_mut();
-        self.loaders[slot] = lca.map(|lca| Loader::begin(kept, lca.contents()));
+        let channel = new.thread.linux.first();
+        self.loaders[slot] = channel.map(|channel| Loader::begin(kept, channel.lca.contents()));
         Ok(new)
     }
 
@@ -102,7 +105,7 @@ impl Processes {
             home: CpuIndex::M_KERNEL,
             kind: ProcessKind::Server,
             priority: Priority::HIGHEST,
-            has_lca: true,
+            channels: INIT_CHANNELS,
             ica: ica::limit_init(),
         };
         let no_memory = |error: Error| Failure { errno: error as u64, text: "no memory for it" };
@@ -127,7 +130,7 @@ impl Processes {
         let priority = Priority::try_from(request.priority).map_err(|_| refused(Error::Invalid))?;
         let home = place(request.cpu).map_err(refused)?;
         let ica = ica::limit_server(request.ica_pages);
-        let plan = Plan { home, kind: ProcessKind::Server, priority, has_lca: false, ica };
+        let plan = Plan { home, kind: ProcessKind::Server, priority, channels: 0, ica };
         let len = request.name.iter().position(|&byte| byte == 0).unwrap_or(request.name.len());
         let mut name = [0; ant_abi::syscall::NAME_LEN + 1];
         name[..len].copy_from_slice(&request.name[..len]);
@@ -155,25 +158,25 @@ impl Processes {
         let free_before = memory.free_pages();
         let ica_pages = shared::tables().ica_pages;
         let mut space = AddressSpace::new(ica_pages, memory).ok_or(Error::NoMemory)?;
-        if memory.free_pages() < 2 {
+        if memory.free_pages() < 1 + plan.channels as u64 {
             space.free(memory);
             return Err(Error::NoMemory);
         }
-        let fresh = "two pages are free";
-        let (scratch, lca) = (memory.alloc().expect(fresh), memory.alloc().expect(fresh));
+        let fresh = "so many pages are free";
+        let scratch = memory.alloc().expect(fresh);
         let tid = thread::allocate_id(self.last_tid, thread_slot);
         self.last_tid = Some(tid);
         let pid = Pid::beginning_with(tid);
-        let lca = if plan.has_lca {
+        let mut channels = Channels::default();
+        for _ in 0..plan.channels {
+            // A server, which there is always, needs none: so `init` can have more than one.
             let index = self.lcas.alloc(thread_slot).expect("there is one for each thread");
+            let page = memory.alloc().expect(fresh);
             let span = Span::new(index.ica_page(), 1, Transfer::Share);
-            space.set_ica(span, Access::Write, |_| Some(lca));
-            Some(LcaPage::new(index, lca, tid.get() as u16))
-        } else {
-            memory.free(lca);
-            None
-        };
-        let thread = Thread::new(tid, (slot, pid), space.root(), plan.priority, lca);
+            space.set_ica(span, Access::Write, |_| Some(page));
+            channels.add(LcaPage::new(index, page, tid.get() as u16));
+        }
+        let thread = Thread::new(tid, (slot, pid), space.root(), plan.priority, channels);
         let mut process = Process::new(pid, space, scratch);
         process.threads.push(thread_slot);
         self.ica.begin(slot, plan.ica);
@@ -215,9 +218,9 @@ impl Processes {
         if let Some(endpoint) = thread.endpoint.filter(|_| thread.owns_endpoint) {
             endpoints::free(endpoint);
         }
-        if let Some(lca) = thread.linux.lca {
-            self.lcas.free(lca.index());
-            memory.free(lca.entry().raddr());
+        for channel in thread.linux.all() {
+            self.lcas.free(channel.lca.index());
+            memory.free(channel.lca.entry().raddr());
         }
         memory.free(process.scratch);
         process.space.free(memory);

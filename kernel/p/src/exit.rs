@@ -42,7 +42,7 @@ fn end_thread(cpu: &mut Cpu, slot: ThreadSlot) {
     let index = cpu.index();
     let Some(thread) = cpu.local.thread(slot) else { return };
     let mut releases = Releases::of(&[Release::Ipc]);
-    if thread.linux.is_held() {
+    if thread.linux.are_open() {
         releases.add(Release::Linux);
     }
     if thread.m_call.is_some() {

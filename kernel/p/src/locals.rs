@@ -12,6 +12,7 @@ use ant_logic::sched::RunQueue;
 use ant_logic::slot_list::SlotList;
 
 use crate::cpu_tables::LocalTables;
+use crate::linux::call::ChannelOf;
 use crate::mailbox;
 use crate::owned::Owned;
 use crate::process::{Process, WithThread};
@@ -133,11 +134,12 @@ impl Locals {
         Some((self.threads.get_mut(slot.index())?, &mut self.queue))
     }
 
-    /// The thread of this CPU that an entry of the return store is for.
-    pub fn find_lca(&mut self, entry: StoreEntry) -> Option<ThreadSlot> {
+    /// The channel, of a thread of this CPU, that an entry of the return store is for.
+    pub fn find_lca(&mut self, entry: StoreEntry) -> Option<ChannelOf> {
         let slot = thread::with_lca(entry)?;
-        let its = self.thread(slot)?.linux.entry();
-        (its == Some(entry.with_kind(EntryKind::Call))).then_some(slot)
+        let wanted = entry.with_kind(EntryKind::Call);
+        let index = self.thread(slot)?.linux.position(|lca| lca.entry() == wanted)?;
+        Some(ChannelOf { slot, index })
     }
 
     /// The thread of this CPU with this id.

@@ -32,13 +32,13 @@ pub enum Message {
         /// Linux's signal number.
         signal: u8,
     },
-    /// Linux has let go of the LCA of the thread with this id. From the m-kernel.
+    /// Linux has released the LCA of the thread with this id. From the m-kernel.
     Released {
         /// Thread id.
         tid: Tid,
     },
-    /// As `Released`: its proxy died. From the m-kernel.
-    ProxyDied {
+    /// Linux has closed the channel of the thread with this id. From the m-kernel.
+    Closed {
         /// Thread id.
         tid: Tid,
     },
@@ -116,13 +116,13 @@ const M_CALL: u64 = 25;
 const FREED: u64 = 26;
 const DROPPED: u64 = 27;
 const REAP: u64 = 28;
-const PROXY_DIED: u64 = 29;
+const CLOSED: u64 = 29;
 
 impl Message {
     /// The thread that it is about, if it is for the CPU that has that thread: of a process, the first.
     pub fn target(&self) -> Option<Tid> {
         match *self {
-            Message::Released { tid } | Message::ProxyDied { tid } => Some(tid),
+            Message::Released { tid } | Message::Closed { tid } => Some(tid),
             Message::Kill { pid, .. }
             | Message::Priority { pid, .. }
             | Message::Move { pid, .. }
@@ -137,7 +137,7 @@ impl Message {
             Message::Adopt(ref new) => with_thread(ADOPT, new),
             Message::Kill { pid, signal } => [KILL, u64::from(pid), u64::from(signal), 0, 0],
             Message::Released { tid } => [RELEASED, u64::from(tid), 0, 0, 0],
-            Message::ProxyDied { tid } => [PROXY_DIED, u64::from(tid), 0, 0, 0],
+            Message::Closed { tid } => [CLOSED, u64::from(tid), 0, 0, 0],
             #[cfg(feature = "fault-injection")]
             Message::Inject(kind) => [INJECT, u64::from(u32::from(kind)), 0, 0, 0],
             Message::ReceiverChanged { endpoint } => [RECEIVER_CHANGED, endpoint.bits(), 0, 0, 0],
@@ -173,7 +173,7 @@ impl Message {
             ADOPT => Message::Adopt(unsafe { owned(a, b) }),
             KILL => Message::Kill { pid: pid(a)?, signal: b as u8 },
             RELEASED => Message::Released { tid: tid(a)? },
-            PROXY_DIED => Message::ProxyDied { tid: tid(a)? },
+            CLOSED => Message::Closed { tid: tid(a)? },
             #[cfg(feature = "fault-injection")]
             INJECT => Message::Inject(Injection::try_from(a as u32).ok()?),
             RECEIVER_CHANGED => Message::ReceiverChanged { endpoint: EndpointId::from_bits(a) },

@@ -60,11 +60,11 @@ impl Cpu {
             // A return that Linux put here before must be seen first.
             Message::Released { tid } => {
                 linux::call::take_returns(self, role);
-                self.with_thread(tid, linux::call::released);
+                self.with_thread(tid, linux::call::program_released);
             }
-            Message::ProxyDied { tid } => {
+            Message::Closed { tid } => {
                 linux::call::take_returns(self, role);
-                self.with_thread(tid, linux::call::proxy_died);
+                self.with_thread(tid, linux::call::program_closed);
             }
             #[cfg(feature = "fault-injection")]
             Message::Inject(kind) => crate::fault_injection::fail(self.index(), kind),

@@ -4,7 +4,6 @@ use ant_abi::ipc::FOREVER;
 use ant_abi::{CpuIndex, Pid, ThreadSlot};
 
 use crate::cpu::Cpu;
-use crate::linux::delegation::LcaState;
 use crate::locals::Caller;
 use crate::mailbox::{self, Message};
 use crate::thread::BlockReason;
@@ -53,7 +52,7 @@ fn can_migrate(cpu: &mut Cpu, slot: ThreadSlot) -> bool {
     cpu.local.caller(slot).is_ok_and(|Caller { thread, process }| {
         let here = matches!(thread.blocked_on, BlockReason::Runnable | BlockReason::Receive);
         let alone = process.threads.len() == 1;
-        quiet && here && alone && thread.linux.state == LcaState::Idle && !thread.has_ended()
+        quiet && here && alone && thread.linux.are_idle() && !thread.has_ended()
     })
 }
 

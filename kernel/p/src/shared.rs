@@ -5,6 +5,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use ant_abi::boot::{BOOT_MAGIC, BootBlock, BootDevice, Extent, MAX_INTERRUPTS, TableSizes};
+use ant_abi::control::INIT_CHANNELS;
 use ant_abi::cpu_block::{CpuBlock, CpuControl};
 use ant_abi::layout::{BOOT_BLOCK_SPAN, CPU_BLOCK_SPAN, IMAGE_VIRT, SHARED_OFFSET};
 use ant_abi::{CpuIndex, KernelVirt, MAX_CPUS};
@@ -195,7 +196,7 @@ fields! {
     /// Written by the m-kernel.
     total_pages: AtomicU64 = total_pages;
     /// Written by the m-kernel before it is ready.
-    init_lca: AtomicU64 = init_lca;
+    init_lcas: [AtomicU64; INIT_CHANNELS] = init_lcas;
     /// Set by the module, taken by the CPU.
     interrupts: AtomicU64 = interrupts;
     /// Counter, written here.

@@ -13,7 +13,7 @@ use ant_abi::{CpuIndex, EndpointId, Error, PhysAddr, ThreadSlot};
 use ant_logic::releases::Release;
 
 use crate::cpu::Cpu;
-use crate::linux::delegation::Completion;
+use crate::linux::channel::Completion;
 use crate::locals::Caller;
 use crate::mailbox::{self, Message};
 use crate::owned::Owned;
@@ -120,7 +120,7 @@ fn dispatch(
         Sysnum::ProcessExit => Ok(process_exit(cpu, slot, a)),
         Sysnum::ProcessYield => process_yield(cpu, slot),
         Sysnum::LogWrite => log_write(cpu, slot, UserRange::new(a, b)).map(Served::from),
-        Sysnum::LcaGet => lca_get(cpu, slot, UserPtr::new(a)).map(Served::from),
+        Sysnum::LcaGet => lca_get(cpu, slot, UserPtr::new(a), b).map(Served::from),
         Sysnum::SystemInfo => system_info(cpu, slot, UserPtr::new(a)).map(Served::from),
         Sysnum::ReportEnosys => report_enosys(cpu, slot, a).map(Served::from),
         // Before an endpoint is made that the caller could not name.
@@ -222,10 +222,16 @@ fn log_write(cpu: &mut Cpu, slot: ThreadSlot, text: UserRange) -> Result<(), Err
     Ok(())
 }
 
-fn lca_get(cpu: &mut Cpu, slot: ThreadSlot, to: UserPtr<LcaGrant>) -> Result<(), Error> {
+fn lca_get(
+    cpu: &mut Cpu,
+    slot: ThreadSlot,
+    to: UserPtr<LcaGrant>,
+    channel: u64,
+) -> Result<(), Error> {
     let Caller { thread, process } = cpu.local.caller(slot)?;
     // Only programs have a proxy on Linux: servers do not.
-    let lca = thread.linux.lca.as_ref().ok_or(Error::NotPermitted)?;
+    let channel = usize::try_from(channel).ok().and_then(|channel| thread.linux.get(channel));
+    let lca = &channel.ok_or(Error::NotPermitted)?.lca;
     let grant = LcaGrant { virt: lca.virt().get(), raddr: lca.entry().raddr().get() };
     user_memory::write_value(&process.space, to, &grant)
 }

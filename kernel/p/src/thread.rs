@@ -15,8 +15,7 @@ use ant_arch::paging::SpaceRoot;
 use ant_logic::id_index::{self, IdIndex};
 use ant_logic::releases::{Release, Releases};
 
-use crate::linux::delegation::Delegation;
-use crate::linux::lca::LcaPage;
+use crate::linux::channel::Channels;
 use crate::owned::{Entry, Object, Owned};
 use crate::shared;
 use crate::table::Table;
@@ -74,8 +73,8 @@ pub struct Thread {
     pub calling: Calling,
     /// Its m-call that is under way.
     pub m_call: Option<MCall>,
-    /// Its calls to Linux.
-    pub linux: Delegation,
+    /// Its channels to Linux.
+    pub linux: Channels,
     /// Since its end: what is outstanding before it can be reaped.
     pub releases: Option<Releases>,
 }
@@ -105,7 +104,7 @@ impl Thread {
         (process, pid): (ProcessSlot, Pid),
         space: SpaceRoot,
         priority: Priority,
-        lca: Option<LcaPage>,
+        linux: Channels,
     ) -> Self {
         Self {
             context: Context::default(),
@@ -122,7 +121,7 @@ impl Thread {
             owns_endpoint: false,
             calling: Calling::default(),
             m_call: None,
-            linux: Delegation::new(lca),
+            linux,
             releases: None,
         }
     }
@@ -159,7 +158,7 @@ pub struct PublicThread {
     priority: AtomicU32,
     /// Linux system calls it has made.
     pub calls: AtomicU64,
-    /// Its LCA (`StoreEntry` of kind call), 0 for none. Written by the m-kernel.
+    /// Its first LCA (`StoreEntry` of kind call), 0 for none. Written by the m-kernel.
     lca: AtomicU64,
 }
 
@@ -212,7 +211,7 @@ impl PublicThread {
         self.priority.load(Ordering::Relaxed)
     }
 
-    /// Its LCA, if it has one.
+    /// Its first LCA, if it has one.
     pub fn lca(&self) -> Option<StoreEntry> {
         let entry = self.lca.load(Ordering::Relaxed);
         (entry != 0).then_some(StoreEntry(entry))
@@ -255,7 +254,7 @@ impl Owned<Thread> {
     /// Puts a thread into a free slot; `cpu` is the one that it is to run on. The m-kernel only.
     pub fn begin(slot: ThreadSlot, thread: Thread, cpu: CpuIndex) -> Self {
         let tid = thread.tid;
-        let lca = thread.linux.entry().map_or(0, |entry| entry.0);
+        let lca = thread.linux.first_entry().map_or(0, |entry| entry.0);
         let (process, priority) = (thread.process.bits() as u32, thread.base);
         let owned = Self::create(slot, thread);
         let public = owned.public();

@@ -7,7 +7,7 @@ use ant_abi::device::{LOAD_BUNDLE, LOAD_IMAGE, ModuleInfo};
 use ant_abi::layout::{BUNDLE_SPAN, SHARED_OFFSET};
 use ant_abi::store::{EntryKind, StoreEntry};
 
-use crate::{CreateError, OpenError, OperationError, ProxyFile, SharedArea};
+use crate::{CreateError, LcaPage, OpenError, OperationError, ProxyFile, SharedArea};
 
 /// What a partition is to consist of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +99,28 @@ pub trait ControlFile: AsFd {
     /// `ENODEV` once the partition has stopped.
     fn get(&self) -> Result<Option<StoreEntry>, OperationError>;
 
-    /// Tells AnT that Linux has released an LCA, and why: CPU 0, the m-kernel, forwards that to the
+    /// Serves a channel from now on: [`ControlFile::get`] gives its requests.
+    ///
+    /// # Errors
+    ///
+    /// The LCA is not of the partition, or its channel is served already.
+    fn bind(&self, lca: StoreEntry) -> Result<(), OperationError>;
+
+    /// Maps the LCA of a channel that the file serves.
+    ///
+    /// # Errors
+    ///
+    /// The mapping failed.
+    fn map(&self, lca: StoreEntry) -> Result<LcaPage, OperationError>;
+
+    /// Returns a call of a channel that the file serves to the CPU of index `cpu_index`.
+    ///
+    /// # Errors
+    ///
+    /// That CPU has no call there.
+    fn ret(&self, lca: StoreEntry, cpu_index: u32) -> Result<(), OperationError>;
+
+    /// Tells AnT that Linux has let go of an LCA, and how: CPU 0, the m-kernel, forwards that to the
     /// CPU that owns the process.
     ///
     /// # Errors
@@ -147,13 +168,13 @@ impl LoadTarget {
     }
 }
 
-/// Why Linux has released an LCA.
+/// How Linux lets go of an LCA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// AnT has asked for it: by a call without continuation, or because the process has ended.
-    AsAsked,
-    /// The proxy died, or there is none: the process ends.
-    Died,
+    /// A call without continuation is over.
+    OfCall,
+    /// The channel is closed for good: the process ends, if it has not.
+    OfChannel,
 }
 
 impl Release {
@@ -161,8 +182,8 @@ impl Release {
     #[must_use]
     pub const fn kind(self) -> EntryKind {
         match self {
-            Self::AsAsked => EntryKind::Released,
-            Self::Died => EntryKind::Died,
+            Self::OfCall => EntryKind::Released,
+            Self::OfChannel => EntryKind::Closed,
         }
     }
 }

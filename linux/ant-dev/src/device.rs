@@ -13,8 +13,8 @@ use zerocopy::FromZeros;
 
 use crate::raw::{ioctl, ioctl_none};
 use crate::{
-    Access, Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, LoadTarget, Mapping,
-    OpenError, OperationError, PartitionRequest, ProxyFile, ProxyOps, Release, SharedArea,
+    Access, Binder, ControlFile, CreateError, Device, DeviceRequest, Failure, LcaPage, LoadTarget,
+    Mapping, OpenError, OperationError, PartitionRequest, ProxyFile, ProxyOps, Release, SharedArea,
 };
 
 /// Where the device is.
@@ -132,6 +132,18 @@ impl ControlFile for Control {
         }
     }
 
+    fn bind(&self, lca: StoreEntry) -> Result<(), OperationError> {
+        bind(&self.file, self.number, lca)
+    }
+
+    fn map(&self, lca: StoreEntry) -> Result<LcaPage, OperationError> {
+        LcaPage::map(&self.file, DeviceOps.offset(lca), lca)
+    }
+
+    fn ret(&self, lca: StoreEntry, cpu_index: u32) -> Result<(), OperationError> {
+        DeviceOps.ret(&self.file, lca, cpu_index)
+    }
+
     fn release(&self, lca: StoreEntry, why: Release) -> Result<(), OperationError> {
         let mut release = abi::LcaRelease { lca: lca.0, kind: why.kind().into() };
         ioctl(&self.file, &abi::RELEASE, &mut release)
@@ -175,10 +187,15 @@ impl Binder for DeviceBinder {
             OpenError::NotPermitted => failed(Errno::ACCESS),
             OpenError::Other(errno) => failed(errno),
         })?;
-        let mut bind = abi::ProxyBind { partition: self.partition, reserved: 0, lca: lca.0 };
-        ioctl(&file, &abi::BIND, &mut bind).map_err(failed)?;
+        bind(&file, self.partition, lca)?;
         Ok(ProxyFile::new(file, lca, DeviceOps))
     }
+}
+
+fn bind(file: &OwnedFd, partition: u32, lca: StoreEntry) -> Result<(), OperationError> {
+    let mut bind = abi::ChannelBind { partition, reserved: 0, lca: lca.0 };
+    ioctl(file, &abi::BIND, &mut bind)
+        .map_err(|errno| OperationError::new(format!("binding {:#x}", lca.0), errno))
 }
 
 /// Everything goes through the proxy file itself.

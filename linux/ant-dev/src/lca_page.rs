@@ -2,24 +2,34 @@
 
 use std::mem::offset_of;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ant_abi::PAGE_SIZE;
 use ant_abi::lca::{LCA_HEADER, Lca, STEPS, Stamp};
+use ant_abi::store::StoreEntry;
 use zerocopy::IntoBytes;
 
-use crate::Mapping;
+use crate::{Access, Mapping, OperationError};
 
 /// A mapped LCA. The process on AnT may write any of it at any time.
 ///
-/// After the partition has stopped an access raises SIGBUS, which ends the proxy, as it should.
+/// After the channel was closed, or the partition has stopped, it reads as zeros.
 #[derive(Debug)]
 pub struct LcaPage {
     mapping: Mapping,
 }
 
 impl LcaPage {
-    pub(crate) fn new(mapping: Mapping) -> Self {
-        Self { mapping }
+    /// Maps the LCA that is at `offset` of `file`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `mmap`.
+    pub fn map(file: impl AsFd, offset: u64, lca: StoreEntry) -> Result<Self, OperationError> {
+        Mapping::new(file, offset, PAGE_SIZE, Access::ReadWrite)
+            .map(|mapping| Self { mapping })
+            .map_err(|errno| OperationError::new(format!("mapping {:#x}", lca.0), errno))
     }
 
     /// A copy of the head, each word read once.
@@ -43,6 +53,20 @@ impl LcaPage {
         let mut words = vec![0u64; (range.end - first).div_ceil(8)];
         self.mapping.copy_words(LCA_HEADER + first, &mut words);
         words.as_bytes()[range.start - first..range.end - first].to_vec()
+    }
+
+    /// Writes to the beginning of the buffer.
+    ///
+    /// # Panics
+    ///
+    /// It reaches beyond the buffer.
+    pub fn set_buffer(&self, bytes: &[u8]) {
+        for (index, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            let word = u64::from_ne_bytes(word);
+            self.word(LCA_HEADER + index * 8).store(word, Ordering::Relaxed);
+        }
     }
 
     /// Writes the result.

@@ -3,11 +3,10 @@
 use std::fmt::Debug;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use ant_abi::PAGE_SIZE;
 use ant_abi::store::StoreEntry;
 use rustix::io::fcntl_dupfd_cloexec;
 
-use crate::{Access, LcaPage, Mapping, OperationError};
+use crate::{LcaPage, OperationError};
 
 /// What a backend does for a proxy file.
 pub trait ProxyOps: Debug {
@@ -60,9 +59,7 @@ impl ProxyFile {
     ///
     /// The partition has stopped.
     pub fn map(&self) -> Result<LcaPage, OperationError> {
-        Mapping::new(&self.file, self.ops.offset(self.lca), PAGE_SIZE, Access::ReadWrite)
-            .map(LcaPage::new)
-            .map_err(|errno| OperationError::new(format!("mapping {:#x}", self.lca.0), errno))
+        LcaPage::map(&self.file, self.ops.offset(self.lca), self.lca)
     }
 
     /// Returns the call in the LCA to the CPU of index `cpu_index`.

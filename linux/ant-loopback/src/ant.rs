@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use ant_abi::PAGE_SIZE;
 use ant_abi::boot::{BootBlock, BootDevice, TableSizes};
+use ant_abi::control::INIT_CHANNELS;
 use ant_abi::cpu_block::{CpuBlock, CpuControl, CpuRole, CpuState};
 use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::lca::Lca;
@@ -113,10 +114,12 @@ impl Ant {
             .store(state.into(), Ordering::Release);
     }
 
-    /// Names the LCA of `init`.
-    pub fn set_init_lca(&self, lca: StoreEntry) {
-        let field = offset_of!(CpuControl, init_lca);
-        self.memory.control_word(0, field).store(lca.0, Ordering::Release);
+    /// Names the LCAs of `init`.
+    pub fn set_init_lcas(&self, lcas: [StoreEntry; INIT_CHANNELS]) {
+        let field = offset_of!(CpuControl, init_lcas);
+        for (index, lca) in lcas.iter().enumerate() {
+            self.memory.control_word(0, field + index * 8).store(lca.0, Ordering::Release);
+        }
     }
 
     /// Counts a doorbell on a CPU.

@@ -11,8 +11,8 @@ use ant_abi::layout::{IMAGE_SPAN, SHARED_OFFSET};
 use ant_abi::store::{EntryKind, StoreEntry};
 use ant_dev::device::device_name;
 use ant_dev::{
-    Access, Binder, ControlFile, DeviceRequest, LoadTarget, Mapping, OperationError, Release,
-    SharedArea,
+    Access, Binder, ControlFile, DeviceRequest, LcaPage, LoadTarget, Mapping, OperationError,
+    Release, SharedArea,
 };
 use rustix::io::Errno;
 use zerocopy::{FromZeros, IntoBytes};
@@ -140,6 +140,21 @@ impl ControlFile for Control {
             self.memory.ring();
         }
         Ok(entry)
+    }
+
+    fn bind(&self, lca: StoreEntry) -> Result<(), OperationError> {
+        let is_lca = self.memory.offset_of(lca).is_some();
+        is_lca.then_some(()).ok_or(OperationError::new("binding a channel", Errno::INVAL))
+    }
+
+    fn map(&self, lca: StoreEntry) -> Result<LcaPage, OperationError> {
+        let offset = self.memory.offset_of(lca);
+        let offset = offset.ok_or(OperationError::new("mapping an LCA", Errno::INVAL))?;
+        LcaPage::map(&self.memory.file, offset, lca)
+    }
+
+    fn ret(&self, lca: StoreEntry, cpu_index: u32) -> Result<(), OperationError> {
+        self.memory.give(&self.memory.file, lca, cpu_index, "returning")
     }
 
     fn release(&self, lca: StoreEntry, why: Release) -> Result<(), OperationError> {

@@ -65,7 +65,9 @@ fn results_go_back_to_their_cpu_and_releases_to_cpu_0() {
     proxy.ret(1).unwrap();
     assert_eq!(ant.read_lca(lca).retval, -7);
     assert_eq!((ant.returned(0), ant.returned(1)), (None, Some(lca)));
-    for (why, kind) in [(Release::AsAsked, EntryKind::Released), (Release::Died, EntryKind::Died)] {
+    for (why, kind) in
+        [(Release::OfCall, EntryKind::Released), (Release::OfChannel, EntryKind::Closed)]
+    {
         control.release(lca, why).unwrap();
         let released = Some(lca.with_kind(kind));
         assert_eq!((ant.returned(0), ant.returned(1)), (released, None));

@@ -184,9 +184,6 @@ fn running(text: &mut String, status: &Status, partition: &PartitionStatus) {
     if partition.allow_inject {
         let _ = writeln!(text, "Fault injection is allowed (--allow-inject)");
     }
-    if let Some(problem) = &partition.control {
-        let _ = writeln!(text, "{} {problem}", paint("Problem:", Look::Red));
-    }
     text.push('\n');
     text.push_str(&cpus(&partition.cpus));
     for cpu in partition.cpus.iter().filter(|cpu| cpu.state == "ready" && !cpu.answers) {

@@ -144,7 +144,6 @@ impl Daemon {
             Source::Partition => {
                 self.if_running(|running, ctx| running.partition_event(flags, ctx))
             }
-            Source::Init => self.if_running(RunningPartition::init_replies),
             Source::Proxy(proxy) => self.if_running(|running, ctx| running.proxy_ended(proxy, ctx)),
         }
     }

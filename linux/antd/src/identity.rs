@@ -24,21 +24,6 @@ pub struct Identity {
     pub limits: Option<Limits>,
 }
 
-impl Identity {
-    /// User `nobody`, without any rights: for `init`.
-    #[must_use]
-    pub fn nobody() -> Self {
-        Self {
-            uid: 65534,
-            gid: 65534,
-            groups: Vec::new(),
-            capabilities: Capabilities::default(),
-            umask: 0o077,
-            limits: None,
-        }
-    }
-}
-
 /// Capabilities, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {

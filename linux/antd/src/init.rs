@@ -1,15 +1,13 @@
-//! The control channel: requests to AnT's `init`, and what is pending for each.
+//! Requests to AnT's `init`: those that it has not taken yet, and what is pending for each.
 //!
-//! The channel carries tickets and bytes. What a request is for is the pending value that goes with
-//! it (`pending`); deliberately absent here.
+//! This knows tickets and bytes. Deliberately absent: how the bytes get there (`running::channels`), and
+//! what a request is for: that is the pending value that goes with it (`pending`).
 
-use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use ant_abi::control::{Reply, Request};
-use ant_protocol::packet;
-use rustix::io::{Errno, ioctl_fionbio};
+use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Requests that may be pending.
@@ -44,65 +42,68 @@ pub struct Answer<P> {
     pub rest: Vec<u8>,
 }
 
-/// The daemon's end.
+/// Too many requests are pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("AnT takes no more requests at the moment: try again")]
+pub struct TooMany;
+
+/// The requests.
 #[derive(Debug)]
-pub struct InitChannel<P> {
-    socket: OwnedFd,
-    next: u32,
+pub struct InitRequests<P> {
+    /// Those that `init` has not taken, the oldest first.
+    queue: VecDeque<Vec<u8>>,
+    last: u32,
     entries: HashMap<u32, Entry<P>>,
 }
 
-impl<P: PendingReply> InitChannel<P> {
-    /// A new channel, and the end for `init`'s proxy.
-    ///
-    /// # Errors
-    ///
-    /// Too many open files.
-    pub fn new() -> Result<(Self, OwnedFd), Errno> {
-        let (ours, theirs) = packet::pair()?;
-        ioctl_fionbio(&ours, true)?;
-        Ok((Self { socket: ours, next: 0, entries: HashMap::new() }, theirs))
+impl<P> Default for InitRequests<P> {
+    fn default() -> Self {
+        Self { queue: VecDeque::new(), last: 0, entries: HashMap::new() }
     }
+}
 
-    /// Sends a request of `kind` with its two words and the bytes that follow.
+impl<P: PendingReply> InitRequests<P> {
+    /// Adds a request of `kind` with its two words and the bytes that follow.
     ///
     /// # Errors
     ///
-    /// `init` does not take requests; `EAGAIN` if too many are pending.
+    /// Too many are pending.
     pub fn send(
         &mut self,
         pending: P,
         kind: u32,
         [a, b]: [u32; 2],
         rest: &[u8],
-    ) -> Result<(), Errno> {
+    ) -> Result<(), TooMany> {
         if self.entries.len() >= PENDING_MAX {
-            return Err(Errno::AGAIN);
+            return Err(TooMany);
         }
-        self.next = self.next.wrapping_add(1);
-        let request = Request { kind, ticket: self.next, a, b };
-        packet::send(&self.socket, &[request.as_bytes(), rest].concat(), &[])?;
+        self.last = self.last.wrapping_add(1);
+        let request = Request { kind, ticket: self.last, a, b };
+        self.queue.push_back([request.as_bytes(), rest].concat());
         let deadline = Some(Instant::now() + pending.timeout());
-        self.entries.insert(self.next, Entry { pending, deadline });
+        self.entries.insert(self.last, Entry { pending, deadline });
         Ok(())
     }
 
-    /// The next reply, if there is one. What is no reply is dropped.
-    pub fn answer(&mut self) -> Option<Answer<P>> {
-        loop {
-            let packet = packet::receive(&self.socket).ok().flatten()?;
-            let Ok((reply, rest)) = Reply::read_from_prefix(&packet.bytes) else {
-                tracing::warn!("init sent {} bytes that are no reply", packet.bytes.len());
-                continue;
-            };
-            let Some(Entry { pending, deadline }) = self.entries.remove(&reply.ticket) else {
-                tracing::warn!("init replied to unknown ticket {}", reply.ticket);
-                continue;
-            };
-            self.extend_deadlines(reply.ticket, Instant::now());
-            let late = deadline.is_none();
-            return Some(Answer { pending, late, reply, rest: rest.to_vec() });
-        }
+    /// The request that `init` gets next.
+    pub fn take(&mut self) -> Option<Vec<u8>> {
+        self.queue.pop_front()
+    }
+
+    /// What a message of `init` replies to; `None` if it is no reply.
+    pub fn answer(&mut self, message: &[u8]) -> Option<Answer<P>> {
+        let Ok((reply, rest)) = Reply::read_from_prefix(message) else {
+            tracing::warn!("init sent {} bytes that are no reply", message.len());
+            return None;
+        };
+        let Some(Entry { pending, deadline }) = self.entries.remove(&reply.ticket) else {
+            tracing::warn!("init replied to unknown ticket {}", reply.ticket);
+            return None;
+        };
+        self.extend_deadlines(reply.ticket, Instant::now());
+        let late = deadline.is_none();
+        Some(Answer { pending, late, reply, rest: rest.to_vec() })
     }
 
     /// `init` has replied to `ticket`: it is alive, and the requests behind that one have the whole
@@ -153,12 +154,6 @@ impl<P: PendingReply> InitChannel<P> {
     }
 }
 
-impl<P> AsFd for InitChannel<P> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,49 +177,58 @@ mod tests {
         }
     }
 
-    fn reply(init: &OwnedFd, ticket: u32) {
-        let reply = Reply { ticket, result: 0, pid: 9, cpu: 1, lca: 1 };
-        packet::send(init, reply.as_bytes(), &[]).unwrap();
+    /// What `init` says to a request.
+    fn reply(ticket: u32) -> Vec<u8> {
+        Reply { ticket, result: 0, pid: 9, cpu: 1, lca: 1 }.as_bytes().to_vec()
     }
 
     #[test]
     fn a_reply_finds_what_is_pending_once() {
-        let (mut channel, init) = InitChannel::new().unwrap();
-        channel.send(Test::Forget(4), 7, [1, 3], b"/a\0").unwrap();
-        let packet = packet::receive(&init).unwrap().unwrap();
-        let (request, rest) = Request::read_from_prefix(&packet.bytes).unwrap();
+        let mut requests = InitRequests::default();
+        requests.send(Test::Forget(4), 7, [1, 3], b"/a\0").unwrap();
+        let message = requests.take().unwrap();
+        assert_eq!(requests.take(), None);
+        let (request, rest) = Request::read_from_prefix(&message).unwrap();
         assert_eq!((request.kind, request.a, request.b), (7, 1, 3));
         assert_eq!(rest, b"/a\0");
-        (0..2).for_each(|_| reply(&init, request.ticket));
-        let answer = channel.answer().unwrap();
+        let answer = requests.answer(&reply(request.ticket)).unwrap();
         assert_eq!((answer.pending, answer.late), (Test::Forget(4), false));
-        assert!(channel.answer().is_none());
+        assert!(requests.answer(&reply(request.ticket)).is_none());
+        assert!(requests.answer(b"short").is_none());
     }
 
     #[test]
     fn a_reply_extends_the_deadlines_of_those_behind() {
-        let (mut channel, _init) = InitChannel::new().unwrap();
+        let mut requests = InitRequests::default();
         for number in 1..=3 {
-            channel.send(Test::Forget(number), 7, [0, 0], b"").unwrap();
+            requests.send(Test::Forget(number), 7, [0, 0], b"").unwrap();
         }
         let start = Instant::now();
-        channel.extend_deadlines(2, start + TIMEOUT);
-        let over = channel.expired(start + TIMEOUT * 2 - Duration::from_secs(1));
+        requests.extend_deadlines(2, start + TIMEOUT);
+        let over = requests.expired(start + TIMEOUT * 2 - Duration::from_secs(1));
         assert_eq!(over.len(), 2, "1 and 2 were not behind 2: {over:?}");
-        assert_eq!(channel.expired(start + TIMEOUT * 3).len(), 1);
+        assert_eq!(requests.expired(start + TIMEOUT * 3).len(), 1);
     }
 
     #[test]
     fn a_late_reply_is_known_to_be_late() {
-        let (mut channel, init) = InitChannel::new().unwrap();
-        channel.send(Test::Keep(1), 7, [0, 0], b"").unwrap();
-        channel.send(Test::Forget(2), 7, [0, 0], b"").unwrap();
+        let mut requests = InitRequests::default();
+        requests.send(Test::Keep(1), 7, [0, 0], b"").unwrap();
+        requests.send(Test::Forget(2), 7, [0, 0], b"").unwrap();
         let later = Instant::now() + TIMEOUT * 2;
-        assert_eq!(channel.expired(later).len(), 2);
-        assert!(!channel.has_deadlines());
-        (1..=2).for_each(|ticket| reply(&init, ticket));
-        let answer = channel.answer().unwrap();
+        assert_eq!(requests.expired(later).len(), 2);
+        assert!(!requests.has_deadlines());
+        let answer = requests.answer(&reply(1)).unwrap();
         assert_eq!((answer.pending, answer.late), (Test::Keep(1), true));
-        assert!(channel.answer().is_none());
+        assert!(requests.answer(&reply(2)).is_none());
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_can_be_pending() {
+        let mut requests = InitRequests::default();
+        for number in 0..PENDING_MAX as u32 {
+            requests.send(Test::Forget(number), 7, [0, 0], b"").unwrap();
+        }
+        assert_eq!(requests.send(Test::Forget(0), 7, [0, 0], b""), Err(TooMany));
     }
 }

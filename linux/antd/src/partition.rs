@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ant_abi::boot::{BOOT_ALLOW_INJECT, BOOT_IDLE_POLL, TableSizes};
+use ant_abi::control::INIT_CHANNELS;
 use ant_abi::cpu_block::CpuState;
 use ant_abi::device::MIN_MEMORY;
 use ant_abi::store::StoreEntry;
@@ -183,7 +184,7 @@ impl Partition {
             self.control.start(cpu_index, entry)?;
             self.wait_ready(cpu_index)?;
         }
-        if self.init_lca().0 == 0 { Err(BootError::NoInit) } else { Ok(()) }
+        if self.init_lcas().contains(&StoreEntry(0)) { Err(BootError::NoInit) } else { Ok(()) }
     }
 
     fn wait_ready(&self, cpu_index: u32) -> Result<(), BootError> {
@@ -219,10 +220,10 @@ impl Partition {
             .map(|cpu_index| self.cpus[cpu_index])
     }
 
-    /// The LCA of `init`.
+    /// The LCAs of `init`'s channels.
     #[must_use]
-    pub fn init_lca(&self) -> StoreEntry {
-        StoreEntry(self.shared.control(0).init_lca)
+    pub fn init_lcas(&self) -> [StoreEntry; INIT_CHANNELS] {
+        self.shared.control(0).init_lcas.map(StoreEntry)
     }
 
     /// The shared area.

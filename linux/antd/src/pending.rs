@@ -6,11 +6,10 @@ use ant_abi::control::{
     REQUEST_KILL, REQUEST_LIST, REQUEST_PROGRAM, REQUEST_SERVERS, REQUEST_SPAWN, SPAWN_BYTES,
 };
 use ant_abi::syscall::ANY_CPU;
-use rustix::io::Errno;
 
 use crate::commands::ControlCommand;
 use crate::ids::{ClientId, SessionId};
-use crate::init::{InitChannel, PendingReply};
+use crate::init::{InitRequests, PendingReply, TooMany};
 use crate::list_query::{ListQuery, Purpose, Upload};
 use crate::timeouts::{ANSWER_TIMEOUT, SERVER_TIMEOUT};
 
@@ -70,19 +69,19 @@ impl PendingReply for Pending {
     }
 }
 
-impl InitChannel<Pending> {
+impl InitRequests<Pending> {
     /// Requests a process. `words`: path and arguments, each ended by NUL.
     ///
     /// # Errors
     ///
-    /// `init` does not take requests.
+    /// Too many are pending.
     pub fn spawn(
         &mut self,
         session: SessionId,
         cpu_index: Option<u32>,
         path_len: u32,
         words: &[u8],
-    ) -> Result<(), Errno> {
+    ) -> Result<(), TooMany> {
         let cpu_index = cpu_index.unwrap_or(ANY_CPU);
         self.send(Pending::Spawn(session), REQUEST_SPAWN, [cpu_index, path_len], words)
     }
@@ -91,8 +90,8 @@ impl InitChannel<Pending> {
     ///
     /// # Errors
     ///
-    /// `init` does not take requests.
-    pub fn kill(&mut self, session: SessionId, pid: u32, signal: i32) -> Result<(), Errno> {
+    /// Too many are pending.
+    pub fn kill(&mut self, session: SessionId, pid: u32, signal: i32) -> Result<(), TooMany> {
         self.send(Pending::Kill(session), REQUEST_KILL, [pid, signal.cast_unsigned()], &[])
     }
 
@@ -100,8 +99,8 @@ impl InitChannel<Pending> {
     ///
     /// # Errors
     ///
-    /// `init` does not take requests.
-    pub fn list(&mut self, query: ListQuery) -> Result<(), Errno> {
+    /// Too many are pending.
+    pub fn list(&mut self, query: ListQuery) -> Result<(), TooMany> {
         let from = query.processes.last().map_or(0, |last| last.pid.saturating_add(1));
         self.send(Pending::Processes(query), REQUEST_LIST, [from, 0], &[])
     }
@@ -110,8 +109,8 @@ impl InitChannel<Pending> {
     ///
     /// # Errors
     ///
-    /// `init` does not take requests.
-    pub fn servers(&mut self, query: ListQuery) -> Result<(), Errno> {
+    /// Too many are pending.
+    pub fn servers(&mut self, query: ListQuery) -> Result<(), TooMany> {
         self.send(Pending::Servers(query), REQUEST_SERVERS, [0, 0], &[])
     }
 
@@ -119,14 +118,14 @@ impl InitChannel<Pending> {
     ///
     /// # Errors
     ///
-    /// `init` does not take requests.
+    /// Too many are pending.
     pub fn program(
         &mut self,
         client: ClientId,
         upload: Upload,
         from: u32,
         piece: &[u8],
-    ) -> Result<(), Errno> {
+    ) -> Result<(), TooMany> {
         let len = upload.len();
         self.send(Pending::Program(client, upload), REQUEST_PROGRAM, [from, len], piece)
     }
@@ -135,8 +134,8 @@ impl InitChannel<Pending> {
     ///
     /// # Errors
     ///
-    /// `init` does not take requests.
-    pub fn command(&mut self, client: ClientId, command: ControlCommand) -> Result<(), Errno> {
+    /// Too many are pending.
+    pub fn command(&mut self, client: ClientId, command: ControlCommand) -> Result<(), TooMany> {
         let (kind, words, rest) = command.encode();
         self.send(Pending::Command(client, command), kind, words, &rest)
     }
@@ -186,12 +185,12 @@ mod tests {
 
     #[test]
     fn only_a_process_is_awaited_after_its_timeout() {
-        let (mut channel, _init) = InitChannel::new().unwrap();
-        channel.spawn(SessionId(1), None, 3, b"/a\0").unwrap();
+        let mut requests = InitRequests::default();
+        requests.spawn(SessionId(1), None, 3, b"/a\0").unwrap();
         let command = ControlCommand::Inject { how: 0, target: 0, call: 0 };
-        channel.command(ClientId(2), command).unwrap();
-        assert_eq!(channel.expired(Instant::now() + ANSWER_TIMEOUT * 2).len(), 2);
-        let left: Vec<_> = channel.pending().collect();
+        requests.command(ClientId(2), command).unwrap();
+        assert_eq!(requests.expired(Instant::now() + ANSWER_TIMEOUT * 2).len(), 2);
+        let left: Vec<_> = requests.pending().collect();
         assert!(matches!(left[..], [Pending::Spawn(SessionId(1))]), "{left:?}");
     }
 

@@ -19,8 +19,6 @@ pub enum Source {
     Signals,
     /// The control file.
     Partition,
-    /// The control channel to `init`.
-    Init,
     /// A connection.
     Client(ClientId),
     /// A proxy ended.
@@ -40,9 +38,8 @@ impl Source {
             Source::Listener => (0, 0),
             Source::Signals => (1, 0),
             Source::Partition => (2, 0),
-            Source::Init => (3, 0),
-            Source::Client(ClientId(id)) => (4, id),
-            Source::Proxy(ProxyId(id)) => (5, id),
+            Source::Client(ClientId(id)) => (3, id),
+            Source::Proxy(ProxyId(id)) => (4, id),
         };
         kind << KIND_SHIFT | id
     }
@@ -53,9 +50,8 @@ impl Source {
             0 => Source::Listener,
             1 => Source::Signals,
             2 => Source::Partition,
-            3 => Source::Init,
-            4 => Source::Client(ClientId(id)),
-            5 => Source::Proxy(ProxyId(id)),
+            3 => Source::Client(ClientId(id)),
+            4 => Source::Proxy(ProxyId(id)),
             _ => return None,
         })
     }

@@ -1,16 +1,17 @@
 //! A partition that runs, with everything that belongs to it: the parent at work (paper 4.3).
 //!
 //! Events come in ([`RunningPartition::partition_event`], [`RunningPartition::proxy_ended`],
-//! [`RunningPartition::init_replies`], [`RunningPartition::tick`]), and requests of clients
+//! [`RunningPartition::tick`]), and requests of clients
 //! ([`RunningPartition::run`], [`RunningPartition::end_session`] and others); out go proxies,
 //! releases and replies.
 //!
 //! * `requests`: AnT's requests and their proxies. `programs`: programs of clients.
-//! * `commands`: what `init` executes for clients. `lists`: processes and servers.
+//! * `channels`: those of `init`. `commands`: what `init` executes for clients. `lists`: processes and servers.
 //! * `hang`: programs on CPUs that hang. `status`: the state of it all.
 //!
 //! Deliberately absent: which proxy serves an LCA (`table`), what a client may do (`daemon`).
 
+mod channels;
 mod commands;
 mod hang;
 mod lists;
@@ -18,30 +19,28 @@ mod programs;
 mod requests;
 mod status;
 
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use ant_protocol::{ExitReason, Reply};
 use rustix::event::epoll::EventFlags;
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::Errno;
 use rustix::process::Signal;
 
+use self::channels::InitChannels;
 use self::requests::Unreleased;
 use self::status::Probe;
 use crate::clients::Clients;
 use crate::commands::ControlCommand;
 use crate::explain::cpu_does_not_answer;
 use crate::hang::HangDetector;
-use crate::identity::Identity;
 use crate::ids::{ClientId, SessionId};
-use crate::init::{Answer, InitChannel};
+use crate::init::{Answer, InitRequests};
 use crate::log_book::LogBook;
 use crate::partition::Partition;
 use crate::pending::Pending;
 use crate::poller::{Poller, Source};
 use crate::proxies::Proxies;
-use crate::sessions::{EndRequest, INIT, Session, Sessions, Stage};
+use crate::sessions::{EndRequest, Session, Sessions, Stage};
 use crate::table::Table;
 
 /// Longest time between two checks of the CPUs and their logs.
@@ -75,9 +74,8 @@ pub struct RunningPartition {
     pub(crate) sessions: Sessions,
     table: Table,
     proxies: Proxies,
-    init: InitChannel<Pending>,
-    /// Why the control channel has ended, if it has.
-    init_gone: Option<String>,
+    init: InitRequests<Pending>,
+    channels: InitChannels,
     probe: Option<Probe>,
     hangs: HangDetector,
     /// LCAs that could not be released yet; none twice.
@@ -89,20 +87,17 @@ impl RunningPartition {
     ///
     /// # Errors
     ///
-    /// The daemon lacks descriptors; the partition has been stopped.
+    /// The daemon lacks descriptors, or memory; the partition has been stopped.
     pub fn new(partition: Partition, prefork: usize, poller: &Poller) -> Result<Self, Errno> {
-        let (init, init_socket) = InitChannel::new()?;
-        let mut sessions = Sessions::default();
-        sessions.insert_init(init_session(init_socket)?);
-        let mut table = Table::default();
-        table.admit(partition.init_lca(), INIT);
-        poller.add(&init, Source::Init, EventFlags::IN)?;
+        let channels = InitChannels::new(&partition).map_err(|error| error.errno)?;
+        let (sessions, table, init) =
+            (Sessions::default(), Table::default(), InitRequests::default());
         poller.add(partition.control(), Source::Partition, EventFlags::IN | EventFlags::PRI)?;
         let mut proxies = Proxies::new(partition.control().binder(), prefork);
         proxies.refill(poller);
         let hangs = HangDetector::new(partition.cpus.len(), Instant::now());
-        let (init_gone, probe, unreleased) = (None, None, Vec::new());
-        Ok(Self { partition, table, proxies, sessions, init, init_gone, probe, hangs, unreleased })
+        let (probe, unreleased) = (None, Vec::new());
+        Ok(Self { partition, table, proxies, sessions, init, channels, probe, hangs, unreleased })
     }
 
     /// Time until the next [`RunningPartition::tick`] if no event comes.
@@ -144,6 +139,7 @@ impl RunningPartition {
         // One: mostly there is one, and to ask whether there is another would delay its proxy if
         // both share a CPU. If there is, the event comes again.
         self.take_requests(1, ctx)?;
+        self.feed_init();
         if events.intersects(EventFlags::ERR | EventFlags::HUP) {
             return Err(PartitionFailed("the module has stopped the partition".into()));
         }
@@ -160,27 +156,22 @@ impl RunningPartition {
         }
     }
 
-    /// Handles the replies of `init`.
-    ///
-    /// # Errors
-    ///
-    /// The partition has failed.
-    pub fn init_replies(&mut self, ctx: &mut Ctx<'_>) -> Result<(), PartitionFailed> {
-        while let Some(answer) = self.init.answer() {
-            let Answer { pending, late, reply, rest } = answer;
-            match pending {
-                Pending::Spawn(session) => self.spawned(session, late, &reply, ctx)?,
-                Pending::Kill(session) => self.kill_replied(session, reply.result, ctx)?,
-                Pending::Command(client, command) => {
-                    self.command_done(client, &command, reply.result, ctx);
-                }
-                Pending::Processes(query) => {
-                    self.processes_arrived(query, reply.result, &rest, ctx);
-                }
-                Pending::Servers(query) => self.servers_arrived(query, reply.result, &rest, ctx),
-                Pending::Program(client, upload) => {
-                    self.piece_arrived(client, upload, reply.result, ctx);
-                }
+    /// Handles a message of `init`.
+    fn init_replied(&mut self, message: &[u8], ctx: &mut Ctx<'_>) -> Result<(), PartitionFailed> {
+        let Some(answer) = self.init.answer(message) else { return Ok(()) };
+        let Answer { pending, late, reply, rest } = answer;
+        match pending {
+            Pending::Spawn(session) => self.spawned(session, late, &reply, ctx)?,
+            Pending::Kill(session) => self.kill_replied(session, reply.result, ctx)?,
+            Pending::Command(client, command) => {
+                self.command_done(client, &command, reply.result, ctx);
+            }
+            Pending::Processes(query) => {
+                self.processes_arrived(query, reply.result, &rest, ctx);
+            }
+            Pending::Servers(query) => self.servers_arrived(query, reply.result, &rest, ctx),
+            Pending::Program(client, upload) => {
+                self.piece_arrived(client, upload, reply.result, ctx);
             }
         }
         Ok(())
@@ -207,7 +198,9 @@ impl RunningPartition {
         for id in late {
             self.report_timeout(id, ctx);
         }
-        self.check_for_hangs(now, ctx)
+        self.check_for_hangs(now, ctx)?;
+        self.feed_init();
+        Ok(())
     }
 
     /// Tells the clients that wait for the end of a session that AnT does not respond. The session
@@ -260,30 +253,12 @@ impl RunningPartition {
 
     /// `init` does not reply: why, and what to do.
     fn no_answer(&self) -> String {
-        match &self.init_gone {
-            Some(reason) => format!("{reason}: `antctl stop` brings the CPUs back"),
-            None => cpu_does_not_answer(self.partition.cpus[0]),
-        }
-    }
-
-    /// Fails if `init` has ended; a sentence.
-    fn needs_init(&self) -> Result<(), String> {
-        if self.init_gone.is_some() { Err(self.no_answer()) } else { Ok(()) }
-    }
-
-    /// A request to `init` was not sent: why, and what to do.
-    fn not_sent(&self, errno: Errno) -> String {
-        if errno == Errno::AGAIN && self.init_gone.is_none() {
-            return "AnT takes no more requests at the moment: try again; if that does not help, \
-                    `antctl stop` brings the CPUs back"
-                .into();
-        }
-        self.no_answer()
+        cpu_does_not_answer(self.partition.cpus[0])
     }
 
     fn no_answer_of(&self, id: SessionId) -> String {
         match self.sessions.get(id).map(|session| session.stage) {
-            Some(Stage::Exists { cpu_index, .. }) if self.init_gone.is_none() => {
+            Some(Stage::Exists { cpu_index, .. }) => {
                 cpu_does_not_answer(self.partition.cpu_of(cpu_index))
             }
             _ => self.no_answer(),
@@ -301,11 +276,12 @@ impl RunningPartition {
         log: &mut LogBook,
         ctx: &mut Ctx<'_>,
     ) -> Result<(), String> {
-        ctx.poller.remove(&self.init);
         ctx.poller.remove(self.partition.control());
         log.drain(self.partition.shared());
         self.proxies.end(ctx.poller);
         log.drain(self.partition.shared());
+        // Their pages go with the partition.
+        drop(self.channels);
         let stopped = self.partition.stop().map_err(|error| error.to_string());
         // Replies only now, when they are true.
         let ids: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
@@ -329,21 +305,4 @@ impl RunningPartition {
         }
         stopped
     }
-}
-
-/// `init`'s session: user `nobody`, with the control channel as 0 and 1.
-fn init_session(socket: OwnedFd) -> Result<Session, Errno> {
-    let output = fcntl_dupfd_cloexec(&socket, 0)?;
-    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    let root = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = open("/", root, Mode::empty())?;
-    Ok(Session {
-        client: None,
-        identity: Identity::nobody(),
-        descriptors: [socket, output, null, root],
-        command: "init".into(),
-        stage: Stage::Requested,
-        end_request: None,
-        doorbell: None,
-    })
 }

@@ -1,4 +1,4 @@
-//! Sessions: one for each program that a client runs, and one for `init`.
+//! Sessions: one for each program that a client runs.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,9 +14,6 @@ use crate::channel::Notice;
 use crate::identity::Identity;
 use crate::ids::{ClientId, SessionId};
 use crate::proxies::ProxyExit;
-
-/// The session of `init`.
-pub const INIT: SessionId = SessionId(0);
 
 /// Signals that Linux sends a process for its own writes.
 const BY_PROGRAM: [Signal; 2] = [Signal::PIPE, Signal::XFSZ];
@@ -153,11 +150,6 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Adds that of `init`.
-    pub fn insert_init(&mut self, session: Session) {
-        self.all.insert(INIT, session);
-    }
-
     /// Adds a session.
     pub fn insert(&mut self, session: Session) -> SessionId {
         self.next += 1;
@@ -209,7 +201,7 @@ impl Sessions {
     /// Number of programs that run.
     #[must_use]
     pub fn programs(&self) -> usize {
-        self.all.keys().filter(|&&id| id != INIT).count()
+        self.all.len()
     }
 }
 
@@ -223,7 +215,14 @@ mod tests {
         let null = || OwnedFd::from(File::open("/dev/null").unwrap());
         Session {
             client: None,
-            identity: Identity::nobody(),
+            identity: Identity {
+                uid: 1000,
+                gid: 1000,
+                groups: vec![],
+                capabilities: Default::default(),
+                umask: 0o022,
+                limits: None,
+            },
             descriptors: [null(), null(), null(), null()],
             command: "wc".into(),
             stage: Stage::Requested,

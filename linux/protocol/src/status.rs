@@ -108,8 +108,6 @@ pub struct PartitionStatus {
     pub allow_inject: bool,
     /// Its devices.
     pub devices: Vec<Device>,
-    /// What is wrong with the control channel, if anything.
-    pub control: Option<String>,
     /// The CPUs, the m-kernel's first.
     pub cpus: Vec<CpuStatus>,
 }

@@ -4,6 +4,7 @@
 #![cfg(loom)]
 
 mod address_store;
+mod channel;
 mod doorbell;
 mod ica;
 mod log;

@@ -26,7 +26,6 @@ pub fn group() -> Group {
         .test("antd_killed", antd_killed)
         .test("boot_while_antd_dies", boot_while_antd_dies)
         .test("antd_ended", antd_ended)
-        .test("inits_proxy_killed", inits_proxy_killed)
         .test("panic_of_a_p_kernel", panic_of_a_p_kernel)
         .test("panic_of_the_m_kernel", panic_of_the_m_kernel)
         .sweep("init_ends", init_ends)
@@ -235,23 +234,6 @@ fn antd_ended(guest: &TestGuest) -> Result<()> {
     all_end(programs, "antd ends")?;
     guest.wait_until(&format!("test ! -e /proc/{antd}"), SOON)?;
     answers(guest, "antctl status", 3, "nor does antd")?;
-    is_as_before(guest)
-}
-
-fn inits_proxy_killed(guest: &TestGuest) -> Result<()> {
-    up(guest)?;
-    let spin = ant::start(guest, "--cpu 3 -- spin");
-    ant::await_process(guest, "spin", "running")?;
-    let listed = guest.succeed("antctl ps | grep ' init$'")?;
-    let proxy = listed.split_whitespace().rev().nth(1).context("no proxy")?;
-    guest.succeed(&format!("kill -9 {proxy}"))?;
-    let text = "init has ended";
-    guest.wait_until(&format!("antctl status | grep -q '{text}'"), SOON)?;
-    answers(guest, "antctl status", 0, text)?;
-    answers(guest, "antctl run -- getpid", 125, text)?;
-    answers(guest, "antctl ps", 1, "`antctl stop` brings the CPUs back")?;
-    answers(guest, "antctl stop", 0, "again")?;
-    all_end(vec![spin], "AnT was stopped")?;
     is_as_before(guest)
 }
 

@@ -46,11 +46,11 @@ pub fn log_write(text: &str) {
     unsafe { syscall(Sysnum::LogWrite, [text.as_ptr() as u64, len as u64, 0]) };
 }
 
-/// The LCA of this process.
-pub fn lca_get() -> Result<LcaGrant, Error> {
+/// The LCA of a channel of this process; a program has one, 0.
+pub fn lca_get(channel: usize) -> Result<LcaGrant, Error> {
     let mut grant = LcaGrant::new_zeroed();
     // SAFETY: the kernel fills `grant`.
-    check(unsafe { syscall(Sysnum::LcaGet, [&raw mut grant as u64, 0, 0]) })?;
+    check(unsafe { syscall(Sysnum::LcaGet, [&raw mut grant as u64, channel as u64, 0]) })?;
     Ok(grant)
 }
 
@@ -69,7 +69,7 @@ pub fn linux_call(raddr: u64) -> Result<(), Error> {
     check(unsafe { syscall(Sysnum::LinuxCall, [raddr, 0, 0]) }).map(drop)
 }
 
-/// As [`linux_call`], without waiting; most programs want [`crate::linux::asynchronous`].
+/// As [`linux_call`], without waiting; `init` wants [`crate::channel`].
 pub fn linux_call_async(raddr: u64) -> Result<(), Error> {
     // SAFETY: as in `linux_call`; the caller keeps off its LCA until it is back.
     check(unsafe { syscall(Sysnum::LinuxCallAsync, [raddr, 0, 0]) }).map(drop)

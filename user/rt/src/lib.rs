@@ -13,6 +13,7 @@
 
 pub mod ant;
 mod args;
+pub mod channel;
 pub mod device;
 pub mod ica;
 pub mod init_calls;

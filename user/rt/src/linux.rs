@@ -1,9 +1,6 @@
 //! Linux's system calls, carried to Linux by `linux_call`.
 //!
 //! [`call`] takes any that the table of `ant-logic` knows; the rest are what programs ask for most.
-//! [`asynchronous`] has calls that the program does not wait for.
-
-pub mod asynchronous;
 
 use core::ffi::CStr;
 use core::fmt;

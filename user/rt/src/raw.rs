@@ -2,11 +2,11 @@
 //! the process's own as the marshalling sees it.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::ipc::{IPC_WORDS, Span};
 use ant_abi::lca::Lca;
-use ant_abi::syscall::Sysnum;
+use ant_abi::syscall::{LcaGrant, Sysnum};
 use ant_abi::{Error, PAGE_SIZE, UserVirt};
 use ant_logic::lca::Memory;
 
@@ -127,28 +127,18 @@ pub unsafe fn ica_words<'a>(span: Span) -> &'a [AtomicU64] {
 
 /// Where the LCA is mapped; 0 before the first call of Linux. Written once by `find_lca`.
 static LCA: AtomicU64 = AtomicU64::new(0);
-/// Real address of the LCA. Written once by `find_lca`.
+/// Real address of the LCA. Written once by `find_lca`. The process has one thread: the orders of these
+/// two need no pairing.
 static LCA_RADDR: AtomicU64 = AtomicU64::new(0);
-/// Whether Linux has the LCA, so that it is not the process's to touch. The process has one
-/// thread: the orders of these three need no pairing.
-static LCA_IS_AWAY: AtomicBool = AtomicBool::new(false);
 
 /// Asks the kernel for the LCA, the first time. An OS server has none.
 pub fn find_lca() -> Result<(), Error> {
-    if LCA_IS_AWAY.load(Ordering::Relaxed) {
-        return Err(Error::Busy);
-    }
     if LCA.load(Ordering::Relaxed) == 0 {
-        let grant = crate::ant::lca_get()?;
+        let grant = crate::ant::lca_get(0)?;
         LCA.store(grant.virt, Ordering::Relaxed);
         LCA_RADDR.store(grant.raddr, Ordering::Relaxed);
     }
     Ok(())
-}
-
-/// Notes that Linux has the LCA, or that it is back.
-pub fn set_lca_away(away: bool) {
-    LCA_IS_AWAY.store(away, Ordering::Relaxed);
 }
 
 /// Real address of the process's LCA.
@@ -159,11 +149,28 @@ pub fn lca_raddr() -> u64 {
 /// The process's LCA, after [`find_lca`]. `work` must not make a system call of Linux itself.
 pub fn with_lca<R>(work: impl FnOnce(&mut Lca) -> R) -> R {
     let lca = LCA.load(Ordering::Relaxed) as *mut Lca;
-    let away = LCA_IS_AWAY.load(Ordering::Relaxed);
-    assert!(!lca.is_null() && !away, "the LCA is not the process's to touch");
+    assert!(!lca.is_null(), "`find_lca` comes first");
     // SAFETY: the kernel mapped the page for as long as the process exists; every bit pattern is a valid
     // `Lca`; the process has one thread, and no call is under way while it runs.
     work(unsafe { &mut *lca })
+}
+
+/// The LCA of a channel.
+#[derive(Debug)]
+pub struct LcaPage(*mut Lca);
+
+impl LcaPage {
+    /// That of a grant.
+    pub fn of(grant: &LcaGrant) -> Self {
+        Self(grant.virt as *mut Lca)
+    }
+
+    /// Works on it while Linux does not have it.
+    pub fn with<R>(&mut self, work: impl FnOnce(&mut Lca) -> R) -> R {
+        // SAFETY: the kernel mapped the page for as long as the process exists; every bit pattern is a valid
+        // `Lca`; `channel::Channel`, the only user, has one for each page and no call under way.
+        work(unsafe { &mut *self.0 })
+    }
 }
 
 /// The memory of this process. Addresses come from references of the caller of [`crate::linux`].

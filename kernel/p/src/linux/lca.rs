@@ -60,7 +60,7 @@ impl LcaPage {
     }
 
     /// Whether the proxy shall stay for another call.
-    pub fn proxy_stays(&self) -> bool {
+    pub fn continues(&self) -> bool {
         self.cflag() & CFLAG_CONTINUE != 0
     }
 

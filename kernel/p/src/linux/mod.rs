@@ -1,7 +1,7 @@
-//! The Linux side of a thread: its LCA, `linux_call`, the exit notice.
+//! The Linux side of a thread: its channels, `linux_call`, the exit notice.
 
 pub mod call;
-pub mod delegation;
+pub mod channel;
 pub mod lca;
 
 use linux_raw_sys::general::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};

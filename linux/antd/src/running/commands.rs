@@ -22,7 +22,6 @@ impl RunningPartition {
         match owner {
             Some(owner) if peer.is_root() || owner == peer.uid => Ok(session),
             Some(_) => Err("it is another user's: use sudo".into()),
-            None if self.init_gone.is_some() => Err(self.no_answer()),
             // Not a session's: root may ask init, which refuses what it has to. Other users do not
             // learn whether there is such a process.
             None if peer.is_root() => Ok(None),
@@ -36,8 +35,7 @@ impl RunningPartition {
     ///
     /// `init` does not take requests; a sentence.
     pub fn command(&mut self, client: ClientId, command: ControlCommand) -> Result<(), String> {
-        self.needs_init()?;
-        self.init.command(client, command).map_err(|errno| self.not_sent(errno))
+        self.init.command(client, command).map_err(|error| error.to_string())
     }
 
     /// `init` has replied to a command.

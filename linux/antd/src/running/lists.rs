@@ -21,14 +21,13 @@ impl RunningPartition {
     ///
     /// `init` does not take requests, or a server is being replaced already; a sentence.
     pub fn query(&mut self, client: ClientId, purpose: Purpose) -> Result<(), String> {
-        self.needs_init()?;
         if matches!(purpose, Purpose::Replace(_)) && self.init.replaces() {
             return Err("another server is being replaced: try again when that is done".into());
         }
         let whole = matches!(purpose, Purpose::Processes | Purpose::Servers);
         let query = ListQuery { client, purpose, processes: Vec::new() };
         let asked = if whole { self.init.list(query) } else { self.init.servers(query) };
-        asked.map_err(|errno| self.not_sent(errno))
+        asked.map_err(|error| error.to_string())
     }
 
     /// Some of the processes have arrived.
@@ -54,8 +53,8 @@ impl RunningPartition {
         let most = 2 * self.partition.tables.processes as usize;
         let whole = !(more && rises && known.len() <= most);
         let asked = if whole { self.init.servers(query) } else { self.init.list(query) };
-        if let Err(errno) = asked {
-            ctx.send(client, &Reply::Failed(self.not_sent(errno)));
+        if let Err(error) = asked {
+            ctx.send(client, &Reply::Failed(error.to_string()));
         }
     }
 
@@ -107,8 +106,8 @@ impl RunningPartition {
             let command = ControlCommand::Replace { server: upload.server };
             return self.command_or_fail(client, command, ctx);
         };
-        if let Err(errno) = self.init.program(client, upload, from, &piece) {
-            ctx.send(Some(client), &Reply::Failed(self.not_sent(errno)));
+        if let Err(error) = self.init.program(client, upload, from, &piece) {
+            ctx.send(Some(client), &Reply::Failed(error.to_string()));
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use ant_abi::Error;
 use ant_abi::store::StoreEntry;
+use ant_dev::Release;
 use ant_protocol::cpu_list::describe_cpus;
 use ant_protocol::{ExitReason, Reply, Run};
 use rustix::process::Signal;
@@ -39,6 +40,12 @@ impl RunningPartition {
             return Ok(());
         }
         let lca = StoreEntry(reply.lca);
+        if let Err(error) = self.partition.control().bind(lca) {
+            let reason = ExitReason::Lost { text: error.to_string() };
+            self.release(lca, Release::OfChannel);
+            self.finish(id, &reason, ctx);
+            return Ok(());
+        }
         session.stage = Stage::Exists { pid: reply.pid, cpu_index: reply.cpu, lca };
         let doorbells = self.partition.shared().doorbells(reply.cpu);
         session.doorbell =
@@ -74,7 +81,8 @@ impl RunningPartition {
         let no_process = ExitReason::Lost { text: "AnT has no such process".into() };
         let reason = session.end_request.as_ref().map_or(no_process, EndRequest::exit_reason);
         let _ = self.table.drop_session(id);
-        self.finish(id, &reason, ctx)
+        self.finish(id, &reason, ctx);
+        Ok(())
     }
 
     /// Runs a program for a client.
@@ -102,7 +110,6 @@ impl RunningPartition {
         let program = run.program.as_bytes();
         let args: Vec<&[u8]> = run.args.iter().map(|arg| arg.as_bytes()).collect();
         let (path_len, words) = spawn_words(program, &args)?;
-        self.needs_init()?;
         let identity = Identity {
             uid: peer.uid,
             gid: peer.gid,
@@ -120,9 +127,9 @@ impl RunningPartition {
             end_request: None,
             doorbell: None,
         });
-        self.init.spawn(id, cpu_index, path_len, &words).map_err(|errno| {
+        self.init.spawn(id, cpu_index, path_len, &words).map_err(|error| {
             self.sessions.remove(id);
-            self.not_sent(errno)
+            error.to_string()
         })
     }
 

@@ -10,7 +10,6 @@ use rustix::io::Errno;
 use super::{Ctx, PartitionFailed, RunningPartition};
 use crate::channel::{Assignment, Notice};
 use crate::ids::{ProxyId, SessionId};
-use crate::sessions::INIT;
 use crate::table::{OnExit, OnRequest, ProxyExitKind};
 
 /// Time before the release of an LCA is tried again.
@@ -63,15 +62,12 @@ impl RunningPartition {
 
     /// Serves a request of AnT (paper 4.3 (4)).
     fn serve(&mut self, lca: StoreEntry, ctx: &mut Ctx<'_>) -> Result<(), PartitionFailed> {
-        let mut decision = self.table.request(lca);
-        if decision == OnRequest::Unknown {
-            // Its session may be on its way: `init` reports a process before that runs.
-            self.init_replies(ctx)?;
-            decision = self.table.request(lca);
+        if let Some(channel) = self.channels.position(lca) {
+            return self.init_called(channel, ctx);
         }
-        match decision {
+        match self.table.request(lca) {
             OnRequest::Wake { proxy } => self.proxies.wake(proxy),
-            OnRequest::NewProxy { session } => return self.give_proxy(lca, session, ctx),
+            OnRequest::NewProxy { session } => self.give_proxy(lca, session, ctx),
             OnRequest::Unknown => self.refuse(lca),
         }
         Ok(())
@@ -82,39 +78,31 @@ impl RunningPartition {
     fn refuse(&mut self, lca: StoreEntry) {
         if self.unreleased.len() < self.unreleased_max() {
             tracing::warn!("request from {:#x}, which no session has: released", lca.0);
-            self.release(lca, Release::Died);
+            self.release(lca, Release::OfChannel);
         } else {
             // An AnT that makes LCAs up must not exhaust memory.
             tracing::warn!("request from {:#x}, which no session has: dropped", lca.0);
         }
     }
 
-    fn give_proxy(
-        &mut self,
-        lca: StoreEntry,
-        id: SessionId,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), PartitionFailed> {
-        let Some(session) = self.sessions.get(id) else { return Ok(()) };
+    fn give_proxy(&mut self, lca: StoreEntry, id: SessionId, ctx: &mut Ctx<'_>) {
+        let Some(session) = self.sessions.get(id) else { return };
         let assignment = Assignment { lca: lca.0, identity: session.identity.clone() };
         match self.proxies.assign(&assignment, &session.borrowed(), ctx.poller) {
-            Ok(proxy) => {
-                self.table.assign(lca, proxy);
-                Ok(())
-            }
+            Ok(proxy) => self.table.assign(lca, proxy),
             Err(errno) => {
                 let text = format!("cannot fork a proxy for it: {errno}");
                 if let Some(lca) = self.table.drop_session(id) {
-                    self.release(lca, Release::Died);
+                    self.release(lca, Release::OfChannel);
                 }
-                self.finish(id, &ExitReason::Lost { text }, ctx)
+                self.finish(id, &ExitReason::Lost { text }, ctx);
             }
         }
     }
 
     /// Releases an LCA to AnT, at once or as soon as possible. CPU 0, the m-kernel, forwards that: it
     /// knows the CPU of the process.
-    fn release(&mut self, lca: StoreEntry, why: Release) {
+    pub(super) fn release(&mut self, lca: StoreEntry, why: Release) {
         if self.unreleased.iter().any(|one| one.lca == lca) {
             // An AnT that repeats requests must not exhaust memory.
             return;
@@ -153,7 +141,7 @@ impl RunningPartition {
     ///
     /// # Errors
     ///
-    /// It was `init`'s.
+    /// AnT cannot go on.
     pub fn proxy_ended(&mut self, id: ProxyId, ctx: &mut Ctx<'_>) -> Result<(), PartitionFailed> {
         let Some(exit) = self.proxies.reap(id, ctx.poller) else { return Ok(()) };
         match self.table.proxy_exited(id, exit.kind) {
@@ -164,46 +152,33 @@ impl RunningPartition {
                 Ok(())
             }
             OnExit::Continues { lca, session } => {
-                self.release(lca, Release::AsAsked);
+                self.release(lca, Release::OfCall);
                 if self.sessions.get(session).is_some_and(|session| session.end_request.is_some()) {
                     self.request_kill(session, ctx)?;
                 }
                 Ok(())
             }
             OnExit::Over { lca, session } => {
-                let died = exit.kind == ProxyExitKind::Died;
-                self.release(lca, if died { Release::Died } else { Release::AsAsked });
+                self.release(lca, Release::OfChannel);
                 let Some(ended) = self.sessions.get(session) else { return Ok(()) };
                 let reason = ended.exit_reason(&exit);
-                if died {
+                if exit.kind == ProxyExitKind::Died {
                     tracing::debug!("proxy {} died: {reason:?}", exit.pid);
                 }
-                self.finish(session, &reason, ctx)
+                self.finish(session, &reason, ctx);
+                Ok(())
             }
         }
     }
 
     /// Ends a session.
-    pub(super) fn finish(
-        &mut self,
-        id: SessionId,
-        reason: &ExitReason,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<(), PartitionFailed> {
-        let Some(session) = self.sessions.remove(id) else { return Ok(()) };
+    pub(super) fn finish(&mut self, id: SessionId, reason: &ExitReason, ctx: &mut Ctx<'_>) {
+        let Some(session) = self.sessions.remove(id) else { return };
         ctx.send(session.client, &Reply::Over(reason.clone()));
         if let Some(request) = session.end_request {
             for waiter in request.waiters {
                 ctx.send(Some(waiter), &Reply::Done(format!("{} ended", session.command)));
             }
         }
-        if id == INIT {
-            self.init_gone = Some(format!("AnT's init has ended ({reason})"));
-            tracing::error!("{}", self.no_answer());
-            for pending in self.init.abandon() {
-                self.fail_pending(pending, ctx);
-            }
-        }
-        Ok(())
     }
 }

@@ -98,7 +98,6 @@ impl RunningPartition {
             wakes: self.proxies.wakes,
             allow_inject: partition.allow_inject,
             devices: partition.assigned.devices.clone(),
-            control: self.init_gone.as_ref().map(|_| self.no_answer()),
             cpus: (0..partition.cpus.len()).map(cpu_status).collect(),
         }
     }
@@ -160,7 +159,6 @@ fn process(running: &RunningPartition, info: &ProcessInfo, server: Option<&Serve
     let session = running.sessions.of_pid(info.pid).and_then(|id| running.sessions.get(id));
     let proxy = session
         .and_then(|session| session.lca())
-        .or_else(|| (info.pid == 1).then(|| running.partition.init_lca()))
         .and_then(|lca| running.table.proxy_of(lca))
         .and_then(|proxy| running.proxies.pid(proxy));
     let command = match session {

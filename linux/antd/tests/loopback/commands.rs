@@ -55,7 +55,7 @@ fn processes_are_listed() {
     assert_eq!((processes[2].restarts, processes[2].priority), (Some(3), 2));
     assert_eq!((processes[2].uid, processes[2].proxy), (None, None));
     assert_eq!((processes[0].command.as_str(), processes[0].uid), ("init", None));
-    assert!(processes[0].proxy.is_some());
+    assert!(processes[0].proxy.is_none(), "the daemon serves it");
     assert_eq!(processes[1].command, "/usr/lib/ant/apps/wc -l");
     assert_eq!((processes[1].cpu, processes[1].memory, processes[1].calls), (2, 12288, 9));
     assert_eq!(processes[1].proxy, Some(proxy.as_raw_pid()));

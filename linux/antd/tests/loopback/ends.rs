@@ -44,7 +44,7 @@ fn the_end_of_a_process_reaches_its_client() {
         // The first call is the end, so a proxy is forked for it.
         let (client, process) = world.run(null().as_fd());
         world.end(process, kind, number, text);
-        world.released(process);
+        world.closed(process);
         assert_eq!(client.reply(), Reply::Over(outcome));
     }
 }
@@ -57,7 +57,7 @@ fn a_program_that_cannot_be_loaded() {
     let page = world.call(loading, nr::OPENAT, CFLAG_CONTINUE, opening(b"/no/such\0"));
     assert_eq!(page.retval, Error::NoEntry.to_return());
     world.end(loading, ExitKind::LoadFailed, 2, "no such file");
-    world.released(loading);
+    world.closed(loading);
     let outcome = ExitReason::LoadFailed { errno: 2, text: "no such file".into() };
     assert_eq!(client.reply(), Reply::Over(outcome));
 }
@@ -73,7 +73,7 @@ fn a_killed_proxy_ends_its_program_only() {
     std::thread::sleep(Duration::from_millis(50));
     assert!(!world.has_come(process));
     kill_process(proxy, Signal::KILL).unwrap();
-    world.died(process);
+    world.closed(process);
     match client.reply() {
         Reply::Over(ExitReason::ProxyDied { signal: 9, text }) => {
             assert!(text.contains(&format!("pid {proxy}")) && text.contains("SIGKILL"), "{text}");
@@ -82,7 +82,7 @@ fn a_killed_proxy_ends_its_program_only() {
     }
     // A request that it has sent just before belongs to no session.
     world.submit(process, nr::GETPID, CFLAG_CONTINUE, no_arguments);
-    world.died(process);
+    world.closed(process);
     assert_eq!(world.proxy_of(other), other_proxy);
     assert!(!other_client.has_reply());
 }
@@ -94,14 +94,14 @@ fn a_program_that_closes_no_pipe_dies_of_it() {
     let _ = world.proxy_of(process);
     drop(reader);
     world.submit(process, nr::WRITE, CFLAG_CONTINUE, writing(0, b"x"));
-    world.died(process);
+    world.closed(process);
     let Reply::Over(ExitReason::Killed { signal: 13, .. }) = client.reply() else { panic!() };
 }
 
 fn ctrl_c_ends_a_program_with_a_proxy() {
     let (mut world, client, process, proxy) = World::running("ctrlc");
     client.send(&Request::End { signal: 2 });
-    world.died(process);
+    world.closed(process);
     let outcome = ExitReason::Killed { signal: 2, text: "SIGINT".into() };
     assert_eq!(client.reply(), Reply::Over(outcome));
     assert!(has_gone(proxy));
@@ -116,7 +116,7 @@ fn ctrl_c_ends_a_program_without_a_proxy() {
     world.init_answers(&asked, Ok(&[]));
     assert!(!client.has_reply());
     world.end(process, ExitKind::Killed, 2, "killed");
-    world.released(process);
+    world.closed(process);
     let outcome = ExitReason::Killed { signal: 2, text: "SIGINT".into() };
     assert_eq!(client.reply(), Reply::Over(outcome));
     // And one that AnT has lost already.
@@ -143,7 +143,7 @@ fn ctrl_c_before_the_process_exists() {
     assert_eq!((asked.head.kind, asked.head.a), (REQUEST_KILL, 30));
     world.init_answers(&asked, Ok(&[]));
     world.end(process, ExitKind::Killed, 2, "killed");
-    world.released(process);
+    world.closed(process);
     assert!(matches!(client.reply(), Reply::Started { pid: 30, .. }));
     assert!(matches!(client.reply(), Reply::Over(ExitReason::Killed { signal: 2, .. })));
 }
@@ -151,7 +151,7 @@ fn ctrl_c_before_the_process_exists() {
 fn hanging_up_ends_the_program() {
     let (mut world, client, process, proxy) = World::running("hangup");
     drop(client);
-    world.died(process);
+    world.closed(process);
     wait_for("the proxy's end", || has_gone(proxy).then_some(()));
     assert_eq!(world.status().partition.unwrap().programs, 0);
 }
@@ -159,7 +159,7 @@ fn hanging_up_ends_the_program() {
 fn kill_by_number() {
     let (mut world, client, process, _) = World::running("kill");
     let killer = world.request(&Request::Kill { pid: process.pid, signal: 15 });
-    world.died(process);
+    world.closed(process);
     let Reply::Over(ExitReason::Killed { signal: 15, text }) = client.reply() else { panic!() };
     assert!(text.contains("antctl kill"), "{text}");
     assert!(done(killer.reply()).contains("ended"));

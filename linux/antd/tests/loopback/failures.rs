@@ -53,7 +53,7 @@ fn a_cpu_that_hangs_ends_its_programs_only() {
     assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
     let text = client.lost();
     assert!(text.contains("CPU 2 hangs in AnT's kernel") && text.contains("antctl stop"), "{text}");
-    world.died(process);
+    world.closed(process);
     assert!(has_gone(proxy));
     assert_eq!(world.proxy_of(other), other_proxy);
     assert!(!healthy.has_reply());

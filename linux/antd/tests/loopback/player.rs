@@ -7,10 +7,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ant_abi::control::{Reply as InitReply, Request as InitRequest};
+use ant_abi::control::{
+    CALL_NEXT, CALL_REPLY, CHANNEL_REPLIES, CHANNEL_REQUESTS, INIT_CHANNELS, Reply as InitReply,
+    Request as InitRequest,
+};
 use ant_abi::cpu_block::{CpuRole, CpuState};
 use ant_abi::layout::IMAGE_VIRT;
-use ant_abi::lca::{CFLAG_CONTINUE, ExitKind, LCA_BUFFER, Lca, SYSCALL_EXIT};
+use ant_abi::lca::{CFLAG_CONTINUE, ExitKind, Lca, SYSCALL_EXIT};
 use ant_abi::store::{EntryKind, StoreEntry};
 use ant_abi::{Error, REVISION};
 use ant_logic::calls::nr;
@@ -24,7 +27,6 @@ use rustix::net::{
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::calls::{reading, writing};
 use crate::client::Client;
 use crate::image::image;
 use crate::machine::Machine;
@@ -59,7 +61,7 @@ pub struct World {
     pub machine: Machine,
     /// A directory for the test's files; the socket is there, too.
     pub dir: PathBuf,
-    pub init_lca: StoreEntry,
+    pub init_lcas: [StoreEntry; INIT_CHANNELS],
     /// Returns that have come and were not asked for yet, by CPU.
     seen: Vec<VecDeque<StoreEntry>>,
     next: u64,
@@ -144,9 +146,9 @@ impl World {
         fs::write(dir.join("init"), INIT_PROGRAM).unwrap();
         fs::write(dir.join("name"), NAME_PROGRAM).unwrap();
         fs::write(dir.join("manifest.toml"), MANIFEST).unwrap();
-        let init_lca = ant.lca(0, 1);
+        let init_lcas = [ant.lca(0, 1), ant.lca(1, 1)];
         let seen = vec![VecDeque::new(); 8];
-        Self { ant, daemon, ended: false, machine, dir, init_lca, seen, next: 0 }
+        Self { ant, daemon, ended: false, machine, dir, init_lcas, seen, next: 1 }
     }
 
     /// The same, with AnT booted on CPUs 1 and 2, and `init` waiting for requests.
@@ -189,11 +191,11 @@ impl World {
     pub fn come_up(&mut self, cpus: u32) {
         for cpu_index in 0..cpus {
             wait_for("a start", || self.ant.started(cpu_index).map(|_| ()));
-            self.ant.set_init_lca(self.init_lca);
+            self.ant.set_init_lcas(self.init_lcas);
             let role = if cpu_index == 0 { CpuRole::MKernel } else { CpuRole::PKernel };
             self.ant.set_state(cpu_index, CpuState::Ready, role);
         }
-        self.init_reads();
+        self.init_waits();
     }
 
     pub fn client(&self) -> Client {
@@ -224,20 +226,21 @@ impl World {
         client.status()
     }
 
-    /// `init` asks Linux for the next request, and does not wait.
-    pub fn init_reads(&mut self) {
-        let init = self.init();
-        self.submit(init, nr::READ, CFLAG_CONTINUE, reading(0, LCA_BUFFER));
+    /// `init` asks for the next request, and does not wait.
+    pub fn init_waits(&mut self) {
+        let requests = self.init(CHANNEL_REQUESTS);
+        self.submit(requests, CALL_NEXT, CFLAG_CONTINUE, |_| {});
     }
 
-    pub fn init(&self) -> Process {
-        Process { pid: INIT_PID, cpu_index: 0, lca: self.init_lca }
+    /// `init`, as far as one of its channels goes.
+    fn init(&self, channel: usize) -> Process {
+        Process { pid: INIT_PID, cpu_index: 0, lca: self.init_lcas[channel] }
     }
 
     /// What `init` is asked.
     pub fn init_asked(&mut self) -> Asked {
-        let page = self.result(self.init());
-        assert!(page.retval > 0, "init read {}", page.retval);
+        let page = self.result(self.init(CHANNEL_REQUESTS));
+        assert!(page.retval > 0, "init got {}", page.retval);
         let bytes = &page.buffer[..page.retval as usize];
         let (head, rest) = InitRequest::read_from_prefix(bytes).unwrap();
         Asked { head, rest: rest.to_vec() }
@@ -247,20 +250,23 @@ impl World {
     pub fn init_answers(&mut self, asked: &Asked, answer: Result<&[u8], Error>) {
         let result = answer.map_or_else(|error| error.to_return() as i32, |_| 0);
         let reply = InitReply { ticket: asked.head.ticket, result, ..InitReply::new_zeroed() };
-        self.init_writes(&[reply.as_bytes(), answer.unwrap_or_default()].concat());
+        self.init_says(&[reply.as_bytes(), answer.unwrap_or_default()].concat());
     }
 
     /// `init` has made the process that it was asked for.
     pub fn init_has_made(&mut self, asked: &Asked, process: Process) {
         let Process { pid, cpu_index: cpu, lca } = process;
         let reply = InitReply { ticket: asked.head.ticket, result: 0, pid, cpu, lca: lca.0 };
-        self.init_writes(reply.as_bytes());
+        self.init_says(reply.as_bytes());
     }
 
-    fn init_writes(&mut self, bytes: &[u8]) {
-        let page = self.call(self.init(), nr::WRITE, CFLAG_CONTINUE, writing(1, bytes));
-        assert_eq!(page.retval, bytes.len() as i64);
-        self.init_reads();
+    /// `init` waits for the next request, too, so that the daemon can send one while it takes this reply.
+    fn init_says(&mut self, message: &[u8]) {
+        self.init_waits();
+        let page = self.call(self.init(CHANNEL_REPLIES), CALL_REPLY, CFLAG_CONTINUE, |builder| {
+            builder.input(message).unwrap();
+        });
+        assert_eq!(page.retval, 0);
     }
 
     /// `init` makes the process that it is asked for, on CPU `cpu_index`.
@@ -354,14 +360,14 @@ impl World {
         });
     }
 
-    /// Waits until Linux releases a process's LCA: to CPU 0, wherever the process is.
+    /// Waits until Linux releases a process's LCA after a call: to CPU 0, wherever the process is.
     pub fn released(&mut self, process: Process) {
         self.comes(0, process.lca.with_kind(EntryKind::Released));
     }
 
-    /// Waits until Linux says that a process has no proxy any more, and is over.
-    pub fn died(&mut self, process: Process) {
-        self.comes(0, process.lca.with_kind(EntryKind::Died));
+    /// Waits until Linux closes a process's channel.
+    pub fn closed(&mut self, process: Process) {
+        self.comes(0, process.lca.with_kind(EntryKind::Closed));
     }
 
     /// Whether Linux has given anything of a process's back: a result to its CPU, or a release.

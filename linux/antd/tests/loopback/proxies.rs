@@ -21,7 +21,7 @@ scenarios!(
     an_lca_that_linux_still_uses_is_released_later,
     a_release_that_finds_no_place_comes_later,
     preforked_proxies_are_used_and_replaced,
-    a_request_of_an_unknown_lca_is_released,
+    a_request_of_an_unknown_lca_is_closed,
 );
 
 fn calls_of_one_process_share_a_proxy() {
@@ -49,10 +49,10 @@ fn calls_of_one_process_share_a_proxy() {
     let mode = fs::metadata(&written).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o640, "with the caller's umask");
     let partition = world.status().partition.unwrap();
-    assert_eq!((partition.forks, partition.proxies, partition.programs), (2, 2, 1));
+    assert_eq!((partition.forks, partition.proxies, partition.programs), (1, 1, 1));
     assert!(partition.cpus.iter().all(|cpu| cpu.answers));
     world.end(process, ExitKind::Exited, 3, "");
-    world.released(process);
+    world.closed(process);
     assert_eq!(client.reply(), Reply::Over(ExitReason::Exited { status: 3 }));
     assert!(has_gone(proxy));
 }
@@ -71,7 +71,7 @@ fn one_shot_calls_get_a_proxy_each() {
     // Then continued: one that stays.
     assert_eq!(world.proxy_of(process), world.proxy_of(process));
     world.end(process, ExitKind::Exited, 0, "");
-    world.released(process);
+    world.closed(process);
     assert_eq!(client.reply(), Reply::Over(ExitReason::Exited { status: 0 }));
 }
 
@@ -85,7 +85,7 @@ fn an_lca_that_linux_still_uses_is_released_later() {
     world.ant.set_references(false);
     world.released(process);
     world.end(process, ExitKind::Exited, 0, "");
-    world.released(process);
+    world.closed(process);
     assert_eq!(client.reply(), Reply::Over(ExitReason::Exited { status: 0 }));
 }
 
@@ -103,14 +103,14 @@ fn a_release_that_finds_no_place_comes_later() {
     assert!(!world.has_come(process));
     world.released(process);
     world.end(process, ExitKind::Exited, 0, "");
-    world.released(process);
+    world.closed(process);
     assert_eq!(client.reply(), Reply::Over(ExitReason::Exited { status: 0 }));
 }
 
 fn preforked_proxies_are_used_and_replaced() {
     let mut world = World::booted("prefork", 2);
     let partition = world.status().partition.unwrap();
-    assert_eq!((partition.proxies_idle, partition.proxies), (2, 1));
+    assert_eq!((partition.proxies_idle, partition.proxies), (2, 0));
     let forks = partition.forks;
     let (client, process) = world.run(null().as_fd());
     let proxy = world.proxy_of(process);
@@ -119,22 +119,22 @@ fn preforked_proxies_are_used_and_replaced() {
     let partition = wait_for("a replacement", || {
         world.status().partition.filter(|partition| partition.proxies_idle == 2)
     });
-    assert_eq!((partition.proxies, partition.forks), (2, forks + 1));
+    assert_eq!((partition.proxies, partition.forks), (1, forks + 1));
     world.end(process, ExitKind::Exited, 0, "");
-    world.released(process);
+    world.closed(process);
     assert!(matches!(client.reply(), Reply::Over(_)));
     assert!(has_gone(proxy));
 }
 
-fn a_request_of_an_unknown_lca_is_released() {
+fn a_request_of_an_unknown_lca_is_closed() {
     let (mut world, _client, process, proxy) = World::running("foreign");
     let foreign = Process { pid: 99, cpu_index: 1, lca: world.ant.lca(77, 3) };
     world.submit(foreign, nr::GETPID, CFLAG_CONTINUE, no_arguments);
     // An old generation of a page that is in use.
-    let late = Process { lca: world.ant.lca(1, 6), ..process };
+    let late = Process { lca: world.ant.lca(2, 6), ..process };
     world.ant.request(1, late.lca);
-    world.died(foreign);
-    world.died(late);
+    world.closed(foreign);
+    world.closed(late);
     assert_eq!(world.proxy_of(process), proxy);
     assert!(!world.has_come(foreign), "once");
 }

@@ -70,7 +70,7 @@ fn a_proxy_acts_as_the_user() {
     assert_eq!(&page.buffer[..page.retval as usize], b"in");
     assert_eq!(world.simple(process, nr::FCNTL, &[file as u64 + 1, 1]), BADF);
     world.end(process, ExitKind::Exited, 0, "");
-    world.released(process);
+    world.closed(process);
     assert_eq!(exit_status(child), 0);
 }
 

@@ -1,22 +1,21 @@
 //! The requests of `antd`.
 //!
-//! They come by a delegated `read` from descriptor 0, replies go by `write` to descriptor 1: a packet
-//! socket that this process's proxy has inherited. One request at a time, and without waiting for
-//! Linux: a notification says that a call has returned. Only to restart or replace a server takes so long
-//! that other requests are served meanwhile.
+//! They come on one channel, replies go on another, and nothing waits for either: a notification says
+//! when one has returned. Only to restart or replace a server takes so long that other requests are
+//! served meanwhile.
 
 use ant_abi::Error;
 use ant_abi::control::{
-    LIST_MAX, MESSAGE_MAX, REQUEST_INJECT, REQUEST_KILL, REQUEST_LIST, REQUEST_MOVE,
-    REQUEST_PRIORITY, REQUEST_PROGRAM, REQUEST_REPLACE, REQUEST_RESTART, REQUEST_SERVERS,
-    REQUEST_SPAWN, Reply, Request, SPAWN_BYTES, ServerInfo,
+    CALL_NEXT, CALL_REPLY, CHANNEL_REPLIES, CHANNEL_REQUESTS, LIST_MAX, MESSAGE_MAX,
+    REQUEST_INJECT, REQUEST_KILL, REQUEST_LIST, REQUEST_MOVE, REQUEST_PRIORITY, REQUEST_PROGRAM,
+    REQUEST_REPLACE, REQUEST_RESTART, REQUEST_SERVERS, REQUEST_SPAWN, Reply, Request, SPAWN_BYTES,
+    ServerInfo,
 };
-use ant_abi::ipc::BADGE_PROGRAM;
+use ant_abi::ipc::{BADGE_PROGRAM, NOTIFY_LINUX};
 use ant_abi::lca::LCA_BUFFER;
 use ant_abi::syscall::{Injection, ProcessCreate, ProcessInfo};
+use ant_rt::channel::Channel;
 use ant_rt::init_calls::{self, SIGKILL};
-use ant_rt::linux::Errno;
-use ant_rt::linux::asynchronous::Call;
 use ant_rt::log;
 use arrayvec::ArrayVec;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
@@ -24,38 +23,27 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 use crate::program::Upload;
 use crate::servers::Servers;
 
-/// A channel that has failed is tried again; if it stays so, the partition is about to end.
-const RETRY_US: u64 = 100_000;
-/// Time until the next request is looked for while a server is being restarted or replaced. A `read` is
-/// not begun then, because a reply cannot be written before it returns.
-const LOOK_US: u64 = 20_000;
-
 /// The environment of a program: its one handle, to the name service.
 const ENVIRONMENT: &[u8] = b"name=1\0";
 
 const _: () = assert!(SPAWN_BYTES + ENVIRONMENT.len() <= LCA_BUFFER);
 
-/// The channel and what is under way on it.
+/// Both channels, and what is under way on them.
 pub struct Control {
-    state: State,
+    /// Free: it has a request.
+    requests: Channel,
+    replies: Channel,
+    /// What follows when the reply that is under way has returned.
+    then: Then,
     /// The program that `REQUEST_PROGRAM`s have brought so far.
     upload: Option<Upload>,
 }
 
-enum State {
-    /// Nothing is under way; the next request is to be read.
-    Idle { at: u64 },
-    /// The next request is being read.
-    Reads(Call),
-    /// A reply is being written.
-    Writes(Call, Then),
-}
-
-/// What follows when the reply has been written.
+/// What follows a reply.
 #[derive(Clone, Copy)]
 enum Then {
     Nothing,
-    /// Let a process run: the daemon knows its LCA now, and can serve its requests.
+    /// Let a process run: its LCA is bound to a file now.
     Start {
         pid: u32,
     },
@@ -74,50 +62,47 @@ struct Answer {
 }
 
 impl Control {
-    /// About to read the first request.
-    pub fn new(now: u64) -> Self {
-        Self { state: State::Idle { at: now }, upload: None }
+    /// Asks for the first request.
+    pub fn new() -> Result<Self, Error> {
+        let mut requests = Channel::open(CHANNEL_REQUESTS)?;
+        requests.send(CALL_NEXT, &[])?;
+        let replies = Channel::open(CHANNEL_REPLIES)?;
+        Ok(Self { requests, replies, then: Then::Nothing, upload: None })
     }
 
-    /// When something is due; `u64::MAX` for never.
-    pub fn deadline(&self) -> u64 {
-        if let State::Idle { at } = self.state { at } else { u64::MAX }
+    /// Calls have returned, as these notification bits say.
+    pub fn returned(&mut self, bits: u64) {
+        if bits & NOTIFY_LINUX << CHANNEL_REQUESTS != 0 {
+            self.requests.returned();
+        }
+        if bits & NOTIFY_LINUX << CHANNEL_REPLIES != 0 {
+            self.replies.returned();
+            core::mem::replace(&mut self.then, Then::Nothing).follow();
+        }
     }
 
-    /// Does what is due.
+    /// Does what is due, as long as there is room for a reply.
     pub fn advance(&mut self, servers: &mut Servers, now: u64) {
-        let State::Idle { at } = self.state else { return };
-        if let Some((ticket, result)) = servers.answer() {
-            return self.write(Answer::new(ticket), result, now);
-        }
-        if at <= now {
-            let call = if servers.has_command() {
-                Call::receive_now(0, MESSAGE_MAX)
+        while self.replies.is_free() {
+            if let Some((ticket, result)) = servers.answer() {
+                self.reply(Answer::new(ticket), result);
+            } else if self.requests.is_free() {
+                self.take_request(servers, now);
             } else {
-                Call::read(0, MESSAGE_MAX)
-            };
-            self.state = call.map_or(State::Idle { at: now + RETRY_US }, State::Reads);
+                return;
+            }
         }
     }
 
-    /// The call that is under way has returned.
-    pub fn linux_returned(&mut self, servers: &mut Servers, now: u64) {
-        match core::mem::replace(&mut self.state, State::Idle { at: now }) {
-            State::Reads(call) => {
-                let mut message = [0; MESSAGE_MAX];
-                match call.finish(&mut message) {
-                    Ok(len) if len > 0 => self.serve(&message[..len], servers, now),
-                    Err(Errno::AGAIN) => self.state = State::Idle { at: now + LOOK_US },
-                    _ => self.state = State::Idle { at: now + RETRY_US },
-                }
-            }
-            State::Writes(call, then) => {
-                if call.finish(&mut []).is_err() {
-                    log!("init: a reply did not reach the daemon");
-                }
-                then.follow();
-            }
-            other => self.state = other,
+    /// Serves the request that has come, and asks for the next.
+    fn take_request(&mut self, servers: &mut Servers, now: u64) {
+        let mut message = [0; MESSAGE_MAX];
+        let message = self.requests.message(&mut message);
+        // The daemon serves what it is asked at once or later, but it does.
+        self.requests.send(CALL_NEXT, &[]).expect("the channel is free");
+        match message {
+            Ok(message) => self.serve(message, servers, now),
+            Err(error) => log!("init: what is no request has come: {error:?}"),
         }
     }
 
@@ -146,22 +131,17 @@ impl Control {
             REQUEST_MOVE => move_process(&request, servers),
             _ => Err(Error::Protocol),
         };
-        self.write(answer, result, now);
+        self.reply(answer, result);
     }
 
-    /// Begins to write a reply.
-    fn write(&mut self, mut answer: Answer, result: Result<(), Error>, now: u64) {
+    /// Sends a reply; the channel is free.
+    fn reply(&mut self, mut answer: Answer, result: Result<(), Error>) {
         answer.reply.result = result.map_or_else(|error| -(error as i32), |()| 0);
         let mut message = ArrayVec::<u8, MESSAGE_MAX>::new();
         message.extend(answer.reply.as_bytes().iter().copied());
         message.extend(answer.rest.iter().copied());
-        match Call::write(1, &message) {
-            Ok(call) => self.state = State::Writes(call, answer.then),
-            Err(error) => {
-                log!("init: a reply cannot be written: {error}");
-                self.state = State::Idle { at: now + RETRY_US };
-            }
-        }
+        self.replies.send(CALL_REPLY, &message).expect("the channel is free");
+        self.then = answer.then;
     }
 
     fn take_program(&mut self, request: &Request, bytes: &[u8]) -> Result<(), Error> {

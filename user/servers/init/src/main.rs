@@ -11,7 +11,7 @@ mod program;
 mod servers;
 
 use ant_abi::Error;
-use ant_abi::ipc::{NOTIFY_EXITED, NOTIFY_LINUX};
+use ant_abi::ipc::NOTIFY_EXITED;
 use ant_rt::ipc::{self, Received, Timeout};
 use ant_rt::time::Clock;
 use ant_rt::{Args, log};
@@ -36,12 +36,12 @@ fn run() -> Result<core::convert::Infallible, Error> {
     let clock = Clock::new()?;
     let own = ipc::open_endpoint()?;
     let mut servers = Servers::new(own)?;
-    let mut control = Control::new(clock.now_us());
+    let mut control = Control::new()?;
     loop {
         let now = clock.now_us();
         servers.advance(now);
         control.advance(&mut servers, now);
-        let until = servers.deadline().min(control.deadline());
+        let until = servers.deadline();
         let timeout = until.saturating_sub(clock.now_us());
         let timeout = if until == u64::MAX { Timeout::FOREVER } else { Timeout::us(timeout) };
         match ipc::receive(timeout) {
@@ -52,9 +52,7 @@ fn run() -> Result<core::convert::Infallible, Error> {
                 if bits & NOTIFY_EXITED != 0 {
                     servers.collect_ended(now);
                 }
-                if bits & NOTIFY_LINUX != 0 {
-                    control.linux_returned(&mut servers, now);
-                }
+                control.returned(bits);
             }
             Ok(Received::Call(request)) => servers.call(request, clock.now_us()),
             // No interface of `init` has a message without an answer.

@@ -135,11 +135,6 @@ impl Servers {
         self.list.iter_mut().find_map(|server| server.supervised.answer())
     }
 
-    /// Whether there will be an answer.
-    pub fn has_command(&self) -> bool {
-        self.list.iter().any(|server| server.supervised.has_command())
-    }
-
     /// `Busy` if this is a process of a server that is being replaced: what is said of one would be
     /// lost on the other.
     pub fn check_settled(&mut self, pid: u32) -> Result<(), Error> {

@@ -103,7 +103,7 @@ fn pages() -> Result<bool, Error> {
     let kept = Pages::alloc(2)?;
     let first = ((address(&kept) - ant_abi::layout::ICA_START) / 4096) as u32;
     let last = ant::system_info()?.ica_pages - 1;
-    let lca = ((ant::lca_get()?.virt - ant_abi::layout::ICA_START) / 4096) as u32;
+    let lca = ((ant::lca_get(0)?.virt - ant_abi::layout::ICA_START) / 4096) as u32;
     let wrong = [
         ("not owned", Span::new(last, 1, Transfer::HandOver)),
         ("the LCA", Span::new(lca, 1, Transfer::HandOver)),

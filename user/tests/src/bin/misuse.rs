@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use ant_abi::device::{BIND, CallRet, Ioctl, ProxyBind, RET};
+use ant_abi::device::{BIND, CallRet, ChannelBind, Ioctl, RET};
 use ant_abi::ipc::ica_quota_program;
 use ant_abi::lca::{ARG_BUFFER, ARG_LOAN, CFLAG_CONTINUE, LCA_BUFFER, Relocation};
 use ant_abi::store::StoreEntry;
@@ -55,7 +55,7 @@ fn main(args: Args) -> i32 {
 
 /// Sends addresses that are not the caller's LCA.
 fn raddr() -> bool {
-    [0, 0x1000, 1, u64::MAX, ant::lca_get().map_or(0, |grant| grant.raddr + 1)]
+    [0, 0x1000, 1, u64::MAX, ant::lca_get(0).map_or(0, |grant| grant.raddr + 1)]
         .iter()
         .all(|&raddr| println!("raddr: {:?}", ant::linux_call(raddr)))
 }
@@ -132,12 +132,12 @@ fn flood_with_pages() -> bool {
 /// Gets a proxy's file of the device for its own LCA, and returns its call, which is under way, to
 /// other CPUs than its own. Root only: others do not get such a file.
 fn forged_return(partition: u32) -> bool {
-    let (Ok(grant), Ok(info)) = (ant::lca_get(), ant::system_info()) else { return false };
+    let (Ok(grant), Ok(info)) = (ant::lca_get(0), ant::system_info()) else { return false };
     let lca = StoreEntry::call(PhysAddr::new(grant.raddr), info.pid as u16).0;
     let Ok(fd) = linux::open(c"/dev/ant", linux::O_RDWR, 0) else {
         return println!("return: no device");
     };
-    let bound = ioctl(fd, &BIND, &ProxyBind { partition, reserved: 0, lca });
+    let bound = ioctl(fd, &BIND, &ChannelBind { partition, reserved: 0, lca });
     let others = (0..info.cpus + 1).filter(|&cpu| cpu != info.cpu);
     { others }.all(|cid| {
         let returned = ioctl(fd, &RET, &CallRet { lca, cid, reserved: 0 });
