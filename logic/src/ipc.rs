@@ -8,9 +8,10 @@
 //! exactly one [`CallOutcome`]; whatever happens to the client, the server's CPU has forgotten the call
 //! before the client is gone. Time-outs are the caller's of this module: it says when.
 //!
-//! *Priorities*: a message waits in the order of its sender's priority, and a server runs with the
-//! highest priority among its own and those of the callers that wait for it, through any number of
-//! servers that call one another.
+//! *Priorities*: a message waits in the order of its sender's priority. A thread runs with the priority of
+//! what it has received last, but not with more than its own, so that a flood of requests takes no time
+//! from what has a higher priority than its senders; and with the highest among the callers that wait for
+//! it, through any number of servers that call one another.
 //!
 //! Deliberately absent: registers, page tables, handles, clocks. They are behind [`IpcHost`].
 
@@ -18,6 +19,7 @@ mod cpu;
 mod message;
 mod priorities;
 mod queue;
+mod raised;
 
 pub use cpu::{
     CallOptions, CallOutcome, Gone, IpcCpu, IpcHost, IpcMemory, IpcPlace, LoanEnd, NotWaiting,
@@ -25,6 +27,7 @@ pub use cpu::{
 };
 pub use message::{CallRequest, Message, Packet, Parts, Token};
 pub use queue::{QueueList, QueueNode, SENDS_PER_CPU, SendPlace};
+pub use raised::Raised;
 
 #[cfg(test)]
 mod tests;

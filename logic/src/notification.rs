@@ -42,13 +42,21 @@ impl Notification {
         Self { raised: AtomicU64::new(0), wakeup_sent: AtomicU32::new(0) }
     }
 
-    /// Raises bits. Whether none was raised before: then the receiver must hear of it, which the caller
+    /// Raises bits. Those that were raised before: if none was, the receiver must hear of it, which the caller
     /// looks for afterwards. Otherwise it will, from the sender of the first one.
-    pub fn raise(&self, bits: u64) -> bool {
-        let first = self.raised.fetch_or(bits, Ordering::AcqRel) == 0;
+    pub fn raise(&self, bits: u64) -> u64 {
+        let before = self.raised.fetch_or(bits, Ordering::AcqRel);
         // Pairs with the fence in `look`: the caller sees the new receiver, or that sees the bits.
         fence(Ordering::SeqCst);
-        first
+        before
+    }
+
+    /// The bits, which go on waiting. The receiver's CPU only.
+    #[inline]
+    #[must_use]
+    pub fn raised(&self) -> u64 {
+        // Relaxed: of what was raised just now, a packet tells.
+        self.raised.load(Ordering::Relaxed)
     }
 
     /// Another process has become the receiver: its CPU sees, from here on, what was raised by senders that
@@ -75,8 +83,7 @@ impl Notification {
     #[inline]
     #[must_use]
     pub fn any(&self) -> bool {
-        // Relaxed: of what was raised just now, a packet tells.
-        self.raised.load(Ordering::Relaxed) != 0
+        self.raised() != 0
     }
 
     /// Takes the bits. The receiver's CPU only.
@@ -103,10 +110,10 @@ mod tests {
     #[test]
     fn the_first_bit_is_told_of() {
         let bits = Notification::new();
-        assert!(bits.raise(1) && !bits.raise(6));
+        assert_eq!((bits.raise(1), bits.raise(6)), (0, 1));
         assert!(bits.any());
         assert_eq!((bits.take(), bits.take()), (7, 0));
-        assert!(bits.raise(1));
+        assert_eq!(bits.raise(1), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use ant_abi::boot::{DEVICE_RESOURCES, MAX_INTERRUPTS};
 use ant_abi::ipc::DeviceGrant;
-use ant_abi::{CpuIndex, EndpointId, Error};
+use ant_abi::{CpuIndex, EndpointId, Error, Priority};
 use ant_logic::devices::{PORTS_END, Right, Rights};
 use arrayvec::ArrayVec;
 
@@ -134,7 +134,8 @@ pub(crate) fn take_interrupts(control: Control, mut notify: impl FnMut(EndpointI
         bits &= bits - 1;
         let word = NOTIFIED[index].load(Ordering::Acquire);
         let endpoint = EndpointId::from_bits(word);
-        if word & GRANTED != 0 && endpoints::bits(endpoint).raise(1 << (word >> 16 & 63)) {
+        let bit = 1 << (word >> 16 & 63);
+        if word & GRANTED != 0 && endpoints::raise(endpoint, bit, Priority::HIGHEST) {
             notify(endpoint);
         }
     }

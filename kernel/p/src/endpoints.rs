@@ -6,8 +6,8 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ant_abi::ipc::{SENDS_MAX, SERVER_ENDPOINTS};
-use ant_abi::{CpuIndex, EndpointId, Generation, MAX_CPUS, ThreadSlot};
-use ant_logic::ipc::{SENDS_PER_CPU, Target};
+use ant_abi::{CpuIndex, EndpointId, Generation, MAX_CPUS, Priority, ThreadSlot};
+use ant_logic::ipc::{Raised, SENDS_PER_CPU, Target};
 use ant_logic::notification::Notification;
 
 use crate::shared;
@@ -85,7 +85,7 @@ pub struct Endpoint {
     state: AtomicU64,
     /// Its first generation, by which it is told from others of its number.
     first_generation: AtomicU32,
-    /// Notification bits that wait to be received.
+    /// [`Raised`]: notification bits that wait to be received.
     bits: Notification,
     /// Messages sent that wait to be received.
     sends: AtomicU32,
@@ -239,6 +239,12 @@ fn change(endpoint: EndpointId, mut change: impl FnMut(State) -> State) -> Optio
 pub fn free(endpoint: EndpointId) {
     let word = FREE << KIND_SHIFT | u64::from(state(endpoint).generation().get());
     Endpoint::numbered(endpoint).state.store(word, Ordering::Release);
+}
+
+/// Raises notification bits at an endpoint with a priority. Whether the caller tells the receiver's CPU.
+pub fn raise(endpoint: EndpointId, bits: u64, priority: Priority) -> bool {
+    let raised = Raised::new(bits, priority);
+    raised.is_news(Raised(self::bits(endpoint).raise(raised.0)))
 }
 
 /// The notification bits of an endpoint.

@@ -8,8 +8,8 @@ use ant_abi::syscall::ProcessState;
 use ant_abi::{CpuIndex, EndpointId, Error, Generation, Priority, ThreadSlot};
 use ant_logic::ica::{Sender, With};
 use ant_logic::ipc::{
-    CallOptions, CallOutcome, IpcHost, LoanEnd, Message, OnRestart, Packet, Received, SendError,
-    Target, Token,
+    CallOptions, CallOutcome, IpcHost, LoanEnd, Message, OnRestart, Packet, Raised, Received,
+    SendError, Target, Token,
 };
 use ant_logic::releases::Release;
 use zerocopy::{FromZeros, IntoBytes};
@@ -102,7 +102,7 @@ pub fn receive(cpu: &mut Cpu, slot: ThreadSlot, timeout: u64) -> Outcome {
         return Ok(Served::Later);
     }
     if timeout == 0 {
-        cpu.ipc.stop_receiving(slot);
+        cpu.ipc.stop_receiving(slot, &mut cpu.local);
         return Err(Error::TimedOut);
     }
     cpu.local.block(slot, BlockReason::Receive, ProcessState::Receiving);
@@ -166,6 +166,8 @@ fn send_raw(cpu: &mut Cpu, slot: ThreadSlot, number: u64, raw: &Raw) -> Result<(
         return Err(Error::Invalid);
     }
     if !endpoints::reserve_send(options.endpoint, sender) {
+        // Or it would wait behind messages of lower priorities, for which the server may never run.
+        raise(cpu, options.endpoint, 0, priority);
         return Err(Error::QueueFull);
     }
     let sent = send_message(cpu, slot, priority, options, &message);
@@ -218,18 +220,23 @@ fn refused(cpu: &mut Cpu, slot: ThreadSlot, number: u64, why: NotSent) -> Error 
 
 /// Serves `IpcNotify`.
 pub fn notify(cpu: &mut Cpu, slot: ThreadSlot, number: u64, bits: u64) -> Result<(), Error> {
-    let handle = cpu.local.caller(slot)?.process.handles.get(number)?;
+    let Caller { thread, process } = cpu.local.caller(slot)?;
+    let (handle, priority) = (process.handles.get(number)?, thread.priority);
     handle.state()?;
     if bits & !NOTIFY_USER != 0 {
         return Err(Error::Invalid);
     }
-    if bits == 0 {
-        return Ok(());
-    }
-    if endpoints::bits(handle.endpoint).raise(bits) {
-        cpu.ipc.notify(handle.endpoint, &mut cpu.local);
+    if bits != 0 {
+        raise(cpu, handle.endpoint, bits, priority);
     }
     Ok(())
+}
+
+/// Raises notification bits, and tells the receiver if it has to hear of them.
+fn raise(cpu: &mut Cpu, endpoint: EndpointId, bits: u64, priority: Priority) {
+    if endpoints::raise(endpoint, bits, priority) {
+        cpu.ipc.notify(endpoint, &mut cpu.local);
+    }
 }
 
 /// Serves `IpcBatch`.
@@ -277,8 +284,7 @@ pub fn take_endpoint(cpu: &mut Cpu, slot: ThreadSlot, endpoint: EndpointId) -> i
 pub fn notify_own(cpu: &mut Cpu, slot: ThreadSlot, bits: u64) {
     let endpoint = cpu.local.thread(slot).and_then(|thread| thread.endpoint);
     if let Some(endpoint) = endpoint {
-        endpoints::bits(endpoint).raise(bits);
-        cpu.ipc.notify(endpoint, &mut cpu.local);
+        raise(cpu, endpoint, bits, Priority::HIGHEST);
     }
 }
 
@@ -381,14 +387,23 @@ impl IpcHost for Locals {
     }
 
     fn set_priority(&mut self, slot: ThreadSlot, priority: Priority) {
+        let has_cpu = self.queue.current() == Some(slot);
         if let Some(thread) = self.thread(slot) {
             thread.priority = priority;
+            if has_cpu {
+                // Another may come before it now.
+                thread.set_state(ProcessState::Ready);
+            }
             self.queue.set_priority(slot, priority);
         }
     }
 
-    fn take_bits(&mut self, endpoint: EndpointId) -> u64 {
-        endpoints::bits(endpoint).take()
+    fn bits(&self, endpoint: EndpointId) -> Raised {
+        Raised(endpoints::bits(endpoint).raised())
+    }
+
+    fn take_bits(&mut self, endpoint: EndpointId) -> Raised {
+        Raised(endpoints::bits(endpoint).take())
     }
 
     fn send_dequeued(&mut self, endpoint: EndpointId) {

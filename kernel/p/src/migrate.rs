@@ -70,7 +70,7 @@ pub fn migrate_now(cpu: &mut Cpu, slot: ThreadSlot, to: CpuIndex) {
         return log::warning!("process {pid} stays: CPU {linux_cpu} does not take messages");
     }
     let deadline = cpu.local.clear_deadline(slot);
-    if cpu.ipc.stop_receiving(slot)
+    if cpu.ipc.stop_receiving(slot, &mut cpu.local)
         && let Some(thread) = cpu.local.thread(slot)
     {
         // It asks again when it is there.

@@ -116,7 +116,7 @@ impl Cpu {
             let Some(thread) = self.local.thread(slot) else { continue };
             match thread.blocked_on {
                 BlockReason::Receive => {
-                    self.ipc.stop_receiving(slot);
+                    self.ipc.stop_receiving(slot, &mut self.local);
                     self.local.wake_with(slot, Error::TimedOut.to_return());
                 }
                 BlockReason::Reply => self.ipc.time_out(slot, &mut self.local),

@@ -63,7 +63,8 @@ pub struct Thread {
     pub migrate_to: Option<CpuIndex>,
     /// Its own priority.
     pub base: Priority,
-    /// The priority it runs with: its own, or that of a caller that waits for it.
+    /// The priority it runs with: its own, that of what it has received, or that of a caller that waits
+    /// for it.
     pub priority: Priority,
     /// Where it receives.
     pub endpoint: Option<EndpointId>,

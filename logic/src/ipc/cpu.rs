@@ -10,6 +10,7 @@ use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 use super::message::{CallRequest, Message, Packet, Token};
 use super::priorities::Priorities;
 use super::queue::{Item, Queue, QueueList, QueueNode, SendPlace, Sent};
+use super::raised::Raised;
 use crate::places::Places;
 
 mod cancel;
@@ -115,6 +116,8 @@ struct ThreadIpc {
     notified: bool,
     /// Its own priority.
     base: Priority,
+    /// That of what it works for: its own, or a lower one of what it has received last.
+    work: Priority,
     /// The priority it runs with.
     effective: Priority,
     /// Those of its callers.
@@ -129,6 +132,7 @@ impl ThreadIpc {
         retired: false,
         notified: false,
         base: Priority::LOWEST,
+        work: Priority::LOWEST,
         effective: Priority::LOWEST,
         callers: Priorities::NONE,
     };
@@ -169,7 +173,7 @@ impl ThreadIpc {
     /// Whether the priority that it runs with may be due to a caller of this one.
     #[inline(always)]
     fn may_fall_without(&self, priority: Priority) -> bool {
-        self.effective > self.base && priority == self.effective
+        self.effective > self.work && priority == self.effective
     }
 }
 
@@ -256,7 +260,8 @@ impl IpcCpu {
         let thread = self.thread(slot);
         let callers = thread.callers;
         let effective = callers.highest().max(priority);
-        *thread = ThreadIpc { endpoint, base: priority, effective, callers, ..ThreadIpc::EMPTY };
+        let (base, work) = (priority, priority);
+        *thread = ThreadIpc { endpoint, base, work, effective, callers, ..ThreadIpc::EMPTY };
     }
 
     /// A thread of this CPU receives at `endpoint` from now on.

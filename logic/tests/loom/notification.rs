@@ -9,7 +9,7 @@ use crate::check;
 
 /// Raises a bit, and sends a packet if one is due.
 fn raise(bits: &Notification, bit: u64, packets: &Mutex<u32>) {
-    if bits.raise(bit) && bits.begin_wakeup() {
+    if bits.raise(bit) == 0 && bits.begin_wakeup() {
         *packets.lock().unwrap() += 1;
     }
 }
@@ -55,7 +55,7 @@ fn a_new_receiver_hears_of_what_was_raised() {
         let receiver = Arc::new(AtomicU32::new(0));
         let raises = {
             let (bits, receiver) = (Arc::clone(&bits), Arc::clone(&receiver));
-            thread::spawn(move || bits.raise(1) && receiver.load(Ordering::Acquire) == 1)
+            thread::spawn(move || bits.raise(1) == 0 && receiver.load(Ordering::Acquire) == 1)
         };
         receiver.store(1, Ordering::Release);
         bits.look();

@@ -4,6 +4,7 @@ use ant_abi::ipc::Span;
 use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 use crate::ipc::message::{Message, Packet, Token};
+use crate::ipc::raised::Raised;
 
 /// The receiver at an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,10 @@ pub trait IpcHost {
     /// A thread of this CPU runs with this priority from now on. It may be between two CPUs: see
     /// [`IpcCpu::enter`](super::IpcCpu::enter).
     fn set_priority(&mut self, slot: ThreadSlot, priority: Priority);
-    /// Takes the notification bits that wait at an endpoint.
-    fn take_bits(&mut self, endpoint: EndpointId) -> u64;
+    /// The notification bits that wait at an endpoint.
+    fn bits(&self, endpoint: EndpointId) -> Raised;
+    /// Takes them.
+    fn take_bits(&mut self, endpoint: EndpointId) -> Raised;
     /// A message sent to an endpoint waits no more: it was received, or dropped.
     fn send_dequeued(&mut self, endpoint: EndpointId);
     /// This message will not be received: one that was sent, or a reply to a client that is gone.

@@ -1,13 +1,48 @@
-//! Priority inheritance: a server runs with the highest of its own priority and its callers', through
-//! any number of servers that call one another.
+//! Priorities of threads: with that of what it has received last a thread works, at most with its own; it
+//! inherits the highest of its callers', through any number of servers that call one another.
+//!
+//! What is received lowers a priority as well, or a flood of messages would take the CPU from all that come
+//! between their senders and the server. A call that finds its server waiting, and that of this priority or a
+//! higher one, lowers none: that is the fast path, and what comes in a flood finds the server at work.
 
 use super::*;
 
 impl IpcCpu {
     /// Gives a thread of this CPU another priority of its own.
     pub fn set_base(&mut self, slot: ThreadSlot, priority: Priority, host: &mut impl IpcHost) {
-        self.thread(slot).base = priority;
+        let thread = self.thread(slot);
+        thread.base = priority;
+        thread.work = priority;
         self.recompute(slot, host);
+    }
+
+    /// A thread works for something of this priority from now on.
+    #[inline]
+    pub(super) fn work_for(
+        &mut self,
+        slot: ThreadSlot,
+        priority: Priority,
+        host: &mut impl IpcHost,
+    ) {
+        let thread = self.thread(slot);
+        let work = priority.min(thread.base);
+        if thread.work != work {
+            thread.work = work;
+            self.recompute(slot, host);
+        }
+    }
+
+    /// Something of this priority waits for a thread, which works for something else.
+    #[inline]
+    pub(super) fn raise_work(
+        &mut self,
+        slot: ThreadSlot,
+        priority: Priority,
+        host: &mut impl IpcHost,
+    ) {
+        if priority > self.thread(slot).work {
+            self.work_for(slot, priority, host);
+        }
     }
 
     /// A call to a server of this CPU is worth more from now on.
@@ -84,7 +119,7 @@ impl IpcCpu {
     #[inline(never)]
     fn recompute(&mut self, slot: ThreadSlot, host: &mut impl IpcHost) {
         let thread = self.thread(slot);
-        let priority = thread.callers.highest().max(thread.base);
+        let priority = thread.callers.highest().max(thread.work);
         if priority > thread.effective {
             self.inherit(slot, priority, host);
         } else if priority < thread.effective {

@@ -75,7 +75,7 @@ impl IpcCpu {
         let mut priorities = Priorities::NONE;
         callers.clone().for_each(|held| priorities.add(held.priority));
         assert_eq!(thread.callers, priorities, "callers of {slot}");
-        let highest = callers.map(|held| held.priority).max().unwrap_or_default().max(thread.base);
+        let highest = callers.map(|held| held.priority).max().unwrap_or_default().max(thread.work);
         assert_eq!(thread.effective, highest, "priority of {slot}");
         if let Some((cpu, sequence)) = self.sent(slot)
             && cpu == self.cpu
@@ -83,6 +83,9 @@ impl IpcCpu {
             let is_it = |held: &&Held| (held.client, held.sequence) == (slot, sequence);
             assert!(held.iter().any(|held| is_it(&held)), "call of {slot} is nowhere");
         }
+        assert!(thread.work <= thread.base, "{slot} works with more than its own priority");
+        let first = self.queue.first(slot).map(|item| self.queue.priority(item).min(thread.base));
+        assert!(first.is_none_or(|first| thread.effective >= first), "more waits for {slot}");
         self.check_queue(slot, held);
     }
 

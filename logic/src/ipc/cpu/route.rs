@@ -51,13 +51,16 @@ impl IpcCpu {
         if cpu != self.cpu {
             host.post(cpu, Packet::Wakeup { endpoint });
         } else if self.thread(server).receiving {
-            let bits = host.take_bits(endpoint);
-            if bits != 0 {
+            let raised = host.take_bits(endpoint);
+            if raised.bits() != 0 {
                 let thread = self.thread(server);
                 thread.receiving = false;
                 thread.notified = true;
-                host.received(server, Received::Notification(bits));
+                self.work_for(server, raised.priority(), host);
+                host.received(server, Received::Notification(raised.bits()));
             }
+        } else {
+            self.raise_work(server, host.bits(endpoint).priority(), host);
         }
     }
 
@@ -200,7 +203,8 @@ impl IpcCpu {
     fn retire(&mut self, server: ThreadSlot, host: &mut impl IpcHost) {
         self.thread(server).endpoint = None;
         self.bounce_queue(server, host);
-        if self.stop_receiving(server) {
+        self.work_for(server, Priority::HIGHEST, host);
+        if self.take_receiving(server) {
             host.received(server, Received::Notification(NOTIFY_RETIRE));
         } else {
             self.thread(server).retired = true;
@@ -233,10 +237,13 @@ impl IpcCpu {
             return;
         }
         self.thread(server).endpoint = Some(endpoint);
-        if self.stop_receiving(server) {
+        if self.take_receiving(server) {
+            self.work_for(server, priority, host);
             host.send_dequeued(endpoint);
             host.received(server, Received::Send { badge, message });
-        } else if !self.queue.add_send(server, priority, sent) {
+        } else if self.queue.add_send(server, priority, sent) {
+            self.raise_work(server, priority, host);
+        } else {
             drop_send(sent, host);
         }
     }

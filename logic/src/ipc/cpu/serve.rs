@@ -7,18 +7,27 @@ impl IpcCpu {
     pub fn receive(&mut self, server: ThreadSlot, host: &mut impl IpcHost) -> Option<Received> {
         let thread = self.thread(server);
         if core::mem::take(&mut thread.retired) {
+            self.work_for(server, Priority::HIGHEST, host);
             return Some(Received::Notification(NOTIFY_RETIRE));
         }
         let notified = core::mem::take(&mut thread.notified);
         let endpoint = thread.endpoint;
         let first = self.queue.first(server);
         // In turns, so that neither keeps the other from it.
-        if let Some(endpoint) = endpoint.filter(|_| !notified || first.is_none()) {
-            let bits = host.take_bits(endpoint);
-            if bits != 0 {
-                self.thread(server).notified = true;
-                return Some(Received::Notification(bits));
-            }
+        let takes_bits = !notified || first.is_none();
+        let raised = match endpoint {
+            Some(endpoint) if takes_bits => host.take_bits(endpoint),
+            Some(endpoint) => host.bits(endpoint),
+            None => Raised::NONE,
+        };
+        if raised != Raised::NONE || first.is_some() {
+            // What it does not receive now waits behind this.
+            let first = first.map_or(Priority::LOWEST, |first| self.queue.priority(first));
+            self.work_for(server, first.max(raised.priority()), host);
+        }
+        if takes_bits && raised.bits() != 0 {
+            self.thread(server).notified = true;
+            return Some(Received::Notification(raised.bits()));
         }
         let received = match first {
             Some(Item::Call(client)) => self.receive_call(client),
@@ -32,8 +41,14 @@ impl IpcCpu {
         received
     }
 
+    /// A server no longer waits for a message, and goes on with work of its own. Says whether it waited.
+    pub fn stop_receiving(&mut self, server: ThreadSlot, host: &mut impl IpcHost) -> bool {
+        self.work_for(server, Priority::HIGHEST, host);
+        self.take_receiving(server)
+    }
+
     /// A server no longer waits for a message. Says whether it did.
-    pub fn stop_receiving(&mut self, server: ThreadSlot) -> bool {
+    pub(super) fn take_receiving(&mut self, server: ThreadSlot) -> bool {
         core::mem::take(&mut self.thread(server).receiving)
     }
 
@@ -101,7 +116,11 @@ impl IpcCpu {
         } else {
             self.place_mut(client).message.span = message.span;
         }
-        if priority > self.place(server).thread.effective {
+        let thread = self.thread(server);
+        if priority > thread.effective {
+            if !queued {
+                thread.work = priority.min(thread.base);
+            }
             self.inherit(server, priority, host);
         }
         if !queued {

@@ -29,7 +29,7 @@ enum Step {
     Reply { thread: u8, which: u8, and_receive: bool },
     Forge { thread: u8, client: u8, flip: u8 },
     Send { thread: u8, ask: Ask },
-    Notify { cpu: usize, endpoint: EndpointId, bit: u8 },
+    Notify { cpu: usize, endpoint: EndpointId, bits: u64, priority: Priority },
     TimeOut { thread: u8 },
     End { thread: u8 },
     SetBase { thread: u8, priority: Priority },
@@ -65,8 +65,13 @@ fn usual_step() -> impl Strategy<Value = Step> {
         7 => (thread(), any::<u8>(), any::<bool>())
             .prop_map(|(thread, which, and_receive)| Step::Reply { thread, which, and_receive }),
         3 => (thread(), ask()).prop_map(|(thread, ask)| Step::Send { thread, ask }),
-        3 => (0..3_usize, endpoint(), 0..20_u8)
-            .prop_map(|(cpu, endpoint, bit)| Step::Notify { cpu, endpoint, bit }),
+        3 => (0..3_usize, endpoint(), 0..20_u32, priorities()).prop_map(
+            |(cpu, endpoint, bit, priority)| {
+                // One time in twenty none.
+                let bits = 1_u64 << bit & !1;
+                Step::Notify { cpu, endpoint, bits, priority }
+            }
+        ),
         25 => (0..3_usize, 0..3_usize).prop_map(|(from, to)| Step::Deliver { from, to }),
         1 => Just(Step::Drain),
     ]
@@ -122,8 +127,8 @@ impl World {
                 self.deliver(cpu_no(from % cpus), cpu_no(to % cpus));
             }
             Step::Drain => self.drain(),
-            Step::Notify { cpu, endpoint, bit } => {
-                self.notify(cpu_no(cpu % cpus), endpoint, 1 << bit)
+            Step::Notify { cpu, endpoint, bits, priority } => {
+                self.raise(cpu_no(cpu % cpus), endpoint, bits, priority)
             }
             Step::Assign { by, endpoint, thread } => {
                 self.assign_some(cpu_no(by % cpus), endpoint, thread)

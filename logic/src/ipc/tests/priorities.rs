@@ -55,7 +55,7 @@ fn callers_are_served_by_priority() {
         calls.sort_by_key(|&(priority, _)| std::cmp::Reverse(priority));
         for (priority, call) in calls {
             assert_eq!(world.receive_call(slot_no(100)), call);
-            assert_eq!(world.effective(slot_no(100)), priority.max(LOW));
+            assert_eq!(world.effective(slot_no(100)), priority);
             assert_eq!(world.reply(slot_no(100), call), Ok(()));
         }
         world.finish();
@@ -216,4 +216,122 @@ fn a_flood_delays_by_one_request() {
         assert!(matches!(next, Some(Received::Call { message, .. }) if message.words[0] == high));
         world.finish();
     }
+}
+
+/// A server of a high priority at endpoint 0, and a sender of the lowest on each of two CPUs.
+fn above_its_senders() -> World {
+    let mut world = World::new(2);
+    world.serve(server(0), cpu_no(0), HIGH, endpoint_no(0));
+    for cpu in 0..2 {
+        world.spawn(slot_no(cpu), cpu_no(cpu), Priority::LOWEST);
+    }
+    world
+}
+
+#[test]
+fn a_flood_takes_no_time_from_those_above_it() {
+    let mut world = above_its_senders();
+    let (server, at) = (server(0), endpoint_no(0));
+    let mut received = 0;
+    for _ in 0..30 {
+        for cpu in 0..2 {
+            assert!(world.send(slot_no(cpu), Ask::at(at)).is_ok());
+            world.raise(cpu_no(cpu), at, 1, Priority::LOWEST);
+        }
+        world.drain();
+        while world.got(server).or_else(|| world.receive(server)).is_some() {
+            received += 1;
+            assert_eq!(world.effective(server), Priority::LOWEST);
+        }
+        world.stop_receiving(server);
+        assert_eq!(world.effective(server), HIGH, "it works for itself");
+        assert_eq!(world.receive(server), None);
+    }
+    assert!(received > 60);
+    world.finish();
+}
+
+#[test]
+fn a_flood_of_calls_takes_no_time_from_those_above_it() {
+    let mut world = above_its_senders();
+    let (server, at) = (server(0), endpoint_no(0));
+    let mut calls = [0, 1].map(|cpu| world.call(slot_no(cpu), Ask::at(at)));
+    world.drain();
+    world.receive_call(server);
+    for turn in 0..30 {
+        assert_eq!(world.reply(server, calls[turn % 2]), Ok(()));
+        world.drain();
+        calls[turn % 2] = world.call(slot_no(turn % 2), Ask::at(at));
+        world.drain();
+        assert_eq!(world.receive_call(server), calls[(turn + 1) % 2]);
+        assert_eq!(world.effective(server), Priority::LOWEST);
+    }
+    world.finish();
+}
+
+#[test]
+fn what_waits_raises_its_server() {
+    for cpu in [cpu_no(0), cpu_no(1)] {
+        let mut world = above_its_senders();
+        let (server, at) = (server(0), endpoint_no(0));
+        world.spawn(slot_no(3), cpu, priority_no(3));
+        assert!(world.send(slot_no(0), Ask::at(at)).is_ok());
+        assert!(matches!(world.receive(server), Some(Received::Send { .. })));
+        assert_eq!(world.effective(server), Priority::LOWEST);
+        assert!(world.send(slot_no(3), Ask::at(at)).is_ok());
+        world.drain();
+        assert_eq!(world.effective(server), priority_no(3));
+        world.raise(cpu, at, 1, priority_no(4));
+        world.drain();
+        assert_eq!(world.effective(server), priority_no(4));
+        // Both beside bits that were raised before.
+        world.raise(cpu, at, 2, priority_no(5));
+        world.notify(cpu, at, 4);
+        world.drain();
+        assert_eq!(world.effective(server), HIGH, "not with more than its own");
+        assert_eq!(world.receive(server), Some(Received::Notification(7)));
+        assert_eq!(world.effective(server), HIGH);
+        assert!(matches!(world.receive(server), Some(Received::Send { .. })));
+        assert_eq!(world.effective(server), priority_no(3));
+        // No room for a message, say.
+        world.raise(cpu, at, 0, priority_no(5));
+        world.drain();
+        assert_eq!(world.effective(server), priority_no(5));
+        assert_eq!(world.receive(server), None);
+        world.finish();
+    }
+}
+
+#[test]
+fn bits_do_not_lower_what_waits_behind_them() {
+    let mut world = above_its_senders();
+    let (server, at) = (server(0), endpoint_no(0));
+    world.spawn(slot_no(3), cpu_no(0), priority_no(3));
+    assert!(world.send(slot_no(3), Ask::at(at)).is_ok());
+    world.raise(cpu_no(0), at, 1, Priority::LOWEST);
+    assert_eq!(world.receive(server), Some(Received::Notification(1)));
+    assert_eq!(world.effective(server), priority_no(3));
+    // Nor do messages lower bits.
+    world.raise(cpu_no(0), at, 1, priority_no(4));
+    assert!(matches!(world.receive(server), Some(Received::Send { .. })));
+    assert_eq!(world.effective(server), priority_no(4));
+    world.finish();
+}
+
+#[test]
+fn a_server_that_was_lowered_serves_the_next_client() {
+    let mut world = above_its_senders();
+    let (server, at) = (server(0), endpoint_no(0));
+    world.spawn(slot_no(3), cpu_no(0), priority_no(3));
+    assert!(world.send(slot_no(0), Ask::at(at)).is_ok());
+    assert!(world.receive(server).is_some());
+    assert_eq!(world.receive(server), None);
+    for _ in 0..2 {
+        let call = world.call(slot_no(3), Ask::at(at));
+        assert_eq!(world.effective(server), priority_no(3));
+        assert!(world.got(server).is_some());
+        world.reply_receive(server, call);
+        assert_eq!(world.effective(server), priority_no(3), "the next one finds it so");
+    }
+    world.finish();
 }

@@ -12,8 +12,8 @@ use ant_abi::{CpuIndex, EndpointId, Generation, Priority, ThreadSlot};
 
 use crate::ipc::{
     CallOptions, CallOutcome, Gone, IpcCpu, IpcMemory, IpcPlace, LoanEnd, Message, NotWaiting,
-    OnRestart, Packet, QueueList, QueueNode, Received, SENDS_PER_CPU, SendError, SendPlace, Target,
-    Token,
+    OnRestart, Packet, QueueList, QueueNode, Raised, Received, SENDS_PER_CPU, SendError, SendPlace,
+    Target, Token,
 };
 use crate::test_ids::{THREADS, places};
 pub(super) use machine::Doing;
@@ -221,7 +221,8 @@ impl World {
         assert!(self.is_quiet(slot));
         let cpu = self.cpu(slot);
         let ipc = &mut self.stations[cpu.index()];
-        ipc.stop_receiving(slot);
+        let mut side = Side { cpu, machine: &mut self.machine };
+        ipc.stop_receiving(slot, &mut side);
         let endpoint = self.bound(slot).or(self.stations[cpu.index()].endpoint(slot));
         if let Some(endpoint) = self.bound(slot) {
             let target = Target::Bound { cpu: to, server: slot };
@@ -285,7 +286,7 @@ impl World {
     pub(super) fn stop_receiving(&mut self, server: ThreadSlot) {
         self.process(server).doing = Doing::Runs;
         let cpu = self.cpu(server);
-        assert!(self.on(cpu, |ipc, _| ipc.stop_receiving(server)));
+        assert!(self.on(cpu, |ipc, side| ipc.stop_receiving(server, side)));
     }
 
     /// Replies to a call that the process has received, and receives.
@@ -353,12 +354,25 @@ impl World {
         result.map(|()| id)
     }
 
+    /// The kernel raises bits.
     pub(super) fn notify(&mut self, cpu: CpuIndex, endpoint: EndpointId, bits: u64) {
+        self.raise(cpu, endpoint, bits, Priority::HIGHEST);
+    }
+
+    /// A process of this priority raises bits.
+    pub(super) fn raise(
+        &mut self,
+        cpu: CpuIndex,
+        endpoint: EndpointId,
+        bits: u64,
+        priority: Priority,
+    ) {
         let waiting = &mut self.machine.endpoints[endpoint.index()].bits;
-        let is_first = *waiting == 0;
-        *waiting |= bits;
+        let raised = Raised::new(bits, priority);
+        let is_news = raised.is_news(*waiting);
+        *waiting = Raised(waiting.0 | raised.0);
         // Else the process that has raised the first one tells.
-        if is_first {
+        if is_news {
             self.on(cpu, |ipc, side| ipc.notify(endpoint, side));
         }
     }

@@ -15,6 +15,10 @@ pub fn add_to(group: Group) -> Group {
         .test("a_flood_leaves_others_their_turn", a_flood_leaves_others_their_turn)
         .test("a_flood_from_above_ends", a_flood_from_above_ends)
         .test("a_flood_of_messages_leaves_servers_alive", a_flood_of_messages_leaves_servers_alive)
+        .test(
+            "a_flood_takes_no_time_from_those_above_it",
+            a_flood_takes_no_time_from_those_above_it,
+        )
         .test("priorities_can_be_changed", priorities_can_be_changed)
 }
 
@@ -168,6 +172,34 @@ fn a_flood_of_messages_leaves_servers_alive(guest: &TestGuest) -> Result<()> {
     ensure!(ant::await_started(guest, 3, "victim flood-sends")?.len() == 3);
     drop(flood);
     ant::await_idle(guest)
+}
+
+/// A server of a high priority has messages and bits from a program of the lowest: a program between the two
+/// that computes has the server's CPU.
+fn a_flood_takes_no_time_from_those_above_it(guest: &TestGuest) -> Result<()> {
+    const SERVER: &str = "victim serve victim";
+    up(guest)?;
+    let server = serve(guest, 3)?;
+    set_priority(guest, SERVER, 5)?;
+    let caller = occupy(guest)?;
+    let low = ant::start(guest, "--cpu 2 -- victim gated send 5");
+    ant::await_process(guest, "victim gated send", "in call")?;
+    set_priority(guest, "victim gated send", 0)?;
+    low.input("\n");
+    expect(&low.wait(SOON)?, 0, "send: Ok(()), notify: Ok(())\n")?;
+    let spin = ant::start(guest, "--cpu 3 -- spin");
+    ant::await_process(guest, "spin", "running")?;
+    server.input("\n");
+    expect(&caller.wait(SOON)?, 0, "gate: 0 0, generation 0\n")?;
+    ant::await_process(guest, SERVER, "ready")?;
+    // It shares the CPU for a client that is worth as much; what it does then is not for the messages.
+    answers(guest, "antctl run --cpu 2 -- victim call told", 0, "told: 0 5, generation 0\n")?;
+    guest.succeed("sleep 0.5")?;
+    ant::await_process(guest, SERVER, "ready")?;
+    drop(spin);
+    ant::await_process(guest, SERVER, "receiving")?;
+    answers(guest, "antctl run --cpu 2 -- victim call told", 0, "told: 5 5, generation 0\n")?;
+    end(guest, server)
 }
 
 fn a_flood_leaves_others_their_turn(guest: &TestGuest) -> Result<()> {

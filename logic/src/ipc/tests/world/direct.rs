@@ -40,7 +40,7 @@ impl World {
         let (cpu, token) = (self.cpu(server), self.token(server, id));
         let ipc = &mut self.stations[cpu.index()];
         let endpoints = &self.machine.endpoints;
-        let has_bits = |at: EndpointId| endpoints[at.index()].bits != 0;
+        let has_bits = |at: EndpointId| endpoints[at.index()].bits != Raised::NONE;
         let message = reply_message(id);
         let span = ipc.pages_of(token);
         if token.cpu() == cpu {

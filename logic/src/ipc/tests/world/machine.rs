@@ -53,7 +53,7 @@ pub(in super::super) struct Endpoint {
     pub(in super::super) generation: Generation,
     /// Its first generation: those before were another's.
     pub(super) first_generation: Generation,
-    pub(in super::super) bits: u64,
+    pub(in super::super) bits: Raised,
     /// Messages sent that wait.
     pub(super) waits: usize,
 }
@@ -73,7 +73,7 @@ impl Endpoint {
         self.generation = self.generation.next();
         self.first_generation = self.generation;
         self.target = Target::Unbound;
-        self.bits = 0;
+        self.bits = Raised::NONE;
     }
 
     /// Whether a message for generation `meant` is not for the endpoint of a server of generation
@@ -181,7 +181,7 @@ impl Machine {
             target: Target::Unbound,
             generation: Generation::new(1),
             first_generation: Generation::new(1),
-            bits: 0,
+            bits: Raised::NONE,
             waits: 0,
         };
         Self {
@@ -381,10 +381,15 @@ impl IpcHost for Side<'_> {
         }
     }
 
-    fn take_bits(&mut self, endpoint: EndpointId) -> u64 {
-        let bits = std::mem::take(&mut self.machine.endpoints[endpoint.index()].bits);
-        self.machine.taken |= bits;
-        bits
+    fn bits(&self, endpoint: EndpointId) -> Raised {
+        self.machine.endpoints[endpoint.index()].bits
+    }
+
+    fn take_bits(&mut self, endpoint: EndpointId) -> Raised {
+        let bits = &mut self.machine.endpoints[endpoint.index()].bits;
+        let raised = std::mem::replace(bits, Raised::NONE);
+        self.machine.taken |= raised.bits();
+        raised
     }
 
     fn send_dequeued(&mut self, endpoint: EndpointId) {
