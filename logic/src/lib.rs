@@ -12,6 +12,7 @@
 //! * [`id_index`]: from an id to the slot of its object, without a search.
 //! * [`ipc`]: calls, replies and messages between processes, as one CPU sees them.
 //! * [`lca`]: a system call into an LCA and out of it again.
+//! * [`machine_check`]: whether a CPU can go on after one.
 //! * [`pages`]: which pages of a partition are free.
 //! * [`places`]: memory of the tables that one CPU has to itself.
 //! * [`releases`]: what is outstanding before what has ended can be reaped.
@@ -42,6 +43,7 @@ pub mod ica;
 pub mod id_index;
 pub mod ipc;
 pub mod lca;
+pub mod machine_check;
 pub mod notification;
 pub mod pages;
 pub mod persist;

@@ -2,7 +2,7 @@
 //!
 //! From ring 3 every trap ends the `Context::run` that is under way. In the kernel, interrupts come
 //! only while the CPU sleeps, and go to the kernel's handler; an exception there is a bug of the
-//! kernel, and a panic.
+//! kernel, and a panic. A machine check that is no error of this CPU's changes nothing, wherever it comes.
 
 use core::arch::{global_asm, naked_asm};
 use core::cell::UnsafeCell;
@@ -11,7 +11,7 @@ use x86_64::VirtAddr;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::context::{self, Context, VECTOR_SYSCALL};
-use super::{percpu, segments};
+use super::{machine_check, percpu, segments};
 
 /// Vector of the local timer.
 pub const TIMER_VECTOR: u8 = 0xef;
@@ -19,6 +19,7 @@ pub const TIMER_VECTOR: u8 = 0xef;
 pub const SPURIOUS_VECTOR: u8 = 0xff;
 
 const NMI: u64 = 2;
+const MACHINE_CHECK: u64 = 18;
 /// Vector of the page fault.
 pub const PAGE_FAULT: u64 = 14;
 /// Lowest vector that is not an exception's.
@@ -186,10 +187,11 @@ pub(super) fn syscall_entry_address() -> u64 {
     syscall_entry as *const () as u64
 }
 
-/// An exception, NMI or interrupt met the kernel itself.
+/// An exception, NMI or interrupt met the kernel itself, or has come on a stack of its own.
 extern "C" fn kernel_trap(frame: &KernelFrame) {
     match frame.vector {
         NMI => (handlers().nmi)(),
+        MACHINE_CHECK if machine_check::take() => {}
         vector if vector >= FIRST_INTERRUPT => (handlers().interrupt)(vector),
         vector => {
             let address = if vector == PAGE_FAULT { fault_address() } else { 0 };
