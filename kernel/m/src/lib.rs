@@ -102,6 +102,7 @@ fn place_cpus(memory: &mut MemoryManager) {
             // SAFETY: as above.
             unsafe { percpu::prepare(cpu.index(), area) };
         }
+        percpu::unmap_guard(cpu.index(), memory);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The kernel's half is the same in every address space and never changes after boot: the image
 //! (text read-only in one large page, data in another) and the *direct map*, where all memory of
-//! the partition is, physical = virtual + constant (paper 2.1.2).
+//! the partition is, physical = virtual + constant (paper 2.1.2). Large pages that have a guard page of a
+//! kernel stack are split.
 
 mod space;
 
@@ -14,9 +15,10 @@ use ant_abi::{KernelVirt, PAGE_SIZE, PhysAddr};
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{MappedPageTable, Mapper, PageTableFrameMapping};
+use x86_64::structures::paging::page_table::PageTableEntry;
 use x86_64::structures::paging::{
-    FrameAllocator, Page, PageSize, PageTable, PageTableFlags as Flags, PhysFrame, Size2MiB,
-    Size4KiB,
+    FrameAllocator, Page, PageSize, PageTable, PageTableFlags as Flags, PageTableIndex, PhysFrame,
+    Size2MiB, Size4KiB,
 };
 
 use super::cpu::UNCACHED;
@@ -141,6 +143,41 @@ fn map_one<S: PageSize + core::fmt::Debug>(
         Ok(flush) => flush.ignore(),
         Err(error) => panic!("the partition's memory is spread too wide to map: {error:?}"),
     }
+}
+
+/// Takes a page out of the kernel's half: an access to it is a fault from now on. The m-kernel, before
+/// another CPU starts.
+pub(super) fn unmap(page: KernelVirt, pages: &mut impl Pages) {
+    let virt = VirtAddr::new(page.get());
+    let entry = |at, index: PageTableIndex| {
+        // SAFETY: a table of the kernel's half, in the direct map; this CPU is the only one, and has no other
+        // reference to the entry.
+        unsafe { &mut *table(at).cast::<PageTableEntry>().add(usize::from(index)) }
+    };
+    let pointers = target(entry(kernel_root(), virt.p4_index()));
+    let directory = target(entry(pointers, virt.p3_index()));
+    let large = entry(directory, virt.p2_index());
+    if large.flags().contains(Flags::HUGE_PAGE) {
+        split(large, pages.alloc().expect("there is memory at boot"));
+    }
+    entry(target(large), virt.p1_index()).set_unused();
+    // Drops what the TLB has of it.
+    load_kernel();
+}
+
+/// Has a table at `small` map the same as the entry of a large page, and the entry refer to it.
+fn split(large: &mut PageTableEntry, small: PhysAddr) {
+    let flags = large.flags() - Flags::HUGE_PAGE;
+    // SAFETY: a fresh page of the direct map, that is the caller's alone.
+    let entries = unsafe { &mut *table(small) };
+    for (entry, offset) in entries.iter_mut().zip((0..).step_by(PAGE_SIZE)) {
+        entry.set_addr(large.addr() + offset, flags);
+    }
+    large.set_frame(frame(small), Flags::PRESENT | Flags::WRITABLE);
+}
+
+fn target(entry: &PageTableEntry) -> PhysAddr {
+    PhysAddr::new(entry.addr().as_u64())
 }
 
 /// Whether the m-kernel has built the kernel's half.

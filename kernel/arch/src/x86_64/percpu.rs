@@ -4,11 +4,12 @@ use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use ant_abi::MAX_CPUS;
+use ant_abi::{KernelVirt, MAX_CPUS, PAGE_SIZE};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{GsBase, KernelGsBase};
 
 use super::context::Context;
+use super::paging::{self, Pages};
 use super::segments::Segments;
 
 const STACK_SIZE: usize = 32 << 10;
@@ -25,9 +26,14 @@ pub struct Area {
     pub(super) segments: Segments,
     /// Stacks of NMI, double fault and machine check, which may come at any moment.
     pub(super) ist: [[u8; IST_SIZE]; 3],
+    /// Not mapped: a stack that grows into it is a fault, and not another stack or the tables above.
+    guard: Guard,
     /// The kernel stack.
     stack: [u8; STACK_SIZE],
 }
+
+#[repr(C, align(4096))]
+struct Guard([u8; PAGE_SIZE]);
 
 /// Bytes of an area; a multiple of a page.
 pub const AREA_SIZE: usize = size_of::<Area>();
@@ -48,6 +54,7 @@ pub(super) static FIRST_AREA: FirstArea = FirstArea(UnsafeCell::new(Area {
     index: 0,
     segments: Segments::new(),
     ist: [[0; IST_SIZE]; 3],
+    guard: Guard([0; PAGE_SIZE]),
     stack: [0; STACK_SIZE],
 }));
 
@@ -67,6 +74,31 @@ pub unsafe fn prepare(cpu: usize, memory: *mut u8) {
         (*area).segments = Segments::new();
     }
     AREA_ENDS[cpu].store(memory as u64 + AREA_SIZE as u64, Ordering::Release);
+}
+
+/// Where the area of a CPU is.
+fn area_of(cpu: usize) -> u64 {
+    match cpu {
+        0 => FIRST_AREA.0.get() as u64,
+        _ => AREA_ENDS[cpu].load(Ordering::Acquire) - AREA_SIZE as u64,
+    }
+}
+
+/// Where the guard page is of the area at `area`.
+fn guard_of(area: u64) -> u64 {
+    area + offset_of!(Area, guard) as u64
+}
+
+/// Unmaps the guard page below the kernel stack of a CPU that has its area. The m-kernel, before another
+/// CPU starts.
+pub fn unmap_guard(cpu: usize, pages: &mut impl Pages) {
+    paging::unmap(KernelVirt::new(guard_of(area_of(cpu))), pages);
+}
+
+/// Whether an address is in the guard page of the CPU that runs this.
+pub(super) fn is_in_guard(address: u64) -> bool {
+    let guard = guard_of(area() as u64);
+    (guard..guard + PAGE_SIZE as u64).contains(&address)
 }
 
 /// The area of the CPU that runs this.
@@ -90,11 +122,7 @@ pub fn index() -> usize {
 /// Tells the CPU which area is its own. In the kernel it is found through `KernelGsBase`; the
 /// plain base is the user's, and `syscall` swaps the two for a few instructions.
 pub(super) fn init(cpu: usize) {
-    let area = match cpu {
-        0 => FIRST_AREA.0.get() as u64,
-        _ => AREA_ENDS[cpu].load(Ordering::Acquire) - AREA_SIZE as u64,
-    };
-    KernelGsBase::write(VirtAddr::new(area));
+    KernelGsBase::write(VirtAddr::new(area_of(cpu)));
     GsBase::write(VirtAddr::zero());
 }
 

@@ -19,6 +19,7 @@ pub const TIMER_VECTOR: u8 = 0xef;
 pub const SPURIOUS_VECTOR: u8 = 0xff;
 
 const NMI: u64 = 2;
+const DOUBLE_FAULT: u64 = 8;
 const MACHINE_CHECK: u64 = 18;
 /// Vector of the page fault.
 pub const PAGE_FAULT: u64 = 14;
@@ -194,7 +195,12 @@ extern "C" fn kernel_trap(frame: &KernelFrame) {
         MACHINE_CHECK if machine_check::take() => {}
         vector if vector >= FIRST_INTERRUPT => (handlers().interrupt)(vector),
         vector => {
-            let address = if vector == PAGE_FAULT { fault_address() } else { 0 };
+            let address = match vector {
+                DOUBLE_FAULT | PAGE_FAULT => fault_address(),
+                _ => 0,
+            };
+            // Without a stack, a page fault becomes a double fault.
+            assert!(!percpu::is_in_guard(address), "the kernel stack is full at {:#x}", frame.rip);
             panic!(
                 "{} in the kernel at {:#x}, error {:#x}, address {address:#x}",
                 name(vector),
