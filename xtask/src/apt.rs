@@ -1,7 +1,9 @@
 //! Debian's packages: what is missing, and how to get it without asking anything.
 
 use crate::step;
+use ant_vm::kernels;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -39,6 +41,13 @@ impl Apt {
             |name: &str| text.lines().any(|line| line == format!("{name} installed"));
         let names = packages.iter().map(|name| name.as_ref().to_owned());
         names.filter(|name| !is_installed(name)).collect()
+    }
+
+    /// Versions of the kernels that can be installed with their headers, by the lists as they are.
+    pub fn kernels(&self) -> Vec<String> {
+        let output = Command::new("apt-cache").args(["pkgnames", "linux-"]).output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        kernels_among(&text.unwrap_or_default())
     }
 
     /// Fetches the lists; with `backports`, those of the release's backports as well.
@@ -112,6 +121,18 @@ impl Apt {
     }
 }
 
+/// Versions of which there are an image and headers among the names of packages, one a line. Older images stay
+/// longer than their headers do, and newer headers come before their image.
+fn kernels_among(packages: &str) -> Vec<String> {
+    let packages: BTreeSet<&str> = packages.lines().collect();
+    let images = packages.iter().filter_map(|name| name.strip_prefix("linux-image-"));
+    images
+        .filter(|version| kernels::series(version).is_some())
+        .filter(|version| packages.contains(format!("linux-headers-{version}").as_str()))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Runs `program` as root, quietly; what it printed is shown when it fails.
 fn as_root(program: &str, args: &[&str], input: Option<&str>) -> Result<()> {
     let is_root = fs::metadata("/proc/self")
@@ -142,4 +163,18 @@ fn as_root(program: &str, args: &[&str], input: Option<&str>) -> Result<()> {
         bail!("{program} {}: {}", args.join(" "), output.status);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_have_an_image_and_headers() {
+        let packages = "linux-image-6.12.90+deb12-amd64\nlinux-headers-6.12.95+deb12-rt-amd64\n\
+                        linux-image-6.12-rt-amd64\nlinux-headers-6.12-rt-amd64\n\
+                        linux-image-6.12.95+deb12-rt-amd64\nlinux-image-6.12.95+deb12-rt-amd64-dbg\n\
+                        linux-headers-6.1.0-57-amd64\nlinux-image-6.1.0-57-amd64-unsigned\n";
+        assert_eq!(kernels_among(packages), ["6.12.95+deb12-rt-amd64"]);
+    }
 }

@@ -33,15 +33,15 @@ const ALL: &[Part] = &[Part::Module, Part::Linux, Part::Programs, Part::Kernel, 
 pub struct BuildArgs {
     /// What to build (default: everything)
     parts: Vec<Part>,
-    /// Build ant.ko for this kernel (default: what linux-image-amd64 stands for)
+    /// Build ant.ko for this kernel: its version, or `6.12-rt` for the newest of those (default: what
+    /// linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
 }
 
 /// Builds what `args` ask for.
 pub fn run(args: &BuildArgs) -> Result<()> {
-    setup::ensure(args.kernel.as_deref())?;
-    let version = setup::version(args.kernel.as_deref())?;
+    let version = setup::ensure(args.kernel.as_deref())?;
     let parts = if args.parts.is_empty() { ALL } else { &args.parts };
     build(parts, &version)?;
     eprintln!("  built into {}", paths::out().display());

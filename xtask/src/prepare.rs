@@ -9,8 +9,8 @@ use anyhow::Result;
 use std::sync::mpsc::{self, Receiver};
 use std::{panic, thread};
 
-/// Installs and builds what a guest needs that runs `kernel` (default: the distribution's), and
-/// returns that kernel's version.
+/// Installs and builds what a guest needs that runs `kernel` (a version or a series; default: the
+/// distribution's), and returns that kernel's version.
 pub fn guest(kernel: Option<&str>) -> Result<String> {
     let _alone = build::lock()?;
     let (has_tools, tools) = mpsc::channel();
@@ -26,8 +26,7 @@ pub fn guest(kernel: Option<&str>) -> Result<String> {
 }
 
 fn install_and_build_module(kernel: Option<&str>, has_tools: impl FnOnce()) -> Result<String> {
-    setup::ensure_tools_first(kernel, has_tools)?;
-    let version = setup::version(kernel)?;
+    let version = setup::ensure_tools_first(kernel, has_tools)?;
     module::build(&version, Warnings::Default)?;
     Ok(version)
 }

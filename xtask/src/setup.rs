@@ -1,11 +1,12 @@
 //! `./ant setup`: installs what is missing on a Debian machine, and nothing when nothing is.
 
 mod missing;
+mod named_kernel;
 
 use crate::apt::Apt;
 use crate::{step, toolchain};
 use ant_vm::kernels;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use missing::Missing;
 use std::process::{Command, Stdio};
 
@@ -15,32 +16,24 @@ const QEMU_MAJOR: u32 = 10;
 /// Arguments of `./ant setup`.
 #[derive(clap::Args)]
 pub struct SetupArgs {
-    /// Install this kernel of the distribution as well
+    /// Install this kernel of the distribution as well: its version, or `6.12-rt` for the newest of those
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
 }
 
 /// Installs what is missing and says what there is.
 pub fn run(args: &SetupArgs) -> Result<()> {
-    let kernel = args.kernel.as_deref();
-    ensure(kernel)?;
-    eprintln!("  kernel {}", version(kernel)?);
+    let version = ensure(args.kernel.as_deref())?;
+    eprintln!("  kernel {version}");
     eprintln!("  QEMU   {}", qemu_version().unwrap_or_default());
     eprintln!("  Rust   {:?} for {}", toolchain::find_bare()?, toolchain::BARE_TARGET);
     Ok(())
 }
 
-/// The version of the kernel that is meant by `kernel` (default: the distribution's).
-pub fn version(kernel: Option<&str>) -> Result<String> {
-    Ok(match kernel {
-        Some(version) => version.to_owned(),
-        None => kernels::usual()?,
-    })
-}
-
-/// Installs what is missing for building and for booting `kernel` (default: the distribution's
-/// newest). Asks nothing; takes a few milliseconds when nothing is missing.
-pub fn ensure(kernel: Option<&str>) -> Result<()> {
+/// Installs what is missing for building and for booting `kernel` (a version or a series; default: the
+/// distribution's), and returns that kernel's version. Asks nothing; takes a few milliseconds when nothing is
+/// missing.
+pub fn ensure(kernel: Option<&str>) -> Result<String> {
     ensure_tools_first(kernel, || ())
 }
 
@@ -48,26 +41,41 @@ pub fn ensure(kernel: Option<&str>) -> Result<()> {
 pub fn ensure_tools_first(
     kernel: Option<&str>,
     programs_can_be_built: impl FnOnce(),
-) -> Result<()> {
+) -> Result<String> {
     let apt = Apt::detect();
     let missing = Missing::find(apt.as_ref(), kernel);
     let names = missing.names();
     if names.is_empty() {
         programs_can_be_built();
-        return Ok(());
+        return version(kernel);
     }
     let Some(apt) = apt else {
         bail!("not a Debian: install what corresponds to {names} (QEMU: {QEMU_MAJOR} or newer)");
     };
-    update(&apt, !missing.newest.is_empty())?;
-    install(&missing.tools, |names| apt.install(names))?;
+    let Missing { tools, mut newest, kernel: usual, named } = missing;
+    update(&apt, !newest.is_empty() || named.is_some())?;
+    if let Some(name) = named {
+        // From the backports with QEMU, for its headers may need newer tools than the release has.
+        newest.extend(named_kernel::packages(&apt, &name)?);
+    }
+    install(&tools, |names| apt.install(names))?;
     programs_can_be_built();
-    install(&missing.newest, |names| apt.install_newest(names))?;
-    install(&missing.kernel, |names| apt.install(names))?;
+    install(&newest, |names| apt.install_newest(names))?;
+    install(&usual, |names| apt.install(names))?;
     if !qemu_is_new_enough() {
         bail!("QEMU {QEMU_MAJOR} or newer is needed; there is {:?}", qemu_version());
     }
-    toolchain::find_bare().map(drop)
+    toolchain::find_bare()?;
+    version(kernel)
+}
+
+/// The installed version of the kernel that is meant by `kernel` (default: the distribution's).
+fn version(kernel: Option<&str>) -> Result<String> {
+    match kernel {
+        Some(name) => named_kernel::installed(name)
+            .with_context(|| format!("the packages of kernel {name} lack its image or headers")),
+        None => Ok(kernels::usual()?),
+    }
 }
 
 /// Installs what only `./ant check` needs: `clippy`, `rustfmt`, and the perl of the kernel's tools.

@@ -27,7 +27,8 @@ pub struct VmArgs {
     /// What is written to this socket, which is made, the second serial port receives
     #[arg(long, value_name = "SOCKET", requires = "com2")]
     com2_input: Option<PathBuf>,
-    /// Boot this kernel of the distribution (default: what linux-image-amd64 stands for)
+    /// Boot this kernel of the distribution: its version, or `6.12-rt` for the newest of those (default:
+    /// what linux-image-amd64 stands for)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
     /// Deterministic: the clock counts instructions, every run gives the same figures
@@ -48,8 +49,7 @@ pub struct VmArgs {
 /// Boots the guest and runs the command or the shell; its status is ours.
 pub fn run(args: &VmArgs) -> Result<ExitCode> {
     let version = if args.no_build {
-        setup::ensure(args.kernel.as_deref())?;
-        setup::version(args.kernel.as_deref())?
+        setup::ensure(args.kernel.as_deref())?
     } else {
         prepare::guest(args.kernel.as_deref()).context(
             "not all is installed and built (--no-build boots with what was built before)",

@@ -1,6 +1,7 @@
 //! What is not there yet, in the order in which it is installed.
 
 use crate::apt::Apt;
+use crate::setup::named_kernel;
 use crate::{setup, toolchain};
 use ant_vm::kernels;
 use std::path::Path;
@@ -20,20 +21,21 @@ const INITRD_MAKERS: &[&str] = &["initramfs-tools", "dracut"];
 pub struct Missing {
     /// What programs are built with.
     pub tools: Vec<String>,
-    /// What is taken from the backports where the release itself has it too old: QEMU, and a
-    /// kernel that was asked for by its version, with what its headers need.
+    /// What is taken from the backports where the release itself has it too old: QEMU.
     pub newest: Vec<String>,
     /// The distribution's kernel.
     pub kernel: Vec<String>,
+    /// The kernel that was asked for, if it is not there: as its name was given.
+    pub named: Option<String>,
 }
 
 impl Missing {
     /// What building and booting `kernel` (default: the distribution's newest) lacks.
     pub fn find(apt: Option<&Apt>, kernel: Option<&str>) -> Self {
-        let version = kernel.filter(|version| !is_complete(version));
-        let has_usual = kernels::usual().is_ok_and(|version| is_complete(&version));
+        let named = kernel.filter(|name| named_kernel::installed(name).is_none());
+        let has_usual = kernels::usual().is_ok_and(|version| named_kernel::is_complete(&version));
         let usual = if kernel.is_none() && !has_usual { KERNEL } else { &[] };
-        let installs_kernel = version.is_some() || !usual.is_empty();
+        let installs_kernel = named.is_some() || !usual.is_empty();
 
         let mut tools = ALWAYS.to_vec();
         if toolchain::find_bare().is_err() {
@@ -44,14 +46,16 @@ impl Missing {
         }
         Self {
             tools: not_there(apt, &tools),
-            newest: newest(version),
+            newest: newest(),
             kernel: not_there(apt, usual),
+            named: named.map(str::to_owned),
         }
     }
 
     /// All of them, in one line.
     pub fn names(&self) -> String {
-        [&self.tools[..], &self.newest, &self.kernel].concat().join(" ")
+        let named = self.named.iter().map(|name| format!("kernel {name}")).collect::<Vec<_>>();
+        [&self.tools[..], &self.newest, &self.kernel, &named].concat().join(" ")
     }
 }
 
@@ -59,22 +63,9 @@ fn lacks_initrd_maker(apt: &Apt) -> bool {
     apt.missing(INITRD_MAKERS).len() == INITRD_MAKERS.len()
 }
 
-fn newest(kernel: Option<&str>) -> Vec<String> {
-    let mut wanted = Vec::new();
-    if !setup::qemu_is_new_enough() {
-        wanted.push("qemu-system-x86".to_owned());
-    }
-    if let Some(version) = kernel {
-        wanted.push(format!("linux-image-{version}"));
-        wanted.push(format!("linux-headers-{version}"));
-    }
-    wanted
-}
-
-/// True if a module for `version` can be built and `version` be booted.
-fn is_complete(version: &str) -> bool {
-    kernels::image(version).is_ok()
-        && Path::new("/lib/modules").join(version).join("build").exists()
+fn newest() -> Vec<String> {
+    let wanted = ["qemu-system-x86"].iter().filter(|_| !setup::qemu_is_new_enough());
+    wanted.map(|name| (*name).to_owned()).collect()
 }
 
 fn not_there(apt: Option<&Apt>, packages: &[&str]) -> Vec<String> {
