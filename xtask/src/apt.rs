@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 pub struct Apt {
     /// `bookworm`, `trixie`.
     release: String,
-    /// Something is done with kernels that are installed here: the machine may boot them.
+    /// The machine runs a kernel that is installed here, and may boot another: it needs an initrd.
     boots_kernels: bool,
 }
 
@@ -21,10 +21,10 @@ impl Apt {
     pub fn detect() -> Option<Self> {
         let os = fs::read_to_string("/etc/os-release").ok()?;
         let release = os.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
-        let mut hooks = fs::read_dir("/etc/kernel/postinst.d").into_iter().flatten();
+        let running = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Path::new("/usr/bin/dpkg-query").exists().then(|| Self {
             release: release.trim_matches('"').to_owned(),
-            boots_kernels: hooks.next().is_some(),
+            boots_kernels: kernels::image(running.trim()).is_ok(),
         })
     }
 
