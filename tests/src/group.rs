@@ -120,12 +120,12 @@ impl Group {
         self
     }
 
-    /// Keeps the tests with `filter` in their full name; those of the long run only if `long`.
-    pub fn keep(&mut self, filter: &str, long: bool) {
+    /// Keeps the tests of which the full name is `chosen`; those of the long run only if `long`.
+    pub fn keep(&mut self, chosen: impl Fn(&str) -> bool, long: bool) {
         let group = self.name;
         self.tests.retain(|entry| {
             let is_in_run = long || !matches!(entry.body, Body::Long(_));
-            is_in_run && format!("{group}::{}", entry.name).contains(filter)
+            is_in_run && chosen(&format!("{group}::{}", entry.name))
         });
     }
 

@@ -21,9 +21,12 @@ use std::time::Instant;
 /// Whole-system tests in QEMU.
 #[derive(Parser)]
 struct Args {
-    /// Only tests with this in their name (`group::test`)
+    /// Only tests with one of these in their name (`group::test`)
     #[arg(value_name = "FILTER")]
-    filter: Option<String>,
+    filters: Vec<String>,
+    /// Only the basic tests, that every kernel must pass
+    #[arg(long)]
+    basic: bool,
     /// Every test, and every case of those that otherwise take a sample
     #[arg(long)]
     long: bool,
@@ -35,11 +38,19 @@ struct Args {
     kernel: Option<String>,
 }
 
+impl Args {
+    /// Whether the test with this full name is to be run.
+    fn chooses(&self, name: &str) -> bool {
+        let is_asked_for = || self.filters.iter().any(|filter| name.contains(filter));
+        (self.filters.is_empty() || is_asked_for())
+            && (!self.basic || groups::BASIC.contains(&name))
+    }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let mut groups = groups::all();
-    let filter = args.filter.as_deref().unwrap_or_default();
-    groups.iter_mut().for_each(|group| group.keep(filter, args.long));
+    groups.iter_mut().for_each(|group| group.keep(|name| args.chooses(name), args.long));
     if args.list {
         groups.iter().flat_map(|group| group.names()).for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;

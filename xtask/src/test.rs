@@ -7,6 +7,7 @@ use crate::{linux_programs, prepare, step};
 use ant_vm::paths;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -15,31 +16,55 @@ const SUITE_LIMIT_SECONDS: &str = "2700";
 /// How many random histories each test of them goes through in the long run, unless `PROPTEST_CASES` is set.
 const LONG_CASES: &str = "2000";
 const CASES_VARIABLE: &str = "PROPTEST_CASES";
+/// Kernels beside the usual one that the basic tests run on, whatever else is run.
+const OTHER_KERNELS: &[&str] = &["6.12-rt"];
 
 /// Arguments of `./ant test`.
 #[derive(clap::Args, Default)]
 pub struct TestArgs {
     /// Only what runs on the host
-    #[arg(long, conflicts_with = "qemu")]
+    #[arg(long, conflicts_with_all = ["qemu", "kernel", "basic"])]
     host: bool,
     /// Only what runs in QEMU
     #[arg(long)]
     qemu: bool,
-    /// Boot this kernel of the distribution in QEMU (default: what linux-image-amd64 stands for)
+    /// Only what runs in QEMU, on this kernel of the distribution: its version, or `6.12-rt` for the newest
+    /// of those (default: what linux-image-amd64 stands for, and the basic tests on 6.12-rt)
     #[arg(long, value_name = "VERSION")]
     kernel: Option<String>,
+    /// Only the basic tests in QEMU: booting, programs, faults, stopping
+    #[arg(long)]
+    basic: bool,
     /// Every test, every case of those that otherwise take a sample, and longer random histories
     #[arg(long)]
     long: bool,
-    /// Only tests with this in their name
-    filter: Option<String>,
+    /// Only tests with one of these in their name (in QEMU `group::test`)
+    filters: Vec<String>,
+}
+
+impl TestArgs {
+    fn is_for_qemu_only(&self) -> bool {
+        self.qemu || self.basic || self.kernel.is_some()
+    }
+
+    /// True if what is run is not narrowed down to some tests, or to one kernel.
+    fn is_for_all_kernels(&self) -> bool {
+        self.kernel.is_none() && !self.basic && self.filters.is_empty()
+    }
+
+    /// What the program of the QEMU tests is told.
+    fn of_qemu_tests(&self) -> Vec<&str> {
+        let flags = [(self.long, "--long"), (self.basic, "--basic")];
+        let flags = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag);
+        flags.chain(self.filters.iter().map(String::as_str)).collect()
+    }
 }
 
 /// Runs the suites that `args` name.
 pub fn run(args: &TestArgs) -> Result<Tally> {
     let start = Instant::now();
     let mut tally = Tally::default();
-    if !args.qemu {
+    if !args.is_for_qemu_only() {
         tally += host(args)?;
     }
     if !args.host {
@@ -58,13 +83,24 @@ fn hint(args: &TestArgs) -> &'static str {
 }
 
 fn host(args: &TestArgs) -> Result<Tally> {
-    let filter = args.filter.as_deref();
+    if args.filters.is_empty() {
+        return host_tests(None, args.long);
+    }
+    let mut tally = Tally::default();
+    for filter in &args.filters {
+        // Not all programs of tests take several at once.
+        tally += host_tests(Some(filter), args.long)?;
+    }
+    Ok(tally)
+}
+
+fn host_tests(filter: Option<&str>, long: bool) -> Result<Tally> {
     let mut tally = Tally::default();
 
     // What does not compile is one failure, and the other suites run all the same.
     let mut cargo = host_cargo();
     cargo.args(["test", "--no-fail-fast"]).args(filter);
-    if args.long && std::env::var_os(CASES_VARIABLE).is_none() {
+    if long && std::env::var_os(CASES_VARIABLE).is_none() {
         cargo.env(CASES_VARIABLE, LONG_CASES);
     }
     tally += suite("host: unit, property and documentation tests", &cargo)?;
@@ -83,32 +119,38 @@ fn host(args: &TestArgs) -> Result<Tally> {
 
 fn qemu(args: &TestArgs) -> Result<Tally> {
     let program = build_qemu_tests()?;
-    let long = args.long.then_some("--long");
-    if let Some(filter) = &args.filter
-        && step::capture(
-            "QEMU tests list",
-            Command::new(&program).args(long).args(["--list", filter]),
-        )?
-        .is_empty()
-    {
+    let list = Command::new(&program).arg("--list").args(args.of_qemu_tests()).output()?;
+    if list.stdout.is_empty() {
         // Said before what takes long.
         return Ok(Tally::default());
     }
-    let kernel = match prepare::guest(args.kernel.as_deref()) {
+    let mut tally = qemu_on(args.kernel.as_deref(), &program, &args.of_qemu_tests())?;
+    if args.is_for_all_kernels() {
+        for name in OTHER_KERNELS {
+            tally += qemu_on(Some(name), &program, &["--basic"])?;
+        }
+    }
+    Ok(tally)
+}
+
+/// Runs `program`, the QEMU tests, with `args` on `kernel`; what that kernel lacks is installed and built
+/// first.
+fn qemu_on(kernel: Option<&str>, program: &Path, args: &[&str]) -> Result<Tally> {
+    let version = match prepare::guest(kernel) {
         Ok(version) => version,
         Err(error) => {
             eprintln!("ant: {error:#}");
             return Ok(Tally::FAILED);
         }
     };
-    build::build(&[Part::Tests], &kernel)?;
+    build::build(&[Part::Tests], &version)?;
     let mut tests = Command::new(program);
-    tests.args(["--kernel", &kernel]).args(long).args(&args.filter);
-    suite("QEMU: whole system", &tests)
+    tests.args(["--kernel", &version]).args(args);
+    suite(&format!("QEMU: whole system, Linux {version}"), &tests)
 }
 
 /// Builds the program of the QEMU tests and returns its path.
-fn build_qemu_tests() -> Result<std::path::PathBuf> {
+fn build_qemu_tests() -> Result<PathBuf> {
     let _alone = build::lock()?;
     let mut cargo = linux_programs::cargo();
     cargo.args(["--package", "ant-tests"]);
