@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/module.h>
+#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -77,8 +78,12 @@ static long ioctl_create(struct ant_file *file, struct file *filp, void __user *
 	struct ant_partition_create req;
 	int err;
 
-	if (!capable(CAP_SYS_ADMIN))
+	/* What LOAD and START run is kernel code, as a module and kexec's kernel are. */
+	if (!capable(CAP_SYS_ADMIN) || !capable(CAP_SYS_MODULE))
 		return -EPERM;
+	err = security_locked_down(LOCKDOWN_KEXEC);
+	if (err)
+		return err;
 	if (copy_from_user(&req, arg, sizeof(req)))
 		return -EFAULT;
 	req.partition = 0;
