@@ -45,13 +45,19 @@ static bool near_linux_blob(phys_addr_t page)
 	return word < end;
 }
 
-/* RAM throughout: no other type, no hole, and nothing that the boot loader has passed on. */
+/* RAM throughout: no hole, no other type, and nothing that the boot loader has passed on. */
 static bool is_ram(phys_addr_t page)
 {
-	phys_addr_t end = page + PAGE_SIZE;
+	static const enum e820_type others[] = {
+		E820_TYPE_RESERVED, E820_TYPE_ACPI, E820_TYPE_NVS, E820_TYPE_UNUSABLE,
+		E820_TYPE_PMEM, E820_TYPE_PRAM, E820_TYPE_SOFT_RESERVED, E820_TYPE_RESERVED_KERN,
+	};
+	int i;
 
-	return page_is_ram(PHYS_PFN(page)) && e820__mapped_any(page, end, E820_TYPE_RAM) &&
-	       !e820__mapped_any(page, end, E820_TYPE_RESERVED_KERN);
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		if (e820__mapped_any(page, page + PAGE_SIZE, others[i]))
+			return false;
+	return page_is_ram(PHYS_PFN(page));
 }
 
 /* Linux keeps the pages below 1 MiB to itself but uses none except those of its blob. */
