@@ -19,10 +19,26 @@
 /* Tried first; where it fails, its halves are. Saves most of the cost of asking. */
 #define BLOCK_PAGES (64 * CHUNK_PAGES)
 
+/* Pages that Linux could give to others, but not to AnT: see take_node(). */
+static long movable_pages(void)
+{
+	long pages = 0;
+	int nid;
+
+	for_each_online_node(nid) {
+		struct zone *zone = &NODE_DATA(nid)->node_zones[ZONE_MOVABLE];
+
+		pages += zone_page_state(zone, NR_FREE_PAGES);
+		pages += zone_page_state(zone, NR_ZONE_INACTIVE_FILE);
+		pages += zone_page_state(zone, NR_ZONE_ACTIVE_FILE);
+	}
+	return pages;
+}
+
 /* What Linux could give and still live: without the rest, its OOM killer would wake. */
 static u64 spare_memory(void)
 {
-	u64 available = (u64)max(si_mem_available(), 0L) << PAGE_SHIFT;
+	u64 available = (u64)max(si_mem_available() - movable_pages(), 0L) << PAGE_SHIFT;
 
 	return available - available / 16;
 }
@@ -123,10 +139,13 @@ static void take_zone(struct ant_partition *part, struct zone *zone)
 	}
 }
 
-/* High memory first: devices need what is below 4 GiB. The first 16 MiB stay Linux's. */
+/*
+ * High memory first: devices need what is below 4 GiB. The first 16 MiB stay Linux's, and so does
+ * ZONE_MOVABLE: whoever takes a block of it offline waits until everything in it has moved.
+ */
 static void take_node(struct ant_partition *part, int nid)
 {
-	static const enum zone_type order[] = { ZONE_NORMAL, ZONE_MOVABLE, ZONE_DMA32 };
+	static const enum zone_type order[] = { ZONE_NORMAL, ZONE_DMA32 };
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(order); i++)
