@@ -36,14 +36,20 @@
 struct ant_partition;
 struct device;
 
+/* How a partition holds a CPU of Linux's (guard.c). */
+enum ant_hold {
+	ANT_HOLD_NONE,		/* not at all: a partition may mark it */
+	ANT_HOLD_MARKED,	/* a partition's: Linux lets go of it and does not bring it online */
+	ANT_HOLD_TAKEN,		/* likewise, and Linux has let go: it may be sent INIT */
+	ANT_HOLD_RETURNING,	/* Linux may bring it online, but no other partition may mark it */
+};
+
 /* One CPU of a partition. */
 struct ant_cpu {
 	struct ant_partition *part;
 	u32 index;			/* in the partition; `cid` */
 	u32 linux_cpu;			/* Linux's number */
 	u32 apic_id;
-	bool marked;			/* in the guard's set of owned CPUs */
-	bool taken;			/* Linux gave it up */
 	bool started;			/* AnT's code has run on it */
 
 	struct ant_cpu_control *control;	/* shared with AnT from here ... */
@@ -242,13 +248,15 @@ void ant_gate_leave(int ticket);
 int ant_guard_init(void);
 void ant_guard_exit(void);
 bool ant_guard_mark(u32 linux_cpu);
-void ant_guard_unmark(u32 linux_cpu);
+void ant_guard_hold(u32 linux_cpu, enum ant_hold hold);
 
 /* cpus.c */
-int ant_cpus_claim(struct ant_partition *part, struct ant_partition_create *req);
-void ant_cpus_disclaim(struct ant_partition *part);
+int ant_cpus_mark(struct ant_partition *part, struct ant_partition_create *req);
+void ant_cpus_unmark(struct ant_partition *part);
 int ant_cpus_take(struct ant_partition *part, struct ant_partition_create *req);
 void ant_cpus_give_back(struct ant_partition *part);
+int ant_cpus_park(struct ant_partition *part, struct ant_partition_create *req);
+void ant_cpus_silence(struct ant_partition *part);
 void ant_cpu_ipi(u32 apic_id, u32 command);
 void ant_cpu_init(u32 apic_id);
 void ant_cpu_ring(const struct ant_cpu *cpu);

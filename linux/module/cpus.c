@@ -6,48 +6,49 @@
 #include <linux/delay.h>
 #include <linux/topology.h>
 #include <asm/apic.h>
+#include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/smp.h>
 
 #include "ant.h"
 #include "compat.h"
 
-/* Once: afterwards the CPU may be another partition's. */
-static void unmark(struct ant_cpu *cpu)
+/* After an INIT the boot processor runs the firmware: the machine resets. */
+static int may_be_taken(u32 linux_cpu, struct ant_partition_create *req)
 {
-	if (cpu->marked)
-		ant_guard_unmark(cpu->linux_cpu);
-	cpu->marked = false;
+	u32 low, high;
+
+	if (!cpu_online(linux_cpu) ||
+	    rdmsr_safe_on_cpu(linux_cpu, MSR_IA32_APICBASE, &low, &high))
+		return ant_fail(req, ANT_FAILURE_OFFLINE, linux_cpu, -ENODEV);
+	if (low & MSR_IA32_APICBASE_BSP)
+		return ant_fail(req, ANT_FAILURE_BOOT_CPU, linux_cpu, -EPERM);
+	return 0;
 }
 
-static int claim(struct ant_partition *part, u32 linux_cpu, struct ant_partition_create *req)
+static int mark(struct ant_partition *part, u32 linux_cpu, struct ant_partition_create *req)
 {
 	struct ant_cpu *cpu = &part->cpus[part->cpu_count];
 	u32 i;
 
 	if (linux_cpu >= nr_cpu_ids || !cpu_present(linux_cpu))
 		return ant_fail(req, ANT_FAILURE_NO_CPU, linux_cpu, -ENODEV);
-	if (linux_cpu == 0)
-		return ant_fail(req, ANT_FAILURE_BOOT_CPU, linux_cpu, -EPERM);
 	for (i = 0; i < part->cpu_count; i++)
 		if (part->cpus[i].linux_cpu == linux_cpu)
 			return ant_fail(req, ANT_FAILURE_CPU_TWICE, linux_cpu, -EINVAL);
 	if (!ant_guard_mark(linux_cpu))
 		return ant_fail(req, ANT_FAILURE_CPU_TAKEN, linux_cpu, -EBUSY);
-	cpu->marked = true;
 	cpu->part = part;
 	cpu->index = part->cpu_count++;
 	cpu->linux_cpu = linux_cpu;
 	cpu->apic_id = cpu_physical_id(linux_cpu);
 	spin_lock_init(&cpu->request_lock);
 	spin_lock_init(&cpu->ret_lock);
-	if (!cpu_online(linux_cpu))
-		return ant_fail(req, ANT_FAILURE_OFFLINE, linux_cpu, -ENODEV);
-	return 0;
+	return may_be_taken(linux_cpu, req);
 }
 
 /* Checks the list of CPUs and marks them AnT's; Linux still runs on them. */
-int ant_cpus_claim(struct ant_partition *part, struct ant_partition_create *req)
+int ant_cpus_mark(struct ant_partition *part, struct ant_partition_create *req)
 {
 	u32 i;
 	int err;
@@ -55,21 +56,20 @@ int ant_cpus_claim(struct ant_partition *part, struct ant_partition_create *req)
 	if (req->cpu_count == 0 || req->cpu_count > ANT_MAX_CPUS)
 		return ant_fail(req, ANT_FAILURE_CPU_COUNT, req->cpu_count, -EINVAL);
 	for (i = 0; i < req->cpu_count; i++) {
-		err = claim(part, req->cpus[i], req);
+		err = mark(part, req->cpus[i], req);
 		if (err) {
-			ant_cpus_disclaim(part);
+			ant_cpus_unmark(part);
 			return err;
 		}
 	}
 	return 0;
 }
 
-void ant_cpus_disclaim(struct ant_partition *part)
+/* Afterwards the CPUs may be another partition's. */
+void ant_cpus_unmark(struct ant_partition *part)
 {
-	u32 i;
-
-	for (i = 0; i < part->cpu_count; i++)
-		unmark(&part->cpus[i]);
+	while (part->cpu_count)
+		ant_guard_hold(part->cpus[--part->cpu_count].linux_cpu, ANT_HOLD_NONE);
 }
 
 static int take(struct ant_cpu *cpu, struct ant_partition_create *req)
@@ -80,25 +80,30 @@ static int take(struct ant_cpu *cpu, struct ant_partition_create *req)
 		return ant_fail(req, ANT_FAILURE_OFFLINE, cpu->linux_cpu, -ENODEV);
 	if (err)
 		return ant_fail(req, ANT_FAILURE_CPU_BUSY, cpu->linux_cpu, err);
-	cpu->taken = true;
+	ant_guard_hold(cpu->linux_cpu, ANT_HOLD_TAKEN);
 	return 0;
 }
 
-/* INIT to every CPU: whatever it does, it waits for a SIPI afterwards, and only for that. */
-static void park_cpus(struct ant_partition *part)
+static void give_back(const struct ant_cpu *cpu)
 {
-	u32 i;
+	u32 linux_cpu = cpu->linux_cpu;
+	int err;
 
-	for (i = 0; i < part->cpu_count; i++) {
-		if (!part->cpus[i].taken)
-			continue;
-		ant_cpu_init(part->cpus[i].apic_id);
-		part->cpus[i].started = false;
-	}
-	usleep_range(10000, 12000);
+	ant_guard_hold(linux_cpu, ANT_HOLD_RETURNING);
+	err = add_cpu(linux_cpu);
+	/* More than 0: it is online already, by somebody else. */
+	if (err < 0)
+		pr_err("ant%u: CPU %u does not come back (%d); try 'echo 1 > /sys/devices/system/cpu/cpu%u/online'\n",
+		       cpu->part->id, linux_cpu, err, linux_cpu);
 }
 
-/* Linux lets go of the CPUs. They leave its idle loop: code and stack of that are Linux's. */
+static void give_back_last(struct ant_partition *part, u32 count)
+{
+	while (count-- > 0)
+		give_back(&part->cpus[count]);
+}
+
+/* Linux lets go of the CPUs: they are in its idle loop. */
 int ant_cpus_take(struct ant_partition *part, struct ant_partition_create *req)
 {
 	u32 i;
@@ -107,33 +112,39 @@ int ant_cpus_take(struct ant_partition *part, struct ant_partition_create *req)
 	for (i = 0; i < part->cpu_count; i++) {
 		err = take(&part->cpus[i], req);
 		if (err) {
-			ant_cpus_give_back(part);
+			give_back_last(part, i);
 			return err;
 		}
 	}
-	park_cpus(part);
 	return 0;
 }
 
-/* After this no CPU runs in AnT's memory. */
+/* Takes memory, so the partition's is Linux's again. */
 void ant_cpus_give_back(struct ant_partition *part)
 {
+	give_back_last(part, part->cpu_count);
+}
+
+/* The CPUs leave Linux's idle loop: code and stack of that are Linux's. */
+int ant_cpus_park(struct ant_partition *part, struct ant_partition_create *req)
+{
+	ant_cpus_silence(part);
+	return 0;
+}
+
+/*
+ * INIT to every CPU: whatever it does, it waits for a SIPI afterwards, and only for that. So none
+ * runs in AnT's memory any more.
+ */
+void ant_cpus_silence(struct ant_partition *part)
+{
 	u32 i;
-	int err;
 
-	park_cpus(part);
-	for (i = part->cpu_count; i-- > 0;) {
-		struct ant_cpu *cpu = &part->cpus[i];
-
-		if (!cpu->taken)
-			continue;
-		unmark(cpu);
-		err = add_cpu(cpu->linux_cpu);
-		if (err)
-			pr_err("ant%u: CPU %u does not come back (%d); try 'echo 1 > /sys/devices/system/cpu/cpu%u/online'\n",
-			       part->id, cpu->linux_cpu, err, cpu->linux_cpu);
-		cpu->taken = false;
+	for (i = 0; i < part->cpu_count; i++) {
+		ant_cpu_init(part->cpus[i].apic_id);
+		part->cpus[i].started = false;
 	}
+	usleep_range(10000, 12000);
 }
 
 /*

@@ -2,58 +2,84 @@
 /*
  * Guard: keeps the rest of Linux from wrecking a running AnT, and AnT from wrecking the next Linux.
  *
- * `owned` is the one place that says which CPUs are AnT's. A CPU is marked before Linux lets go
- * of it and unmarked before Linux takes it back, so that in between nothing else brings it online.
+ * `holds` is the one place that says which CPUs are AnT's. A CPU is marked before Linux lets go of
+ * it and no partition's again when Linux has brought it online, so that in between nothing else
+ * does, and no other partition marks it.
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/delay.h>
+#include <linux/percpu.h>
 #include <linux/reboot.h>
 #include <linux/suspend.h>
 
 #include "ant.h"
 
-static struct cpumask owned;
+/* From ANT_HOLD_NONE, whoever marks the CPU moves it; from then on, only its partition. */
+static DEFINE_PER_CPU(enum ant_hold, holds);
 static enum cpuhp_state hotplug_state;
 
 bool ant_guard_mark(u32 cpu)
 {
-	return !cpumask_test_and_set_cpu(cpu, &owned);
+	return cmpxchg(per_cpu_ptr(&holds, cpu), ANT_HOLD_NONE, ANT_HOLD_MARKED) == ANT_HOLD_NONE;
 }
 
-void ant_guard_unmark(u32 cpu)
+void ant_guard_hold(u32 cpu, enum ant_hold hold)
 {
-	cpumask_clear_cpu(cpu, &owned);
+	/* What was done with the CPU before is done when the next partition marks it. */
+	smp_store_release(per_cpu_ptr(&holds, cpu), hold);
+}
+
+static enum ant_hold hold_of(u32 cpu)
+{
+	return READ_ONCE(*per_cpu_ptr(&holds, cpu));
 }
 
 /* Runs under the hotplug locks. -EPERM: 6.12 tries again on -EBUSY. */
 static int hotplug_prepare(unsigned int cpu)
 {
-	if (!cpumask_test_cpu(cpu, &owned))
+	enum ant_hold hold = hold_of(cpu);
+
+	if (hold == ANT_HOLD_NONE || hold == ANT_HOLD_RETURNING)
 		return 0;
 	pr_warn_ratelimited("ant: CPU %u belongs to AnT; stop the partition first\n", cpu);
 	return -EPERM;
 }
 
-/* kexec starts the next Linux in memory that AnT's CPUs still write. */
-static int reboot_notify(struct notifier_block *block, unsigned long event, void *data)
+/* The caller waits 10 ms before anything else starts these CPUs. */
+static void silence(void)
 {
 	u32 cpu;
 
-	for_each_cpu(cpu, &owned)
-		if (!cpu_online(cpu))
+	for_each_possible_cpu(cpu)
+		if (hold_of(cpu) == ANT_HOLD_TAKEN)
 			ant_cpu_init(cpu_physical_id(cpu));
+}
+
+/* kexec starts the next Linux in memory that AnT's CPUs still write. */
+static int reboot_notify(struct notifier_block *block, unsigned long event, void *data)
+{
+	silence();
 	usleep_range(10000, 12000);
 	return NOTIFY_DONE;
 }
 
 static struct notifier_block reboot_block = { .notifier_call = reboot_notify };
 
+static bool any_held(void)
+{
+	u32 cpu;
+
+	for_each_possible_cpu(cpu)
+		if (hold_of(cpu) != ANT_HOLD_NONE)
+			return true;
+	return false;
+}
+
 /* AnT does not survive sleep: its CPUs lose their state, its memory is in no image. */
 static int sleep_notify(struct notifier_block *block, unsigned long event, void *data)
 {
-	if ((event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE) ||
-	    cpumask_empty(&owned))
+	if ((event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE) || !any_held())
 		return NOTIFY_DONE;
 	pr_warn("ant: no sleep while a partition lives; stop it first\n");
 	return NOTIFY_BAD;

@@ -2,9 +2,10 @@
 /*
  * Partitions: made of units in one order, unmade in the reverse one.
  *
- * Memory comes first and goes last: it is Linux's again only when no CPU runs in it. A partition
- * ends once, by STOP or by the last close of its control file. Proxy files may outlive it: it is a
- * zombie until the last of them is closed.
+ * A partition gives its memory back when no CPU runs in it any more, and before Linux brings the
+ * CPUs online: that takes memory, and the lock that whoever takes a block of memory offline holds
+ * until the memory in it is free. A partition ends once, by STOP or by the last close of its control
+ * file. Proxy files may outlive it: it is a zombie until the last of them is closed.
  */
 #include <linux/err.h>
 #include <linux/idr.h>
@@ -29,11 +30,12 @@ struct unit {
 };
 
 static const struct unit units[] = {
-	{ ant_cpus_claim, ant_cpus_disclaim },
+	{ ant_cpus_mark, ant_cpus_unmark },
+	{ ant_cpus_take, ant_cpus_give_back },
 	{ ant_memory_take, ant_memory_give_back },
 	{ ant_boot_prepare, ant_boot_forget },
 	{ ant_doorbells_take, ant_doorbells_give_back },
-	{ ant_cpus_take, ant_cpus_give_back },
+	{ ant_cpus_park, ant_cpus_silence },
 };
 
 static void units_down(struct ant_partition *part, int count)
