@@ -164,11 +164,14 @@ void ant_cpu_ipi(u32 apic_id, u32 command)
 	local_irq_restore(flags);
 }
 
-/* INIT as Intel's SDM vol. 3, 9.4.4 has it; the caller waits 10 ms before the next command. */
+/*
+ * INIT as Intel's SDM vol. 3, 9.4.4 has it; the caller waits 10 ms before the next command. Does
+ * not sleep: a panic uses it, too.
+ */
 void ant_cpu_init(u32 apic_id)
 {
 	ant_cpu_ipi(apic_id, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
-	usleep_range(200, 300);
+	udelay(200);
 	ant_cpu_ipi(apic_id, APIC_INT_LEVELTRIG | APIC_DM_INIT);
 }
 

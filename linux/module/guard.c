@@ -9,6 +9,7 @@
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/delay.h>
+#include <linux/panic_notifier.h>
 #include <linux/percpu.h>
 #include <linux/reboot.h>
 #include <linux/suspend.h>
@@ -66,6 +67,19 @@ static int reboot_notify(struct notifier_block *block, unsigned long event, void
 
 static struct notifier_block reboot_block = { .notifier_call = reboot_notify };
 
+/*
+ * A crash kernel shall find nobody who rings it or still writes what it dumps. Linux starts it before
+ * it calls this, unless it was told `crash_kexec_post_notifiers`.
+ */
+static int panic_notify(struct notifier_block *block, unsigned long event, void *data)
+{
+	silence();
+	mdelay(10);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block panic_block = { .notifier_call = panic_notify };
+
 static bool any_held(void)
 {
 	u32 cpu;
@@ -76,10 +90,19 @@ static bool any_held(void)
 	return false;
 }
 
-/* AnT does not survive sleep: its CPUs lose their state, its memory is in no image. */
+/*
+ * AnT does not survive sleep: its CPUs lose their state, its memory is in no image. Nor does it
+ * survive that an image of another Linux is read into this one's place.
+ */
+static bool is_fatal(unsigned long event)
+{
+	return event == PM_SUSPEND_PREPARE || event == PM_HIBERNATION_PREPARE ||
+	       event == PM_RESTORE_PREPARE;
+}
+
 static int sleep_notify(struct notifier_block *block, unsigned long event, void *data)
 {
-	if ((event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE) || !any_held())
+	if (!is_fatal(event) || !any_held())
 		return NOTIFY_DONE;
 	pr_warn("ant: no sleep while a partition lives; stop it first\n");
 	return NOTIFY_BAD;
@@ -101,8 +124,13 @@ int ant_guard_init(void)
 	err = register_pm_notifier(&sleep_block);
 	if (err)
 		goto no_sleep;
+	err = atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
+	if (err)
+		goto no_panic;
 	return 0;
 
+no_panic:
+	unregister_pm_notifier(&sleep_block);
 no_sleep:
 	unregister_reboot_notifier(&reboot_block);
 no_reboot:
@@ -112,6 +140,7 @@ no_reboot:
 
 void ant_guard_exit(void)
 {
+	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
 	unregister_pm_notifier(&sleep_block);
 	unregister_reboot_notifier(&reboot_block);
 	cpuhp_remove_state_nocalls(hotplug_state);
