@@ -56,6 +56,7 @@ pub fn all() -> Vec<Group> {
         devices::group(),
         partition::group(),
         partition::two_cpus_group(),
+        module::guard_group(),
     ]
 }
 
