@@ -25,6 +25,7 @@ pub const BASIC: &[&str] = &[
     "programs::getpid_continues_with_one_proxy",
     "programs::kill_ends_it",
     "programs::three_at_once_on_three_cpus",
+    "calls::affinity_moves_meanwhile",
     "faults::a_fault_ends_the_program",
     "faults::proxy_killed_in_a_call",
     "faults::stop_with_calls_in_flight",
