@@ -39,9 +39,9 @@ struct device;
 /* How a partition holds a CPU of Linux's (guard.c). */
 enum ant_hold {
 	ANT_HOLD_NONE,		/* not at all: a partition may mark it */
-	ANT_HOLD_MARKED,	/* a partition's: Linux lets go of it and does not bring it online */
-	ANT_HOLD_TAKEN,		/* likewise, and Linux has let go: it may be sent INIT */
-	ANT_HOLD_RETURNING,	/* Linux may bring it online, but no other partition may mark it */
+	ANT_HOLD_MARKED,	/* a partition's: Linux does not bring it online */
+	ANT_HOLD_TAKEN,		/* likewise, and Linux has let go: it can get INIT */
+	ANT_HOLD_RETURNING,	/* Linux may bring it online; no partition may mark it */
 };
 
 /* One CPU of a partition. */

@@ -91,7 +91,7 @@ static void give_back(const struct ant_cpu *cpu)
 
 	ant_guard_hold(linux_cpu, ANT_HOLD_RETURNING);
 	err = add_cpu(linux_cpu);
-	/* More than 0: it is online already, by somebody else. */
+	/* More than 0: it is online already, by another hand. */
 	if (err < 0)
 		pr_err("ant%u: CPU %u does not come back (%d); try 'echo 1 > /sys/devices/system/cpu/cpu%u/online'\n",
 		       cpu->part->id, linux_cpu, err, linux_cpu);
@@ -164,6 +164,9 @@ void ant_cpu_ipi(u32 apic_id, u32 command)
 	local_irq_restore(flags);
 }
 
+/* How long INIT is asserted. */
+#define INIT_PULSE_US 200
+
 /*
  * INIT as Intel's SDM vol. 3, 9.4.4 has it; the caller waits 10 ms before the next command. Does
  * not sleep: a panic uses it, too.
@@ -171,7 +174,7 @@ void ant_cpu_ipi(u32 apic_id, u32 command)
 void ant_cpu_init(u32 apic_id)
 {
 	ant_cpu_ipi(apic_id, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
-	udelay(200);
+	udelay(INIT_PULSE_US);
 	ant_cpu_ipi(apic_id, APIC_INT_LEVELTRIG | APIC_DM_INIT);
 }
 

@@ -16,7 +16,7 @@
 
 #include "ant.h"
 
-/* From ANT_HOLD_NONE, whoever marks the CPU moves it; from then on, only its partition. */
+/* From ANT_HOLD_NONE, the partition that marks the CPU moves it; from then on, only that one. */
 static DEFINE_PER_CPU(enum ant_hold, holds);
 static enum cpuhp_state hotplug_state;
 
@@ -68,8 +68,8 @@ static int reboot_notify(struct notifier_block *block, unsigned long event, void
 static struct notifier_block reboot_block = { .notifier_call = reboot_notify };
 
 /*
- * A crash kernel shall find nobody who rings it or still writes what it dumps. Linux starts it before
- * it calls this, unless it was told `crash_kexec_post_notifiers`.
+ * A crash kernel shall find no CPU that rings it or still writes what it dumps. Linux starts it
+ * before it calls this, unless it was told `crash_kexec_post_notifiers`.
  */
 static int panic_notify(struct notifier_block *block, unsigned long event, void *data)
 {

@@ -141,7 +141,7 @@ static void take_zone(struct ant_partition *part, struct zone *zone)
 
 /*
  * High memory first: devices need what is below 4 GiB. The first 16 MiB stay Linux's, and so does
- * ZONE_MOVABLE: whoever takes a block of it offline waits until everything in it has moved.
+ * ZONE_MOVABLE: to take a block of it offline waits until everything in it has moved.
  */
 static void take_node(struct ant_partition *part, int nid)
 {

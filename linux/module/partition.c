@@ -3,9 +3,9 @@
  * Partitions: made of units in one order, unmade in the reverse one.
  *
  * A partition gives its memory back when no CPU runs in it any more, and before Linux brings the
- * CPUs online: that takes memory, and the lock that whoever takes a block of memory offline holds
- * until the memory in it is free. A partition ends once, by STOP or by the last close of its control
- * file. Proxy files may outlive it: it is a zombie until the last of them is closed.
+ * CPUs online: that takes memory, and a lock that is held while a block of memory is taken offline,
+ * until all in it is free. A partition ends once, by STOP or by the last close of its control file.
+ * Files of channels may outlive it: it is a zombie until the last of them is closed.
  */
 #include <linux/err.h>
 #include <linux/idr.h>

@@ -94,7 +94,7 @@ fn with_movable_memory_and_monitor(machine: &mut Machine) {
     machine.qemu_args.push(format!("unix:{},server=on,wait=off", monitor().display()));
 }
 
-/// What boots AnT from a core dump.
+/// What boots AnT when a process dumps its memory.
 const BOOTS: &str = "/usr/sbin/boots";
 
 fn boots() -> ExtraFile {
@@ -163,7 +163,7 @@ fn no_sleep_while_a_partition_lives(guest: &TestGuest) -> Result<()> {
     guest.check_log()
 }
 
-/// Such a root is what the kernel itself starts, here for a core dump: its bounding set can be made smaller.
+/// Such a root is what the kernel itself starts, here for a dump: its bounding set can be made smaller.
 fn root_without_the_right_to_load_modules(guest: &TestGuest) -> Result<()> {
     guest.succeed(&format!("echo '|{BOOTS}' > /proc/sys/kernel/core_pattern"))?;
     let said = booted_by_the_kernel(guest)?;
