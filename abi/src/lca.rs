@@ -11,17 +11,16 @@
 //!    [`StoreEntry`](crate::store::StoreEntry) into the CPU's request store and rings the doorbell
 //!    at `CpuControl::route`.
 //! 2. The module's interrupt handler takes the entries of that CPU's request store and hands each to
-//!    the file that its channel is bound to (`ANT_BIND`); one without a channel is refused and counted.
-//! 3. `ANT_GET` on that file gives the entry to the process that has it: `antctl run`, which the user
-//!    has started.
-//! 4. The caller's way: that process is the proxy. The paper's way: it is the parent, looks the entry up
-//!    in its table raddr → proxy, and forks a proxy for an unknown LCA, or wakes the known one's. The
-//!    proxy (`mmap` of the file at offset raddr) copies the LCA's head, validates it, rebuilds the
-//!    arguments, executes the call, writes `retval`.
+//!    the file that its channel is bound to (`ANT_BIND`); what can be no channel's is refused and counted.
+//! 3. `ANT_GET` on that file gives the entry to the parent, `antd`, which looks it up in its table
+//!    raddr → proxy. An LCA without a proxy gets one, forked or kept ready; a proxy that is there is woken.
+//! 4. The proxy (its own `/dev/ant` file, bound by `ANT_BIND` before it drops privileges, and `mmap` at
+//!    offset raddr) copies the LCA's head, validates it, rebuilds the arguments, executes the call,
+//!    writes `retval`.
 //! 5. `ANT_RET`: the module puts the entry into CPU `cid`'s return store and rings that CPU. It
 //!    does so once for each request that `ANT_GET` gave out, and only to the CPU that sent it, so a
 //!    file in other hands can interrupt no other CPU. With `CFLAG_CONTINUE` the proxy then waits for
-//!    the next call; without, a forked proxy unmaps the page and exits, and the page is released.
+//!    the next call; without, it unmaps the page and exits, and the page is released.
 //! 6. The CPU drains its return store and wakes the process that waits for that raddr.
 //!
 //! How Linux lets go of the page is in [`store`](crate::store); the states of the protocol are in
@@ -30,9 +29,9 @@
 //! # Exit
 //!
 //! When a process ends (exit, fault, kill, failed load), AnT sends `SYSCALL_EXIT` through its LCA,
-//! without `CFLAG_CONTINUE`. `antctl run` exits as the notice says, and there is no `ANT_RET`: `antd`
-//! sees that it has gone and closes the channel, which completes the exit. So a process always gets
-//! its page back by a close, and no end waits for ever. Its IPC ends before: each process that waits
+//! without `CFLAG_CONTINUE`. The proxy tells its parent the exit reason and exits; there is no `ANT_RET`:
+//! the parent closes the channel, which completes the exit on both sides. So a process always gets its
+//! page back by a close, and no end waits for ever. Its IPC ends before: each process that waits
 //! for it gets a result, pages that it lent come home. A process that ends while a call is with Linux
 //! ends when that call comes back, or when its channel is closed.
 //!

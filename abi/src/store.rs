@@ -14,7 +14,7 @@
 //! release's kind into the m-kernel's return store; the m-kernel hands it on to the CPU that has the
 //! process.
 //!
-//! - [`EntryKind::Released`], by the file that serves the channel, follows a call without
+//! - [`EntryKind::Released`], by a file that serves the channel, follows a call without
 //!   `CFLAG_CONTINUE`. AnT sends the process's next call then. The page stays the process's.
 //! - [`EntryKind::Closed`], by `antd` alone, is for good: no file has the channel any more. The process
 //!   ends, whatever it is doing, for its descriptors and its working directory are gone. Only then does

@@ -4,11 +4,11 @@
 //! * [`ModuleSide`]: Linux's module, which hands each call to the file that serves the channel, and its
 //!   result back. `linux/module/channels.c` is the same machine in C.
 //!
-//! The *executor* has that file: a proxy, or the daemon for `init`'s channels. It takes a call,
-//! executes it and returns it; without continuation it *releases* the page then, and the page is
-//! mapped afresh for the next call. Only the daemon *closes* a channel, for good: AnT uses the page
-//! for nothing else before, and Linux maps it never again. So neither a program nor its proxy, which
-//! it controls, can have the other side use the page for two things.
+//! The *executor* is what has that file. It takes a call, has it executed and returns it; after one
+//! without continuation the page is *released*, and mapped afresh for the next call. Only the daemon
+//! *closes* a channel, for good: AnT uses the page for nothing else before, and Linux maps it never
+//! again. So neither a program nor its proxy, which it controls, can have the other side use the page
+//! for two things.
 //!
 //! Deliberately absent: which way a call goes (doorbells, polling), what it means, and locks: each
 //! side has one of its own.
