@@ -1,7 +1,7 @@
 //! Connections to the daemon, and the replies that are still to be sent.
 //!
-//! Nothing blocks on a client: what it does not take is queued up to a limit, then the connection is
-//! closed.
+//! Nothing blocks on a client, and none fills the daemon: a connection has one request under way, and as long as
+//! replies to it wait, it is not read. What it does not take is queued up to a limit, then it is closed.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,8 +18,8 @@ use crate::sys;
 
 /// Connections that one user (but root) may have at a time, beside one for each process of AnT.
 const PER_USER_MORE: usize = 32;
-/// Bytes that are kept for one client.
-const OUTBOX_MAX: usize = 16 << 20;
+/// Bytes that are kept for one client: the longest reply, a list of as many processes as there can be.
+const OUTBOX_MAX: usize = 2 << 20;
 
 /// The process at the other end.
 #[derive(Clone, Debug)]
@@ -58,7 +58,13 @@ struct Client {
     peer: Peer,
     outbox: VecDeque<Vec<u8>>,
     outbox_bytes: usize,
+    /// It has a request under way.
+    is_busy: bool,
 }
+
+/// A connection could not be accepted: try again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoDescriptors(pub Errno);
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -69,28 +75,36 @@ pub struct Clients {
 
 impl Clients {
     /// Accepts a connection; AnT can have so many processes.
-    pub fn accept(&mut self, listener: &OwnedFd, processes: u32, poller: &Poller) {
+    ///
+    /// # Errors
+    ///
+    /// The daemon has too many open files, or Linux lacks memory: the connection still waits.
+    pub fn accept(
+        &mut self,
+        listener: &OwnedFd,
+        processes: u32,
+        poller: &Poller,
+    ) -> Result<(), NoDescriptors> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = match accept_with(listener, flags) {
             Ok(socket) => socket,
-            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return,
-            Err(errno) => {
-                tracing::warn!("cannot accept a connection: {errno}");
-                return;
-            }
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return Ok(()),
+            Err(errno) => return Err(NoDescriptors(errno)),
         };
-        let Ok(peer) = Peer::of(&socket) else { return };
+        let Ok(peer) = Peer::of(&socket) else { return Ok(()) };
         let others = self.all.values().filter(|client| client.peer.uid == peer.uid).count();
         if !peer.is_root() && others >= processes as usize + PER_USER_MORE {
             let text = format!("you have {others} connections to antd already: end some first");
-            return refuse(&socket, text);
+            refuse(&socket, text);
+            return Ok(());
         }
         self.next += 1;
         let id = ClientId(self.next);
         if poller.add(&socket, Source::Client(id), EventFlags::IN).is_ok() {
-            let client = Client { socket, peer, outbox: VecDeque::new(), outbox_bytes: 0 };
-            self.all.insert(id, client);
+            let (outbox, outbox_bytes, is_busy) = (VecDeque::new(), 0, false);
+            self.all.insert(id, Client { socket, peer, outbox, outbox_bytes, is_busy });
         }
+        Ok(())
     }
 
     /// The next request of a client, if there is one.
@@ -103,12 +117,26 @@ impl Clients {
         id: ClientId,
     ) -> Result<Option<(Request, Vec<OwnedFd>)>, MessageError> {
         let client = self.all.get(&id).ok_or(MessageError::Closed)?;
+        if !client.outbox.is_empty() {
+            return Ok(None);
+        }
         match packet::receive(&client.socket) {
             Ok(Some(packet)) => Ok(Some((decode(&packet.bytes)?, packet.descriptors))),
             Ok(None) => Err(MessageError::Closed),
             Err(Errno::AGAIN) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Begins a request of a client. Whether it has no other under way.
+    pub fn begin(&mut self, id: ClientId) -> bool {
+        self.all.get_mut(&id).is_some_and(|client| !std::mem::replace(&mut client.is_busy, true))
+    }
+
+    /// Whether a client has read all its replies.
+    #[must_use]
+    pub fn has_read_all(&self, id: ClientId) -> bool {
+        self.all.get(&id).is_some_and(|client| client.outbox.is_empty())
     }
 
     /// The process at the other end of a connection.
@@ -120,6 +148,7 @@ impl Clients {
     /// Sends a reply, unless the connection is closed.
     pub fn send(&mut self, id: ClientId, reply: &Reply, poller: &Poller) {
         let Some(client) = self.all.get_mut(&id) else { return };
+        client.is_busy &= !reply.is_final();
         let bytes = encode(reply);
         client.outbox_bytes += bytes.len();
         client.outbox.push_back(bytes);
@@ -151,11 +180,7 @@ impl Clients {
                 }
             }
         }
-        let wanted = if client.outbox.is_empty() {
-            EventFlags::IN
-        } else {
-            EventFlags::IN | EventFlags::OUT
-        };
+        let wanted = if client.outbox.is_empty() { EventFlags::IN } else { EventFlags::OUT };
         poller.change(&client.socket, Source::Client(id), wanted);
     }
 

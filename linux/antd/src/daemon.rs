@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use ant_abi::boot::TableSizes;
 use ant_dev::Device;
-use ant_protocol::{MessageError, Reply};
+use ant_protocol::{MessageError, Reply, Request};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use crate::clients::Clients;
+use crate::clients::{Clients, NoDescriptors};
 use crate::ids::ClientId;
 use crate::log_book::LogBook;
 use crate::poller::{Poller, Source};
@@ -27,8 +27,19 @@ use crate::sys::{self, SignalFile};
 const FILES_WANTED: u64 = 12 * TableSizes::MOST.processes as u64;
 /// How often followers of the log get what is new.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
+/// How long no connection is accepted when there are no descriptors for another.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How far back in the log the reason of a panic is looked for, in lines.
 const PANIC_LINES: u64 = 20;
+
+/// A client that reads the log.
+#[derive(Clone, Copy, Debug)]
+struct Follower {
+    /// Number of the line that it gets next.
+    next: u64,
+    /// Number of the line that it does not want any more; `None`: it gets what is new, too.
+    end: Option<u64>,
+}
 
 /// The daemon.
 pub struct Daemon {
@@ -41,8 +52,10 @@ pub struct Daemon {
     clients: Clients,
     running: Option<RunningPartition>,
     log_book: LogBook,
-    /// Clients that follow the log, and the number of the line that each gets next.
-    followers: HashMap<ClientId, u64>,
+    /// Clients that read the log.
+    followers: HashMap<ClientId, Follower>,
+    /// When connections are accepted again, while they are not.
+    accepts_at: Option<Instant>,
     /// Why AnT ended the last time, if it failed.
     last_failure: Option<String>,
 }
@@ -70,6 +83,7 @@ impl Daemon {
             running: None,
             log_book: LogBook::default(),
             followers: HashMap::new(),
+            accepts_at: None,
             last_failure: None,
         })
     }
@@ -116,11 +130,9 @@ impl Daemon {
 
     fn idle_time(&self) -> Option<Duration> {
         let running = self.running.as_ref().map(RunningPartition::idle_time);
-        if self.followers.is_empty() {
-            running
-        } else {
-            running.map(|time| time.min(FOLLOW_INTERVAL))
-        }
+        let follow = (!self.followers.is_empty() && running.is_some()).then_some(FOLLOW_INTERVAL);
+        let accept = self.accepts_at.map(|at| at.saturating_duration_since(Instant::now()));
+        [running, follow, accept].into_iter().flatten().min()
     }
 
     fn is_terminated(&mut self) -> bool {
@@ -137,7 +149,10 @@ impl Daemon {
             Source::Listener => {
                 let running = self.running.as_ref();
                 let tables = running.map_or(TableSizes::USUAL, |running| running.partition.tables);
-                self.clients.accept(&self.listener, tables.processes, &self.poller);
+                let accepted = self.clients.accept(&self.listener, tables.processes, &self.poller);
+                if let Err(error) = accepted {
+                    self.pause_accepting(error);
+                }
                 Ok(())
             }
             Source::Client(client) => self.client_event(client, flags),
@@ -145,6 +160,21 @@ impl Daemon {
                 self.if_running(|running, ctx| running.partition_event(flags, ctx))
             }
             Source::Proxy(proxy) => self.if_running(|running, ctx| running.proxy_ended(proxy, ctx)),
+        }
+    }
+
+    /// The listener stays readable, and would wake the daemon for ever.
+    fn pause_accepting(&mut self, NoDescriptors(errno): NoDescriptors) {
+        tracing::warn!("cannot accept a connection: {errno}; again in {ACCEPT_PAUSE:?}");
+        self.poller.remove(&self.listener);
+        self.accepts_at = Some(Instant::now() + ACCEPT_PAUSE);
+    }
+
+    fn resume_accepting(&mut self, now: Instant) {
+        if self.accepts_at.is_some_and(|at| at <= now)
+            && self.poller.add(&self.listener, Source::Listener, EventFlags::IN).is_ok()
+        {
+            self.accepts_at = None;
         }
     }
 
@@ -162,9 +192,17 @@ impl Daemon {
     fn client_event(&mut self, client: ClientId, flags: EventFlags) -> Result<(), PartitionFailed> {
         if flags.contains(EventFlags::OUT) {
             self.clients.flush(client, &self.poller);
+            self.feed_followers();
         }
         match self.clients.receive(client) {
-            Ok(Some((request, descriptors))) => self.execute(client, request, descriptors),
+            Ok(Some((request, descriptors))) => {
+                // A program is ended while it runs; all else waits for its reply.
+                if matches!(request, Request::End { .. }) || self.clients.begin(client) {
+                    return self.execute(client, request, descriptors);
+                }
+                self.fail(client, "a request is under way on this connection: use another one");
+                self.client_gone(client)
+            }
             Ok(None) => Ok(()),
             Err(MessageError::Closed | MessageError::Socket(_)) => self.client_gone(client),
             Err(error) => {
@@ -182,6 +220,7 @@ impl Daemon {
 
     fn tick(&mut self) -> Result<(), PartitionFailed> {
         let now = Instant::now();
+        self.resume_accepting(now);
         let Some((running, mut ctx)) = self.running_and_ctx() else { return Ok(()) };
         running.tick(now, &mut ctx)?;
         if let Some((clients, partition)) = running.probe_result(now) {

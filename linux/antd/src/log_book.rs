@@ -132,6 +132,18 @@ impl LogBook {
         self.total
     }
 
+    /// Some of the kept lines from number `from` on, of about `most` bytes, and the number of the first.
+    pub fn packet(&self, from: u64, most: usize) -> (u64, Vec<LogLine>) {
+        let first = from.max(self.total - self.lines.len() as u64);
+        let mut bytes = 0;
+        let fits = |line: &&LogLine| {
+            let room = bytes < most;
+            bytes += line.text.len() + size_of::<LogLine>();
+            room
+        };
+        (first, self.since(first).take_while(fits).cloned().collect())
+    }
+
     /// The kept lines from number `from` on.
     pub fn since(&self, from: u64) -> impl Iterator<Item = &LogLine> {
         let first = self.total - self.lines.len() as u64;

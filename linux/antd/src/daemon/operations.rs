@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use ant_abi::REVISION;
 use ant_protocol::cpu_list::{describe_cpus, describe_memory};
 use ant_protocol::signals::signal_name;
-use ant_protocol::{Boot, LogLine, PartitionStatus, Reply, Request, Run, Status};
+use ant_protocol::{Boot, PartitionStatus, Reply, Request, Run, Status};
 
-use super::Daemon;
+use super::{Daemon, Follower};
 use crate::clients::Peer;
 use crate::ids::ClientId;
 use crate::list_query::Purpose;
@@ -164,46 +164,40 @@ impl Daemon {
 
     fn log(&mut self, client: ClientId, follow: bool) {
         self.drain_log();
-        self.send_log(client, 0);
-        if follow {
-            self.followers.insert(client, self.log_book.end());
-        } else {
-            self.reply(client, &Reply::LogEnd);
+        let end = (!follow).then_some(self.log_book.end());
+        self.followers.insert(client, Follower { next: 0, end });
+        self.feed_followers();
+    }
+
+    /// Sends the readers of the log what they have not got, as far as they read it: nothing is kept for them.
+    pub(super) fn feed_followers(&mut self) {
+        self.drain_log();
+        let clients: Vec<ClientId> = self.followers.keys().copied().collect();
+        for client in clients {
+            while self.clients.has_read_all(client) && self.feed_follower(client) {}
         }
     }
 
-    /// Sends the followers of the log what is new.
-    pub(super) fn feed_followers(&mut self) {
-        self.drain_log();
-        let end = self.log_book.end();
-        let behind: Vec<(ClientId, u64)> =
-            self.followers.iter().map(|(&c, &n)| (c, n)).filter(|&(_, n)| n < end).collect();
-        for (client, from) in behind {
-            self.send_log(client, from);
-            self.followers.insert(client, end);
+    /// Sends a reader of the log one packet. Whether there may be more.
+    fn feed_follower(&mut self, client: ClientId) -> bool {
+        let Some(follower) = self.followers.get_mut(&client) else { return false };
+        let last = follower.end.unwrap_or(self.log_book.end());
+        if follower.next >= last {
+            if follower.end.is_some() {
+                self.followers.remove(&client);
+                self.reply(client, &Reply::LogEnd);
+            }
+            return false;
         }
+        let (first, lines) = self.log_book.packet(follower.next, LOG_PACKET);
+        follower.next = first + lines.len() as u64;
+        self.reply(client, &Reply::Log(lines));
+        true
     }
 
     pub(super) fn drain_log(&mut self) {
         if let Some(running) = &self.running {
             self.log_book.drain(running.partition.shared());
-        }
-    }
-
-    fn send_log(&mut self, client: ClientId, from: u64) {
-        let (mut packet, mut bytes) = (Vec::new(), 0);
-        let mut packets = Vec::new();
-        for line in self.log_book.since(from) {
-            bytes += line.text.len() + size_of::<LogLine>();
-            packet.push(line.clone());
-            if bytes >= LOG_PACKET {
-                packets.push(std::mem::take(&mut packet));
-                bytes = 0;
-            }
-        }
-        packets.push(packet);
-        for packet in packets.into_iter().filter(|packet| !packet.is_empty()) {
-            self.reply(client, &Reply::Log(packet));
         }
     }
 

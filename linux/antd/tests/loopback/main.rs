@@ -21,6 +21,7 @@ mod failures;
 mod image;
 mod lcas;
 mod machine;
+mod misuse;
 mod player;
 mod proxies;
 mod stops;
@@ -46,6 +47,7 @@ fn main() {
         stops::ALL,
         users::ALL,
         commands::ALL,
+        misuse::ALL,
     ];
     let trials = all.into_iter().flatten().map(trial).collect();
     libtest_mimic::run(&arguments, trials).exit();
