@@ -9,8 +9,8 @@
  *   devices_lock          one device taken or given back at a time (devices.c)
  *   partitions_lock       the list of partitions (partition.c)
  * The gate (SRCU) is entered under none of them but ant_file::lock; the stop of a partition waits
- * for every reader inside. The spin locks, outer before inner, with interrupts off:
- * ant_cpu::request_lock, ant_partition::channels_lock, ant_cpu::ret_lock.
+ * for every reader inside. ant_partition::channels_lock, a spin lock, is taken with interrupts off, by
+ * the doorbell's handler, too; none is taken inside but wait queues'.
  * CPU hotplug calls the guard under its own locks, so the guard takes none.
  */
 #ifndef ANT_H
@@ -56,11 +56,9 @@ struct ant_cpu {
 	struct ant_address_store *request;
 	struct ant_address_store *ret;		/* ... to here: never trusted */
 
-	spinlock_t request_lock;	/* the handler takes requests, and the work below */
-	u32 request_head;		/* ours; the shared one is a copy. Under request_lock */
+	u32 request_head;		/* ours; the shared one is a copy. Under channels_lock */
 	u64 refused;			/* requests, likewise */
-	spinlock_t ret_lock;		/* Linux has many producers */
-	u32 ret_tail;			/* ours; under ret_lock */
+	u32 ret_tail;			/* ours; likewise */
 
 	unsigned int irq;		/* 0: none */
 	char irq_name[24];

@@ -78,12 +78,11 @@ static struct ant_channel *find_or_make(struct ant_partition *part, u64 lca)
 {
 	struct ant_channel *channel;
 
-	if ((lca & ANT_ENTRY_KIND_MASK) || !ant_memory_is_lca(part, ant_raddr(lca)))
-		return NULL;
 	channel = xa_load(&part->channels, key(lca));
 	if (channel)
 		return channel->lca == lca ? channel : NULL;
-	if (part->channel_count >= part->table_sizes.lcas)
+	if ((lca & ANT_ENTRY_KIND_MASK) || !ant_memory_is_lca(part, ant_raddr(lca)) ||
+	    part->channel_count >= part->table_sizes.lcas)
 		return NULL;
 	channel = kzalloc(sizeof(*channel), GFP_ATOMIC);
 	if (!channel)
@@ -139,27 +138,20 @@ int ant_channel_bind(struct ant_partition *part, struct ant_executor *executor, 
 
 /*
  * A CPU has sent a request, perhaps before a file serves the channel. False if it can be no
- * channel's.
+ * channel's. Under the lock.
  */
 bool ant_channel_post(struct ant_cpu *cpu, u64 lca)
 {
-	struct ant_partition *part = cpu->part;
-	struct ant_channel *channel;
-	unsigned long flags;
-	bool posted = false;
+	struct ant_channel *channel = find_or_make(cpu->part, lca);
 
-	spin_lock_irqsave(&part->channels_lock, flags);
-	channel = find_or_make(part, lca);
-	if (channel && (channel->state == ANT_CHANNEL_UNMAPPED ||
-			channel->state == ANT_CHANNEL_RETURNED)) {
-		channel->state = ANT_CHANNEL_POSTED;
-		channel->cpu = cpu->index;
-		posted = true;
-		if (channel->executor)
-			offer(channel);
-	}
-	spin_unlock_irqrestore(&part->channels_lock, flags);
-	return posted;
+	if (!channel || (channel->state != ANT_CHANNEL_UNMAPPED &&
+			 channel->state != ANT_CHANNEL_RETURNED))
+		return false;
+	channel->state = ANT_CHANNEL_POSTED;
+	channel->cpu = cpu->index;
+	if (channel->executor)
+		offer(channel);
+	return true;
 }
 
 static struct ant_lca *traced(u64 entry)
@@ -264,7 +256,10 @@ int ant_executor_release(struct ant_partition *part, struct ant_executor *execut
 	if (err)
 		return err;
 	zap(part, lca);
-	return ant_return_put(&part->cpus[0], lca, ANT_KIND_RELEASED);
+	spin_lock_irqsave(&part->channels_lock, flags);
+	err = ant_return_put(&part->cpus[0], lca, ANT_KIND_RELEASED);
+	spin_unlock_irqrestore(&part->channels_lock, flags);
+	return err;
 }
 
 /* From here on no process gets the page, and no request is taken. */

@@ -42,8 +42,6 @@ static int mark(struct ant_partition *part, u32 linux_cpu, struct ant_partition_
 	cpu->index = part->cpu_count++;
 	cpu->linux_cpu = linux_cpu;
 	cpu->apic_id = cpu_physical_id(linux_cpu);
-	spin_lock_init(&cpu->request_lock);
-	spin_lock_init(&cpu->ret_lock);
 	return may_be_taken(linux_cpu, req);
 }
 

@@ -2,9 +2,9 @@
 /*
  * The address stores: rings through which AnT hands LCAs to Linux and Linux hands them back.
  *
- * Each counter has one writer. Linux keeps its own counters here and only publishes them, so what
- * AnT writes over them changes nothing; what AnT counts is checked before it is used. An IPI says
- * "look"; what there is to see is in the stores.
+ * Each counter has one writer; Linux's is the one that has the partition's channels_lock. Linux keeps its
+ * own counters here and only publishes them, so what AnT writes over them changes nothing; what AnT
+ * counts is checked before it is used. An IPI says "look"; what there is to see is in the stores.
  */
 #include <linux/printk.h>
 #include <linux/spinlock.h>
@@ -65,22 +65,21 @@ void ant_requests_post(struct ant_cpu *cpu)
 	u64 entry;
 	int tries;
 
-	spin_lock_irqsave(&cpu->request_lock, flags);
+	spin_lock_irqsave(&cpu->part->channels_lock, flags);
 	for (tries = 0; tries < ANT_STORE_ENTRIES && store_take(cpu, &entry); tries++)
 		if (!ant_channel_post(cpu, entry))
 			refuse(cpu, entry);
-	spin_unlock_irqrestore(&cpu->request_lock, flags);
+	spin_unlock_irqrestore(&cpu->part->channels_lock, flags);
 }
 
-/* The generation comes back as it went out; the kind says what the entry means. */
+/*
+ * The generation comes back as it went out; the kind says what the entry means. Under the lock of
+ * the channels: Linux has many producers.
+ */
 int ant_return_put(struct ant_cpu *cpu, u64 lca, u64 kind)
 {
-	unsigned long flags;
-	int err;
+	int err = store_put(cpu, (lca & ~(u64)ANT_ENTRY_KIND_MASK) | kind);
 
-	spin_lock_irqsave(&cpu->ret_lock, flags);
-	err = store_put(cpu, (lca & ~(u64)ANT_ENTRY_KIND_MASK) | kind);
-	spin_unlock_irqrestore(&cpu->ret_lock, flags);
 	if (!err)
 		ant_cpu_ring(cpu);
 	return err;

@@ -132,7 +132,7 @@ fn a_flood_from_above_ends(guest: &TestGuest) -> Result<()> {
     up(guest)?;
     let server = serve(guest, 3)?;
     let flood: Vec<_> = (1..=3)
-        .map(|cpu| ant::start(guest, &format!("--cpu {cpu} -- victim flood 2000")))
+        .map(|cpu| ant::start(guest, &format!("--cpu {cpu} -- victim flood 10000")))
         .collect();
     let low = at_the_gate(guest, 2, &[1, 2], 1)?;
     for process in ant::await_started(guest, 3, "victim flood")? {
