@@ -9,8 +9,8 @@
  *   devices_lock          one device taken or given back at a time (devices.c)
  *   partitions_lock       the list of partitions (partition.c)
  * The gate (SRCU) is entered under none of them but ant_file::lock; the stop of a partition waits
- * for every reader inside. ant_partition::channels_lock, a spin lock, is taken with interrupts off, by
- * the doorbell's handler, too; none is taken inside but wait queues'.
+ * for every reader inside. ant_partition::channels_lock, a spin lock, is taken with interrupts
+ * off, by the doorbell's handler, too; none is taken inside but wait queues'.
  * CPU hotplug calls the guard under its own locks, so the guard takes none.
  */
 #ifndef ANT_H
@@ -80,6 +80,7 @@ enum ant_channel_state {
 /* An LCA and the protocol on it. Under the partition's channels_lock. */
 struct ant_channel {
 	u64 lca;			/* with its generation */
+	u64 serial;			/* never used twice in a partition, as generations are */
 	enum ant_channel_state state;
 	u32 cpu;			/* index, while a call is under way */
 	struct ant_executor *executor;	/* NULL: its file was closed */
@@ -92,7 +93,7 @@ struct ant_executor {
 	wait_queue_head_t wait;
 	struct list_head channels;
 	struct list_head posted;	/* the first is taken next */
-	u64 proxy_of;			/* a proxy's: the LCA that it may map and return, else 0 */
+	u64 proxy_of;			/* a proxy's: serial of the channel that it serves, else 0 */
 };
 
 /* An irq that is forwarded to AnT: the argument of its handler. */
@@ -156,6 +157,7 @@ struct ant_partition {
 	spinlock_t channels_lock;
 	struct xarray channels;		/* by page frame number. Changed under channels_lock */
 	u32 channel_count;		/* likewise; as many as AnT has LCAs at most */
+	u64 channel_serial;		/* likewise; of the last one */
 
 	phys_addr_t image;
 	phys_addr_t bundle;		/* the second chunk */

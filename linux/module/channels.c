@@ -36,7 +36,7 @@ static struct ant_channel *find(struct ant_partition *part, u64 lca)
 /* A proxy's file serves a channel beside the file that takes the requests. */
 static bool serves(const struct ant_executor *executor, const struct ant_channel *channel)
 {
-	return channel->executor == executor || channel->lca == executor->proxy_of;
+	return channel->executor == executor || channel->serial == executor->proxy_of;
 }
 
 static struct ant_channel *find_of(struct ant_partition *part, const struct ant_executor *executor,
@@ -88,6 +88,7 @@ static struct ant_channel *find_or_make(struct ant_partition *part, u64 lca)
 	if (!channel)
 		return NULL;
 	channel->lca = lca;
+	channel->serial = ++part->channel_serial;
 	INIT_LIST_HEAD(&channel->node);
 	INIT_LIST_HEAD(&channel->posted);
 	if (xa_insert(&part->channels, key(lca), channel, GFP_ATOMIC)) {
@@ -114,7 +115,7 @@ static int bind(struct ant_partition *part, struct ant_executor *executor, u64 l
 	if (channel->executor) {
 		if (!list_empty(&executor->channels) || executor->proxy_of)
 			return -EEXIST;
-		executor->proxy_of = lca;
+		executor->proxy_of = channel->serial;
 		return 0;
 	}
 	channel->executor = executor;

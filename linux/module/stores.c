@@ -2,9 +2,10 @@
 /*
  * The address stores: rings through which AnT hands LCAs to Linux and Linux hands them back.
  *
- * Each counter has one writer; Linux's is the one that has the partition's channels_lock. Linux keeps its
- * own counters here and only publishes them, so what AnT writes over them changes nothing; what AnT
- * counts is checked before it is used. An IPI says "look"; what there is to see is in the stores.
+ * Each counter has one writer; Linux's is the one that has the partition's channels_lock. Linux
+ * keeps its own counters here and only publishes them, so what AnT writes over them changes
+ * nothing; what AnT counts is checked before it is used. An IPI says "look"; what there is to see
+ * is in the stores.
  */
 #include <linux/printk.h>
 #include <linux/spinlock.h>
