@@ -93,7 +93,7 @@ struct ant_executor {
 	wait_queue_head_t wait;
 	struct list_head channels;
 	struct list_head posted;	/* the first is taken next */
-	u64 proxy_of;			/* a proxy's: serial of the channel that it serves, else 0 */
+	u64 proxy_of;			/* a proxy's: serial of its channel, else 0 */
 };
 
 /* An irq that is forwarded to AnT: the argument of its handler. */

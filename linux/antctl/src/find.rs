@@ -60,8 +60,13 @@ fn check(path: &Path, name: &str) -> Result<(), FindError> {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             not("permission denied")
         }
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidFilename => {
+            not("its path is too long for Linux")
+        }
         Err(_) => Err(FindError::NotFound(name.into())),
         Ok(metadata) if metadata.is_dir() => not("it is a directory"),
+        // Opening a pipe would wait for a writer.
+        Ok(metadata) if !metadata.is_file() => not("it is no regular file"),
         Ok(_) if access(path, Access::EXEC_OK).is_err() => not("it is not executable"),
         Ok(_) if access(path, Access::READ_OK).is_err() => {
             not("it is not readable, and AnT reads programs as you")
@@ -73,6 +78,7 @@ fn check(path: &Path, name: &str) -> Result<(), FindError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 
@@ -97,6 +103,11 @@ mod tests {
         assert!(matches!(find("data"), Err(FindError::NotExecutable(..))));
         assert!(matches!(find("/"), Err(FindError::NotExecutable(..))));
         assert!(matches!(find("./no/such"), Err(FindError::NotFound(..))));
+        mknodat(CWD, root.join("fifo"), FileType::Fifo, Mode::from_raw_mode(0o755), 0).unwrap();
+        let fifo = find(root.join("fifo").to_str().unwrap()).unwrap_err();
+        assert!(fifo.to_string().ends_with("it is no regular file"), "{fifo}");
+        let deep = find(&format!("/{}", "deep/".repeat(1000))).unwrap_err();
+        assert!(deep.to_string().ends_with("too long for Linux"), "{deep}");
         let exact = bin.join("wc");
         assert_eq!(find(exact.to_str().unwrap()), Ok(exact));
         fs::remove_dir_all(root).unwrap();

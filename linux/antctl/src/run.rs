@@ -1,9 +1,12 @@
 //! `antctl run`: the program has this terminal; its end is ours.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 
+use ant_abi::control::SPAWN_BYTES;
 use ant_protocol::{ConnectError, Connection, ExitReason, Reply, Request, Run};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, open};
@@ -33,6 +36,8 @@ enum RunError {
     Connect(#[from] ConnectError),
     #[error("{0}")]
     Refused(String),
+    #[error("program and arguments have {0} bytes, AnT takes {SPAWN_BYTES}")]
+    TooLong(usize),
     #[error("the current directory cannot be entered: {0}; go to another one")]
     Directory(io::Error),
     #[error("{0}")]
@@ -86,6 +91,7 @@ fn try_run(arguments: &RunArguments) -> Result<(End, Option<Signal>), RunError> 
     let path = std::env::var_os("PATH").unwrap_or_default();
     let daemon = Connection::open()?;
     let program = find(&arguments.program, &path)?;
+    check_len(&program, &arguments.args)?;
     let directory = current_directory().map_err(RunError::Directory)?;
     let request = Request::Run(Run {
         cpu: arguments.cpu,
@@ -97,6 +103,13 @@ fn try_run(arguments: &RunArguments) -> Result<(End, Option<Signal>), RunError> 
     let descriptors = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), directory.as_fd()];
     daemon.request(&request, &descriptors)?;
     wait(&daemon, &signals)
+}
+
+/// What is too long for AnT is too long for a packet to the daemon, too.
+fn check_len(program: &Path, args: &[OsString]) -> Result<(), RunError> {
+    let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
+    let len = words.map(|word| word.len() + 1).sum();
+    if len > SPAWN_BYTES { Err(RunError::TooLong(len)) } else { Ok(()) }
 }
 
 fn wait(daemon: &Connection, signals: &Signals) -> Result<(End, Option<Signal>), RunError> {
@@ -140,7 +153,9 @@ fn judge(reason: &ExitReason, asked: Option<Signal>) -> (u8, Option<String>) {
         ExitReason::LoadFailed { errno, text } => {
             let code =
                 if *errno == Errno::NOENT.raw_os_error() { NOT_FOUND } else { NOT_EXECUTABLE };
-            (code, Some(text.clone()))
+            // The number says it all, if there is no text.
+            let number = || io::Error::from_raw_os_error(*errno).to_string();
+            (code, Some(if text.is_empty() { number() } else { text.clone() }))
         }
         ExitReason::ProxyDied { signal: 0, text } | ExitReason::Lost { text } => {
             (FAILED, Some(text.clone()))
@@ -177,6 +192,24 @@ mod tests {
         assert_eq!(code(ExitReason::ProxyDied { signal: 9, text: text() }), 137);
         assert_eq!(code(ExitReason::ProxyDied { signal: 0, text: text() }), 125);
         assert_eq!(code(ExitReason::Lost { text: text() }), 125);
+    }
+
+    #[test]
+    fn an_error_without_a_text_has_linuxs() {
+        let failed = ExitReason::LoadFailed { errno: 13, text: String::new() };
+        let (code, text) = judge(&failed, None);
+        assert_eq!((code, text.unwrap().as_str()), (126, "Permission denied (os error 13)"));
+    }
+
+    #[test]
+    fn too_many_arguments_are_refused_before_they_are_sent() {
+        let program = Path::new("/bin/wc");
+        assert!(check_len(program, &["a".into()]).is_ok());
+        let error = check_len(program, &["a".repeat(200_000).into()]).unwrap_err();
+        assert!(
+            error.to_string().starts_with("program and arguments have 200009 bytes"),
+            "{error}"
+        );
     }
 
     #[test]
