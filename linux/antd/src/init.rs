@@ -3,14 +3,14 @@
 //! This knows tickets and bytes. Deliberately absent: how the bytes get there (`running::channels`), and
 //! what a request is for: that is the pending value that goes with it (`pending`).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use ant_abi::control::{Reply, Request};
 use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Requests that may be pending.
+/// Requests of one user that may be pending.
 const PENDING_MAX: usize = 256;
 
 /// What is pending for a request until its reply comes.
@@ -27,6 +27,8 @@ struct Entry<P> {
     pending: P,
     /// `None` after the timeout.
     deadline: Option<Instant>,
+    /// The how-manieth `init` took it, if it did.
+    taken: Option<u64>,
 }
 
 /// A reply.
@@ -42,53 +44,79 @@ pub struct Answer<P> {
     pub rest: Vec<u8>,
 }
 
-/// Too many requests are pending.
+/// Too many requests of a user are pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("AnT takes no more requests at the moment: try again")]
+#[error("AnT takes no more of your requests at the moment: try again")]
 pub struct TooMany;
 
-/// The requests.
+/// A request that `init` has not taken.
+#[derive(Debug)]
+struct Queued {
+    ticket: u32,
+    message: Vec<u8>,
+}
+
+/// The requests. Users take turns, so that one who asks for much does not keep the others waiting.
 #[derive(Debug)]
 pub struct InitRequests<P> {
-    /// Those that `init` has not taken, the oldest first.
-    queue: VecDeque<Vec<u8>>,
+    /// Of each user that has some, the oldest first.
+    queues: BTreeMap<u32, VecDeque<Queued>>,
+    /// The user whose turn is next, or the first after that.
+    turn: u32,
     last: u32,
+    taken: u64,
     entries: HashMap<u32, Entry<P>>,
 }
 
 impl<P> Default for InitRequests<P> {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), last: 0, entries: HashMap::new() }
+        let (queues, entries) = (BTreeMap::new(), HashMap::new());
+        Self { queues, turn: 0, last: 0, taken: 0, entries }
     }
 }
 
 impl<P: PendingReply> InitRequests<P> {
-    /// Adds a request of `kind` with its two words and the bytes that follow.
+    /// Adds a request of user `user`, of `kind` with its two words and the bytes that follow.
     ///
     /// # Errors
     ///
-    /// Too many are pending.
+    /// Too many of that user are pending.
     pub fn send(
         &mut self,
+        user: u32,
         pending: P,
         kind: u32,
         [a, b]: [u32; 2],
         rest: &[u8],
     ) -> Result<(), TooMany> {
-        if self.entries.len() >= PENDING_MAX {
+        let queue = self.queues.entry(user).or_default();
+        if queue.len() >= PENDING_MAX {
             return Err(TooMany);
         }
         self.last = self.last.wrapping_add(1);
         let request = Request { kind, ticket: self.last, a, b };
-        self.queue.push_back([request.as_bytes(), rest].concat());
+        let message = [request.as_bytes(), rest].concat();
+        queue.push_back(Queued { ticket: self.last, message });
         let deadline = Some(Instant::now() + pending.timeout());
-        self.entries.insert(self.last, Entry { pending, deadline });
+        self.entries.insert(self.last, Entry { pending, deadline, taken: None });
         Ok(())
     }
 
     /// The request that `init` gets next.
     pub fn take(&mut self) -> Option<Vec<u8>> {
-        self.queue.pop_front()
+        let after = self.queues.range(self.turn..).next();
+        let (&user, _) = after.or_else(|| self.queues.first_key_value())?;
+        let queue = self.queues.get_mut(&user)?;
+        let Queued { ticket, message } = queue.pop_front()?;
+        if queue.is_empty() {
+            self.queues.remove(&user);
+        }
+        self.turn = user.wrapping_add(1);
+        self.taken += 1;
+        if let Some(entry) = self.entries.get_mut(&ticket) {
+            entry.taken = Some(self.taken);
+        }
+        Some(message)
     }
 
     /// What a message of `init` replies to; `None` if it is no reply.
@@ -97,20 +125,20 @@ impl<P: PendingReply> InitRequests<P> {
             tracing::warn!("init sent {} bytes that are no reply", message.len());
             return None;
         };
-        let Some(Entry { pending, deadline }) = self.entries.remove(&reply.ticket) else {
+        let Some(Entry { pending, deadline, taken }) = self.entries.remove(&reply.ticket) else {
             tracing::warn!("init replied to unknown ticket {}", reply.ticket);
             return None;
         };
-        self.extend_deadlines(reply.ticket, Instant::now());
+        self.extend_deadlines(taken, Instant::now());
         let late = deadline.is_none();
         Some(Answer { pending, late, reply, rest: rest.to_vec() })
     }
 
-    /// `init` has replied to `ticket`: it is alive, and the requests behind that one have the whole
-    /// of their timeouts from now on.
-    fn extend_deadlines(&mut self, ticket: u32, now: Instant) {
-        for (other, Entry { pending, deadline }) in &mut self.entries {
-            let was_behind = other.wrapping_sub(ticket).cast_signed() > 0;
+    /// `init` has replied to what it took as this one: it is alive, and the requests behind that one have
+    /// the whole of their timeouts from now on.
+    fn extend_deadlines(&mut self, replied: Option<u64>, now: Instant) {
+        for Entry { pending, deadline, taken } in self.entries.values_mut() {
+            let was_behind = taken.is_none() || *taken > replied;
             if let (true, Some(deadline)) = (was_behind, deadline) {
                 *deadline = now + pending.timeout();
             }
@@ -127,9 +155,9 @@ impl<P: PendingReply> InitRequests<P> {
             .collect();
         let mut expired = Vec::new();
         for ticket in over {
-            let Some(Entry { pending, .. }) = self.entries.remove(&ticket) else { continue };
+            let Some(Entry { pending, taken, .. }) = self.entries.remove(&ticket) else { continue };
             if let Some(pending) = pending.after_timeout() {
-                self.entries.insert(ticket, Entry { pending, deadline: None });
+                self.entries.insert(ticket, Entry { pending, deadline: None, taken });
             }
             expired.push(pending);
         }
@@ -185,7 +213,7 @@ mod tests {
     #[test]
     fn a_reply_finds_what_is_pending_once() {
         let mut requests = InitRequests::default();
-        requests.send(Test::Forget(4), 7, [1, 3], b"/a\0").unwrap();
+        requests.send(0, Test::Forget(4), 7, [1, 3], b"/a\0").unwrap();
         let message = requests.take().unwrap();
         assert_eq!(requests.take(), None);
         let (request, rest) = Request::read_from_prefix(&message).unwrap();
@@ -201,10 +229,11 @@ mod tests {
     fn a_reply_extends_the_deadlines_of_those_behind() {
         let mut requests = InitRequests::default();
         for number in 1..=3 {
-            requests.send(Test::Forget(number), 7, [0, 0], b"").unwrap();
+            requests.send(0, Test::Forget(number), 7, [0, 0], b"").unwrap();
         }
         let start = Instant::now();
-        requests.extend_deadlines(2, start + TIMEOUT);
+        (0..2).for_each(|_| drop(requests.take()));
+        requests.extend_deadlines(Some(2), start + TIMEOUT);
         let over = requests.expired(start + TIMEOUT * 2 - Duration::from_secs(1));
         assert_eq!(over.len(), 2, "1 and 2 were not behind 2: {over:?}");
         assert_eq!(requests.expired(start + TIMEOUT * 3).len(), 1);
@@ -213,8 +242,8 @@ mod tests {
     #[test]
     fn a_late_reply_is_known_to_be_late() {
         let mut requests = InitRequests::default();
-        requests.send(Test::Keep(1), 7, [0, 0], b"").unwrap();
-        requests.send(Test::Forget(2), 7, [0, 0], b"").unwrap();
+        requests.send(0, Test::Keep(1), 7, [0, 0], b"").unwrap();
+        requests.send(0, Test::Forget(2), 7, [0, 0], b"").unwrap();
         let later = Instant::now() + TIMEOUT * 2;
         assert_eq!(requests.expired(later).len(), 2);
         assert!(!requests.has_deadlines());
@@ -224,11 +253,21 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_end_to_what_can_be_pending() {
+    fn users_take_turns_and_each_has_a_share() {
         let mut requests = InitRequests::default();
         for number in 0..PENDING_MAX as u32 {
-            requests.send(Test::Forget(number), 7, [0, 0], b"").unwrap();
+            requests.send(1000, Test::Forget(number), 1000, [0, 0], b"").unwrap();
         }
-        assert_eq!(requests.send(Test::Forget(0), 7, [0, 0], b""), Err(TooMany));
+        assert_eq!(requests.send(1000, Test::Forget(0), 1000, [0, 0], b""), Err(TooMany));
+        for user in [0, 0, 2000] {
+            requests.send(user, Test::Forget(0), user, [0, 0], b"").unwrap();
+        }
+        let taken = |requests: &mut InitRequests<Test>| {
+            let message = requests.take().unwrap();
+            Request::read_from_prefix(&message).unwrap().0.kind
+        };
+        // Each request says of which user it is.
+        let users: Vec<u32> = (0..6).map(|_| taken(&mut requests)).collect();
+        assert_eq!(users, [0, 1000, 2000, 0, 1000, 1000]);
     }
 }

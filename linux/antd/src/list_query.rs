@@ -26,6 +26,8 @@ pub enum Purpose {
 pub struct ListQuery {
     /// The client that gets the result.
     pub client: ClientId,
+    /// Its user.
+    pub user: u32,
     /// What it is for.
     pub purpose: Purpose,
     /// The processes that have arrived.

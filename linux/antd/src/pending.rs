@@ -13,6 +13,9 @@ use crate::init::{InitRequests, PendingReply, TooMany};
 use crate::list_query::{ListQuery, Purpose, Upload};
 use crate::timeouts::{ANSWER_TIMEOUT, SERVER_TIMEOUT};
 
+/// The user that replaces servers.
+const ROOT: u32 = 0;
+
 /// What is pending.
 #[derive(Debug)]
 pub enum Pending {
@@ -77,13 +80,14 @@ impl InitRequests<Pending> {
     /// Too many are pending.
     pub fn spawn(
         &mut self,
+        user: u32,
         session: SessionId,
         cpu_index: Option<u32>,
         path_len: u32,
         words: &[u8],
     ) -> Result<(), TooMany> {
         let cpu_index = cpu_index.unwrap_or(ANY_CPU);
-        self.send(Pending::Spawn(session), REQUEST_SPAWN, [cpu_index, path_len], words)
+        self.send(user, Pending::Spawn(session), REQUEST_SPAWN, [cpu_index, path_len], words)
     }
 
     /// Requests the end of a session's process.
@@ -91,8 +95,14 @@ impl InitRequests<Pending> {
     /// # Errors
     ///
     /// Too many are pending.
-    pub fn kill(&mut self, session: SessionId, pid: u32, signal: i32) -> Result<(), TooMany> {
-        self.send(Pending::Kill(session), REQUEST_KILL, [pid, signal.cast_unsigned()], &[])
+    pub fn kill(
+        &mut self,
+        user: u32,
+        session: SessionId,
+        pid: u32,
+        signal: i32,
+    ) -> Result<(), TooMany> {
+        self.send(user, Pending::Kill(session), REQUEST_KILL, [pid, signal.cast_unsigned()], &[])
     }
 
     /// Requests the processes that follow those that the query has.
@@ -102,7 +112,7 @@ impl InitRequests<Pending> {
     /// Too many are pending.
     pub fn list(&mut self, query: ListQuery) -> Result<(), TooMany> {
         let from = query.processes.last().map_or(0, |last| last.pid.saturating_add(1));
-        self.send(Pending::Processes(query), REQUEST_LIST, [from, 0], &[])
+        self.send(query.user, Pending::Processes(query), REQUEST_LIST, [from, 0], &[])
     }
 
     /// Requests the servers.
@@ -111,10 +121,10 @@ impl InitRequests<Pending> {
     ///
     /// Too many are pending.
     pub fn servers(&mut self, query: ListQuery) -> Result<(), TooMany> {
-        self.send(Pending::Servers(query), REQUEST_SERVERS, [0, 0], &[])
+        self.send(query.user, Pending::Servers(query), REQUEST_SERVERS, [0, 0], &[])
     }
 
-    /// Sends the piece of a program that begins at `from`.
+    /// Sends the piece of root's program that begins at `from`.
     ///
     /// # Errors
     ///
@@ -127,7 +137,7 @@ impl InitRequests<Pending> {
         piece: &[u8],
     ) -> Result<(), TooMany> {
         let len = upload.len();
-        self.send(Pending::Program(client, upload), REQUEST_PROGRAM, [from, len], piece)
+        self.send(ROOT, Pending::Program(client, upload), REQUEST_PROGRAM, [from, len], piece)
     }
 
     /// Sends a command.
@@ -135,9 +145,14 @@ impl InitRequests<Pending> {
     /// # Errors
     ///
     /// Too many are pending.
-    pub fn command(&mut self, client: ClientId, command: ControlCommand) -> Result<(), TooMany> {
+    pub fn command(
+        &mut self,
+        user: u32,
+        client: ClientId,
+        command: ControlCommand,
+    ) -> Result<(), TooMany> {
         let (kind, words, rest) = command.encode();
-        self.send(Pending::Command(client, command), kind, words, &rest)
+        self.send(user, Pending::Command(client, command), kind, words, &rest)
     }
 
     /// Whether a server is being replaced: its program is being sent, or put in place.
@@ -186,9 +201,9 @@ mod tests {
     #[test]
     fn only_a_process_is_awaited_after_its_timeout() {
         let mut requests = InitRequests::default();
-        requests.spawn(SessionId(1), None, 3, b"/a\0").unwrap();
+        requests.spawn(ROOT, SessionId(1), None, 3, b"/a\0").unwrap();
         let command = ControlCommand::Inject { how: 0, target: 0, call: 0 };
-        requests.command(ClientId(2), command).unwrap();
+        requests.command(ROOT, ClientId(2), command).unwrap();
         assert_eq!(requests.expired(Instant::now() + ANSWER_TIMEOUT * 2).len(), 2);
         let left: Vec<_> = requests.pending().collect();
         assert!(matches!(left[..], [Pending::Spawn(SessionId(1))]), "{left:?}");

@@ -32,7 +32,9 @@ impl Daemon {
                 let text = format!("killed by `antctl kill` of user {}", peer.uid);
                 return running.end_session(id, signal, &text, Some(client), &mut ctx);
             }
-            Ok(None) => running.command(client, ControlCommand::Kill { pid, signal }).err(),
+            Ok(None) => {
+                running.command(peer.uid, client, ControlCommand::Kill { pid, signal }).err()
+            }
             Err(text) => Some(text),
         };
         self.fail_if(client, refused);
@@ -54,8 +56,9 @@ impl Daemon {
                 Err(format!("only root can give a priority above {usual}: use sudo"))
             }
         });
-        let asked = allowed
-            .and_then(|()| running.command(client, ControlCommand::Priority { pid, priority }));
+        let asked = allowed.and_then(|()| {
+            running.command(peer.uid, client, ControlCommand::Priority { pid, priority })
+        });
         self.fail_if(client, asked.err());
     }
 
@@ -64,7 +67,7 @@ impl Daemon {
         let Some((running, _)) = self.running_or_fail(client) else { return };
         let allowed = running.allowed(peer, pid).and_then(|_| running.cpu_of(cpu));
         let asked = allowed.and_then(|cpu_index| {
-            running.command(client, ControlCommand::Move { pid, cpu_index, cpu })
+            running.command(peer.uid, client, ControlCommand::Move { pid, cpu_index, cpu })
         });
         self.fail_if(client, asked.err());
     }
@@ -75,7 +78,7 @@ impl Daemon {
             return;
         }
         let Some((running, _)) = self.running_or_fail(client) else { return };
-        let asked = running.query(client, Purpose::Restart(server));
+        let asked = running.query(peer.uid, client, Purpose::Restart(server));
         self.fail_if(client, asked.err());
     }
 
@@ -94,10 +97,11 @@ impl Daemon {
             return self.fail(client, "a replace request needs the program");
         };
         let Some((running, _)) = self.running_or_fail(client) else { return };
-        let asked =
-            program::unseal(file).map_err(|error| format!("the program: {error}")).and_then(
-                |program| running.query(client, Purpose::Replace(Upload::new(server, program))),
-            );
+        let asked = program::unseal(file)
+            .map_err(|error| format!("the program: {error}"))
+            .and_then(|program| {
+                running.query(peer.uid, client, Purpose::Replace(Upload::new(server, program)))
+            });
         self.fail_if(client, asked.err());
     }
 
@@ -109,7 +113,7 @@ impl Daemon {
         let Some((running, _)) = self.running_or_fail(client) else { return };
         let asked = if running.partition.allow_inject {
             let command = running.injection(injection);
-            command.and_then(|command| running.command(client, command))
+            command.and_then(|command| running.command(peer.uid, client, command))
         } else {
             Err("AnT was booted without fault injection: `antctl boot --allow-inject …`".into())
         };

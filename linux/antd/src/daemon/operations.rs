@@ -37,8 +37,8 @@ impl Daemon {
             Request::Boot(boot) => self.boot(client, &peer, &boot),
             Request::Run(run) => self.run_program(client, &peer, &run, descriptors),
             Request::End { signal } => return self.end_program(client, signal),
-            Request::Ps => self.list(client, Purpose::Processes),
-            Request::Servers => self.list(client, Purpose::Servers),
+            Request::Ps => self.list(client, &peer, Purpose::Processes),
+            Request::Servers => self.list(client, &peer, Purpose::Servers),
             Request::Status => self.status(client),
             Request::Log { follow } => self.log(client, follow),
             Request::Kill { pid, signal } => return self.kill(client, &peer, pid, signal),
@@ -135,9 +135,9 @@ impl Daemon {
         running.end_session(id, signal, &signal_name(signal), None, &mut ctx)
     }
 
-    fn list(&mut self, client: ClientId, purpose: Purpose) {
+    fn list(&mut self, client: ClientId, peer: &Peer, purpose: Purpose) {
         let Some((running, _)) = self.running_or_fail(client) else { return };
-        let refused = running.query(client, purpose).err();
+        let refused = running.query(peer.uid, client, purpose).err();
         self.fail_if(client, refused);
     }
 

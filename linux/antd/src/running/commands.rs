@@ -29,13 +29,18 @@ impl RunningPartition {
         }
     }
 
-    /// Passes a command on to `init`; `client` is told when it is done.
+    /// Passes a command of a user on to `init`; `client` is told when it is done.
     ///
     /// # Errors
     ///
     /// `init` does not take requests; a sentence.
-    pub fn command(&mut self, client: ClientId, command: ControlCommand) -> Result<(), String> {
-        self.init.command(client, command).map_err(|error| error.to_string())
+    pub fn command(
+        &mut self,
+        user: u32,
+        client: ClientId,
+        command: ControlCommand,
+    ) -> Result<(), String> {
+        self.init.command(user, client, command).map_err(|error| error.to_string())
     }
 
     /// `init` has replied to a command.

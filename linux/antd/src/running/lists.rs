@@ -20,12 +20,12 @@ impl RunningPartition {
     /// # Errors
     ///
     /// `init` does not take requests, or a server is being replaced already; a sentence.
-    pub fn query(&mut self, client: ClientId, purpose: Purpose) -> Result<(), String> {
+    pub fn query(&mut self, user: u32, client: ClientId, purpose: Purpose) -> Result<(), String> {
         if matches!(purpose, Purpose::Replace(_)) && self.init.replaces() {
             return Err("another server is being replaced: try again when that is done".into());
         }
         let whole = matches!(purpose, Purpose::Processes | Purpose::Servers);
-        let query = ListQuery { client, purpose, processes: Vec::new() };
+        let query = ListQuery { client, user, purpose, processes: Vec::new() };
         let asked = if whole { self.init.list(query) } else { self.init.servers(query) };
         asked.map_err(|error| error.to_string())
     }
@@ -126,8 +126,9 @@ impl RunningPartition {
         ctx.send(Some(client), &Reply::Failed(text));
     }
 
+    /// A command of root.
     fn command_or_fail(&mut self, client: ClientId, command: ControlCommand, ctx: &mut Ctx<'_>) {
-        if let Err(text) = self.command(client, command) {
+        if let Err(text) = self.command(0, client, command) {
             ctx.send(Some(client), &Reply::Failed(text));
         }
     }

@@ -110,6 +110,7 @@ impl RunningPartition {
         let program = run.program.as_bytes();
         let args: Vec<&[u8]> = run.args.iter().map(|arg| arg.as_bytes()).collect();
         let (path_len, words) = spawn_words(program, &args)?;
+        self.check_share(peer)?;
         let identity = Identity {
             uid: peer.uid,
             gid: peer.gid,
@@ -127,10 +128,22 @@ impl RunningPartition {
             end_request: None,
             doorbell: None,
         });
-        self.init.spawn(id, cpu_index, path_len, &words).map_err(|error| {
+        self.init.spawn(peer.uid, id, cpu_index, path_len, &words).map_err(|error| {
             self.sessions.remove(id);
             error.to_string()
         })
+    }
+
+    /// Whether a user may run one more program: half of AnT's processes, so that others can run some.
+    fn check_share(&self, peer: &Peer) -> Result<(), String> {
+        let places = self.partition.tables.processes as usize;
+        let own = self.sessions.iter().filter(|(_, s)| s.identity.uid == peer.uid).count();
+        if peer.is_root() || own < places / 2 {
+            return Ok(());
+        }
+        Err(format!(
+            "you run {own} programs on AnT, your share of its {places} processes: end some first"
+        ))
     }
 
     /// Index of the CPU that has number `cpu` in Linux.
@@ -185,9 +198,10 @@ impl RunningPartition {
     ) -> Result<(), PartitionFailed> {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let Stage::Exists { pid, .. } = session.stage else { return Ok(()) };
+        let user = session.identity.uid;
         let signal =
             session.end_request.as_ref().map_or(Signal::KILL.as_raw(), |request| request.signal);
-        if self.init.kill(id, pid, signal).is_err() {
+        if self.init.kill(user, id, pid, signal).is_err() {
             self.report_timeout(id, ctx);
         }
         Ok(())

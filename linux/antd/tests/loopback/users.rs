@@ -15,9 +15,13 @@ use zerocopy::IntoBytes;
 
 use crate::calls::{BADF, opening, reading};
 use crate::client::Client;
-use crate::player::{World, exit_status, fork_child};
+use crate::player::{World, exit_status, fork_child, null};
 
-scenarios!(a_proxy_acts_as_the_user, only_root_may_boot_and_stop,);
+scenarios!(
+    a_proxy_acts_as_the_user,
+    a_user_has_a_share_of_the_processes,
+    only_root_may_boot_and_stop,
+);
 
 /// As another user, which takes root.
 fn a_proxy_acts_as_the_user() {
@@ -72,6 +76,34 @@ fn a_proxy_acts_as_the_user() {
     world.end(process, ExitKind::Exited, 0, "");
     world.closed(process);
     assert_eq!(exit_status(child), 0);
+}
+
+/// As another user, which takes root: the last of too many programs is refused, and root's runs.
+fn a_user_has_a_share_of_the_processes() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let mut world = World::booted("share", 0);
+    let (socket, dir) = (world.dir.join("antd.sock"), world.dir.clone());
+    let child = fork_child(move || {
+        become_user(4321, &[]);
+        let run = || {
+            let client = Client(Connection::open_at(&socket).unwrap());
+            client.run(&dir, null().as_fd());
+            client
+        };
+        let clients: Vec<Client> = (0..64).map(|_| run()).collect();
+        assert!(run().refusal().contains("your share of its 128 processes"));
+        assert!(clients.iter().all(|client| !client.has_reply()));
+        0
+    });
+    assert_eq!(exit_status(child), 0);
+    let client = world.run_request(null().as_fd());
+    // The daemon has read both.
+    let _ = world.status();
+    // Users take turns: it is not behind all that the other user has asked for.
+    let _ = (world.init_spawns(1), world.init_spawns(1));
+    assert!(matches!(client.reply(), Reply::Started { .. }));
 }
 
 fn become_user(id: u32, groups: &[u32]) {
