@@ -34,6 +34,17 @@ pub fn down(guest: &TestGuest) -> Result<()> {
     cpus_are_linuxs(guest)
 }
 
+/// Ends AnT and the daemon, which otherwise stays.
+pub fn end_antd(guest: &TestGuest) -> Result<()> {
+    down(guest)?;
+    guest.succeed(
+        "test ! -e /run/ant/antd.sock || {
+             antd=$(cat /run/ant/antd.pid); kill $antd; while test -e /proc/$antd; do sleep 0.1; done
+         }",
+    )?;
+    Ok(())
+}
+
 /// Fails unless every CPU is Linux's and online.
 pub fn cpus_are_linuxs(guest: &TestGuest) -> Result<()> {
     let online = guest.succeed("cat /sys/devices/system/cpu/online")?;

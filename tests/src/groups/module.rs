@@ -174,27 +174,16 @@ fn root_without_the_right_to_load_modules(guest: &TestGuest) -> Result<()> {
     ensure!(!said.contains("AnT runs"), "{said}");
     ant::cpus_are_linuxs(guest)?;
     guest.succeed("echo core > /proc/sys/kernel/core_pattern")?;
-    end_antd(guest)?;
+    ant::end_antd(guest)?;
     guest.check_log()
 }
 
 /// What `antctl boot` says to the kernel, by an antd of its own.
 fn booted_by_the_kernel(guest: &TestGuest) -> Result<String> {
-    ant::down(guest)?;
-    end_antd(guest)?;
+    ant::end_antd(guest)?;
     guest.run("rm -f /tmp/said; sh -c 'kill -SEGV $$'")?;
     guest.wait_until("test -e /tmp/said", LIMIT)?;
     guest.succeed("cat /tmp/said")
-}
-
-/// Ends the daemon, which otherwise stays when AnT has stopped.
-fn end_antd(guest: &TestGuest) -> Result<()> {
-    guest.succeed(
-        "test ! -e /run/ant/antd.sock || {
-             antd=$(cat /run/ant/antd.pid); kill $antd; while test -e /proc/$antd; do sleep 0.1; done
-         }",
-    )?;
-    Ok(())
 }
 
 /// Linux has panicked and does not end: the CPUs that AnT had are as after a reset, not at work.

@@ -36,6 +36,7 @@ pub fn group() -> Group {
         .test("boot_twice", boot_twice)
         .test("linux_cannot_take_a_cpu_back", linux_cannot_take_a_cpu_back)
         .test("module_stays_while_it_is_needed", module_stays_while_it_is_needed)
+        .test("few_descriptors", few_descriptors)
         .test("one_cpu", one_cpu)
         .test("cpus_in_another_order", cpus_in_another_order)
         .test("com2_is_lent_and_comes_back", com2_is_lent_and_comes_back)
@@ -265,6 +266,16 @@ fn module_is_not_loaded(guest: &TestGuest) -> Result<()> {
     answers(guest, "antctl status", 3, "modprobe ant")?;
     guest.succeed("modprobe ant")?;
     ant::up(guest, ant::USUAL)
+}
+
+/// A daemon that may have no more open files, and a user who may have fewer still.
+fn few_descriptors(guest: &TestGuest) -> Result<()> {
+    ant::end_antd(guest)?;
+    guest.succeed("ulimit -n 200; antctl boot --cpus 1-3 --memory 64M")?;
+    answers(guest, "antctl run -- getpid", 0, "1 call, pid")?;
+    answers(guest, "sh -c 'ulimit -n 64; antctl run -- wc /etc/passwd'", 0, "/etc/passwd")?;
+    // The next test has a daemon with the usual limit.
+    ant::end_antd(guest)
 }
 
 fn boot_twice(guest: &TestGuest) -> Result<()> {

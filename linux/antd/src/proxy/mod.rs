@@ -23,7 +23,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use ant_abi::store::StoreEntry;
 use ant_dev::Binder;
 use ant_protocol::time_stamp;
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
+use rustix::process::{
+    Pid, Resource, Signal, getppid, getrlimit, set_parent_process_death_signal, setsid,
+};
 use rustix::thread::set_name;
 
 use crate::channel::{Notice, ProxyEnd};
@@ -31,9 +33,11 @@ use crate::sys;
 use execute::Served;
 use reserved::Reserved;
 
-/// Least number of the proxy's own descriptors. Below the usual soft limit of
-/// 1024, above what programs have open.
+/// Highest number from which on the proxy has its own descriptors: below the usual soft limit of 1024, above what
+/// programs have open.
 const OWN_DESCRIPTORS: RawFd = 1000;
+/// How many numbers it keeps for them, where its limit is lower.
+const OWN_DESCRIPTORS_ROOM: RawFd = 4;
 
 /// Runs in the child. Its exit status.
 pub fn run(channel: ProxyEnd, binder: &dyn Binder, parent: Pid) -> i32 {
@@ -63,9 +67,17 @@ fn drop_inherited_state(
     keep.extend(binder.keeps().map(|fd| fd.as_raw_fd()));
     sys::close_all_but(&keep);
     let raised =
-        channel.raise(OWN_DESCRIPTORS).map_err(|errno| format!("moving the channel: {errno}"))?;
+        channel.raise(own_descriptors()).map_err(|errno| format!("moving the channel: {errno}"))?;
     let _ = set_name(c"ant-proxy");
     Ok(raised)
+}
+
+/// Least number of the proxy's own descriptors, under the limit that the daemon has left it.
+fn own_descriptors() -> RawFd {
+    let limit = getrlimit(Resource::Nofile).current;
+    let limit = limit.and_then(|limit| RawFd::try_from(limit).ok());
+    let highest = |limit: RawFd| (limit - OWN_DESCRIPTORS_ROOM).max(0);
+    limit.map_or(OWN_DESCRIPTORS, highest).min(OWN_DESCRIPTORS)
 }
 
 /// Has this process killed when the parent dies, also if that has died just now.
@@ -80,7 +92,7 @@ fn serve(channel: &ProxyEnd, binder: &dyn Binder, parent: Pid) -> Result<(), Str
     let mut woken = time_stamp();
     let lca = StoreEntry(assignment.lca);
     let mut file = binder.bind(lca).map_err(|error| error.to_string())?;
-    file.raise(OWN_DESCRIPTORS).map_err(|error| error.to_string())?;
+    file.raise(own_descriptors()).map_err(|error| error.to_string())?;
     let page = file.map().map_err(|error| error.to_string())?;
     credentials::assume(&assignment.identity, descriptors)?;
     // The change of user has cleared it.
