@@ -56,7 +56,7 @@ struct Queued {
     message: Vec<u8>,
 }
 
-/// The requests. Users take turns, so that one who asks for much does not keep the others waiting.
+/// The requests. Users take turns, so that one that asks for much does not keep the others waiting.
 #[derive(Debug)]
 pub struct InitRequests<P> {
     /// Of each user that has some, the oldest first.
