@@ -10,7 +10,6 @@
  * The doorbell's handler posts requests, so everything here is under the partition's channels_lock
  * with interrupts off. A channel that is bound is found by its page, in the xarray.
  */
-#include <linux/capability.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/poll.h>

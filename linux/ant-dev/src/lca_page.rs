@@ -61,12 +61,7 @@ impl LcaPage {
     ///
     /// It reaches beyond the buffer.
     pub fn set_buffer(&self, bytes: &[u8]) {
-        for (index, chunk) in bytes.chunks(8).enumerate() {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            let word = u64::from_ne_bytes(word);
-            self.word(LCA_HEADER + index * 8).store(word, Ordering::Relaxed);
-        }
+        self.mapping.store_bytes(LCA_HEADER, bytes);
     }
 
     /// Writes the result.

@@ -103,6 +103,20 @@ impl Mapping {
         fence(Ordering::Acquire);
     }
 
+    /// Stores bytes into shared memory, word by word; zeros fill up the last one.
+    ///
+    /// # Panics
+    ///
+    /// They are not inside the mapping, or not aligned, or the mapping is read-only.
+    pub fn store_bytes(&self, offset: usize, bytes: &[u8]) {
+        for (index, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            let word = u64::from_ne_bytes(word);
+            self.writable::<AtomicU64>(offset + index * 8).store(word, Ordering::Relaxed);
+        }
+    }
+
     /// Address of byte `offset`, for pointers that the kernel follows.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use ant_abi::MAX_CPUS;
 use ant_abi::boot::BootBlock;
@@ -101,13 +101,7 @@ impl Memory {
 
     /// Copies `bytes` to `offset`, a multiple of 8.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
-        assert!(offset.is_multiple_of(8), "unaligned");
-        for (index, chunk) in bytes.chunks(8).enumerate() {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            let word = u64::from_ne_bytes(word);
-            self.mapping.writable::<AtomicU64>(offset + index * 8).store(word, Ordering::Relaxed);
-        }
+        self.mapping.store_bytes(offset, bytes);
     }
 
     /// Where in the memory file an LCA is, if it can be one.

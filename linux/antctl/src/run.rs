@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::ExitCode;
 
-use ant_abi::control::SPAWN_BYTES;
+use ant_protocol::program::{TooLong, check_words_len};
 use ant_protocol::{ConnectError, Connection, ExitReason, Reply, Request, Run};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, open};
@@ -36,8 +36,8 @@ enum RunError {
     Connect(#[from] ConnectError),
     #[error("{0}")]
     Refused(String),
-    #[error("program and arguments have {0} bytes, AnT takes {SPAWN_BYTES}")]
-    TooLong(usize),
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     #[error("the current directory cannot be entered: {0}; go to another one")]
     Directory(io::Error),
     #[error("{0}")]
@@ -106,10 +106,9 @@ fn try_run(arguments: &RunArguments) -> Result<(End, Option<Signal>), RunError> 
 }
 
 /// What is too long for AnT is too long for a packet to the daemon, too.
-fn check_len(program: &Path, args: &[OsString]) -> Result<(), RunError> {
+fn check_len(program: &Path, args: &[OsString]) -> Result<(), TooLong> {
     let words = std::iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
-    let len = words.map(|word| word.len() + 1).sum();
-    if len > SPAWN_BYTES { Err(RunError::TooLong(len)) } else { Ok(()) }
+    check_words_len(words.map(|word| word.len() + 1).sum())
 }
 
 fn wait(daemon: &Connection, signals: &Signals) -> Result<(End, Option<Signal>), RunError> {

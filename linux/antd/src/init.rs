@@ -27,7 +27,7 @@ struct Entry<P> {
     pending: P,
     /// `None` after the timeout.
     deadline: Option<Instant>,
-    /// The how-manieth `init` took it, if it did.
+    /// Its number among those that `init` has taken, if it has.
     taken: Option<u64>,
 }
 

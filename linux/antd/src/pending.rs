@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ant_abi::control::{
-    REQUEST_KILL, REQUEST_LIST, REQUEST_PROGRAM, REQUEST_SERVERS, REQUEST_SPAWN, SPAWN_BYTES,
+    REQUEST_KILL, REQUEST_LIST, REQUEST_PROGRAM, REQUEST_SERVERS, REQUEST_SPAWN,
 };
 use ant_abi::syscall::ANY_CPU;
+use ant_protocol::program::check_words_len;
 
 use crate::commands::ControlCommand;
 use crate::ids::{ClientId, SessionId};
@@ -13,8 +14,8 @@ use crate::init::{InitRequests, PendingReply, TooMany};
 use crate::list_query::{ListQuery, Purpose, Upload};
 use crate::timeouts::{ANSWER_TIMEOUT, SERVER_TIMEOUT};
 
-/// The user that replaces servers.
-const ROOT: u32 = 0;
+/// The user that restarts and replaces servers.
+pub const ROOT: u32 = 0;
 
 /// What is pending.
 #[derive(Debug)]
@@ -176,18 +177,14 @@ pub fn spawn_words(program: &[u8], args: &[&[u8]]) -> Result<(u32, Vec<u8>), Str
         words.extend_from_slice(word);
         words.push(0);
     }
-    if words.len() > SPAWN_BYTES {
-        return Err(format!(
-            "program and arguments have {} bytes, AnT takes {SPAWN_BYTES}",
-            words.len()
-        ));
-    }
+    check_words_len(words.len()).map_err(|error| error.to_string())?;
     Ok((program.len() as u32 + 1, words))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ant_abi::control::SPAWN_BYTES;
     use std::time::Instant;
 
     #[test]

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use ant_abi::control::PROGRAM_MAX;
+use ant_abi::control::{PROGRAM_MAX, SPAWN_BYTES};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::io::Errno;
 use thiserror::Error;
@@ -82,6 +82,20 @@ pub fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let bytes = read_most(path, most)?;
     let fits = bytes.len() as u64 <= most;
     fits.then_some(bytes).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))
+}
+
+/// Path and arguments of a program are too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("program and arguments have {0} bytes, AnT takes {SPAWN_BYTES}")]
+pub struct TooLong(usize);
+
+/// Says whether AnT takes path and arguments that have `len` bytes together, each with its NUL.
+///
+/// # Errors
+///
+/// They are too long.
+pub fn check_words_len(len: usize) -> Result<(), TooLong> {
+    if len > SPAWN_BYTES { Err(TooLong(len)) } else { Ok(()) }
 }
 
 /// Says early whether `len` bytes can be a program.

@@ -213,6 +213,7 @@ impl<P, T> Supervised<P, T> {
     }
 
     /// Whether a command is not complete, or its answer was not taken.
+    #[cfg(test)]
     pub fn has_command(&self) -> bool {
         self.command.is_some()
     }

@@ -268,7 +268,7 @@ fn module_is_not_loaded(guest: &TestGuest) -> Result<()> {
     ant::up(guest, ant::USUAL)
 }
 
-/// A daemon that may have no more open files, and a user who may have fewer still.
+/// A daemon that may have few open files, and a program that may have fewer still.
 fn few_descriptors(guest: &TestGuest) -> Result<()> {
     ant::end_antd(guest)?;
     guest.succeed("ulimit -n 200; antctl boot --cpus 1-3 --memory 64M")?;

@@ -150,9 +150,7 @@ pub fn lca_raddr() -> u64 {
 pub fn with_lca<R>(work: impl FnOnce(&mut Lca) -> R) -> R {
     let lca = LCA.load(Ordering::Relaxed) as *mut Lca;
     assert!(!lca.is_null(), "`find_lca` comes first");
-    // SAFETY: the kernel mapped the page for as long as the process exists; every bit pattern is a valid
-    // `Lca`; the process has one thread, and no call is under way while it runs.
-    work(unsafe { &mut *lca })
+    LcaPage(lca).with(work)
 }
 
 /// The LCA of a channel.
@@ -168,7 +166,8 @@ impl LcaPage {
     /// Works on it while Linux does not have it.
     pub fn with<R>(&mut self, work: impl FnOnce(&mut Lca) -> R) -> R {
         // SAFETY: the kernel mapped the page for as long as the process exists; every bit pattern is a valid
-        // `Lca`; `channel::Channel`, the only user, has one for each page and no call under way.
+        // `Lca`; the process has one thread, and no call is under way through the page: `channel::Channel`
+        // sees to that, and a call of `linux` has returned when its caller goes on.
         work(unsafe { &mut *self.0 })
     }
 }

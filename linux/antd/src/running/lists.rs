@@ -10,6 +10,7 @@ use crate::commands::ControlCommand;
 use crate::explain::{no_server, not_replaced, process_error, server_error};
 use crate::ids::ClientId;
 use crate::list_query::{ListQuery, Purpose, Upload, records, server_name};
+use crate::pending::ROOT;
 
 /// Processes in one packet: their commands may be long.
 const PROCESSES_PACKET: usize = 64;
@@ -128,7 +129,7 @@ impl RunningPartition {
 
     /// A command of root.
     fn command_or_fail(&mut self, client: ClientId, command: ControlCommand, ctx: &mut Ctx<'_>) {
-        if let Err(text) = self.command(0, client, command) {
+        if let Err(text) = self.command(ROOT, client, command) {
             ctx.send(Some(client), &Reply::Failed(text));
         }
     }
